@@ -1,0 +1,98 @@
+# Needs: make, Python 3.11 or newer, and Go (or ready binaries, see README.md) for the control plane.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+CHART  := deploy/helm/amove-operator
+READY  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# A cluster of yours is touched only when you name it on make's command line (make demo KUBECONFIG=…).
+given = $(if $(filter command line,$(origin $(1))),$($(1)))
+unexport KUBECONFIG KEEP
+
+# Python compiles what it imports: compiling all that is installed would double the time.
+PIP        := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+UNIT_TESTS := tests/unit tests/api tests/emulator
+PYTEST     := $(BIN)/python -m pytest
+COMPILE    := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+.PHONY: help
+help: ## List what make can do
+	@echo "Usage: make <target>"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=… uses your cluster
+	@$(BIN)/python -m demo $(if $(filter-out 0 no false,$(call given,KEEP)),--keep) \
+		$(if $(call given,KUBECONFIG),--kubeconfig "$(KUBECONFIG)")
+
+.PHONY: test
+test: lint controlplane ## Lint and every test that fits in a quarter of an hour, with coverage
+	@echo "== Tests, on a real control plane"
+	@rm -f .coverage .coverage.*
+	$(PYTEST) --cov --cov-report=term --durations=15
+
+.PHONY: test-unit
+test-unit: $(READY) ## A quick look: the tests that need no control plane
+	$(PYTEST) $(wildcard $(UNIT_TESTS))
+
+.PHONY: test-long
+test-long: controlplane ## The tests that take long (marker: long)
+	$(PYTEST) -m long --timeout 3600 --durations=15
+
+.PHONY: lint
+lint: $(READY) ## ruff, mypy --strict, the import contracts
+	@echo "== Lint"
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(READY) ## Let ruff put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.PHONY: venv
+venv: $(READY) ## The virtual environment in .venv, from requirements/dev.lock
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=python3.11" >&2; exit 1; }
+	@echo "== Creating the virtual environment $(VENV) with $$($(PYTHON) -V)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "== Installing $$(grep -c == requirements/dev.lock) pinned packages; the first time takes a minute or two"
+	@$(PIP) --require-hashes --requirement requirements/dev.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: controlplane
+controlplane: $(READY) ## The control plane's binaries: built once with Go, then reused
+	@$(BIN)/python -m controlplane build
+
+.PHONY: crds
+crds: $(READY) ## Write the CRDs from the models, for kubectl and for the chart
+	$(BIN)/amove-operator crds --output deploy/crds
+	@mkdir -p $(CHART)/files/crds
+	cp deploy/crds/*.yaml $(CHART)/files/crds/
+
+.PHONY: lock
+lock: $(READY) ## Choose the newest versions that fit together and pin them with their hashes
+	$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.lock >/dev/null
+	$(COMPILE) pyproject.toml --constraint requirements/dev.lock --output-file requirements/runtime.lock >/dev/null
+	$(COMPILE) --group build --constraint requirements/dev.lock --output-file requirements/build.lock >/dev/null
+
+.PHONY: bench
+bench: controlplane ## Measure 1,000 buckets and 1,000 keys from cold start (docs/benchmarks.md)
+	@$(BIN)/python -m bench
+
+.PHONY: clean
+clean: ## Remove what was made here; the control plane's binaries stay in their cache
+	rm -rf $(VENV) dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find operator dev tests -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,81 @@
+{{- define "amove-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 46 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* At most 46 characters: a longer name of a Deployment would be cut within the names of its Pods. */}}
+{{- define "amove-operator.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $full .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "amove-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "amove-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "amove-operator.labels" -}}
+{{ include "amove-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "amove-operator.serviceAccountName" -}}
+{{- default (ternary (include "amove-operator.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- define "amove-operator.leaseNamespace" -}}
+{{- default .Release.Namespace .Values.settings.leaseNamespace -}}
+{{- end -}}
+
+{{- define "amove-operator.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "amove-operator.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "amove-operator.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* What the operator does in each namespace that it serves. */}}
+{{- define "amove-operator.tenantRules" -}}
+- apiGroups: [storage.amove.io]
+  resources: [amovebuckets, amovestoragekeys]
+  verbs: [get, list, watch, patch]
+- apiGroups: [storage.amove.io]
+  resources: [amovebuckets/status, amovestoragekeys/status]
+  verbs: [get, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* The settings as environment: storageDn becomes AMOVE_STORAGE_DN. What is empty is left out. */}}
+{{- define "amove-operator.settingsEnv" -}}
+{{- range $key, $value := .Values.settings -}}
+{{- $text := kindIs "slice" $value | ternary (join "," $value) (toString $value) -}}
+{{- if not (or (kindIs "invalid" $value) (eq $text "")) }}
+- name: AMOVE_{{ $key | snakecase | upper }}
+  value: {{ $text | quote }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* One clear line for what a schema cannot say. */}}
+{{- define "amove-operator.check" -}}
+{{- $_ := required "credentials.existingSecret is required: the name of the Secret that holds the API token, made for instance by: kubectl create secret generic amove-credentials --from-file=token=./token" .Values.credentials.existingSecret -}}
+{{- if and (gt (int .Values.replicas) 1) (eq (toString .Values.settings.leaderElection) "false") -}}
+{{- fail "settings.leaderElection is false: set replicas to 1, since two operators would work against each other" -}}
+{{- end -}}
+{{- end -}}

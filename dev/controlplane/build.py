@@ -1,0 +1,201 @@
+"""Build the programs that tools/go.mod pins, once, into a folder that others may share."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from controlplane.errors import BinariesMissingError, BuildError
+from controlplane.progress import Report
+
+# Program → Go package. Quick ones first, so that a broken set-up shows early.
+BINARIES: Mapping[str, str] = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+    "helm": "helm.sh/helm/v4/cmd/helm",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+}
+TOOLS = Path(__file__).parent / "tools"
+PATIENCE = "the first build takes some minutes and is kept"
+HEARTBEAT = 10.0
+_VERSION_PACKAGES = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A released Go module: ``version`` as ``v1.36.3``, ``time`` as RFC 3339 in UTC."""
+
+    version: str
+    time: str
+
+
+def tools_hash(tools: Path = TOOLS) -> str:
+    """16 hex digits that change whenever a pinned version or a checksum does."""
+    digest = hashlib.sha256()
+    for name in ("go.mod", "go.sum"):
+        digest.update((tools / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def build_into(folder: Path, environ: Mapping[str, str], *, report: Report) -> None:
+    """Make ``folder`` hold every program, or leave it as it was.
+
+    One process builds at a time; the others wait and then find the work done. Raises
+    BinariesMissingError without Go, BuildError when ``go`` refuses.
+    """
+    go = shutil.which("go", path=environ.get("PATH"))
+    if go is None:
+        raise BinariesMissingError(
+            f"no control plane programs in {folder} and no Go to build them: install Go "
+            f"{_go_version()} or newer, or set AMOVE_DEV_BIN to a folder with {', '.join(BINARIES)}"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _sole_builder(folder.parent, report=report):
+        if not _complete(folder):
+            _build_all(go, folder, environ, report=report)
+
+
+def linker_flags(kubernetes: Release, helm: Release) -> str:
+    """The versions as a release build stamps them (kubernetes hack/lib/version.sh; helm Makefile).
+
+    A module proxy tells no commit, so that stays empty, as the state of a tree without git does.
+    The date is the release's, so that the same pins give the same bytes.
+    """
+    major, minor, _ = kubernetes.version.removeprefix("v").split(".", 2)
+    stamps = {
+        "gitVersion": kubernetes.version,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitCommit": "",
+        "gitTreeState": "archive",
+        "buildDate": kubernetes.time,
+    }
+    settings = [
+        f"{pkg}.{key}={value}" for pkg in _VERSION_PACKAGES for key, value in stamps.items()
+    ]
+    settings.append(f"helm.sh/helm/v4/internal/version.version={helm.version}")
+    return " ".join(["-s", "-w", *(f"-X {setting}" for setting in settings)])
+
+
+def _build_all(go: str, folder: Path, environ: Mapping[str, str], *, report: Report) -> None:
+    report(f"building {len(BINARIES)} programs with {go}, once: {PATIENCE}")
+    _remove_leftovers(folder.parent)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="building-", dir=folder.parent) as scratch:
+        compiler = _Compiler(go, Path(scratch), environ, report)
+        flags = linker_flags(
+            compiler.release("k8s.io/kubernetes"), compiler.release("helm.sh/helm/v4")
+        )
+        (Path(scratch) / "bin").mkdir()
+        for position, name in enumerate(BINARIES, start=1):
+            compiler.build(name, flags, f"{position} of {len(BINARIES)}")
+        _publish(Path(scratch) / "bin", folder)
+    report(f"built all in {time.monotonic() - began:.0f} s: {folder}")
+
+
+class _Compiler:
+    """Runs ``go`` for the pinned modules; its chatter goes to a file, shown when it fails."""
+
+    def __init__(self, go: str, scratch: Path, environ: Mapping[str, str], report: Report) -> None:
+        self._go = go
+        self._scratch = scratch
+        self._report = report
+        # A person's own GOFLAGS or workspace must not change what the pins say.
+        self._environ = {**environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+
+    def release(self, module: str) -> Release:
+        answer = self._run(["list", "-m", "-json", module], f"looking up {module}")
+        try:
+            described = json.loads(answer)
+            return Release(described["Version"], described.get("Time", ""))
+        except (ValueError, KeyError) as unreadable:
+            raise BuildError(
+                f"{self._go} list -m -json {module} answered no version"
+            ) from unreadable
+
+    def build(self, name: str, flags: str, position: str) -> None:
+        target = self._scratch / "bin" / name
+        began = time.monotonic()
+        arguments = ["build", "-trimpath", "-ldflags", flags, "-o", str(target), BINARIES[name]]
+        self._run(arguments, f"building {name} ({position})")
+        self._report(f"built {name} ({position}) in {time.monotonic() - began:.0f} s")
+
+    def _run(self, arguments: list[str], doing: str) -> str:
+        log, out = self._scratch / "go.log", self._scratch / "go.out"
+        with log.open("w") as stderr, out.open("w") as stdout:
+            process = subprocess.Popen(
+                [self._go, *arguments], cwd=TOOLS, env=self._environ, stdout=stdout, stderr=stderr
+            )
+            status = _wait_aloud(process, doing, self._report)
+        if status != 0:
+            tail = "\n".join(log.read_text().splitlines()[-15:])
+            raise BuildError(f"{doing} failed: go ended with status {status}\n{tail}")
+        return out.read_text()
+
+
+def _wait_aloud(process: subprocess.Popen[bytes], doing: str, report: Report) -> int:
+    began = time.monotonic()
+    try:
+        while True:
+            try:
+                return process.wait(HEARTBEAT)
+            except subprocess.TimeoutExpired:
+                report(f"{doing} … {time.monotonic() - began:.0f} s")
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _sole_builder(folder: Path, *, report: Report) -> Iterator[None]:
+    with (folder / ".lock").open("w") as lock:
+        _lock_aloud(lock, report)
+        yield
+
+
+def _lock_aloud(lock: IO[str], report: Report) -> None:
+    began = told = time.monotonic()
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if told == began or time.monotonic() - told >= HEARTBEAT:
+                told = time.monotonic()
+                report(f"another process is building … {told - began:.0f} s")
+            time.sleep(0.2)
+
+
+def _complete(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in BINARIES)
+
+
+def _publish(built: Path, folder: Path) -> None:
+    """Rename, so that a reader sees the folder whole or not at all."""
+    if folder.exists():
+        # Damaged (somebody deleted a program): a rename does not replace a folder that has files.
+        shutil.rmtree(folder)
+    built.rename(folder)
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """A killed build leaves its scratch folder; under the lock no other build is using one."""
+    for leftover in parent.glob("building-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _go_version() -> str:
+    lines = (TOOLS / "go.mod").read_text().splitlines()
+    return next(line.removeprefix("go ") for line in lines if line.startswith("go "))

@@ -1,0 +1,67 @@
+"""Ask the API server, over verified TLS, whether things are ready."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import time
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+
+from controlplane.errors import StartError
+
+PAUSE = 0.05
+
+
+class Probe:
+    """GETs as the user of a kubeconfig that write_kubeconfig wrote with a client certificate.
+
+    http.client on purpose: it knows no proxies and no environment.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = json.loads(kubeconfig.read_text())
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        address = urlsplit(cluster["server"])
+        self._host, self._port = address.hostname or "", address.port
+        authority = b64decode(cluster["certificate-authority-data"]).decode()
+        self._tls = ssl.create_default_context(cadata=authority)
+        with TemporaryDirectory() as folder:
+            # ssl reads a client's pair from a file only.
+            pair = Path(folder) / "pair.pem"
+            pair.touch(mode=0o600)
+            key, certificate = user["client-key-data"], user["client-certificate-data"]
+            pair.write_bytes(b64decode(key) + b64decode(certificate))
+            self._tls.load_cert_chain(pair)
+
+    def status(self, path: str) -> int | None:
+        """The HTTP status of ``path``, or None when nothing answers."""
+        connection = http.client.HTTPSConnection(
+            self._host, self._port, timeout=5, context=self._tls
+        )
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+
+def wait_until(
+    what: str, holds: Callable[[], bool], seconds: float, check: Callable[[], None]
+) -> None:
+    """Return once ``holds()``; call ``check()`` on the way, which may raise what went wrong.
+
+    Raises StartError that says ``what`` was waited for.
+    """
+    deadline = time.monotonic() + seconds
+    while not holds():
+        check()
+        if time.monotonic() > deadline:
+            raise StartError(f"{what} within {seconds:.0f} s: did not happen")
+        time.sleep(PAUSE)

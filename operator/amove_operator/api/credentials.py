@@ -1,0 +1,174 @@
+"""Where the bearer token comes from: a file that may be replaced at any time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from amove_operator.errors import AuthFailed, SettingsError
+from amove_operator.settings import Settings
+
+_LOGGER = logging.getLogger(__name__)
+_LONGEST_TOKEN = 16 * 1024
+_VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
+
+
+class Credentials(Protocol):
+    """A source of bearers. A login session will be a second one."""
+
+    async def bearer(self) -> SecretStr:
+        """The bearer to send now. Raises AuthFailed where there is none."""
+        ...
+
+    async def refused(self, bearer: SecretStr) -> bool:
+        """The service refused ``bearer``: whether another one is there now, worth one more try."""
+        ...
+
+    def expires_at(self) -> datetime | None:
+        """When the bearer at hand ends, if it says so."""
+        ...
+
+    def replaced_since(self, bearer: SecretStr | None) -> bool:
+        """Whether the source holds another than ``bearer`` (None: had none). Cheap, no network."""
+        ...
+
+    def check(self) -> None:
+        """Raise SettingsError where the source cannot be read at start."""
+        ...
+
+
+class UnusableTokenError(Exception):
+    """The token file holds no usable token. The text never shows its content."""
+
+
+def clean_token(content: bytes) -> SecretStr:
+    """The token of a file's ``content``; white space around it is forgiven.
+
+    Raises UnusableTokenError saying what is wrong.
+    """
+    if len(content) > _LONGEST_TOKEN:
+        raise UnusableTokenError(
+            f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
+        )
+    token = content.strip()
+    if not token:
+        raise UnusableTokenError("is empty: put the API token in it")
+    if any(byte > 0x7E for byte in token):
+        raise UnusableTokenError("holds characters that no token has: write plain ASCII, no BOM")
+    if not _VISIBLE_ASCII.fullmatch(token):
+        raise UnusableTokenError(
+            "holds white space or line breaks within: write one token, without the word Bearer"
+        )
+    return SecretStr(token.decode("ascii"))
+
+
+def token_expiry(token: SecretStr | str) -> datetime | None:
+    """The ``exp`` claim of a JWT, read without verifying it; None where there is none.
+
+    Good for a gauge and an early warning only (amove-api.md, Tokens).
+    """
+    text = token.get_secret_value() if isinstance(token, SecretStr) else token
+    parts = text.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        exp = claims.get("exp") if isinstance(claims, dict) else None
+        if isinstance(exp, bool) or not isinstance(exp, int | float):
+            return None
+        return datetime.fromtimestamp(exp, tz=UTC)
+    except (binascii.Error, ValueError, OverflowError, OSError, RecursionError):
+        return None
+
+
+class TokenFile:
+    """The API token of a mounted Secret.
+
+    Kubernetes replaces such a file by swapping a symbolic link, so a change shows as another
+    inode or time of the file behind it. A replacement that cannot be used is reported and the
+    token at hand goes on being sent: whether it still serves is for the service to say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._token: SecretStr | None = None
+        self._seen: tuple[int, ...] | None = None
+        self._fault: str | None = None
+
+    def check(self) -> None:
+        """Read the file. Raises SettingsError where it gives no token."""
+        self._read_if_changed()
+        if self._token is None or self._fault is not None:
+            raise SettingsError(f"AMOVE_TOKEN_FILE: {self._fault}")
+
+    async def bearer(self) -> SecretStr:
+        """The token now in the file, else the last good one; AuthFailed where there was none."""
+        self._read_if_changed()
+        if self._token is None:
+            raise AuthFailed(f"AMOVE_TOKEN_FILE: {self._fault}")
+        return self._token
+
+    async def refused(self, bearer: SecretStr) -> bool:
+        """Read the file again, whatever its times say: whether it holds another token now."""
+        self._seen = None
+        self._read_if_changed()
+        return self._token is not None and self._token != bearer
+
+    def replaced_since(self, bearer: SecretStr | None) -> bool:
+        """Whether the file holds another token than ``bearer``."""
+        self._read_if_changed()
+        return self._token is not None and self._token != bearer
+
+    def expires_at(self) -> datetime | None:
+        """The ``exp`` of the token at hand; None for one without, or for no token."""
+        return None if self._token is None else token_expiry(self._token)
+
+    def _read_if_changed(self) -> None:
+        try:
+            # The signature is taken before the read: a swap in between is then seen next time.
+            found = os.stat(self._path)  # noqa: PTH116
+            signature = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size)
+            if signature == self._seen:
+                return
+            self._seen = None
+            with self._path.open("rb") as file:
+                content = file.read(_LONGEST_TOKEN + 1)
+        except OSError as error:
+            self._report(f"{self._path} cannot be read: {error.strerror or type(error).__name__}")
+        else:
+            self._take(content)
+            self._seen = signature
+
+    def _take(self, content: bytes) -> None:
+        try:
+            token = clean_token(content)
+        except UnusableTokenError as error:
+            self._report(f"{self._path} {error}")
+            return
+        if self._token is not None and token != self._token:
+            _LOGGER.info("the token file %s was replaced; using the new token", self._path)
+        self._token, self._fault = token, None
+
+    def _report(self, fault: str) -> None:
+        if fault != self._fault and self._token is not None:
+            _LOGGER.warning("%s; going on with the token read before", fault)
+        self._fault = fault
+
+
+def credentials_for(settings: Settings) -> Credentials:
+    """The source that the settings name. Raises SettingsError for one that is not there yet."""
+    if settings.token_file is None:
+        raise SettingsError(
+            "AMOVE_USERNAME_FILE: logging in with a user name is not available in this version "
+            "yet: set AMOVE_TOKEN_FILE to the path of a file that holds an API token"
+        )
+    return TokenFile(settings.token_file)

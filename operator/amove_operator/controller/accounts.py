@@ -1,0 +1,101 @@
+"""Which cloud account and endpoint to use where a spec does not say (design.md §11)."""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import urlsplit
+
+from amove_operator.api import AmoveClient, CloudAccount
+from amove_operator.core.policy import Defaults
+from amove_operator.errors import ApiError, Rejected
+from amove_operator.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class AccountBook:
+    """The caller's cloud accounts, read once and again when somebody needs them fresh."""
+
+    def __init__(self, settings: Settings, api: AmoveClient) -> None:
+        self._settings = settings
+        self._api = api
+        self._accounts: dict[str, CloudAccount] = {}
+        self.loaded = False
+        self.failure: ApiError | None = None
+
+    async def load(self) -> None:
+        """Read the accounts. Raises ApiError, except where the settings say it all.
+
+        ``cloudaccount/get_all`` is a helper outside the seven storage calls: a service that
+        refuses it can still be used when account and storage host are set.
+        """
+        try:
+            found = await self._api.cloud_accounts()
+        except ApiError as refusal:
+            self.failure = refusal
+            told = self._settings.cloud_account_id and self._settings.storage_dn
+            if not isinstance(refusal, Rejected) or not told:
+                raise
+            _log.warning("cloudaccount/get_all was refused: %s", refusal)
+            found = ()
+        self._accounts = {account.id.lower(): account for account in found}
+        self.loaded, self.failure = True, None
+
+    @property
+    def default_account(self) -> str | None:
+        """The setting, or the one active internal-storage account."""
+        if self._settings.cloud_account_id is not None:
+            return self._settings.cloud_account_id
+        usable = [key for key, account in self._accounts.items() if _usable(account)]
+        return usable[0] if len(usable) == 1 else None
+
+    def defaults(self) -> Defaults:
+        """What a spec may leave out."""
+        account = self.default_account
+        return Defaults(
+            account=account,
+            storage_dn=self.storage_dn(account) if account else self._settings.storage_dn,
+            region=self._settings.region,
+        )
+
+    def storage_dn(self, account: str) -> str | None:
+        """The storage host of an account: the setting for the default one, else its serviceUrl."""
+        if self._settings.storage_dn is not None and account == self.default_account:
+            return self._settings.storage_dn
+        return self._service_host(account) or self._settings.storage_dn
+
+    def endpoint(self, account: str, storage_dn: str) -> str:
+        """``https://<storageDn>``, unless serviceUrl names the same host with another scheme."""
+        known = self._accounts.get(account)
+        if known is not None and known.service_url and self._service_host(account) == storage_dn:
+            scheme = urlsplit(known.service_url).scheme
+            if scheme in ("http", "https"):
+                return f"{scheme}://{storage_dn}"
+        return f"https://{storage_dn}"
+
+    def problem(self, account: str) -> str | None:
+        """Why buckets cannot be made in a listed account; ``None`` for one that is not listed."""
+        known = self._accounts.get(account)
+        if known is None or _usable(known):
+            return None
+        what = "is not active" if known.internal_storage else "is not internal storage"
+        return f"Cloud account {account} {what}: name an active internal-storage account."
+
+    def unknown(self) -> str:
+        """What to tell where no default account can be had."""
+        count = sum(_usable(account) for account in self._accounts.values())
+        return (
+            f"There are {count} active internal-storage accounts, so none is the default: "
+            "set AMOVE_CLOUD_ACCOUNT_ID, or spec.cloudAccountId."
+        )
+
+    def _service_host(self, account: str) -> str | None:
+        known = self._accounts.get(account)
+        if known is None or not known.service_url:
+            return None
+        url = known.service_url if "://" in known.service_url else f"https://{known.service_url}"
+        return urlsplit(url).netloc.rpartition("@")[2].lower() or None
+
+
+def _usable(account: CloudAccount) -> bool:
+    return account.active and account.internal_storage

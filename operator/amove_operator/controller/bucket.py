@@ -1,0 +1,288 @@
+"""The bucket reconciler: ask the planner, perform its step, look again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from amove_operator.api import BucketAddress
+from amove_operator.controller.bucket_view import bucket_world
+from amove_operator.controller.cache import Ghost, Item, bucket_name
+from amove_operator.controller.context import Context
+from amove_operator.controller.losses import unlooked_buckets
+from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.reporting import explain, write_status
+from amove_operator.controller.wakeups import wake_claimants, wake_keys_of
+from amove_operator.core.bucket_plan import plan_bucket
+from amove_operator.core.bucket_world import (
+    Absent,
+    BucketReport,
+    BucketStep,
+    BucketWorld,
+    Create,
+    Delete,
+    Observe,
+    Present,
+    ProtectBucket,
+    Refusal,
+    Refused,
+    ReleaseBucket,
+    Repair,
+    Unknown,
+    WriteIntent,
+)
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Ref
+from amove_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NotEmpty,
+    NotFound,
+    Rejected,
+)
+from amove_operator.models import AmoveBucket
+
+_log = logging.getLogger(__name__)
+_MOST_STEPS = 20
+_FEW_LOOKS = 50
+
+
+class BucketReconciler:
+    """Brings one AmoveBucket a step nearer to its spec, until it rests."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def reconcile(self, item: Item) -> None:
+        """Serve one AmoveBucket, or the ghost of one.
+
+        One at a time for each bucket name: the claim is decided and used under the lock.
+        Raises Conflict, KubeUnavailable, KubeRefused, NotLeading.
+        """
+        bucket = self._look_up(item)
+        if bucket is None:
+            return
+        async with self._alone(bucket_name(bucket)):
+            for _ in range(_MOST_STEPS):
+                bucket = self._look_up(item)
+                if bucket is None:
+                    return
+                memory = self._context.buckets.setdefault(bucket.metadata.uid, BucketMemory())
+                world = bucket_world(self._context, item, bucket, memory)
+                step = plan_bucket(world)
+                if isinstance(step, BucketReport):
+                    await self._rest(item, bucket, memory, step)
+                    return
+                await self._perform(item, bucket, memory, world, step)
+        raise RuntimeError(f"{item}: no rest after {_MOST_STEPS} steps")
+
+    def _look_up(self, item: Item) -> AmoveBucket | None:
+        if isinstance(item, Ghost):
+            ghost = self._context.cache.ghosts.get(item)
+            return ghost if isinstance(ghost, AmoveBucket) else None
+        return self._context.cache.buckets.get(item)
+
+    @asynccontextmanager
+    async def _alone(self, name: str) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        async with lock:
+            yield
+        if not lock.locked() and not lock._waiters:  # noqa: SLF001 - there is no public way to ask
+            self._locks.pop(name, None)
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    async def _perform(
+        self,
+        item: Item,
+        bucket: AmoveBucket,
+        memory: BucketMemory,
+        world: BucketWorld,
+        step: BucketStep,
+    ) -> None:
+        ref = item.ref if isinstance(item, Ghost) else item
+        where = BucketAddress(world.account, world.name)
+        match step:
+            case ProtectBucket():
+                body = await self._context.kube.add_finalizer(ref, bucket.metadata)
+                self._context.cache.put(ref, body)
+            case Observe():
+                await self._observe(bucket, memory, where)
+            case WriteIntent(status, conclusion):
+                if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
+                    memory.seen = None
+                memory.recreating = world.status.provenance == "Created"
+                await write_status(self._context, ref, bucket, status, conclusion)
+            case Create():
+                await self._create(ref, bucket, memory, where, step)
+            case Repair():
+                await self._repair(memory, where, step)
+            case Delete():
+                await self._delete(ref, bucket, memory, where)
+            case ReleaseBucket():
+                await self._release(item, bucket, world)
+
+    async def _observe(
+        self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
+    ) -> None:
+        try:
+            memory.seen = Present(await self._context.api.bucket_status(where))
+        except NotFound:
+            memory.seen = Absent()
+        except ApiError as error:
+            self._unknown(memory, error)
+            return
+        memory.seen_at = self._context.clock()
+        if isinstance(memory.seen, Present):
+            self._found(bucket, memory)
+        elif memory.absent_since is None:
+            memory.absent_since = memory.seen_at
+            memory.accept_before = bucket.metadata.annotation("accept-loss")
+            self._look_at_the_others(bucket)
+
+    def _found(self, bucket: AmoveBucket, memory: BucketMemory) -> None:
+        if memory.absent_since is not None:
+            memory.absent_since = None
+            self._wake_the_missing()
+
+    def _look_at_the_others(self, bucket: AmoveBucket) -> None:
+        """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
+        others = unlooked_buckets(self._context, bucket.metadata.uid)
+        if len(others) <= _FEW_LOOKS:
+            for ref in others:
+                found = self._context.cache.buckets[ref].metadata.uid
+                self._context.buckets.setdefault(found, BucketMemory()).stale = True
+                self._context.queue.add(ref)
+        self._wake_the_missing()
+
+    def _wake_the_missing(self) -> None:
+        for ref, bucket in self._context.cache.buckets.items():
+            memory = self._context.buckets.get(bucket.metadata.uid)
+            if memory is not None and memory.absent_since is not None:
+                self._context.queue.add(ref)
+
+    def _unknown(self, memory: BucketMemory, error: ApiError) -> None:
+        reason, message = explain(error)
+        memory.seen = Unknown(reason, message)
+
+    async def _create(
+        self,
+        ref: Ref,
+        bucket: AmoveBucket,
+        memory: BucketMemory,
+        where: BucketAddress,
+        step: Create,
+    ) -> None:
+        try:
+            await self._context.api.create_bucket(where, step.flags)
+        except AlreadyExists as error:
+            self._refused(memory, Refused.EXISTS, error)
+        except Rejected as error:
+            self._refused(memory, Refused.CREATE, error)
+            memory.seen = None
+        except ApiError as error:
+            self._unknown(memory, error)
+        else:
+            self._accepted(memory)
+            await self._tell_created(ref, bucket, memory)
+
+    async def _tell_created(self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory) -> None:
+        uid, name = bucket.metadata.uid, bucket_name(bucket)
+        memory.absent_since = None
+        if not memory.recreating:
+            self._context.metrics.buckets_created.inc()
+            await self._context.tell(ref, uid, "Created", f"Created bucket {name}.")
+            return
+        self._context.metrics.buckets_recreated.inc()
+        message = f"Bucket {name} was gone from the service and was created again, empty."
+        await self._context.tell(ref, uid, "Recreated", message, warning=True)
+
+    async def _repair(self, memory: BucketMemory, where: BucketAddress, step: Repair) -> None:
+        try:
+            await self._context.api.update_bucket(where, step.flags)
+        except Rejected as error:
+            self._refused(memory, Refused.UPDATE, error)
+        except ApiError as error:
+            self._unknown(memory, error)
+        else:
+            self._accepted(memory)
+            memory.repairs_left -= 1
+
+    async def _delete(
+        self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
+    ) -> None:
+        try:
+            await self._context.api.delete_bucket(where)
+        except NotFound:
+            memory.seen = None
+        except NotEmpty as error:
+            self._refused(memory, Refused.NOT_EMPTY, error)
+        except Rejected as error:
+            self._refused(memory, Refused.DELETE, error)
+        except ApiError as error:
+            memory.delete_sent = memory.delete_sent or error.maybe_done
+            self._unknown(memory, error)
+        else:
+            self._accepted(memory)
+            memory.delete_sent = True
+            self._context.metrics.buckets_deleted.inc()
+            await self._context.tell(ref, bucket.metadata.uid, "Deleted", f"Deleted bucket {where[1]}.")
+
+    def _refused(self, memory: BucketMemory, what: Refused, error: Rejected) -> None:
+        memory.refusals_in_a_row += 1
+        memory.refusal = Refusal(what, f"The service answered {error}", memory.refusals_in_a_row)
+
+    def _accepted(self, memory: BucketMemory) -> None:
+        memory.refusals_in_a_row = 0
+        memory.refusal = None
+        memory.seen = None
+
+    async def _release(self, item: Item, bucket: AmoveBucket, world: BucketWorld) -> None:
+        uid = bucket.metadata.uid
+        if isinstance(item, Ghost):
+            self._context.cache.lay(item)
+        else:
+            self._context.released.add(uid)
+            try:
+                await self._context.kube.remove_finalizer(item, bucket.metadata)
+            except Conflict:
+                self._context.released.discard(uid)
+                raise
+            self._context.cache.drop(item)
+        self._context.buckets.pop(uid, None)
+        self._context.queue.forget(item)
+        wake_claimants(self._context, world.name)
+
+    # -- rest ----------------------------------------------------------------------------------
+
+    async def _rest(
+        self, item: Item, bucket: AmoveBucket, memory: BucketMemory, report: BucketReport
+    ) -> None:
+        if isinstance(item, Ref):
+            before = bucket.status
+            await write_status(self._context, item, bucket, report.status, report.conclusion)
+            after = self._context.cache.buckets.get(item)
+            if after is not None and after.status != before:
+                wake_keys_of(self._context, item)
+        if report.retry:
+            delay = self._context.queue.fail(item, cap=self._context.resync)
+            memory.retry_at = self._context.clock() + delay
+        else:
+            self._context.queue.forget(item)
+        self._note_wanted_name(item, bucket, report)
+
+    def _note_wanted_name(self, item: Item, bucket: AmoveBucket, report: BucketReport) -> None:
+        """Keys whose own bucket CR is gone give the name up to the CR that waits for it."""
+        name = bucket_name(bucket)
+        waits = report.conclusion.synced.reason is Reason.NameInUse and isinstance(item, Ref)
+        if waits and isinstance(item, Ref):
+            self._context.wanted_names[name] = item
+            for reaching, _ in self._context.cache.keys_reaching(name):
+                self._context.queue.add(reaching)
+        elif self._context.wanted_names.get(name) == item:
+            del self._context.wanted_names[name]
+

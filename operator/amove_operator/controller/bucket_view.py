@@ -1,0 +1,208 @@
+"""Gather what the bucket planner looks at, from cache and memory. Reads only."""
+
+from __future__ import annotations
+
+from amove_operator.controller.cache import (
+    Ghost,
+    Item,
+    bucket_name,
+    fingerprint,
+    own_bucket_status,
+)
+from amove_operator.controller.context import Context
+from amove_operator.controller.losses import accepted, mass_bucket_loss, unlooked_buckets
+from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.reporting import accounts_pending
+from amove_operator.core import conditions
+from amove_operator.core.bucket_world import (
+    BucketWorld,
+    Claim,
+    ClaimHeld,
+    ClaimLost,
+    Present,
+)
+from amove_operator.core.claims import Claimant, claim_holder
+from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.policy import bucket_not_permitted, invalid
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Ref
+from amove_operator.core.secret_record import RETAINED_BUCKETS
+from amove_operator.models import AmoveBucket
+
+_NO_CLAIM = {
+    Reason.BucketExists,
+    Reason.BucketMissing,
+    Reason.NotPermitted,
+    Reason.AccountMismatch,
+    Reason.AccountUnusable,
+    Reason.InvalidSpec,
+}
+
+
+def bucket_world(
+    context: Context, item: Item, bucket: AmoveBucket, memory: BucketMemory
+) -> BucketWorld:
+    """The world of one AmoveBucket as of now."""
+    meta = bucket.metadata
+    ref = item.ref if isinstance(item, Ghost) else item
+    status = own_bucket_status(bucket)
+    account = status.cloud_account_id or bucket.spec.cloud_account_id
+    account = account or context.accounts.default_account or ""
+    name = bucket_name(bucket)
+    deleting = meta.deleting or isinstance(item, Ghost)
+    refreshed(bucket, memory, context.clock())
+    mass_loss, loss_unclear = _loss(context, bucket, memory)
+    return BucketWorld(
+        now=context.now(),
+        uid=meta.uid,
+        namespace=meta.namespace,
+        cr_name=meta.name,
+        spec=bucket.spec,
+        status=status,
+        name=name,
+        account=account,
+        finalizer=meta.finalized_by_us or isinstance(item, Ghost),
+        deleting=deleting,
+        paused=meta.paused,
+        fault=None if deleting else bucket_fault(context, ref, bucket, account),
+        claim=_ghost_claim(context, bucket) if isinstance(item, Ghost) else claim_of(context, ref, bucket),
+        name_in_use=name_in_use(context, ref, name),
+        seen=memory.seen,
+        refusal=memory.refusal,
+        blockers=_blockers(context, ref, name) if deleting else (),
+        delete_sent=memory.delete_sent,
+        repairs_left=memory.repairs_left,
+        mass_loss=mass_loss,
+        loss_unclear=loss_unclear,
+    )
+
+
+def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
+    """Forget what was seen when a person changed something, a resync is due, or a retry is."""
+    print_now = fingerprint(bucket.metadata)
+    changed = memory.fingerprint is not None and memory.fingerprint != print_now
+    if changed:
+        memory.refusals_in_a_row = 0
+        memory.repairs_left = 2
+        memory.delete_sent = False
+    elif memory.stale:
+        memory.repairs_left = max(memory.repairs_left, 1)
+    if changed or memory.stale or clock >= memory.retry_at:
+        memory.seen = None
+        memory.refusal = None
+        memory.retry_at = float("inf")
+    elif memory.fingerprint is None and _settled(bucket):
+        # The first look after a restart: a settled bucket waits for its turn in the resync.
+        memory.seen = Present(bucket.status.observed) if bucket.status.observed else None
+    memory.fingerprint = print_now
+    memory.stale = False
+
+
+def _settled(bucket: AmoveBucket) -> bool:
+    status = bucket.status
+    return (
+        status.observed_generation == bucket.metadata.generation
+        and not bucket.metadata.deleting
+        and own_bucket_status(bucket).provenance is not None
+        and conditions.is_true(status.conditions, "Ready")
+        and conditions.is_true(status.conditions, "Synced")
+    )
+
+
+def bucket_fault(
+    context: Context, ref: Ref, bucket: AmoveBucket, account: str
+) -> Conclusion | None:
+    """Why we refuse this spec ourselves, without a call."""
+    faults = context.cache.faults.get(ref)
+    if faults:
+        return invalid(list(faults))
+    trusted = context.settings.trusts(bucket.metadata.namespace)
+    defaults = context.accounts.defaults()
+    if found := bucket_not_permitted(
+        bucket.spec, bucket.metadata.namespace, defaults, trusted=trusted
+    ):
+        return found
+    if (pending := accounts_pending(context)) is not None:
+        return None if _settled(bucket) else pending
+    if not account:
+        return stalled(Reason.AccountUnknown, context.accounts.unknown())
+    if problem := context.accounts.problem(account):
+        return stalled(Reason.AccountUnusable, problem)
+    return None
+
+
+def claim_of(context: Context, ref: Ref, bucket: AmoveBucket) -> Claim:
+    """Whether this CR is the one of its bucket name, among all namespaces and accounts."""
+    rivals = context.cache.buckets_named(bucket_name(bucket))
+    claimants = [_claimant(context, other_ref, other) for other_ref, other in rivals]
+    mine = _claimant(context, ref, bucket, asking=True)
+    others = [one for one in claimants if one.uid != mine.uid]
+    holder = claim_holder([mine, *others])
+    if holder is None or holder.uid == mine.uid:
+        return ClaimHeld()
+    return ClaimLost(str(holder))
+
+
+def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
+    """A vanished CR has no claim against one that is there: its successor's data stay."""
+    rivals = context.cache.buckets_named(bucket_name(bucket))
+    return ClaimLost(f"{rivals[0][0].namespace}/{rivals[0][0].name}") if rivals else ClaimHeld()
+
+
+def _claimant(
+    context: Context, ref: Ref, bucket: AmoveBucket, *, asking: bool = False
+) -> Claimant:
+    meta = bucket.metadata
+    status = own_bucket_status(bucket)
+    return Claimant(
+        meta.namespace,
+        meta.name,
+        meta.uid,
+        meta.creation_timestamp,
+        proven=status.provenance is not None or bool(status.create_intent),
+        stalled=not asking and _has_no_claim(bucket),
+    )
+
+
+def _has_no_claim(bucket: AmoveBucket) -> bool:
+    """Stalled for a reason that holds no claim, by a status that speaks of this spec."""
+    if bucket.metadata.deleting:
+        return True
+    found = conditions.find(bucket.status.conditions, "Stalled")
+    current = bucket.status.observed_generation == bucket.metadata.generation
+    return current and found is not None and found.reason in {str(one) for one in _NO_CLAIM}
+
+
+def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
+    """Whose live keys reach this name from elsewhere, in words; ``None``: it is free."""
+    for item, key in context.cache.keys_reaching(name):
+        meta = key.metadata
+        if meta.namespace != ref.namespace and key.spec.bucket_refs is not None:
+            return f"Waiting until key {item} is revoked, which still reaches bucket {name}."
+    for (namespace, secret), seen in context.secrets.items():
+        kept = seen.annotations.get(RETAINED_BUCKETS, "").split(",")
+        if name in kept and namespace != ref.namespace and context.settings.trusts(namespace):
+            return f"The key in retained Secret {namespace}/{secret} still reaches bucket {name}."
+    return None
+
+
+def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
+    """The keys that keep a deletion waiting (design.md §3, §4.5)."""
+    waiting = {f"AmoveStorageKey {key.name}" for key in context.cache.keys_referring_to(ref)}
+    for item, key in context.cache.keys_reaching(name):
+        same_team = key.metadata.namespace == ref.namespace
+        if key.spec.bucket_refs is not None or (same_team and key.spec.bucket_names is not None):
+            found = item.ref if isinstance(item, Ghost) else item
+            waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
+    for (namespace, secret), seen in context.secrets.items():
+        kept = seen.annotations.get(RETAINED_BUCKETS, "").split(",")
+        if name in kept and context.settings.trusts(namespace):
+            waiting.add(f"retained Secret {namespace}/{secret}")
+    return tuple(sorted(waiting))
+
+
+def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
+    if memory.absent_since is None or accepted(bucket.metadata, memory.accept_before):
+        return False, False
+    unclear = bool(unlooked_buckets(context, bucket.metadata.uid))
+    return mass_bucket_loss(context), unclear

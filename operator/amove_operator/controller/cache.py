@@ -1,0 +1,254 @@
+"""What the watches have shown: every object of ours, with the look-ups that decisions need."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from amove_operator.core import conditions
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.models import (
+    AmoveBucket,
+    AmoveStorageKey,
+    BucketSpec,
+    BucketStatus,
+    KeySpec,
+    KeyStatus,
+    ObjectMeta,
+)
+from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
+
+Object = AmoveBucket | AmoveStorageKey
+AnyObject = TypeVar("AnyObject", AmoveBucket, AmoveStorageKey)
+Name = TypeVar("Name", bound=Hashable)
+
+
+class Ghost(NamedTuple):
+    """An object that vanished without our protocol; its UID, since the name may be reused."""
+
+    ref: Ref
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.ref} (vanished, {self.uid})"
+
+
+Item = Ref | Ghost
+
+
+class Index(Generic[Name]):
+    """Which objects go by a name; an object may go by several."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Name, set[Item]] = {}
+        self._names: dict[Item, frozenset[Name]] = {}
+
+    def put(self, item: Item, names: Iterable[Name]) -> None:
+        """Index ``item`` under exactly these names."""
+        self.drop(item)
+        self._names[item] = frozenset(names)
+        for name in self._names[item]:
+            self._objects.setdefault(name, set()).add(item)
+
+    def drop(self, item: Item) -> None:
+        """Forget ``item``."""
+        for name in self._names.pop(item, ()):
+            found = self._objects[name]
+            found.discard(item)
+            if not found:
+                del self._objects[name]
+
+    def get(self, name: Name) -> list[Item]:
+        """The objects of that name, in a stable order."""
+        return sorted(self._objects.get(name, ()), key=str)
+
+
+def bucket_name(bucket: AmoveBucket) -> str:
+    """The remote name: immutable by the CRD's rules."""
+    return bucket.spec.bucket_name or bucket.metadata.name
+
+
+def secret_name(key: AmoveStorageKey) -> str:
+    """The Secret's name: immutable by the CRD's rules."""
+    return key.spec.secret.name or key.metadata.name
+
+
+def own_bucket_status(bucket: AmoveBucket) -> BucketStatus:
+    """Status as far as it proves something: written for this very object and its bucket.
+
+    Backups and copies carry the status of another object along (design.md §3).
+    """
+    status = bucket.status
+    if status.owner_uid != bucket.metadata.uid or status.bucket_name != bucket_name(bucket):
+        return BucketStatus(conditions=status.conditions)
+    if bucket.spec.cloud_account_id not in (None, status.cloud_account_id):
+        return BucketStatus(conditions=status.conditions)
+    return status
+
+
+def own_key_status(key: AmoveStorageKey) -> KeyStatus:
+    """Status as far as it proves something: written for this very object."""
+    if key.status.owner_uid != key.metadata.uid:
+        return KeyStatus(conditions=key.status.conditions)
+    return key.status
+
+
+def reached_buckets(key: AmoveStorageKey) -> frozenset[str]:
+    """The bucket names that the key's live keys reach, by proven status."""
+    status = own_key_status(key)
+    names = set(status.key.buckets) if status.key else set()
+    for retiring in status.retiring:
+        names.update(retiring.buckets)
+    return frozenset(names)
+
+
+class Cache:
+    """All objects as last seen, by reference; and the ghosts that still need their end."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[Ref, AmoveBucket] = {}
+        self.keys: dict[Ref, AmoveStorageKey] = {}
+        self.ghosts: dict[Ghost, Object] = {}
+        self.faults: dict[Ref, tuple[str, ...]] = {}
+        self._by_bucket_name: Index[str] = Index()
+        self._by_bucket_ref: Index[Ref] = Index()
+        self._by_secret: Index[tuple[str, str]] = Index()
+        self._reaching: Index[str] = Index()
+
+    def __iter__(self) -> Iterator[Ref]:
+        yield from list(self.buckets)
+        yield from list(self.keys)
+
+    def get(self, ref: Ref) -> Object | None:
+        """The object as last seen."""
+        return self.buckets.get(ref) if ref.kind is Kind.BUCKET else self.keys.get(ref)
+
+    def put(self, ref: Ref, body: Mapping[str, Any]) -> Object | None:
+        """Take in an object. Returns it, or ``None`` if what we have is as new."""
+        known = self.get(ref)
+        version = body["metadata"].get("resourceVersion", "")
+        if known is not None and not _newer(version, known.metadata.resource_version):
+            return None
+        parsed, faults = parse(ref.kind, body)
+        if faults:
+            self.faults[ref] = faults
+        else:
+            self.faults.pop(ref, None)
+        self._index(ref, parsed)
+        return parsed
+
+    def drop(self, ref: Ref) -> Object | None:
+        """Forget an object that is gone; returns how it was last seen."""
+        self.faults.pop(ref, None)
+        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self._reaching):
+            index.drop(ref)
+        return self.buckets.pop(ref, None) or self.keys.pop(ref, None)
+
+    def haunt(self, ghost: Ghost, last_seen: Object) -> None:
+        """Keep an object that vanished until its protocol is served."""
+        self.ghosts[ghost] = last_seen
+        if isinstance(last_seen, AmoveStorageKey):
+            self._reaching.put(ghost, reached_buckets(last_seen))
+
+    def lay(self, ghost: Ghost) -> None:
+        """The ghost's protocol is served."""
+        self.ghosts.pop(ghost, None)
+        self._reaching.drop(ghost)
+
+    def buckets_named(self, name: str) -> list[tuple[Ref, AmoveBucket]]:
+        """Every AmoveBucket that wants that bucket name."""
+        found = (ref for ref in self._by_bucket_name.get(name) if isinstance(ref, Ref))
+        return [(ref, self.buckets[ref]) for ref in found]
+
+    def keys_referring_to(self, bucket: Ref) -> list[Ref]:
+        """The keys whose ``bucketRefs`` name that AmoveBucket."""
+        return [ref for ref in self._by_bucket_ref.get(bucket) if isinstance(ref, Ref)]
+
+    def keys_writing_to(self, namespace: str, secret: str) -> list[Ref]:
+        """The keys that write to that Secret."""
+        return [ref for ref in self._by_secret.get((namespace, secret)) if isinstance(ref, Ref)]
+
+    def keys_reaching(self, name: str) -> list[tuple[Item, AmoveStorageKey]]:
+        """The keys, ghosts too, of which a live key reaches that bucket name."""
+        found: list[tuple[Item, AmoveStorageKey]] = []
+        for item in self._reaching.get(name):
+            seen = self.ghosts.get(item) if isinstance(item, Ghost) else self.keys.get(item)
+            if isinstance(seen, AmoveStorageKey):
+                found.append((item, seen))
+        return found
+
+    def _index(self, ref: Ref, parsed: Object) -> None:
+        if isinstance(parsed, AmoveBucket):
+            self.buckets[ref] = parsed
+            self._by_bucket_name.put(ref, [bucket_name(parsed)])
+            return
+        self.keys[ref] = parsed
+        named = parsed.spec.bucket_refs or ()
+        self._by_bucket_ref.put(
+            ref, [Ref(Kind.BUCKET, ref.namespace, bucket.name) for bucket in named]
+        )
+        self._by_secret.put(ref, [(ref.namespace, secret_name(parsed))])
+        self._reaching.put(ref, reached_buckets(parsed))
+
+
+def _newer(version: str, known: str) -> bool:
+    """Whether a resourceVersion is later: they are ordered numbers on every real API server."""
+    if version.isdigit() and known.isdigit():
+        return int(version) > int(known)
+    return version != known
+
+
+def parse(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, tuple[str, ...]]:
+    """An object, and what is wrong with its spec.
+
+    A spec that cannot be read is replaced by one that asks for nothing and deletes nothing, so
+    that the object can still say what is wrong, and still be let go.
+    """
+    metadata = ObjectMeta.model_validate(body["metadata"])
+    if kind is Kind.BUCKET:
+        spec, faults = _spec(BucketSpec, body, BucketSpec())
+        found = faults or spec_faults_bucket(metadata.name, spec)
+        status = _status(BucketStatus, body)
+        return AmoveBucket(metadata=metadata, spec=spec, status=status), tuple(found)
+    key_spec, faults = _spec(KeySpec, body, KeySpec(permission="Read", deletion_policy="Retain"))
+    found = faults or spec_faults_key(metadata.name, key_spec)
+    key_status = _status(KeyStatus, body)
+    return AmoveStorageKey(metadata=metadata, spec=key_spec, status=key_status), tuple(found)
+
+
+Spec = TypeVar("Spec", BucketSpec, KeySpec)
+Status = TypeVar("Status", BucketStatus, KeyStatus)
+
+
+def _spec(model: type[Spec], body: Mapping[str, Any], harmless: Spec) -> tuple[Spec, list[str]]:
+    try:
+        return model.model_validate(body.get("spec") or {}), []
+    except ValidationError as error:
+        return harmless, parse_faults(error, at="spec")
+
+
+def _status(model: type[Status], body: Mapping[str, Any]) -> Status:
+    try:
+        return model.model_validate(body.get("status") or {})
+    except ValidationError:
+        return model(observed_generation=0)  # not untouched: nobody may take the object for new
+
+
+def count_objects(cache: Cache, kind: Kind, *, ready: bool) -> int:
+    """How many objects of a kind are Ready, or are not."""
+    found = cache.buckets.values() if kind is Kind.BUCKET else cache.keys.values()
+    return sum(conditions.is_true(one.status.conditions, "Ready") == ready for one in found)
+
+
+def fingerprint(meta: ObjectMeta) -> tuple[object, ...]:
+    """What a person changes to have an object looked at anew."""
+    return (
+        meta.generation,
+        meta.deleting,
+        meta.annotation("paused"),
+        meta.annotation("reconcile-requested-at"),
+        meta.annotation("rotate-requested-at"),
+        meta.annotation("accept-loss"),
+    )

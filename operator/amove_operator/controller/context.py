@@ -1,0 +1,74 @@
+"""What both reconcilers share, in one place, so that each test can build its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from amove_operator.api import AmoveClient
+from amove_operator.controller.accounts import AccountBook
+from amove_operator.controller.cache import Cache, Item
+from amove_operator.controller.listings import Listings
+from amove_operator.controller.memory import BucketMemory, KeyMemory
+from amove_operator.controller.queue import WorkQueue
+from amove_operator.core.refs import Ref
+from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube.secret_watch import SecretMeta
+from amove_operator.settings import Settings
+from amove_operator.telemetry import Metrics
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass
+class Context:
+    """The process's one of everything. ``leading_since`` is monotonic, set on taking the lead."""
+
+    settings: Settings
+    kube: Kube
+    api: AmoveClient
+    cache: Cache
+    queue: WorkQueue[Item]
+    accounts: AccountBook
+    metrics: Metrics
+    cluster_uid: str = ""
+    leading_since: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = utc_now
+    buckets: dict[str, BucketMemory] = field(default_factory=dict)
+    keys: dict[str, KeyMemory] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    wanted_names: dict[str, Ref] = field(default_factory=dict)
+    secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
+    mass_key_loss: bool = False
+    listings: Listings = field(init=False)
+
+    @property
+    def settle(self) -> float:
+        """AMOVE_LISTING_SETTLE in seconds."""
+        return self.settings.listing_settle.total_seconds()
+
+    @property
+    def resync(self) -> float:
+        """AMOVE_RESYNC_INTERVAL in seconds: the longest back-off."""
+        return self.settings.resync_interval.total_seconds()
+
+    @property
+    def clock_skewed(self) -> bool:
+        """The local clock is too far from the API server's to act by it (design.md §5.11)."""
+        skew = self.kube.skew_seconds
+        return skew is not None and abs(skew) > 60.0
+
+    async def tell(self, ref: Ref, uid: str, reason: str, message: str, *, warning: bool = False) -> None:
+        """An Event on one of our objects; fails nothing."""
+        await self.kube.emit_event(
+            ObjectReference.to(ref, uid),
+            type="Warning" if warning else "Normal",
+            reason=reason,
+            message=message,
+        )

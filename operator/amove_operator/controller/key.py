@@ -1,0 +1,347 @@
+"""The key reconciler: ask the planner, perform its step, look again."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from amove_operator.api import IssuedKey, NewKey
+from amove_operator.controller.cache import Ghost, Item, fingerprint, own_key_status
+from amove_operator.controller.context import Context
+from amove_operator.controller.key_secret import KeySecret
+from amove_operator.controller.key_view import Look, key_world, marker
+from amove_operator.controller.losses import accepted
+from amove_operator.controller.memory import KeyMemory
+from amove_operator.controller.reporting import explain, write_status
+from amove_operator.controller.wakeups import wake_buckets_of
+from amove_operator.core import conditions
+from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
+from amove_operator.core.key_plan import plan_key
+from amove_operator.core.key_status import status_of
+from amove_operator.core.key_world import (
+    AddFinalizer,
+    AwaitListing,
+    DeleteSecret,
+    DryRun,
+    KeyStep,
+    KeyWorld,
+    Mint,
+    ReadSecret,
+    RecordIssue,
+    RemoveFinalizer,
+    Report,
+    RetainSecret,
+    Revoke,
+    TidySecret,
+    WriteSecret,
+)
+from amove_operator.core.ledger import InHand, Ledger, LiveKey
+from amove_operator.core.naming import key_name
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Ref
+from amove_operator.errors import ApiError, Conflict, KubeRefused, Rejected
+from amove_operator.models import AmoveStorageKey
+from amove_operator.telemetry import register_secret
+
+_log = logging.getLogger(__name__)
+_MOST_STEPS = 40
+
+
+class KeyReconciler:
+    """Brings one AmoveStorageKey a step nearer to its spec, until it rests."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._secrets = KeySecret(context)
+
+    async def reconcile(self, item: Item) -> None:
+        """Serve one AmoveStorageKey, or the ghost of one.
+
+        Raises Conflict, KubeUnavailable, KubeRefused, NotLeading.
+        """
+        look = Look()
+        for _ in range(_MOST_STEPS):
+            key = self._look_up(item)
+            if key is None:
+                return
+            memory = self._memory(item, key)
+            if look.secret is None:
+                self._secrets.recall(key, memory)
+            world = key_world(self._context, item, key, memory, look)
+            step = plan_key(world)
+            if isinstance(step, Report):
+                await self._rest(item, key, step)
+                return
+            try:
+                rests = await self._perform(item, key, memory, look, world, step)
+            except ApiError as error:
+                await self._rest(item, key, self._after_failure(world, step, error), error)
+                return
+            if rests:
+                return
+        raise RuntimeError(f"{item}: no rest after {_MOST_STEPS} steps")
+
+    def _look_up(self, item: Item) -> AmoveStorageKey | None:
+        if isinstance(item, Ghost):
+            ghost = self._context.cache.ghosts.get(item)
+            return ghost if isinstance(ghost, AmoveStorageKey) else None
+        return self._context.cache.keys.get(item)
+
+    def _memory(self, item: Item, key: AmoveStorageKey) -> KeyMemory:
+        memory = self._context.keys.get(key.metadata.uid)
+        if memory is None:
+            memory = KeyMemory(self._first_ledger(item, key))
+            self._context.keys[key.metadata.uid] = memory
+        memory.fingerprint = fingerprint(key.metadata)
+        self._judge_user(key, memory)
+        return memory
+
+    def _first_ledger(self, item: Item, key: AmoveStorageKey) -> Ledger:
+        status = key.status
+        untouched = status.observed_generation in (None, -1) and not status.conditions
+        if isinstance(item, Ref) and untouched and not key.metadata.finalized_by_us:
+            return Ledger.for_new()
+        return Ledger.for_known(self._context.leading_since, self._context.settle)
+
+    def _judge_user(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
+        """The recorded user's keys show again: the token is the old user's once more."""
+        recorded = own_key_status(key).key
+        listing = self._context.listings.latest
+        if memory.ledger.user_changed and recorded is not None and listing is not None:
+            if recorded.user_id in listing.user_ids or accepted(key.metadata, memory.accept_before):
+                memory.ledger = memory.ledger.same_user()
+
+    # -- steps ---------------------------------------------------------------------------------
+
+    async def _perform(
+        self,
+        item: Item,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        look: Look,
+        world: KeyWorld,
+        step: KeyStep,
+    ) -> bool:
+        """Perform one step; whether the reconcile rests with it."""
+        ref = item.ref if isinstance(item, Ghost) else item
+        match step:
+            case AddFinalizer():
+                body = await self._context.kube.add_finalizer(ref, key.metadata)
+                self._context.cache.put(ref, body)
+            case ReadSecret():
+                await self._secrets.read(key, memory, look)
+            case AwaitListing(waiting):
+                return await self._await_listing(item, key, memory, world, waiting)
+            case DryRun():
+                return await self._dry_run(item, key, look, world)
+            case RecordIssue(status):
+                kept = _as_they_are(key)
+                await write_status(self._context, ref, key, status, kept)
+                memory.ledger = memory.ledger.issue_recorded()
+            case Mint():
+                await self._mint(key, memory, look, step)
+            case WriteSecret(retiring):
+                await self._secrets.write(key, memory, look, retiring)
+            case TidySecret() | RetainSecret():
+                await self._secrets.tidy(key, memory, look)
+            case Revoke(key_id, why):
+                await self._revoke(ref, key, memory, key_id, why)
+            case DeleteSecret(uid):
+                await self._context.kube.delete_secret(ref.namespace, world.secret_name, uid=uid)
+                look.secret, look.secret_fresh, memory.secret = None, False, None
+            case RemoveFinalizer():
+                await self._release(item, key)
+                return True
+        return False
+
+    async def _await_listing(
+        self,
+        item: Item,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        world: KeyWorld,
+        waiting: Conclusion,
+    ) -> bool:
+        left = memory.ledger.settles_at - self._context.clock()
+        if left > 0:
+            report = Report(status_of(world), waiting)
+            await self._rest(item, key, report)
+            self._context.queue.add_after(item, left)
+            return True
+        await self._context.listings.begun_since(memory.ledger.settles_at)
+        return False
+
+    async def _dry_run(
+        self, item: Item, key: AmoveStorageKey, look: Look, world: KeyWorld
+    ) -> bool:
+        try:
+            await self._secrets.dry_run(key, look, world)
+        except KubeRefused as error:
+            message = f"Kubernetes would refuse Secret {world.secret_name}: {error}"
+            refused = stalled(Reason.SecretWriteRefused, message)
+            await self._rest(item, key, Report(status_of(world), refused, retry=True))
+            return True
+        look.dry_run_passed = True
+        return False
+
+    async def _mint(
+        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint
+    ) -> None:
+        """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
+        scope, before = step.scope, memory.ledger
+        readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
+        name = key_name(readable, marker(self._context, key), scope.digest, step.serial)
+        new = NewKey(
+            name=name,
+            region=scope.region,
+            storage_dn=scope.storage_dn,
+            permission=scope.permission,
+            all_buckets=scope.all_buckets,
+            selected_buckets=scope.buckets,
+            cloud_account_id=scope.account,
+        )
+        memory.ledger = memory.ledger.sending(step.serial)
+        sent = False
+        try:
+            issued = await self._context.api.create_storage_key(new)
+            sent = True
+        except ApiError as error:
+            if error.maybe_done or isinstance(error, Rejected):
+                now = self._context.clock()
+                memory.ledger = memory.ledger.lost(now, self._context.settle)
+            else:
+                memory.ledger = memory.ledger.not_sent(before)
+            sent = True
+            raise
+        finally:
+            if not sent:  # cancelled, or the Lease was lost on the way: we cannot know
+                memory.ledger = memory.ledger.lost(self._context.clock(), self._context.settle)
+        register_secret(issued.secret_key.get_secret_value())
+        look.secret_fresh = False
+        self._received(key, memory, step, name, issued)
+
+    def _received(
+        self, key: AmoveStorageKey, memory: KeyMemory, step: Mint, name: str, issued: IssuedKey
+    ) -> None:
+        live = LiveKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
+        in_hand = InHand(
+            key=live,
+            secret_key=issued.secret_key,
+            scope=step.scope,
+            issued_at=self._context.now().replace(microsecond=0),
+            rotate_request=key.metadata.annotation("rotate-requested-at") or "",
+        )
+        memory.ledger = memory.ledger.received(in_hand, self._context.clock())
+        self._context.metrics.keys_minted.inc()
+        recorded = own_key_status(key).key
+        known_user = recorded.user_id if recorded is not None else None
+        changed = known_user is not None and issued.user_id not in (None, known_user)
+        if changed and not accepted(key.metadata, memory.accept_before):
+            memory.accept_before = key.metadata.annotation("accept-loss")
+            memory.ledger = memory.ledger.other_user()
+
+    async def _revoke(
+        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, key_id: str, why: str
+    ) -> None:
+        failed_before = key_id in memory.ledger.failed_revokes
+        try:
+            await self._context.api.delete_storage_key(key_id)
+        except ApiError as error:
+            if not (error.maybe_done or isinstance(error, Rejected)):
+                raise
+            memory.ledger = memory.ledger.revoke_failed(key_id, self._context.clock())
+            if failed_before or not isinstance(error, Rejected):
+                raise
+            # The id may be gone already: only a complete list can tell. One look, then back-off.
+            await self._context.listings.begun_since(memory.ledger.settles_at)
+            return
+        memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
+        self._context.metrics.keys_revoked.labels(why).inc()
+        message = f"Revoked key {key_id}: {why}."
+        await self._context.tell(ref, key.metadata.uid, "KeyRevoked", message)
+
+    async def _release(self, item: Item, key: AmoveStorageKey) -> None:
+        context, uid = self._context, key.metadata.uid
+        if isinstance(item, Ghost):
+            context.cache.lay(item)
+        else:
+            context.released.add(uid)
+            try:
+                await context.kube.remove_finalizer(item, key.metadata)
+            except Conflict:
+                context.released.discard(uid)
+                raise
+            context.cache.drop(item)
+        context.keys.pop(uid, None)
+        context.queue.forget(item)
+        wake_buckets_of(context, key)
+
+    # -- rest ----------------------------------------------------------------------------------
+
+    def _after_failure(self, world: KeyWorld, step: KeyStep, error: ApiError) -> Report:
+        """A failed call changes only Synced; a failed mint says why there is no key yet."""
+        reason, message = explain(error)
+        if isinstance(step, Revoke):
+            reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
+            message = f"Key {step.key_id} is still to be revoked. {message}"
+        return Report(status_of(world), unsynced(reason, message), retry=True)
+
+    async def _rest(
+        self, item: Item, key: AmoveStorageKey, report: Report, error: ApiError | None = None
+    ) -> None:
+        context = self._context
+        if isinstance(item, Ref):
+            before = own_key_status(key)
+            await write_status(context, item, key, report.status, report.conclusion)
+            if before.key != report.status.key or before.retiring != report.status.retiring:
+                wake_buckets_of(context, key)
+            await self._note_unconfirmed(item, key)
+        if report.retry or error is not None:
+            at_least = getattr(error, "retry_after", None) or 0.0
+            context.queue.fail(item, cap=context.resync, at_least=at_least)
+        else:
+            context.queue.forget(item)
+        if report.wake is not None:
+            context.queue.add_after(item, _seconds_until(report.wake, context.now()))
+
+    async def _note_unconfirmed(self, ref: Ref, key: AmoveStorageKey) -> None:
+        """A key that left the list without a 200 to its deletion may still live at the storage."""
+        memory = self._context.keys.get(key.metadata.uid)
+        listing = self._context.listings.latest
+        if memory is None or listing is None or listing.begun < memory.ledger.settles_at:
+            return
+        for key_id in memory.ledger.failed_revokes:
+            if key_id not in listing.owners:
+                memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
+                self._context.metrics.revoke_unconfirmed.inc()
+                message = (
+                    f"Key {key_id} is gone from the list, but its revocation was never confirmed: "
+                    "check the storage service."
+                )
+                uid = key.metadata.uid
+                await self._context.tell(ref, uid, "RevokeUnconfirmed", message, warning=True)
+
+
+def _seconds_until(moment: datetime, now: datetime) -> float:
+    return max((moment.astimezone(UTC) - now).total_seconds(), 0.0) + 0.05
+
+
+def _as_they_are(key: AmoveStorageKey) -> Conclusion:
+    """The conditions as they were: a note in status is no news for a reader."""
+    found = {
+        kind: conditions.find(key.status.conditions, kind)
+        for kind in ("Synced", "Reconciling", "Stalled")
+    }
+    synced = found["Synced"]
+    if synced is None:
+        return progressing(Reason.Progressing, "A key is being issued.")
+    verdicts = {
+        kind: Verdict(one.status, Reason(one.reason), one.message)
+        for kind, one in found.items()
+        if one is not None
+    }
+    return Conclusion(
+        synced=verdicts["Synced"],
+        reconciling=verdicts.get("Reconciling"),
+        stalled=verdicts.get("Stalled"),
+    )

@@ -1,0 +1,290 @@
+"""Gather what the key planner looks at, from cache, memory and the shared listing. Reads only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amove_operator.controller.bucket_view import claim_of
+from amove_operator.controller.cache import (
+    Ghost,
+    Item,
+    bucket_name,
+    own_bucket_status,
+    own_key_status,
+    secret_name,
+)
+from amove_operator.controller.context import Context
+from amove_operator.controller.losses import accepted
+from amove_operator.controller.memory import KeyMemory
+from amove_operator.controller.reporting import accounts_pending
+from amove_operator.core import conditions
+from amove_operator.core.bucket_world import ClaimHeld
+from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.key_world import Gate, KeyLimits, KeyWorld, Mass, SecretSeen
+from amove_operator.core.naming import Marker, marker_of
+from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.rendering import Place, format_digest, template_fault
+from amove_operator.core.scope import Scope
+from amove_operator.core.secrets import SecretMetadata, SecretOwner
+from amove_operator.models import AmoveBucket, AmoveStorageKey, parse_duration
+from amove_operator.models.key import KeyStatus
+
+
+@dataclass(slots=True)
+class Look:
+    """What one reconcile has learnt so far and does not remember beyond itself."""
+
+    secret: SecretSeen | None = None
+    secret_fresh: bool = False
+    metadata: SecretMetadata | None = None
+    dry_run_passed: bool = False
+    namespace_terminating: bool = False
+
+
+def marker(context: Context, key: AmoveStorageKey) -> Marker:
+    """The marker of this CR's keys."""
+    return marker_of(context.cluster_uid, key.metadata.uid)
+
+
+def key_world(
+    context: Context, item: Item, key: AmoveStorageKey, memory: KeyMemory, look: Look
+) -> KeyWorld:
+    """The world of one AmoveStorageKey as of now."""
+    meta, spec, ledger = key.metadata, key.spec, memory.ledger
+    ref = item.ref if isinstance(item, Ghost) else item
+    status = own_key_status(key)
+    gate = gate_of(context, key)
+    trusted = context.settings.trusts(meta.namespace)
+    deleting = meta.deleting or isinstance(item, Ghost)
+    interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
+    return KeyWorld(
+        now=context.now(),
+        uid=meta.uid,
+        spec=spec,
+        status=status,
+        gate=gate,
+        secret_name=secret_name(key),
+        format8=format_digest(spec.secret),
+        grace=parse_duration(spec.rotation.grace_period),
+        interval=interval,
+        rotate_request=meta.annotation("rotate-requested-at") or "",
+        finalizer=meta.finalized_by_us or isinstance(item, Ghost),
+        deleting=deleting,
+        paused=meta.paused,
+        trusted=trusted,
+        namespace_terminating=look.namespace_terminating,
+        fault=None if deleting else key_fault(context, ref, key, gate),
+        secret=look.secret if look.secret is not None else memory.secret,
+        secret_fresh=look.secret_fresh,
+        live=ledger.live(marker(context, key), context.listings.latest, context.settle),
+        in_hand=ledger.in_hand,
+        untouched=ledger.untouched,
+        last_serial=ledger.last_serial,
+        dry_run_passed=look.dry_run_passed,
+        issue_recorded=ledger.recorded,
+        mass=_mass(context, key, memory, status),
+        clock_skewed=context.clock_skewed,
+        given_up=_given_up(context, key, status),
+        forgotten=_forgotten(context, key, memory, status),
+        limits=KeyLimits(context.settings.mint_budget),
+    )
+
+
+# ---------------------------------------------------------------- scope and gate
+
+
+def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
+    """The scope that the spec asks for, and whether its buckets are ready."""
+    if key.spec.bucket_refs is None:
+        return Gate(_free_scope(context, key))
+    names: list[str] = []
+    accounts: set[str] = set()
+    closed: tuple[Reason, str] | None = None
+    for name in sorted({ref.name for ref in key.spec.bucket_refs}):
+        ref = Ref(Kind.BUCKET, key.metadata.namespace, name)
+        bucket = context.cache.buckets.get(ref)
+        if bucket is None:
+            return Gate(None, Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
+        status = own_bucket_status(bucket)
+        if status.provenance is None or status.cloud_account_id is None:
+            return Gate(None, Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
+        closed = closed or _unready(context, ref, bucket)
+        names.append(bucket_name(bucket))
+        accounts.add(status.cloud_account_id)
+    if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
+        return Gate(None, Reason.AccountMismatch, _mismatch(key, accounts))
+    scope = _scope(context, key, accounts.pop(), tuple(names))
+    reason, message = closed or (None, "")
+    return Gate(scope, reason, message)
+
+
+def _unready(context: Context, ref: Ref, bucket: AmoveBucket) -> tuple[Reason, str] | None:
+    name = bucket.metadata.name
+    if bucket.metadata.deleting:
+        return Reason.BucketNotReady, f"AmoveBucket {name} is being deleted."
+    if not isinstance(claim_of(context, ref, bucket), ClaimHeld):
+        return Reason.BucketNotReady, f"AmoveBucket {name} does not hold its bucket's name."
+    if not conditions.is_true(bucket.status.conditions, "Ready"):
+        return Reason.BucketNotReady, f"AmoveBucket {name} is not ready."
+    return None
+
+
+def _mismatch(key: AmoveStorageKey, accounts: set[str]) -> str:
+    if len(accounts) > 1:
+        return "spec.bucketRefs: the buckets are in several cloud accounts; one key, one account."
+    return (
+        f"spec.cloudAccountId is {key.spec.cloud_account_id}, but the buckets are in "
+        f"{next(iter(accounts))}: leave it out."
+    )
+
+
+def _free_scope(context: Context, key: AmoveStorageKey) -> Scope | None:
+    """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""
+    pinned = own_key_status(key).key
+    account = key.spec.cloud_account_id or (pinned.cloud_account_id if pinned else None)
+    account = account or context.accounts.default_account
+    if account is None or (key.spec.bucket_names is None and key.spec.all_buckets is None):
+        return None
+    return _scope(context, key, account, key.spec.bucket_names)
+
+
+def _scope(
+    context: Context, key: AmoveStorageKey, account: str, names: tuple[str, ...] | None
+) -> Scope | None:
+    """Where a spec is silent, what was pinned at the first issue; then the settings."""
+    pinned = own_key_status(key).key
+    pinned_dn = pinned.storage_dn if pinned and pinned.cloud_account_id == account else None
+    storage_dn = key.spec.storage_dn or pinned_dn or context.accounts.storage_dn(account)
+    region = key.spec.region or (pinned.region if pinned else None) or context.settings.region
+    if storage_dn is None:
+        return None
+    if names is None:
+        return Scope.everything(account, region, storage_dn, key.spec.permission)
+    return Scope.of(account, region, storage_dn, key.spec.permission, names)
+
+
+# ---------------------------------------------------------------- our own refusals
+
+
+def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> Conclusion | None:
+    """Why we refuse this spec ourselves, without a call."""
+    settings, spec = context.settings, key.spec
+    faults = list(context.cache.faults.get(ref, ()))
+    limits = RotationLimits(settings.min_rotation_interval, settings.max_grace)
+    if found := invalid(faults or rotation_faults(spec, limits)):
+        return found
+    namespace = key.metadata.namespace
+    defaults = context.accounts.defaults()
+    if found := key_not_permitted(spec, namespace, defaults, trusted=settings.trusts(namespace)):
+        return found
+    if gate.closed is Reason.AccountMismatch:
+        return stalled(Reason.AccountMismatch, gate.message)
+    if fault := template_fault(spec.secret, _example(key)):
+        return stalled(Reason.InvalidTemplate, fault)
+    if (pending := accounts_pending(context)) is not None:
+        return None if own_key_status(key).key is not None else pending
+    if gate.scope is None and gate.closed is None:
+        return stalled(Reason.AccountUnknown, context.accounts.unknown())
+    return None
+
+
+def _example(key: AmoveStorageKey) -> Place:
+    """A place with as many buckets as the key will have: a template is checked before an issue."""
+    spec = key.spec
+    named = [ref.name for ref in spec.bucket_refs] if spec.bucket_refs else spec.bucket_names
+    scope = Scope.of("a" * 36, "r" * 63, "d" * 253, spec.permission, named or ())
+    return Place(scope, "https://" + "d" * 253, "k" * 63)
+
+
+# ---------------------------------------------------------------- what the list tells
+
+
+def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> Mass:
+    if accepted(key.metadata, memory.accept_before):
+        return Mass.NONE
+    if memory.ledger.user_changed:
+        return Mass.USER_CHANGED
+    if context.mass_key_loss and (memory.missing or status.key is None):
+        return Mass.LOSS
+    return Mass.NONE
+
+
+def _given_up(context: Context, key: AmoveStorageKey, status: KeyStatus) -> frozenset[str]:
+    """Ids whose bucket name another namespace takes, while no CR of ours holds it any more."""
+    if key.spec.bucket_refs is None:
+        return frozenset()
+    reached = {retiring.id: retiring.buckets for retiring in status.retiring}
+    if status.key is not None:
+        reached[status.key.id] = status.key.buckets
+    return frozenset(
+        key_id
+        for key_id, names in reached.items()
+        if any(_taken(context, key.metadata.namespace, name) for name in names)
+    )
+
+
+def _taken(context: Context, namespace: str, name: str) -> bool:
+    claims = [ref for ref, _ in context.cache.buckets_named(name)]
+    if any(ref.namespace == namespace for ref in claims):
+        return False
+    waiting = context.wanted_names.get(name)
+    if waiting is not None and waiting in claims:
+        return True
+    return any(
+        own_bucket_status(bucket).provenance is not None
+        for _, bucket in context.cache.buckets_named(name)
+    )
+
+
+def _forgotten(
+    context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus
+) -> frozenset[str]:
+    """Ids in status that are proven gone, or that are listed as somebody else's."""
+    listing = context.listings.latest
+    gone = {key_id for key_id, _ in memory.ledger.revoked}
+    if listing is None or listing.begun < memory.ledger.settles_at:
+        return frozenset(gone)
+    named = {retiring.id for retiring in status.retiring}
+    if status.key is not None:
+        named.add(status.key.id)
+    mine = marker(context, key)
+    foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
+    if not context.mass_key_loss and _speaks(context, key, status):
+        gone |= {one for one in named if one not in listing.owners}
+    return frozenset(gone | foreign)
+
+
+def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
+    """Whether the list is one of the user who issued the key (design.md §5.9)."""
+    listing = context.listings.latest
+    assert listing is not None  # noqa: S101 - asked only where there is one
+    user = status.key.user_id if status.key is not None else None
+    if user is not None and user in listing.user_ids:
+        return True
+    return not any(
+        other.metadata.uid != key.metadata.uid and _is_missing(context, other)
+        for other in context.cache.keys.values()
+    )
+
+
+def _is_missing(context: Context, key: AmoveStorageKey) -> bool:
+    memory = context.keys.get(key.metadata.uid)
+    return memory is not None and memory.missing
+
+
+# ---------------------------------------------------------------- the Secret's owner
+
+
+def secret_owner(context: Context, key: AmoveStorageKey) -> SecretOwner:
+    """Whose the Secret is; under a permitted ``Retain`` it does not go with its CR."""
+    meta = key.metadata
+    retained = key.spec.deletion_policy == "Retain" and context.settings.trusts(meta.namespace)
+    current = own_key_status(key).key
+    buckets = current.buckets if current is not None and retained and meta.deleting else None
+    return SecretOwner(
+        meta.namespace, meta.name, meta.uid, owning=not retained, retained_buckets=buckets
+    )
+
+

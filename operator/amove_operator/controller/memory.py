@@ -1,0 +1,44 @@
+"""What one process remembers of an object between two reconciles. Lost at a restart, by design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+
+from amove_operator.core.bucket_world import BucketSeen, Refusal
+from amove_operator.core.key_world import SecretOurs
+from amove_operator.core.ledger import Ledger
+from amove_operator.core.secret_record import SecretRecord
+
+
+@dataclass(slots=True)
+class BucketMemory:
+    """One AmoveBucket. ``stale``: the resync wants a fresh look. Moments are monotonic."""
+
+    fingerprint: tuple[object, ...] | None = None
+    seen: BucketSeen | None = None
+    seen_at: float = -inf
+    stale: bool = False
+    refusal: Refusal | None = None
+    refusals_in_a_row: int = 0
+    repairs_left: int = 2
+    delete_sent: bool = False
+    recreating: bool = False
+    retry_at: float = inf
+    absent_since: float | None = None
+    accept_before: str | None = None
+
+
+@dataclass(slots=True)
+class KeyMemory:
+    """One AmoveStorageKey."""
+
+    ledger: Ledger
+    fingerprint: tuple[object, ...] | None = None
+    secret: SecretOurs | None = None
+    secret_version: tuple[str, str] | None = None
+    record: SecretRecord | None = None
+    record_uid: str | None = None
+    accept_before: str | None = None
+    missing: bool = False
+    unconfirmed: set[str] = field(default_factory=set)

@@ -1,0 +1,121 @@
+"""The paced sweep over all objects: drift at the service shows only to those who look."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from amove_operator.controller.controller import Controller
+from amove_operator.controller.memory import BucketMemory
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+
+_log = logging.getLogger(__name__)
+_KEYS_A_PAGE = 50
+_RETRY = 5.0
+
+
+def sweep_seconds(buckets: int, keys: int, interval: float, rate: float) -> float:
+    """How long one sweep takes: the interval, or longer so that half the rate suffices."""
+    calls = buckets + 1 + keys / _KEYS_A_PAGE
+    return max(interval, calls / (rate / 2))
+
+
+class Resync:
+    """Looks at every object once in each sweep, spread evenly over it."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._context = controller.context
+
+    async def run(self) -> None:
+        """Sweep until cancelled; the first begins at once, for what changed while we were away."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._first_listing())
+            while True:
+                began = self._context.clock()
+                await self._prepared()
+                await self._sweep(began)
+                self._context.metrics.resync_duration.set(self._context.clock() - began)
+
+    async def _first_listing(self) -> None:
+        """What an earlier process minted is known after the settle time (design.md §5)."""
+        await self._sleep_until(self._settled_at)
+        await self._listed()
+        for ref in list(self._context.cache.keys):
+            self._context.queue.add(ref)
+
+    @property
+    def _settled_at(self) -> float:
+        return self._context.leading_since + self._context.settle
+
+    async def _listed(self) -> None:
+        """One complete listing for the whole sweep, as soon as it can tell all."""
+        while self._context.cache.keys and self._context.clock() >= self._settled_at:
+            try:
+                await self._context.listings.fresh()
+            except ApiError as error:
+                _log.warning("the key listing waits: %s", error)
+                await asyncio.sleep(_pause())
+            else:
+                return
+
+    async def _prepared(self) -> None:
+        """Cache, accounts and key listing, fresh for the whole sweep."""
+        while True:
+            try:
+                await self._prune()
+                await self._context.accounts.load()
+            except (ApiError, KubeUnavailable, KubeRefused) as error:
+                _log.warning("the resync waits: %s", error)
+                await asyncio.sleep(_pause())
+            else:
+                return await self._listed()
+
+    async def _prune(self) -> None:
+        """Deletions that a watch missed: whatever a complete list of our own lacks is gone."""
+        context = self._context
+        for kind in Kind:
+            before = {ref for ref in context.cache if ref.kind is kind}
+            bodies = await context.kube.list_objects(kind, context.settings.watch_namespaces)
+            listed = set()
+            for body in bodies:
+                meta = body["metadata"]
+                listed.add(Ref(kind, meta.get("namespace", ""), meta["name"]))
+                self._controller.seen(kind, None, body)
+            for ref in before - listed:
+                self._controller.vanished(ref)
+
+    async def _sweep(self, began: float) -> None:
+        context = self._context
+        refs = list(context.cache)
+        random.shuffle(refs)
+        counts = len(context.cache.buckets), len(context.cache.keys)
+        length = sweep_seconds(*counts, context.resync, context.settings.rate_limit)
+        for number, ref in enumerate(refs):
+            await self._sleep_until(began + length * number / len(refs))
+            await self._while_the_service_is_down()
+            self._look_at(ref)
+        await self._sleep_until(began + length)
+
+    def _look_at(self, ref: Ref) -> None:
+        bucket = self._context.cache.buckets.get(ref)
+        if bucket is not None:
+            uid = bucket.metadata.uid
+            self._context.buckets.setdefault(uid, BucketMemory()).stale = True
+        self._context.queue.add(ref)
+
+    async def _while_the_service_is_down(self) -> None:
+        """Settled objects stay as they are; the breaker's own probe tells when to go on."""
+        while self._context.api.breaker.open:
+            await asyncio.sleep(1.0)
+
+    async def _sleep_until(self, moment: float) -> None:
+        await asyncio.sleep(max(0.0, moment - self._context.clock()))
+
+
+
+
+def _pause() -> float:
+    return _RETRY * random.uniform(1, 2)  # noqa: S311 - no secret

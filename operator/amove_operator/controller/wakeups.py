@@ -1,0 +1,38 @@
+"""Who must look again when something moved: so that nothing waits for the resync."""
+
+from __future__ import annotations
+
+from amove_operator.controller.cache import reached_buckets
+from amove_operator.controller.context import Context
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.models import AmoveStorageKey
+
+
+def wake_claimants(context: Context, name: str) -> None:
+    """Every CR that wants the bucket name: the name, or a key that reached it, went free."""
+    for ref, _ in context.cache.buckets_named(name):
+        context.queue.add(ref)
+
+
+def wake_keys_of(context: Context, bucket: Ref) -> None:
+    """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
+    for ref in context.cache.keys_referring_to(bucket):
+        context.queue.add(ref)
+
+
+def wake_buckets_of(context: Context, key: AmoveStorageKey) -> None:
+    """The buckets that a key referred to or reached: their deletion or claim may wait for it."""
+    for bucket in key.spec.bucket_refs or ():
+        ref = Ref(Kind.BUCKET, key.metadata.namespace, bucket.name)
+        if ref in context.cache.buckets:
+            context.queue.add(ref)
+    for name in reached_buckets(key):
+        wake_claimants(context, name)
+
+
+def wake_all(context: Context) -> None:
+    """Everybody: the service can be reached again, or this process took the lead."""
+    for ref in context.cache:
+        context.queue.add(ref)
+    for ghost in list(context.cache.ghosts):
+        context.queue.add(ghost)

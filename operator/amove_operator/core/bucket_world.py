@@ -1,0 +1,175 @@
+"""What the bucket planner looks at, and the steps it can choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from amove_operator.core.conditions import Conclusion
+from amove_operator.core.reasons import Reason
+from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
+
+# ---------------------------------------------------------------- observations
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The service said that there is no such bucket (the only proof there is)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The bucket is there, with these flags."""
+
+    flags: BucketFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The service could not be asked. Never a reason to create, change or delete."""
+
+    reason: Reason
+    message: str
+
+
+BucketSeen = Absent | Present | Unknown
+
+# ---------------------------------------------------------------- claims
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimHeld:
+    """This CR is the one AmoveBucket of its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLost:
+    """Another CR has the name: ``holder`` is its ``namespace/name``."""
+
+    holder: str
+
+
+Claim = ClaimHeld | ClaimLost
+
+
+class Refused(StrEnum):
+    """Which write the service refused in this reconcile."""
+
+    CREATE = "create"
+    EXISTS = "create, since the name is taken"
+    UPDATE = "update"
+    DELETE = "delete"
+    NOT_EMPTY = "not empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A 499 to a write of ours: what, its words, and how many came in a row."""
+
+    what: Refused
+    message: str
+    in_a_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class BucketWorld:
+    """All that is known about one AmoveBucket at one moment.
+
+    ``status`` is empty unless its ``owner_uid`` is the CR's UID and its name and account
+    are this CR's. ``blockers`` are the keys that keep a deletion waiting.
+    ``name_in_use``: whose live keys still reach the name, in words for a person.
+    ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
+    ``repairs_left``: how many more ``update_bucket`` calls this drift is worth now.
+    """
+
+    now: datetime
+    uid: str
+    namespace: str
+    cr_name: str
+    spec: BucketSpec
+    status: BucketStatus
+    name: str
+    account: str
+    finalizer: bool = True
+    deleting: bool = False
+    paused: bool = False
+    fault: Conclusion | None = None
+    claim: Claim = ClaimHeld()
+    name_in_use: str | None = None
+    seen: BucketSeen | None = None
+    refusal: Refusal | None = None
+    blockers: tuple[str, ...] = ()
+    mass_loss: bool = False
+    loss_unclear: bool = False
+    delete_sent: bool = False
+    repairs_left: int = 2
+
+    @property
+    def ours(self) -> bool:
+        """Created or adopted here, or created by a call whose answer we may not have seen."""
+        return self.status.provenance is not None or bool(self.status.create_intent)
+
+    @property
+    def observe_only(self) -> bool:
+        """Only read calls for this CR."""
+        return self.spec.management_policy == "Observe"
+
+
+# ---------------------------------------------------------------- steps
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectBucket:
+    """Put our finalizer on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Ask ``bucket_status``."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteIntent:
+    """Write status before an effect, or take the intent back after a refusal."""
+
+    status: BucketStatus
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Send ``create_bucket`` with these flags."""
+
+    flags: BucketFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Send ``update_bucket`` with all three flags."""
+
+    flags: BucketFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Send ``delete_bucket``; the service refuses where objects are left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBucket:
+    """Take our finalizer off."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketReport:
+    """Write status and stop until something changes; ``retry``: come back with back-off."""
+
+    status: BucketStatus
+    conclusion: Conclusion
+    retry: bool = False
+
+
+BucketStep = (
+    ProtectBucket | Observe | WriteIntent | Create | Repair | Delete | ReleaseBucket | BucketReport
+)

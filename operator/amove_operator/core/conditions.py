@@ -1,0 +1,120 @@
+"""Conditions as ``metav1.Condition``: one place that writes them (design.md §2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from amove_operator.core.reasons import Reason
+from amove_operator.models.shared import Condition
+
+Truth = Literal["True", "False", "Unknown"]
+_LIMIT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One condition to be: status, reason, and a sentence for a person."""
+
+    status: Truth
+    reason: Reason
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a reconcile ends in, as conditions.
+
+    ``ready`` of ``None`` keeps the Ready condition as it was. ``stalled`` and
+    ``reconciling`` are there only while true (kstatus).
+    """
+
+    synced: Verdict
+    ready: Verdict | None = None
+    reconciling: Verdict | None = None
+    stalled: Verdict | None = None
+
+
+def settled(reason: Reason, message: str) -> Conclusion:
+    """All is as the spec says."""
+    return Conclusion(
+        ready=Verdict("True", reason, message), synced=Verdict("True", Reason.Settled, "")
+    )
+
+
+def stalled(reason: Reason, message: str) -> Conclusion:
+    """Nothing more happens until something changes."""
+    verdict = Verdict("False", reason, message)
+    return Conclusion(ready=verdict, synced=verdict, stalled=Verdict("True", reason, message))
+
+
+def progressing(reason: Reason, message: str, *, keep_ready: bool = False) -> Conclusion:
+    """On the way; ``keep_ready`` where what was usable stays usable."""
+    verdict = Verdict("False", reason, message)
+    return Conclusion(
+        ready=None if keep_ready else verdict,
+        synced=verdict,
+        reconciling=Verdict("True", reason, message),
+    )
+
+
+def unsynced(reason: Reason, message: str) -> Conclusion:
+    """Only ``Synced`` says so; what was ready stays ready."""
+    return Conclusion(synced=Verdict("False", reason, message))
+
+
+def merge(
+    old: Iterable[Condition], conclusion: Conclusion, generation: int, now: datetime
+) -> tuple[Condition, ...]:
+    """The new list of conditions; a transition time moves only with its status.
+
+    A Ready that is kept but was never there becomes False with the reason of Synced.
+    """
+    before = {condition.type: condition for condition in old}
+    ready = conclusion.ready
+    if ready is None and "Ready" not in before:
+        ready = Verdict("False", conclusion.synced.reason, conclusion.synced.message)
+    wanted = {
+        "Ready": ready,
+        "Synced": conclusion.synced,
+        "Reconciling": conclusion.reconciling,
+        "Stalled": conclusion.stalled,
+    }
+    built = [
+        _condition(kind, verdict, before.get(kind), generation, now)
+        for kind, verdict in wanted.items()
+        if verdict is not None
+    ]
+    if ready is None:
+        kept = before["Ready"]
+        built.insert(0, kept)
+    foreign = [condition for kind, condition in before.items() if kind not in wanted]
+    return (*built, *foreign)
+
+
+def _condition(
+    kind: str, verdict: Verdict, before: Condition | None, generation: int, now: datetime
+) -> Condition:
+    unmoved = before is not None and before.status == verdict.status
+    return Condition(
+        type=kind,
+        status=verdict.status,
+        reason=verdict.reason.value,
+        message=verdict.message[:_LIMIT],
+        observed_generation=generation,
+        last_transition_time=(before.last_transition_time if before and unmoved else None)
+        or now.replace(microsecond=0),
+    )
+
+
+def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
+    """The condition of that type."""
+    return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def is_true(conditions: Iterable[Condition], kind: str) -> bool:
+    """Whether the condition of that type is there and True."""
+    found = find(conditions, kind)
+    return found is not None and found.status == "True"

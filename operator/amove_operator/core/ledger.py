@@ -1,0 +1,190 @@
+"""What one process knows of one CR's keys beyond what a list shows: the rule of time.
+
+A new key may take up to the settle time to show in a list, so the process that leads
+remembers what it minted and adds it. What an earlier process may have minted it learns
+only from a complete listing begun at least the settle time after it took the lead, or
+after an answer to a create was lost (design.md §5, "The rule of time"). All moments are
+monotonic seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from math import inf
+
+from pydantic import SecretStr
+
+from amove_operator.core.naming import Marker, parse_name
+from amove_operator.core.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key under some CR's marker that is alive as far as is known."""
+
+    id: str
+    name: str
+    access_key: str
+    created: datetime | None = None
+    user_id: str | None = None
+
+    @property
+    def scope8(self) -> str:
+        """The digest of its scope, from the name."""
+        parsed = parse_name(self.name)
+        return parsed.scope if parsed else ""
+
+    @property
+    def serial(self) -> int:
+        """Which issue it is, from the name."""
+        parsed = parse_name(self.name)
+        return parsed.serial if parsed else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One complete listing, indexed by marker. ``begun`` is when its first call was sent.
+
+    ``owners`` has every listed id, with the marker of its name or ``None``.
+    """
+
+    begun: float
+    marked: dict[Marker, tuple[LiveKey, ...]] = field(repr=False)
+    owners: dict[str, Marker | None] = field(repr=False)
+    user_ids: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, begun: float, keys: Iterable[LiveKey]) -> Listing:
+        """Index the keys of one complete list."""
+        marked: dict[Marker, list[LiveKey]] = {}
+        owners: dict[str, Marker | None] = {}
+        users = set()
+        for key in keys:
+            parsed = parse_name(key.name)
+            owners[key.id] = parsed.marker if parsed else None
+            if key.user_id:
+                users.add(key.user_id)
+            if parsed is not None:
+                marked.setdefault(parsed.marker, []).append(key)
+        frozen = {marker: tuple(found) for marker, found in marked.items()}
+        return cls(begun, frozen, owners, frozenset(users))
+
+    def of_marker(self, marker: Marker) -> tuple[LiveKey, ...]:
+        """The keys under one CR's marker."""
+        return self.marked.get(marker, ())
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """A freshly minted key that no Secret is known to hold yet. The only place of its secret."""
+
+    key: LiveKey
+    secret_key: SecretStr
+    scope: Scope
+    issued_at: datetime
+    rotate_request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One process's own knowledge of one CR's keys.
+
+    ``settles_at``: a listing begun at or after this moment shows all that this process did
+    not mint itself; minus infinity for a CR that this process was the first to touch.
+    ``untouched``: this process was the first to touch the CR and has not yet sent a create.
+    ``recorded``: status says that an issue is about to be made, and it was not sent yet.
+    """
+
+    settles_at: float
+    untouched: bool = False
+    in_hand: InHand | None = None
+    minted: tuple[tuple[LiveKey, float], ...] = ()
+    revoked: tuple[tuple[str, float], ...] = ()
+    failed_revokes: frozenset[str] = frozenset()
+    last_serial: int = 0
+    recorded: bool = False
+    user_changed: bool = False
+
+    @classmethod
+    def for_new(cls) -> Ledger:
+        """For a CR without finalizer and with untouched status: nobody can have minted for it."""
+        return cls(settles_at=-inf, untouched=True)
+
+    @classmethod
+    def for_known(cls, leading_since: float, settle: float) -> Ledger:
+        """For a CR that an earlier process may have touched."""
+        return cls(settles_at=leading_since + settle)
+
+    def live(self, marker: Marker, listing: Listing | None, settle: float) -> tuple[LiveKey, ...] | None:
+        """All live keys of the CR, oldest serial first; ``None`` while that cannot be known."""
+        begun = listing.begun if listing else -inf
+        if begun < self.settles_at:
+            return None
+        gone = {key_id for key_id, at in self.revoked if begun < at + settle}
+        known = {key.id: key for key, at in self.minted if begun < at + settle}
+        if listing is not None:
+            known |= {key.id: key for key in listing.of_marker(marker)}
+        alive = (key for key in known.values() if key.id not in gone)
+        return tuple(sorted(alive, key=lambda key: (key.serial, key.id)))
+
+    def sending(self, serial: int) -> Ledger:
+        """A create is about to be sent."""
+        serial = max(serial, self.last_serial)
+        return replace(self, untouched=False, recorded=False, last_serial=serial)
+
+    def issue_recorded(self) -> Ledger:
+        """Status says that a key is about to be issued; one such note serves one create."""
+        return replace(self, recorded=True)
+
+    def not_sent(self, before: Ledger) -> Ledger:
+        """The create never left this process: the note in status still stands for it."""
+        return replace(self, untouched=before.untouched, recorded=before.recorded)
+
+    def received(self, in_hand: InHand, at: float) -> Ledger:
+        """The create was answered: the key is in hand."""
+        return replace(self, in_hand=in_hand, minted=(*self.minted, (in_hand.key, at)))
+
+    def lost(self, at: float, settle: float) -> Ledger:
+        """The create's answer was lost: whether there is a key shows after the settle time."""
+        return replace(self, settles_at=at + settle)
+
+    def written(self) -> Ledger:
+        """The Secret holds what was in hand."""
+        return replace(self, in_hand=None)
+
+    def revoke_confirmed(self, key_id: str, at: float) -> Ledger:
+        """The service answered 200 to the revocation."""
+        held = self.in_hand
+        return replace(
+            self,
+            in_hand=None if held is not None and held.key.id == key_id else held,
+            revoked=(*self.revoked, (key_id, at)),
+            minted=tuple(pair for pair in self.minted if pair[0].id != key_id),
+            failed_revokes=self.failed_revokes - {key_id},
+        )
+
+    def revoke_failed(self, key_id: str, at: float) -> Ledger:
+        """No 200: only a listing begun after the attempt can tell whether the key is gone."""
+        return replace(
+            self,
+            settles_at=max(self.settles_at, at),
+            failed_revokes=self.failed_revokes | {key_id},
+        )
+
+    def other_user(self) -> Ledger:
+        """The service issued a key to another user than the one on record."""
+        return replace(self, user_changed=True)
+
+    def same_user(self) -> Ledger:
+        """The recorded user is back, or the change was accepted."""
+        return replace(self, user_changed=False)
+
+    def pruned(self, begun: float, settle: float) -> Ledger:
+        """Without what a listing begun at ``begun`` tells by itself."""
+        return replace(
+            self,
+            minted=tuple(pair for pair in self.minted if begun < pair[1] + settle),
+            revoked=tuple(pair for pair in self.revoked if begun < pair[1] + settle),
+        )

@@ -1,0 +1,108 @@
+"""Rules of our own: who may do what, and which settings a spec may name (design.md §3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.reasons import Reason
+from amove_operator.models.bucket import BucketSpec
+from amove_operator.models.key import KeySpec
+from amove_operator.models.shared import parse_duration
+
+TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Where the operator puts things when a spec does not say."""
+
+    account: str | None
+    storage_dn: str | None
+    region: str
+
+
+def bucket_not_permitted(
+    spec: BucketSpec, namespace: str, defaults: Defaults, *, trusted: bool
+) -> Conclusion | None:
+    """What an AmoveBucket of an untrusted namespace asks for and may not."""
+    if trusted:
+        return None
+    asked = [
+        what
+        for what, wanted in (
+            ("adoptionPolicy: IfExists", spec.adoption_policy == "IfExists"),
+            ("managementPolicy: Observe", spec.management_policy == "Observe"),
+            ("public: true", spec.public is True),
+            ("another cloudAccountId", spec.cloud_account_id not in (None, defaults.account)),
+        )
+        if wanted
+    ]
+    return _not_permitted(asked, namespace) if asked else None
+
+
+def key_not_permitted(
+    spec: KeySpec, namespace: str, defaults: Defaults, *, trusted: bool
+) -> Conclusion | None:
+    """What an AmoveStorageKey of an untrusted namespace asks for and may not."""
+    if trusted:
+        return None
+    asked = [
+        what
+        for what, wanted in (
+            ("bucketNames", spec.bucket_names is not None),
+            ("allBuckets", spec.all_buckets is not None),
+            ("deletionPolicy: Retain", spec.deletion_policy == "Retain"),
+            ("another cloudAccountId", spec.cloud_account_id not in (None, defaults.account)),
+            ("another region", spec.region not in (None, defaults.region)),
+            ("another storageDn", spec.storage_dn not in (None, defaults.storage_dn)),
+        )
+        if wanted
+    ]
+    return _not_permitted(asked, namespace) if asked else None
+
+
+def _not_permitted(asked: list[str], namespace: str) -> Conclusion:
+    return stalled(
+        Reason.NotPermitted,
+        f"{', '.join(asked)}: only in trusted namespaces; have the operator's admin add "
+        f"{namespace} to {TRUST_SETTING}, or leave it out.",
+    )
+
+
+def invalid(faults: list[str]) -> Conclusion | None:
+    """A spec that breaks a rule which the CRD should have caught."""
+    return stalled(Reason.InvalidSpec, "; ".join(faults)) if faults else None
+
+
+@dataclass(frozen=True, slots=True)
+class RotationLimits:
+    """What the settings allow."""
+
+    min_interval: timedelta
+    max_grace: timedelta
+    name: Callable[[timedelta], str] = str
+
+
+def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
+    """What is wrong with ``spec.rotation`` by today's settings."""
+    grace = parse_duration(spec.rotation.grace_period)
+    faults = []
+    if grace > limits.max_grace:
+        faults.append(
+            f"spec.rotation.gracePeriod: at most {limits.name(limits.max_grace)} "
+            "(setting AMOVE_MAX_GRACE)"
+        )
+    if spec.rotation.interval is None:
+        return faults
+    interval = parse_duration(spec.rotation.interval)
+    if interval < limits.min_interval:
+        faults.append(
+            f"spec.rotation.interval: at least {limits.name(limits.min_interval)} "
+            "(setting AMOVE_MIN_ROTATION_INTERVAL)"
+        )
+    if interval <= grace:
+        faults.append("spec.rotation.interval: must be longer than spec.rotation.gracePeriod")
+    return faults

@@ -1,0 +1,51 @@
+"""Every condition reason of both kinds. Stable: users and alerts match on them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A CamelCase reason; docs/conditions.md says for each what it means and what to do."""
+
+    # Both kinds
+    Settled = "Settled"
+    Progressing = "Progressing"
+    Paused = "Paused"
+    InvalidSpec = "InvalidSpec"
+    NotPermitted = "NotPermitted"
+    AccountMismatch = "AccountMismatch"
+    AccountUnknown = "AccountUnknown"
+    AccountUnusable = "AccountUnusable"
+    ApiUnavailable = "ApiUnavailable"
+    ApiUnauthorized = "ApiUnauthorized"
+    ApiRefused = "ApiRefused"
+    Deleting = "Deleting"
+    # Buckets
+    Available = "Available"
+    BucketExists = "BucketExists"
+    BucketMissing = "BucketMissing"
+    BucketClaimed = "BucketClaimed"
+    NameInUse = "NameInUse"
+    ObjectLockMismatch = "ObjectLockMismatch"
+    FlagRejected = "FlagRejected"
+    DriftObserved = "DriftObserved"
+    DeletionBlocked = "DeletionBlocked"
+    BucketNotEmpty = "BucketNotEmpty"
+    DeleteRefused = "DeleteRefused"
+    MassBucketLoss = "MassBucketLoss"
+    # Keys
+    Issued = "Issued"
+    BucketNotFound = "BucketNotFound"
+    BucketNotReady = "BucketNotReady"
+    InvalidTemplate = "InvalidTemplate"
+    SecretConflict = "SecretConflict"
+    SecretWriteRefused = "SecretWriteRefused"
+    SecretCollected = "SecretBeingCollected"
+    Settling = "WaitingForListing"
+    GraceRunning = "WaitingForGrace"
+    MintBudgetExhausted = "MintBudgetExhausted"
+    MassKeyLoss = "MassKeyLoss"
+    ApiUserChanged = "ApiUserChanged"
+    ClockSkew = "ClockSkew"
+    RevokePending = "RevokePending"

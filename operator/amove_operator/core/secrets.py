@@ -1,0 +1,178 @@
+"""The Secret that a key is written to: whose it is, and what is put into it. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from amove_operator.core.rendering import checksum
+from amove_operator.core.secret_record import (
+    MANAGED_BY,
+    MANAGER,
+    OWNER_UID,
+    RETAINED_BUCKETS,
+    RETIRING,
+    SecretRecord,
+    Written,
+)
+from amove_operator.models.key import SecretSpec
+from amove_operator.models.shared import API_VERSION, OwnerReference
+
+OPAQUE = "Opaque"
+KIND = "AmoveStorageKey"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMetadata:
+    """Labels, annotations and owners of a Secret as it is."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    owners: tuple[OwnerReference, ...]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretOwner:
+    """The CR that a Secret is written for. ``owning``: the Secret goes with the CR."""
+
+    namespace: str
+    name: str
+    uid: str
+    owning: bool = True
+    retained_buckets: tuple[str, ...] | None = None
+
+    def reference(self) -> dict[str, Any]:
+        """As an entry of ``metadata.ownerReferences``."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+        }
+
+
+def whose(seen: SecretMetadata, owner: SecretOwner, wanted_type: str) -> tuple[str | None, bool]:
+    """Why the Secret is not ours (``None``: it is), and whether it will be collected by itself."""
+    others = [ref for ref in seen.owners if ref.controller and ref.uid != owner.uid]
+    leftover = any(ref.kind == KIND and ref.name == owner.name for ref in others)
+    marked = seen.labels.get(MANAGED_BY) == MANAGER
+    if not marked or seen.annotations.get(OWNER_UID) != owner.uid:
+        if marked and RETAINED_BUCKETS in seen.annotations:
+            return "it was kept by deletionPolicy Retain of an earlier key", False
+        if leftover:
+            return "it belongs to an earlier key of this name and is being collected", True
+        return "it was not written for this key", False
+    if others:
+        return f"{others[0].kind} {others[0].name} controls it", leftover
+    if seen.type != wanted_type:
+        return f"its type is {seen.type}, not {wanted_type}", False
+    return None, False
+
+
+def recorded(
+    record: SecretRecord, spec: SecretSpec, owner_uid: str, data: Mapping[str, str]
+) -> SecretRecord:
+    """``record`` with the checksum and the names of what is about to be written."""
+    encoded = {name: text.encode() for name, text in data.items()}
+    written = Written(
+        tuple(sorted(data)), tuple(sorted(spec.labels or {})), tuple(sorted(spec.annotations or {}))
+    )
+    return replace(record, checksum=checksum(owner_uid, record.key_id, encoded), written=written)
+
+
+def new_secret(
+    name: str, owner: SecretOwner, spec: SecretSpec, record: SecretRecord, data: Mapping[str, str]
+) -> dict[str, Any]:
+    """The manifest of a Secret that does not exist yet."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": spec.type or OPAQUE,
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            **_metadata(owner, spec, record),
+            "ownerReferences": [owner.reference()] if owner.owning else [],
+        },
+        "data": _encoded(data),
+    }
+
+
+def rewrite(
+    seen: SecretMetadata,
+    owner: SecretOwner,
+    spec: SecretSpec,
+    record: SecretRecord,
+    data: Mapping[str, str] | None,
+    former: Written,
+) -> dict[str, Any]:
+    """The merge patch that makes an existing Secret of ours say ``record``.
+
+    ``data`` of ``None`` leaves the data alone. ``former``: the names that we wrote before;
+    what is not written any more goes, everything else in the Secret stays.
+    """
+    patch: dict[str, Any] = {"metadata": _metadata_patch(seen, owner, spec, record, former)}
+    if data is not None:
+        gone: dict[str, str | None] = dict.fromkeys(former.data)
+        patch["data"] = {**gone, **_encoded(data)}
+    return patch
+
+
+def untidy(
+    seen: SecretMetadata, owner: SecretOwner, spec: SecretSpec, record: SecretRecord
+) -> bool:
+    """Whether labels, annotations or owner are not as we would write them.
+
+    The list of retiring keys is left out: it may name keys that are revoked by now.
+    """
+    patch = _metadata_patch(seen, owner, spec, record, record.written)
+    for part, have in (("labels", seen.labels), ("annotations", seen.annotations)):
+        wanted: Mapping[str, str | None] = patch[part]
+        if any(have.get(name) != value for name, value in wanted.items() if name != RETIRING):
+            return True
+    return (owner.uid in {ref.uid for ref in seen.owners}) != owner.owning
+
+
+def _metadata(owner: SecretOwner, spec: SecretSpec, record: SecretRecord) -> dict[str, Any]:
+    annotations = {**(spec.annotations or {}), **record.annotations(owner.uid)}
+    if owner.retained_buckets is not None:
+        annotations[RETAINED_BUCKETS] = ",".join(owner.retained_buckets)
+    return {"labels": {**(spec.labels or {}), MANAGED_BY: MANAGER}, "annotations": annotations}
+
+
+def _metadata_patch(
+    seen: SecretMetadata,
+    owner: SecretOwner,
+    spec: SecretSpec,
+    record: SecretRecord,
+    former: Written,
+) -> dict[str, Any]:
+    wanted = _metadata(owner, spec, with_names(record, spec))
+    gone: dict[str, dict[str, str | None]] = {
+        "labels": dict.fromkeys(former.labels),
+        "annotations": {**dict.fromkeys(former.annotations), RETIRING: None},
+    }
+    others = [
+        ref.model_dump(by_alias=True, exclude_none=True)
+        for ref in seen.owners
+        if ref.uid != owner.uid
+    ]
+    return {
+        "labels": {**gone["labels"], **wanted["labels"]},
+        "annotations": {**gone["annotations"], **wanted["annotations"]},
+        "ownerReferences": [*others, *([owner.reference()] if owner.owning else [])],
+    }
+
+
+def with_names(record: SecretRecord, spec: SecretSpec) -> SecretRecord:
+    """``record`` with the label and annotation names that the spec asks for today."""
+    names = tuple(sorted(spec.labels or {})), tuple(sorted(spec.annotations or {}))
+    return replace(record, written=Written(record.written.data, *names))
+
+
+def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {name: base64.b64encode(text.encode()).decode() for name, text in data.items()}

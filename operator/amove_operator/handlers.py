@@ -1,0 +1,71 @@
+"""The Kopf side: handlers that only say which object to look at (design.md §6)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import kopf
+
+from amove_operator.core.refs import Kind
+from amove_operator.models import GROUP, VERSION
+
+Seen = Callable[[Kind, str | None, Mapping[str, Any]], None]
+
+
+class _Endless:
+    """Back-offs without end, so that no outage of the API server ends the process."""
+
+    def __iter__(self) -> Any:
+        yield from (1, 1, 2, 3)
+        while True:
+            yield 5
+
+
+def registry_for(seen: Seen) -> kopf.OperatorRegistry:
+    """The two watches, each event handed to ``seen``."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.login(registry=registry, id="login", errors=kopf.ErrorsMode.PERMANENT)(_log_in)
+    for kind in Kind:
+        _watch(registry, kind, seen)
+    return registry
+
+
+def _log_in(**details: Any) -> kopf.ConnectionInfo | None:
+    """By KUBECONFIG or the pod's ServiceAccount, as the official client finds them."""
+    return kopf.login_via_client(**details)
+
+
+def _watch(registry: kopf.OperatorRegistry, kind: Kind, seen: Seen) -> None:
+    @kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=f"see-{kind.plural}")
+    async def see(event: Mapping[str, Any], **_: Any) -> None:
+        seen(kind, event.get("type"), event["object"])
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Kopf as a watcher only: no Events, no scanning, no peering, no end of patience."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.networking.error_backoffs = _Endless()
+    settings.process.ultimate_exiting_timeout = None
+    settings.watching.client_timeout = 600
+    settings.watching.server_timeout = 300
+    return settings
+
+
+async def watch(
+    seen: Seen, namespaces: Sequence[str], *, ready: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """Watch both kinds until ``stop``; ``ready`` is set when the watches run."""
+    await kopf.operator(
+        registry=registry_for(seen),
+        settings=kopf_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=tuple(namespaces),
+        ready_flag=ready,
+        stop_flag=stop,
+    )

@@ -1,0 +1,288 @@
+"""``Kube``: every read and write of Kubernetes that the operator does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable
+from amove_operator.kube import patches
+from amove_operator.kube.connection import find_access
+from amove_operator.kube.events import EventLog, EventType
+from amove_operator.kube.failures import Gone, NamespaceTerminating, NotServed, secret_texts
+from amove_operator.kube.listing import list_all
+from amove_operator.kube.transport import (
+    FIELD_MANAGER,
+    JSON,
+    JSON_PATCH,
+    MERGE_PATCH,
+    Request,
+    Transport,
+    path_of,
+)
+from amove_operator.kube.views import ObjectReference, SecretView
+from amove_operator.models import FINALIZER, GROUP, VERSION, ObjectMeta
+
+
+def _always() -> None:
+    """The gate of a process that needs no Lease."""
+
+
+class Kube:
+    """Typed, fenced access to one cluster.
+
+    ``namespace``: our own. ``gate``: called right before every write except Events and the
+    Lease; raises NotLeading. It may be set after :meth:`connect` (``kube.gate = election.check``).
+    Every method raises KubeUnavailable when the API server gives no usable answer and
+    KubeRefused when it refuses; writes raise Conflict when the object is not the one that was
+    read (changed, replaced or gone).
+    """
+
+    def __init__(
+        self, transport: Transport, *, namespace: str, gate: Callable[[], None] | None = None
+    ) -> None:
+        self.transport = transport
+        self.namespace = namespace
+        self.gate = gate or _always
+        self._events = EventLog(transport)
+
+    @classmethod
+    async def connect(cls, *, gate: Callable[[], None] | None = None) -> Kube:
+        """Find the cluster by KUBECONFIG or from inside a pod; no request is sent yet.
+
+        Raises SettingsError when neither is there.
+        """
+        access = await find_access()
+        return cls(Transport(access), namespace=access.namespace, gate=gate)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.transport.close()
+
+    # -- the cluster ---------------------------------------------------------------------------
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """Local clock minus the server's as of its last answer; None before the first."""
+        return self.transport.skew_seconds
+
+    async def clock_skew(self) -> float:
+        """Seconds by which the local clock is ahead of the server's, asked now; ±0.5 s."""
+        await self.transport.call(Request("GET", "/version"))
+        if self.transport.skew_seconds is None:
+            raise KubeUnavailable("the API server's answer has no Date")
+        return self.transport.skew_seconds
+
+    async def cluster_uid(self) -> str:
+        """The UID of namespace kube-system, which names the cluster."""
+        body = await self.transport.call(
+            Request("GET", path_of("api", "v1", "namespaces", "kube-system"))
+        )
+        return str(body["metadata"]["uid"])
+
+    async def missing_crds(self) -> list[str]:
+        """Plurals of our kinds that the cluster does not serve. Needs no role: discovery."""
+        try:
+            body = await self.transport.call(Request("GET", path_of("apis", GROUP, VERSION)))
+        except NotServed:
+            return [kind.plural for kind in Kind]
+        served = {resource.get("name") for resource in body.get("resources") or ()}
+        return [kind.plural for kind in Kind if kind.plural not in served]
+
+    async def namespace_terminating(self, namespace: str) -> bool:
+        """Whether ``namespace`` is being deleted, or gone."""
+        body = await self._get(path_of("api", "v1", "namespaces", namespace))
+        return body is None or "deletionTimestamp" in body["metadata"]
+
+    # -- our own kinds -------------------------------------------------------------------------
+
+    async def list_objects(
+        self, kind: Kind, namespaces: Sequence[str] = ()
+    ) -> list[dict[str, Any]]:
+        """All objects of ``kind`` (of the namespaces, if any are given): complete, or an error."""
+        found: list[dict[str, Any]] = []
+        for path in [_objects(kind, name) for name in namespaces] or [_objects(kind, None)]:
+            items, _ = await list_all(self.transport, path, _as_is)
+            found.extend(items)
+        return found
+
+    async def get_object(self, ref: Ref) -> dict[str, Any] | None:
+        """The object as it is now; None only when the API server says that there is none."""
+        return await self._get(_object(ref))
+
+    async def add_finalizer(
+        self, ref: Ref, meta: ObjectMeta, finalizer: str = FINALIZER
+    ) -> dict[str, Any]:
+        """Append the finalizer to the very version that ``meta`` shows; the new object."""
+        body = patches.adding_finalizer(meta, finalizer)
+        return await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
+
+    async def remove_finalizer(
+        self, ref: Ref, meta: ObjectMeta, finalizer: str = FINALIZER
+    ) -> None:
+        """Remove only this finalizer from the very version that ``meta`` shows.
+
+        An object that is gone, or never had it, needs nothing.
+        """
+        if finalizer not in meta.finalizers:
+            return
+        body = patches.removing_finalizer(meta, finalizer)
+        try:
+            await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
+        except _Vanished:
+            return
+
+    async def write_status(
+        self, ref: Ref, resource_version: str, old: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """Send the difference of two statuses; the new object, or None when there is none."""
+        if not (difference := patches.merge_difference(old, new)):
+            return None
+        body = {"metadata": {"resourceVersion": resource_version}, "status": difference}
+        path = _object(ref) + path_of("status")
+        return await self._write("PATCH", path, body, content=MERGE_PATCH)
+
+    # -- Secrets -------------------------------------------------------------------------------
+
+    async def read_secret(self, namespace: str, name: str) -> SecretView | None:
+        """The Secret as it is now (a quorum read), or None when there is none."""
+        body = await self._get(_secret(namespace, name))
+        return None if body is None else SecretView.parse(body)
+
+    async def create_secret(
+        self, manifest: Mapping[str, Any], *, dry_run: bool = False
+    ) -> SecretView:
+        """Create what ``manifest`` (with metadata.namespace and data in base64) says.
+
+        Raises Conflict when a Secret of that name exists, NamespaceTerminating when nothing
+        can be created there any more.
+        """
+        path = path_of("api", "v1", "namespaces", manifest["metadata"]["namespace"], "secrets")
+        body = {"apiVersion": "v1", "kind": "Secret", **manifest}
+        values = secret_texts(manifest)
+        try:
+            answer = await self._write("POST", path, body, dry_run=dry_run, values=values)
+        except _Vanished as error:  # only the namespace can be absent
+            raise NamespaceTerminating(str(error), status=404) from None
+        return SecretView.parse(answer)
+
+    async def patch_secret(
+        self,
+        namespace: str,
+        name: str,
+        patch: Mapping[str, Any],
+        *,
+        uid: str,
+        resource_version: str,
+        dry_run: bool = False,
+    ) -> SecretView:
+        """Merge ``patch`` into exactly the Secret that was read; never creates one.
+
+        A merge patch and not an apply: what a POST wrote belongs to another kind of manager,
+        so that an apply would leave old data keys behind. In a merge patch null removes a key.
+        """
+        same = {"uid": uid, "resourceVersion": resource_version}
+        body = {**patch, "metadata": {**patch.get("metadata", {}), **same}}
+        answer = await self._write(
+            "PATCH",
+            _secret(namespace, name),
+            body,
+            content=MERGE_PATCH,
+            dry_run=dry_run,
+            values=secret_texts(patch),
+        )
+        return SecretView.parse(answer)
+
+    async def delete_secret(self, namespace: str, name: str, *, uid: str) -> bool:
+        """Delete the Secret of this uid; False when there is none. Another uid: Conflict."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+            "propagationPolicy": "Background",
+        }
+        try:
+            await self._write("DELETE", _secret(namespace, name), body)
+        except _Vanished:
+            return False
+        return True
+
+    # -- Events --------------------------------------------------------------------------------
+
+    async def emit_event(
+        self, regarding: ObjectReference, *, type: EventType, reason: str, message: str
+    ) -> None:
+        """Record an Event for ``kubectl describe``; repeats are counted, refusals ignored."""
+        await self._events.emit(regarding, type=type, reason=reason, message=message)
+
+    async def own_deployment(self, pod_name: str | None = None) -> ObjectReference | None:
+        """The Deployment that runs us, for Events about the operator itself.
+
+        By DEPLOYMENT_NAME, else by the name of our pod (default: POD_NAME), which is the
+        Deployment's with two parts added: so no role to read pods is needed. None when there
+        is none or it may not be read.
+        """
+        pod_name = pod_name or os.environ.get("POD_NAME", "")
+        name = os.environ.get("DEPLOYMENT_NAME") or pod_name.rpartition("-")[0].rpartition("-")[0]
+        if not name:
+            return None
+        path = path_of("apis", "apps", "v1", "namespaces", self.namespace, "deployments", name)
+        try:
+            found = await self._get(path)
+        except (KubeRefused, KubeUnavailable):
+            return None
+        if found is None:
+            return None
+        meta = found["metadata"]
+        return ObjectReference("apps/v1", "Deployment", self.namespace, meta["name"], meta["uid"])
+
+    # -- requests ------------------------------------------------------------------------------
+
+    async def _get(self, path: str) -> dict[str, Any] | None:
+        try:
+            body = await self.transport.call(Request("GET", path))
+        except Gone:
+            return None
+        if "metadata" not in body:
+            raise KubeUnavailable(f"the answer to {path} is not an object of the API server")
+        return body
+
+    async def _write(
+        self,
+        method: str,
+        path: str,
+        body: object,
+        *,
+        content: str = JSON,
+        dry_run: bool = False,
+        values: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        request = Request(method, path, query, body, content=content, values=values)
+        try:
+            return await self.transport.call(request, gate=self.gate)
+        except Gone as error:
+            raise _Vanished(str(error)) from None
+
+
+class _Vanished(Conflict):
+    """The object to write is gone."""
+
+
+def _as_is(item: dict[str, Any]) -> dict[str, Any]:
+    return item
+
+
+def _objects(kind: Kind, namespace: str | None) -> str:
+    where = ("namespaces", namespace) if namespace else ()
+    return path_of("apis", GROUP, VERSION, *where, kind.plural)
+
+
+def _object(ref: Ref) -> str:
+    return _objects(ref.kind, ref.namespace) + path_of(ref.name)
+
+
+def _secret(namespace: str, name: str) -> str:
+    return path_of("api", "v1", "namespaces", namespace, "secrets", name)

@@ -1,0 +1,128 @@
+"""One mapping from what Kubernetes answers to our errors, and what their texts may say."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, OperatorError
+
+_WINDOW = 12
+"""An echo is recognised by this many characters in a row of a Secret's value."""
+MAX_TEXT = 1024
+
+
+class NamespaceTerminating(KubeRefused):
+    """Nothing can be created in this namespace any more: it is being deleted, or gone."""
+
+
+class Gone(KubeRefused):
+    """A 404 or 410 of the API server itself about an object (or a list's position) that is gone."""
+
+
+class NotServed(KubeUnavailable):
+    """A 404 that names no object: the resource's type is not served, or a proxy answered."""
+
+
+def read_json(raw: bytes) -> dict[str, Any] | None:
+    """The JSON object in ``raw``; None for anything else (a proxy's page)."""
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def failure(status: int, raw: bytes, *, values: Sequence[str] = ()) -> OperatorError:
+    """The error for an answer that is not a success.
+
+    ``values`` are the texts of the Secret that was sent: what an admission webhook echoes of
+    them is masked. A 404 speaks of an absence only when the API server names the object: the
+    plain "404 page not found" of an unserved resource, or a proxy's, does not.
+    """
+    body = read_json(raw)
+    answer = body if body is not None and body.get("kind") == "Status" else None
+    text = _text(status, answer, values)
+    if status == 404 and not ((answer or {}).get("details") or {}).get("name"):
+        return NotServed(text)
+    if answer is None or status < 400 or status in (401, 408, 429) or status >= 500:
+        return KubeUnavailable(text)
+    causes = _causes(answer)
+    # Another object of this name: its uid is compared like a field that nobody may change.
+    if status == 409 or any(cause.get("field") == "metadata.uid" for cause in causes):
+        return Conflict(text)
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return NamespaceTerminating(text, status=status)
+    if status in (404, 410):
+        return Gone(text, status=status)
+    return KubeRefused(text, status=status)
+
+
+def is_failed_test(status: int, raw: bytes) -> bool:
+    """Whether a JSON patch was refused because one of its ``test`` operations failed.
+
+    The server says 422 with empty details; a rule that the result broke names its causes
+    (kubernetes-findings.md, Client).
+    """
+    body = read_json(raw) or {}
+    return status == 422 and body.get("kind") == "Status" and not body.get("details")
+
+
+def _causes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list((answer.get("details") or {}).get("causes") or ())
+
+
+def _text(status: int, answer: Mapping[str, Any] | None, values: Sequence[str]) -> str:
+    if answer is None:
+        return f"HTTP {status} without a Kubernetes status: not an answer of the API server"
+    message = str(answer.get("message") or answer.get("reason") or "no reason given")
+    # Cut before it is masked too: a webhook may echo a megabyte.
+    shown = masked(message[: 4 * MAX_TEXT], values)[:MAX_TEXT]
+    return f"{shown} (HTTP {status})"
+
+
+def secret_texts(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every form in which a value of a Secret manifest may be echoed: plain and base64."""
+    encoded = [str(value) for value in (manifest.get("data") or {}).values() if value]
+    plain = [str(value) for value in (manifest.get("stringData") or {}).values() if value]
+    encoded += [base64.b64encode(value.encode()).decode() for value in plain]
+    plain += [decoded for value in encoded if (decoded := _decoded(value))]
+    return tuple(dict.fromkeys(plain + encoded))
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode()
+    except ValueError:
+        return ""
+
+
+def masked(message: str, values: Sequence[str]) -> str:
+    """``message`` with every stretch that also stands in one of ``values`` replaced by ``***``.
+
+    Whole short values (4 to 11 characters) and any 12 characters of longer ones count.
+    """
+    hidden = bytearray(len(message))
+    for value in values:
+        width = min(len(value), _WINDOW)
+        if width < 4:
+            continue
+        parts = {value[i : i + width] for i in range(len(value) - width + 1)}
+        for i in range(len(message) - width + 1):
+            if message[i : i + width] in parts:
+                hidden[i : i + width] = b"\1" * width
+    if not any(hidden):
+        return message
+    return _with_stars(message, hidden)
+
+
+def _with_stars(message: str, hidden: bytearray) -> str:
+    shown: list[str] = []
+    for character, hide in zip(message, hidden, strict=True):
+        if not hide:
+            shown.append(character)
+        elif not shown or shown[-1] != "***":
+            shown.append("***")
+    return "".join(shown)

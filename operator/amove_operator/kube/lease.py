@@ -1,0 +1,238 @@
+"""Leader election by compare-and-swap on one Lease.
+
+The client library's own election cannot be used (kubernetes-findings.md). The proof that two
+processes never both pass :meth:`LeaseElection.check`: a leader counts from the *start* of its
+last successful request and stops after ``renew_deadline``; another takes the Lease only after
+it has itself watched one unchanged record for ``lease_duration``, which began after that
+request. Only spans of local monotonic clocks are compared, never times of two machines, so
+clocks may be wrong but must not run at rates that differ by a third.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
+from amove_operator.kube.client import Kube
+from amove_operator.kube.events import microtime
+from amove_operator.kube.failures import Gone
+from amove_operator.kube.transport import FIELD_MANAGER, Request, path_of
+
+_REQUEST_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def unique_identity() -> str:
+    """An identity that no other process has, readable by its host (pod) name."""
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
+
+
+class _Outcome(Enum):
+    OURS = "ours"
+    OTHERS = "another's"
+    UNKNOWN = "unknown"
+
+
+class LeaseElection:
+    """One candidate. ``identity`` must be of this process alone (:func:`unique_identity`).
+
+    ``leading_since``: monotonic seconds at which this process took the Lease; None before that
+    and after its loss.
+    """
+
+    leading_since: float | None = None
+
+    def __init__(
+        self,
+        kube: Kube,
+        *,
+        name: str = "amove-operator",
+        namespace: str,
+        identity: str,
+        lease_duration: float = 15.0,
+        renew_deadline: float = 10.0,
+        retry_period: float = 2.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not lease_duration > renew_deadline > retry_period > 0:
+            raise ValueError("a Lease needs: duration > renew deadline > retry period > 0")
+        self.identity = identity
+        self._kube = kube
+        self._leases = path_of(
+            "apis", "coordination.k8s.io", "v1", "namespaces", namespace, "leases"
+        )
+        self._name = name
+        self._duration = lease_duration
+        self._deadline = renew_deadline
+        self._retry = retry_period
+        self._clock = clock
+        self._renewed = float("-inf")
+        self._lease: dict[str, Any] | None = None
+        self._seen = ""
+        self._unchanged_since = clock()
+
+    def check(self) -> None:
+        """Raise NotLeading unless the last renewal's request began within the renew deadline."""
+        if self.leading_since is None:
+            raise NotLeading("this process does not hold the Lease")
+        age = self._clock() - self._renewed
+        if age >= self._deadline:
+            raise NotLeading(f"the Lease was last renewed {age:.1f} s ago")
+
+    async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
+        """Wait for the Lease, call ``on_lead``, renew; call ``on_loss`` and return on its loss.
+
+        Cancelling is the clean stop: the Lease is released, so that another takes it at once.
+        Stop all work first.
+        """
+        try:
+            await self._win()
+            log.info("this process leads: %s", self.identity)
+            on_lead()
+            await self._keep()
+        except asyncio.CancelledError:
+            await self._release()
+            raise
+        log.error("the Lease is lost: %s stops", self.identity)
+        on_loss()
+
+    async def step(self) -> bool:
+        """One try to take or renew the Lease; whether this process leads after it."""
+        outcome = await self._attempt()
+        if self.leading_since is None:
+            if outcome is _Outcome.OURS:
+                self.leading_since = self._clock()
+        elif outcome is _Outcome.OTHERS or self._clock() - self._renewed >= self._deadline:
+            self.leading_since = None
+        return self.leading_since is not None
+
+    async def _win(self) -> None:
+        while True:
+            if await self.step():
+                return
+            await asyncio.sleep(self._retry * random.uniform(1.0, 1.2))  # noqa: S311 - no secret
+
+    async def _keep(self) -> None:
+        leads = True
+        while leads:
+            await asyncio.sleep(self._retry)
+            left = self._renewed + self._deadline - self._clock()
+            try:
+                async with asyncio.timeout(max(left, 0.0)):
+                    leads = await self.step()
+            except TimeoutError:
+                leads = False
+        self.leading_since = None
+
+    async def _attempt(self) -> _Outcome:
+        try:
+            outcome = await self._try()
+            # A conflict while leading may be our own renewal whose answer was lost.
+            if outcome is _Outcome.UNKNOWN and self.leading_since is not None:
+                outcome = await self._try()
+        except (KubeUnavailable, KubeRefused) as error:
+            log.warning("the Lease %s could not be read or written: %s", self._name, error)
+            return _Outcome.UNKNOWN
+        return outcome
+
+    async def _try(self) -> _Outcome:
+        started = self._clock()
+        if self.leading_since is None or self._lease is None:
+            await self._look()
+            if not self._free():
+                return _Outcome.OTHERS
+        try:
+            self._note(await self._write(self._claimed()))
+        except Conflict:
+            self._lease = None
+            return _Outcome.UNKNOWN
+        self._renewed = started
+        return _Outcome.OURS
+
+    async def _look(self) -> None:
+        request = Request("GET", self._leases + path_of(self._name))
+        try:
+            self._note(await self._kube.transport.call(request, urgent_seconds=_REQUEST_SECONDS))
+        except Gone:
+            self._lease = None
+            self._seen = ""
+
+    def _note(self, lease: dict[str, Any]) -> None:
+        self._lease = lease
+        # Any change counts as a sign of life. The time is taken after the answer: later is safer.
+        if self._seen == "":
+            version = "x"
+            self._seen = version
+            self._unchanged_since = self._clock()
+
+    def _free(self) -> bool:
+        if self._lease is None:
+            return True
+        spec = self._lease.get("spec") or {}
+        if spec.get("holderIdentity") in (None, "", self.identity):
+            return True
+        duration = max(float(spec.get("leaseDurationSeconds") or 0), self._duration)
+        return self._clock() - self._unchanged_since >= duration
+
+    def _claimed(self) -> dict[str, Any]:
+        now = microtime(datetime.now(UTC))
+        base = self._lease or {"metadata": {"name": self._name}}
+        spec = dict(base.get("spec") or {})
+        if spec.get("holderIdentity") != self.identity:
+            # As client-go counts: the first holder is no transition.
+            count = spec.get("leaseTransitions") or 0
+            spec["leaseTransitions"] = count + 1 if self._lease is not None else 0
+            spec["acquireTime"] = now
+        spec["holderIdentity"] = self.identity
+        spec["leaseDurationSeconds"] = max(1, round(self._duration))
+        spec["renewTime"] = now
+        return {**base, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+
+    async def _write(self, lease: dict[str, Any]) -> dict[str, Any]:
+        """Create, or replace exactly what was seen (its uid and resourceVersion are inside)."""
+        fresh = "resourceVersion" not in lease["metadata"]
+        request = Request(
+            "POST" if fresh else "PUT",
+            self._leases if fresh else self._leases + path_of(self._name),
+            {"fieldManager": FIELD_MANAGER},
+            lease,
+        )
+        return await self._kube.transport.call(request, urgent_seconds=_REQUEST_SECONDS)
+
+    async def _release(self) -> None:
+        leading, self.leading_since = self.leading_since is not None, None
+        if not leading or self._lease is None:
+            return
+        lease = self._claimed()
+        lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+        try:
+            await self._write(lease)
+        except (Conflict, KubeUnavailable, KubeRefused) as error:
+            log.warning("the Lease %s was not released: %s", self._name, error)
+
+
+class AlwaysLeading:
+    """For AMOVE_LEADER_ELECTION=false: the one process leads from the start."""
+
+    leading_since: float | None
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.leading_since = clock()
+
+    async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
+        """Call ``on_lead`` and wait until cancelled; the lead is never lost."""
+        on_lead()
+        await asyncio.Event().wait()
+
+    def check(self) -> None:
+        """Always allowed."""

@@ -1,0 +1,191 @@
+"""A watch of our Secrets' metadata: never their contents, never anybody else's Secrets.
+
+Kopf would read every Secret of the cluster, since its watches know no label selectors; the
+server sends ``PartialObjectMetadata`` here, and only what the selector lets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from amove_operator.errors import KubeRefused, KubeUnavailable
+from amove_operator.kube.client import Kube
+from amove_operator.kube.failures import Gone
+from amove_operator.kube.listing import list_all
+from amove_operator.kube.transport import Request, path_of
+from amove_operator.models import GROUP
+
+MANAGED = "app.kubernetes.io/managed-by=amove-operator"
+OWNER_UID = f"{GROUP}/owner-uid"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_WATCH_SECONDS = (240, 360)
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMeta:
+    """What is kept of one Secret. ``annotations``: only those of storage.amove.io."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    owner_uid: str | None
+    annotations: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, item: Mapping[str, Any]) -> SecretMeta:
+        """Read a PartialObjectMetadata."""
+        meta = item["metadata"]
+        annotations = meta.get("annotations") or {}
+        ours = {key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")}
+        owner = ours.get(OWNER_UID) or (meta.get("labels") or {}).get(OWNER_UID)
+        return cls(
+            meta["namespace"], meta["name"], meta["uid"], meta["resourceVersion"], owner, ours
+        )
+
+
+class SecretChanged(Protocol):
+    """Told of every Secret that appears, changes or disappears; must not block."""
+
+    def __call__(self, secret: SecretMeta, *, deleted: bool) -> None: ...
+
+
+class _Relist(Exception):  # noqa: N818 - a turn of the loop, not an error
+    """The position in the stream of changes is lost."""
+
+
+class SecretWatch:
+    """Keeps ``known`` like the cluster until cancelled.
+
+    ``known``: (namespace, name) → metadata. ``synced``: set once every namespace was listed.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        on_change: SecretChanged,
+        *,
+        namespaces: Sequence[str] = (),
+        selector: str = MANAGED,
+    ) -> None:
+        self.known: dict[tuple[str, str], SecretMeta] = {}
+        self.synced = asyncio.Event()
+        self._kube = kube
+        self._on_change = on_change
+        self._selector = selector
+        self._scopes: tuple[str | None, ...] = tuple(dict.fromkeys(namespaces)) or (None,)
+        self._unlisted = set(self._scopes)
+
+    async def run(self) -> None:
+        """Watch all namespaces, or each of those named; ends only by cancelling."""
+        async with asyncio.TaskGroup() as group:
+            for scope in self._scopes:
+                group.create_task(self._follow(scope), name=f"secrets {scope or '(all)'}")
+
+    async def _follow(self, scope: str | None) -> None:
+        version: str | None = None
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                if version is None:
+                    version = await self._list(scope)
+                async for position in self._changes(scope, version):
+                    version = position
+                    pause = _FIRST_PAUSE
+            except _Relist:
+                version = None
+            except (KubeUnavailable, KubeRefused) as error:
+                log.warning("Secrets of %s are watched again soon: %s", scope or "all", error)
+            except Exception:
+                log.exception("Secrets of %s are listed anew", scope or "all")
+                version = None
+            # Also after a watch that ended in good order: a server that ends each at once.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _list(self, scope: str | None) -> str:
+        """Report what the list shows anew and what it no longer shows; its resourceVersion."""
+        found, version = await list_all(
+            self._kube.transport,
+            _secrets(scope),
+            SecretMeta.parse,
+            selector=self._selector,
+            accept=METADATA_LIST,
+        )
+        present = {(secret.namespace, secret.name) for secret in found}
+        absent = [
+            secret
+            for place, secret in self.known.items()
+            if place not in present and scope in (None, secret.namespace)
+        ]
+        for secret in absent:
+            self._forget(secret)
+        for secret in found:
+            self._learn(secret)
+        self._unlisted.discard(scope)
+        if not self._unlisted:
+            self.synced.set()
+        return version
+
+    async def _changes(self, scope: str | None, version: str) -> AsyncIterator[str]:
+        """Follow one watch; yields the resourceVersion to resume from after each event."""
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "labelSelector": self._selector,
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - no secret
+        }
+        request = Request("GET", _secrets(scope), query, accept=METADATA)
+        async with aclosing(self._kube.transport.stream(request)) as events:
+            try:
+                async for event in events:
+                    yield self._apply(event["type"], event["object"])
+            except Gone:
+                raise _Relist from None
+
+    def _apply(self, change: str, item: Mapping[str, Any]) -> str:
+        if change == "ERROR":
+            # Usually 410: the position was compacted away. Whatever it is, a list sets it right.
+            log.info("Secrets are listed anew: %s", item.get("message"))
+            raise _Relist
+        if change == "DELETED":
+            self._forget(SecretMeta.parse(item))
+        elif change != "BOOKMARK":
+            self._learn(SecretMeta.parse(item))
+        return str(item["metadata"]["resourceVersion"])
+
+    def _learn(self, secret: SecretMeta) -> None:
+        place = (secret.namespace, secret.name)
+        before = self.known.get(place)
+        self.known[place] = secret
+        if before is None or before.resource_version != secret.resource_version:
+            self._report(secret, deleted=False)
+
+    def _forget(self, secret: SecretMeta) -> None:
+        if self.known.pop((secret.namespace, secret.name), None) is not None:
+            self._report(secret, deleted=True)
+
+    def _report(self, secret: SecretMeta, *, deleted: bool) -> None:
+        try:
+            self._on_change(secret, deleted=deleted)
+        except Exception:  # a fault of the listener must not end the watch
+            log.exception(
+                "a change of Secret %s/%s was not taken in", secret.namespace, secret.name
+            )
+
+
+def _secrets(scope: str | None) -> str:
+    where = ("namespaces", scope, "secrets") if scope else ("secrets",)
+    return path_of("api", "v1", *where)

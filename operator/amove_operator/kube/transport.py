@@ -1,0 +1,195 @@
+"""One request to the API server: limits, time-outs, tokens, errors and the server's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import kubernetes.aio.client
+
+from amove_operator import __version__
+from amove_operator.errors import Conflict, KubeUnavailable
+from amove_operator.kube.connection import Access
+from amove_operator.kube.failures import failure, is_failed_test, read_json
+
+_client: Any = kubernetes.aio.client
+
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+FIELD_MANAGER = "amove-operator"
+CONCURRENCY = 32
+SECONDS = 30.0
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 90.0
+"""A watch that says nothing for so long is dead: the server sends a bookmark every minute."""
+
+
+def path_of(*segments: str) -> str:
+    """An URL path of quoted segments.
+
+    Raises ValueError for a segment that would make the path mean another resource: deleting
+    the Secret named "" would be deleting the collection.
+    """
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise ValueError(f"not a name of anything in Kubernetes: {segments!r}")
+    return "/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``values``: texts (of a Secret) that no error may repeat."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: object = field(default=None, repr=False)
+    content: str = JSON
+    accept: str = JSON
+    values: Sequence[str] = field(default=(), repr=False)
+
+
+@contextmanager
+def _unreachable() -> Iterator[None]:
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError includes TimeoutError
+        # The cause is cut off: aiohttp's errors carry the request with its headers.
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise KubeUnavailable(f"the Kubernetes API server gave no answer: {reason}") from None
+
+
+class Transport:
+    """Requests by the Kubernetes client library, without its models.
+
+    ``skew_seconds`` is local clock minus server clock as of the last answer; its ``Date``
+    header has whole seconds, so half a second is in doubt.
+    """
+
+    def __init__(self, access: Access, *, wall: Callable[[], float] = time.time) -> None:
+        self.configuration = access.configuration
+        self.skew_seconds: float | None = None
+        self._bearer = access.bearer
+        self._wall = wall
+        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._api = _client.ApiClient(access.configuration)
+        self._agent = f"amove-operator/{__version__}"
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def call(
+        self,
+        request: Request,
+        *,
+        gate: Callable[[], None] | None = None,
+        urgent_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON object it answers.
+
+        ``gate`` is called right before sending. ``urgent_seconds``: an own time-out for a
+        request that waits for no other. Raises Conflict, KubeRefused or KubeUnavailable.
+        """
+        if urgent_seconds is not None:
+            status, raw = await self._exchange(request, urgent_seconds, gate)
+        else:
+            async with self._slots:
+                status, raw = await self._exchange(request, SECONDS, gate)
+        if request.content == JSON_PATCH and is_failed_test(status, raw):
+            raise Conflict("the object changed since it was read")
+        if not 200 <= status < 300:
+            raise failure(status, raw, values=request.values)
+        if (parsed := read_json(raw)) is None:
+            raise KubeUnavailable(f"HTTP {status} without JSON: not an answer of the API server")
+        return parsed
+
+    async def _exchange(
+        self, request: Request, seconds: float, gate: Callable[[], None] | None
+    ) -> tuple[int, bytes]:
+        """Status and body. A second try only after a 401, which did nothing, with a newer token."""
+        with _unreachable():
+            headers = await self._headers(request)
+            if gate is not None:
+                gate()
+            answer = await self._send(request, headers, seconds)
+            if answer[0] != 401 or self._bearer is None:
+                return answer
+            self._bearer.expire()
+            if (newer := await self._headers(request)) == headers:
+                return answer
+            if gate is not None:
+                gate()
+            return await self._send(request, newer, seconds)
+
+    async def _headers(self, request: Request) -> dict[str, str]:
+        token = await self.configuration.get_api_key_with_prefix("BearerToken", "authorization")
+        headers = {
+            "Accept": request.accept,
+            "Content-Type": request.content,
+            "User-Agent": self._agent,
+        }
+        return headers | ({"Authorization": token} if token else {})
+
+    async def _send(
+        self, request: Request, headers: dict[str, str], seconds: float
+    ) -> tuple[int, bytes]:
+        started = self._wall()
+        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_SECONDS))
+        response = await self._api.rest_client.request(
+            request.method,
+            self._url(request),
+            headers=dict(headers),
+            body=request.body,
+            _request_timeout=limits,
+        )
+        self._note_date(response.headers.get("Date"), started)
+        return response.status, await response.read()
+
+    async def stream(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
+        """The events of one watch until the server ends it.
+
+        Use with ``contextlib.aclosing``. Raises KubeRefused or KubeUnavailable.
+        """
+        limits = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+        )
+        with _unreachable():
+            answer = await self._api.rest_client.request(
+                request.method,
+                self._url(request),
+                headers=await self._headers(request),
+                _request_timeout=limits,
+            )
+        response: aiohttp.ClientResponse = answer.response
+        try:
+            if response.status == 401 and self._bearer is not None:
+                self._bearer.expire()
+            with _unreachable():
+                if response.status != 200:
+                    raise failure(response.status, await response.read())
+                async for line in response.content:
+                    yield json.loads(line)
+        finally:
+            response.close()
+
+    def _url(self, request: Request) -> str:
+        url = f"{self.configuration.host}{request.path}"
+        return f"{url}?{urlencode(request.query)}" if request.query else url
+
+    def _note_date(self, date: str | None, started: float) -> None:
+        if date is None:
+            return
+        try:
+            server = parsedate_to_datetime(date).timestamp() + 0.5
+        except ValueError:
+            return
+        self.skew_seconds = (started + self._wall()) / 2 - server

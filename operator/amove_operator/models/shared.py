@@ -1,0 +1,186 @@
+"""What both kinds share: the model base, object metadata, conditions, durations, patterns.
+
+Every pattern here is read by three engines: Rust's (pydantic), Go's RE2 (the apiserver) and
+Python's ``re``. In the first two ``$`` is the end of the text; in the third it also matches before
+a trailing newline, so Python code uses ``re.fullmatch`` only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
+from pydantic.alias_generators import to_camel
+
+GROUP = "storage.amove.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+FINALIZER = f"{GROUP}/finalizer"
+
+# Parts in falling order, each at most once, and so few digits that the sum stays far inside the
+# 292 years of CEL's and Go's durations: `duration(self.interval)` can never overflow.
+DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,7}m)?([0-9]{1,8}s)?([0-9]{1,9}ms)?$"
+UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+REGION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+SUBDOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+OBJECT_NAME_PATTERN = rf"^{SUBDOMAIN}$"
+HOST_PATTERN = rf"^{SUBDOMAIN}(:[0-9]{{1,5}})?$"
+QUALIFIED_PATTERN = rf"^({SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
+CONDITION_REASON_PATTERN = r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+
+_DURATION_PART = re.compile(r"([0-9]+)(ms|s|m|h)")
+_MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read ``5s``, ``10m``, ``720h`` or a sum of such parts, largest unit first (``1h30m``).
+
+    Raises ValueError for anything else.
+    """
+    if not text or not re.fullmatch(DURATION_PATTERN, text):
+        raise ValueError(f"{text!r} is not a duration such as 30s, 10m or 720h")
+    parts = _DURATION_PART.findall(text)
+    return timedelta(milliseconds=sum(int(n) * _MILLISECONDS[unit] for n, unit in parts))
+
+
+Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PATTERN)]
+"""A duration as users write it, kept as text so that a status or spec is never rewritten."""
+
+
+def _whole_seconds(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return _whole_seconds(moment).isoformat().replace("+00:00", "Z")
+
+
+# Cut to the second on the way in as well, so that what is written equals what is read back and no
+# write is sent for a fraction. The serializer covers `model_copy(update=…)`, which does not
+# validate.
+Timestamp = Annotated[
+    AwareDatetime,
+    AfterValidator(_whole_seconds),
+    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+]
+"""``metav1.Time``: UTC, whole seconds, written ``2026-01-31T12:00:00Z``. A naive one is refused."""
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=OBJECT_NAME_PATTERN)]
+Uid = Annotated[str, Field(max_length=64)]
+ConditionType = Annotated[str, Field(min_length=1, max_length=316, pattern=QUALIFIED_PATTERN)]
+ConditionReason = Annotated[
+    str, Field(min_length=1, max_length=1024, pattern=CONDITION_REASON_PATTERN)
+]
+
+
+class KubeModel(BaseModel):
+    """Base of everything that is read from or written to Kubernetes: camelCase outside."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
+    )
+
+    def to_kube(self) -> dict[str, Any]:
+        """The object as JSON-ready camelCase values, unset fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class OwnerReference(KubeModel):
+    """The part of ``metadata.ownerReferences[]`` that matters here."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class ObjectMeta(KubeModel):
+    """The part of ``metadata`` that the operator reads."""
+
+    name: str
+    namespace: str = ""
+    uid: str = ""
+    resource_version: str = ""
+    generation: int = 0
+    creation_timestamp: Timestamp | None = None
+    deletion_timestamp: Timestamp | None = None
+    finalizers: tuple[str, ...] = ()
+    annotations: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+    owner_references: tuple[OwnerReference, ...] = ()
+
+    @property
+    def deleting(self) -> bool:
+        """Deletion was asked for and waits for finalizers."""
+        return self.deletion_timestamp is not None
+
+    @property
+    def finalized_by_us(self) -> bool:
+        """Our finalizer is on."""
+        return FINALIZER in self.finalizers
+
+    def annotation(self, name: str) -> str | None:
+        """The value of ``storage.amove.io/<name>``."""
+        return self.annotations.get(f"{GROUP}/{name}")
+
+    @property
+    def paused(self) -> bool:
+        """``storage.amove.io/paused: "true"``: no remote call at all for this object."""
+        return self.annotation("paused") == "true"
+
+
+class Condition(KubeModel):
+    """One statement about the object, with the fields and limits of metav1.Condition."""
+
+    type: ConditionType = Field(
+        description="What is stated: Ready, Synced, Reconciling or Stalled."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(
+        description="Whether it is so: True, False or Unknown."
+    )
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="The metadata.generation that this condition was made from."
+    )
+    last_transition_time: Timestamp | None = Field(
+        default=None, description="When the condition last changed its status."
+    )
+    reason: ConditionReason = Field(
+        description="One stable CamelCase word for programs, listed in the documentation."
+    )
+    message: Annotated[str, Field(max_length=32768)] = Field(
+        default="", description="A sentence for people: what is the matter and what to do."
+    )
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=16,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    ),
+]
+ObservedGeneration = Annotated[int, Field(ge=-1)]
+
+CONDITIONS_DESCRIPTION = (
+    "What is known of the object. Ready and Synced always; Reconciling and Stalled only while true."
+)
+OBSERVED_GENERATION_DESCRIPTION = (
+    "The metadata.generation last acted on; -1 until the operator has seen the object."
+)
+OWNER_UID_DESCRIPTION = (
+    "metadata.uid of the object that this status was written for. A status copied by a backup "
+    "names another object and proves nothing."
+)

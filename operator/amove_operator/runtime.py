@@ -1,0 +1,284 @@
+"""The running operator: everything is made here, started in order, and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
+from typing import Any, TypeVar
+
+from amove_operator import handlers
+from amove_operator.api import AmoveClient, BreakerState
+from amove_operator.controller.accounts import AccountBook
+from amove_operator.controller.cache import Cache, Item, count_objects
+from amove_operator.controller.context import Context
+from amove_operator.controller.controller import Controller
+from amove_operator.controller.listings import Listings
+from amove_operator.controller.losses import mass_bucket_loss
+from amove_operator.controller.queue import WorkQueue, run_workers
+from amove_operator.controller.resync import Resync
+from amove_operator.controller.serving import serve
+from amove_operator.controller.wakeups import wake_all
+from amove_operator.core.refs import Kind
+from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
+from amove_operator.kube.lease import unique_identity
+from amove_operator.settings import Settings
+from amove_operator.telemetry import Metrics
+
+_log = logging.getLogger(__name__)
+_WORKERS = 16
+_PATIENCE = 5.0
+_MAY_END = ("accounts", "lease", "event")
+T = TypeVar("T")
+
+
+class Runtime:
+    """One process of the operator, from start to a clean stop."""
+
+    def __init__(self, settings: Settings, kube: Kube) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._stop = asyncio.Event()
+        self._lost = False
+        self._synced = False
+        self._metrics = Metrics()
+        self._election = self._make_election()
+        kube.gate = self._election.check
+        self._api = AmoveClient(
+            settings, observer=self._observed, before_send=self._election.check
+        )
+        self._context = self._make_context()
+        self._controller = Controller(self._context)
+        self._context.listings = Listings(
+            self._api, self._context.clock, self._controller.listed
+        )
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gauges()
+
+    def _make_election(self) -> LeaseElection | AlwaysLeading:
+        if not self._settings.leader_election:
+            return AlwaysLeading()
+        namespace = self._settings.lease_namespace or self._kube.namespace
+        return LeaseElection(self._kube, namespace=namespace, identity=unique_identity())
+
+    def _make_context(self) -> Context:
+        queue: WorkQueue[Item] = WorkQueue(
+            backoff_cap=self._settings.resync_interval.total_seconds()
+        )
+        return Context(
+            settings=self._settings,
+            kube=self._kube,
+            api=self._api,
+            cache=Cache(),
+            queue=queue,
+            accounts=AccountBook(self._settings, self._api),
+            metrics=self._metrics,
+        )
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Run until SIGTERM or the loss of the Lease; the process's exit code."""
+        self._api.check_credentials()
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._serving())
+            stack.push_async_callback(self._api.aclose)
+            self._listen_to_signals()
+            begin = asyncio.create_task(self._start())
+            await asyncio.wait(
+                {begin, asyncio.create_task(self._stop.wait())},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if begin.done():
+                begin.result()
+                await self._stop.wait()
+            else:
+                begin.cancel()
+            await self._end()
+        return 1 if self._lost else 0
+
+    def _serving(self) -> AbstractAsyncContextManager[None]:
+        return serve(
+            self._metrics.registry,
+            healthy=lambda: None,
+            ready=self._unready,
+            metrics_port=self._settings.metrics_port,
+            health_port=self._settings.health_port,
+        )
+
+    def _unready(self) -> str | None:
+        return None if self._synced else "the caches are not filled yet"
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    async def _start(self) -> None:
+        await self._crds_served()
+        self._context.cluster_uid = await self._patiently(self._kube.cluster_uid)
+        self._api.breaker.on_change(self._breaker_changed)
+        watched = asyncio.Event()
+        self._spawn(
+            handlers.watch(
+                self._controller.seen,
+                self._settings.watch_namespaces,
+                ready=watched,
+                stop=self._stop,
+            ),
+            "kopf",
+        )
+        secrets = SecretWatch(
+            self._kube, self._controller.secret_seen, namespaces=self._settings.watch_namespaces
+        )
+        self._spawn(secrets.run(), "secrets")
+        await watched.wait()
+        self._listen_to_signals()  # Kopf has put its own in their place
+        await self._patiently(self._list_all)
+        await secrets.synced.wait()
+        self._synced = True
+        _log.info("watching: %d objects", len(list(self._context.cache)))
+        self._spawn(self._election.run(self._lead, self._lose), "lease")
+
+    async def _crds_served(self) -> None:
+        told = 0.0
+        while missing := await self._patiently(self._kube.missing_crds):
+            if self._context.clock() - told > 60.0:
+                told = self._context.clock()
+                _log.error(
+                    "the CRDs of %s are not installed: run 'amove-operator crds | kubectl apply "
+                    "-f -' or install the chart with crds.install=true; waiting for them",
+                    " and ".join(missing),
+                )
+            await asyncio.sleep(_PATIENCE)
+
+    async def _list_all(self) -> None:
+        for kind in Kind:
+            for body in await self._kube.list_objects(kind, self._settings.watch_namespaces):
+                self._controller.seen(kind, None, body)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask Kubernetes until it answers, saying visibly what is waited for."""
+        while True:
+            try:
+                return await ask()
+            except (KubeUnavailable, KubeRefused) as error:
+                _log.error("waiting for Kubernetes: %s", error)
+                await asyncio.sleep(_PATIENCE)
+
+    def _lead(self) -> None:
+        self._context.leading_since = self._context.clock()
+        self._controller.leading = True
+        self._metrics.leader.set(1)
+        self._spawn(self._load_accounts(), "accounts")
+        wake_all(self._context)
+        self._spawn(run_workers(self._context.queue, self._controller.handle, _WORKERS), "workers")
+        self._spawn(Resync(self._controller).run(), "resync")
+
+    def _lose(self) -> None:
+        _log.error("the Lease was lost: this process ends, so that another can go on")
+        self._lost = True
+        self._controller.leading = False
+        self._stop.set()
+
+    async def _load_accounts(self) -> None:
+        while True:
+            try:
+                await self._context.accounts.load()
+            except ApiError as error:
+                _log.warning("the cloud accounts cannot be read yet: %s", error)
+                wake_all(self._context)
+                await asyncio.sleep(_PATIENCE)
+            else:
+                wake_all(self._context)
+                return
+
+    async def _end(self) -> None:
+        """Finish what runs, then release the Lease: the next leader finds nothing in flight."""
+        self._context.queue.shutdown()
+        by_name = {task.get_name(): task for task in self._tasks}
+        if (workers := by_name.pop("workers", None)) is not None:
+            await asyncio.wait({workers}, timeout=15.0)
+        lease = by_name.pop("lease", None)
+        await _cancelled(list(by_name.values()))
+        if lease is not None:
+            await _cancelled([lease])
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """No part may die alone: an operator that only looks alive is worse than none."""
+        self._tasks.discard(task)
+        if self._stop.is_set() or task.cancelled():
+            return
+        if task.get_name() in _MAY_END and task.exception() is None:
+            return
+        _log.critical("%s ended unexpectedly", task.get_name(), exc_info=task.exception())
+        self._lost = True
+        self._stop.set()
+
+    # -- telling ---------------------------------------------------------------------------------
+
+    def _observed(self, call: str, outcome: str, seconds: float) -> None:
+        self._metrics.api_requests.labels(call, outcome).inc()
+        self._metrics.api_request_duration.labels(call).observe(seconds)
+
+    def _breaker_changed(self, state: BreakerState) -> None:
+        refused = state.open and state.cause == "auth"
+        self._metrics.api_breaker_open.set(state.open)
+        self._metrics.api_credentials_valid.set(not refused)
+        if not state.open:
+            _log.info("the Amove API can be used again")
+            self._controller.service_is_back()
+            return
+        _log.error("all calls to the Amove API are held back: %s", state.reason)
+        reason = "ApiUnauthorized" if refused else "ApiUnavailable"
+        self._spawn(self._tell_deployment(reason, state.reason or ""), "event")
+
+    async def _tell_deployment(self, reason: str, message: str) -> None:
+        deployment = await self._kube.own_deployment()
+        if deployment is not None and self._controller.leading:
+            await self._kube.emit_event(
+                deployment, type="Warning", reason=reason, message=message
+            )
+
+    def _gauges(self) -> None:
+        """Values that exist elsewhere are read when they are scraped."""
+        context, metrics = self._context, self._metrics
+        metrics.queue_depth.set_function(lambda: context.queue.depth)
+        metrics.queue_oldest.set_function(lambda: context.queue.oldest_seconds)
+        metrics.clock_skew.set_function(lambda: context.kube.skew_seconds or 0.0)
+        metrics.api_credentials_valid.set(1)
+        metrics.api_token_expiry.set_function(self._token_expiry)
+        metrics.mass_loss.labels("bucket").set_function(lambda: mass_bucket_loss(context))
+        for kind in Kind:
+            for ready in ("true", "false"):
+                metrics.objects.labels(kind.value, ready).set_function(
+                    partial(count_objects, context.cache, kind, ready=ready == "true")
+                )
+
+    def _token_expiry(self) -> float:
+        moment = self._api.token_expiry()
+        return moment.timestamp() if moment is not None else 0.0
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_operator(settings: Settings) -> int:
+    """Connect and run. Raises SettingsError for what only a person can mend."""
+    kube = await Kube.connect()
+    try:
+        return await Runtime(settings, kube).run()
+    finally:
+        await kube.close()

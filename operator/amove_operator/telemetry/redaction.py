@@ -1,0 +1,149 @@
+"""The second line of defence against credentials in logs; the first is pydantic's SecretStr.
+
+Two nets: values known to be secret, in the spellings they travel in, and shapes that only a
+credential has (a bearer header, a JWT, a field called ``secretKey``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Iterator
+from urllib.parse import quote
+
+MASK = "***"
+
+_SHORTEST = 6  # anything shorter would blot out ordinary words
+_LASTING = 16
+_PASSING = 128
+
+_FIELD_NAMES = (
+    r"secret_?(?:access_?)?key|aws_secret_access_key|aws_session_token|pass(?:word|phrase)"
+    r"|(?:api|jwt|request|session|access|refresh|bearer)_?token|authorization"
+)
+_FIELD_NAME = re.compile(rf"(?:{_FIELD_NAMES})", re.IGNORECASE)
+_FIELD_HINTS = ("secret", "pass", "token", "authorization")
+# Hints (a pattern cannot match without one of them, in lower case), pattern, replacement. The
+# hints spare almost every line the patterns, which cost half a microsecond a character.
+_PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
+    (  # a quoted value, in JSON, in repr() or in JSON inside JSON; cut-off text may lack the end
+        _FIELD_HINTS,
+        re.compile(
+            rf"((?:{_FIELD_NAMES})\\*[\"']?\s*[:=]\s*[bu]?)(\\*[\"'])"
+            r"(?:\\.|[^\\])*?(\2|\\?\Z)",
+            re.IGNORECASE | re.DOTALL,
+        ),
+        rf"\1\2{MASK}\3",
+    ),
+    (
+        ("bearer",),
+        re.compile(r"\b(bearer\s+)[^\s\"'\\,;<>]+", re.IGNORECASE),
+        rf"\1{MASK}",
+    ),
+    (
+        _FIELD_HINTS,
+        re.compile(
+            rf"((?:{_FIELD_NAMES})\s*[:=]\s*)(?!bearer\b)[^\s\"'\\,;&<>{{}}\[\]]+", re.IGNORECASE
+        ),
+        rf"\1{MASK}",
+    ),
+    (("eyj",), re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), MASK),
+    (  # pydantic shows the input it refused, which can be the answer that holds a fresh key
+        ("input_value=",),
+        re.compile(r"(input_value=).*?(, input_type=)", re.DOTALL),
+        rf"\1{MASK}\2",
+    ),
+)
+
+
+class SecretValues:
+    """The most recent secret values, each with the spellings that texts may show it in.
+
+    ``limit`` bounds memory and the cost of a log line: the value registered longest ago goes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._spellings: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._longest_first: tuple[str, ...] = ()
+        self._starts: frozenset[str] = frozenset()
+
+    def add(self, value: str) -> None:
+        """Remember ``value``, or mark it as recent if it is known."""
+        if value in self._spellings:
+            self._spellings.move_to_end(value)
+            return
+        self._spellings[value] = tuple(_spellings(value))
+        if len(self._spellings) > self._limit:
+            self._spellings.popitem(last=False)
+        # A value may contain another: the longer one must go first, or its rest would stay.
+        self._longest_first = tuple(
+            sorted({s for group in self._spellings.values() for s in group}, key=len, reverse=True)
+        )
+        self._starts = frozenset(spelling[:_SHORTEST] for spelling in self._longest_first)
+
+    def mask(self, text: str) -> str:
+        """``text`` with every remembered value replaced."""
+        # Looking for hundreds of values in every line would cost more than all else it does.
+        if self._starts.isdisjoint(text[at : at + _SHORTEST] for at in range(len(text))):
+            return text
+        for spelling in self._longest_first:
+            if spelling in text:
+                text = text.replace(spelling, MASK)
+        return text
+
+
+# The operator's own few credentials must not be pushed out by the many keys it issues.
+_lasting = SecretValues(_LASTING)
+_passing = SecretValues(_PASSING)
+
+
+def register_secret(value: str, *, lasting: bool = False) -> None:
+    """Have ``value`` blotted out of every log line from now on.
+
+    ``lasting``: one of the operator's own credentials (token, password); the most recent 16
+    are kept, and of all others (issued keys) the most recent 128. Values of fewer than 6
+    characters are not taken.
+    """
+    value = value.strip()
+    if len(value) >= _SHORTEST:
+        (_lasting if lasting else _passing).add(value)
+
+
+def redact(text: str) -> str:
+    """``text`` with everything that is, or looks like, a credential replaced by ``***``."""
+    text = _passing.mask(_lasting.mask(text))
+    lowered = text.lower()
+    for hints, pattern, replacement in _PATTERNS:
+        if any(hint in lowered for hint in hints):
+            text = pattern.sub(replacement, text)
+    return text
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field of this name holds a credential."""
+    return _FIELD_NAME.fullmatch(name) is not None
+
+
+def _spellings(value: str) -> Iterator[str]:
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield repr(value)[1:-1]
+    yield quote(value, safe="")
+    yield from _base64_spellings(value.encode())
+
+
+def _base64_spellings(raw: bytes) -> Iterator[str]:
+    """What base64 makes of ``raw`` wherever it stands within a longer text (Secrets' ``data``).
+
+    Depending on its offset modulo 3 there are three spellings; the characters at the ends that
+    neighbouring bytes have a share in are left out.
+    """
+    for offset in range(3):
+        encoded = b64encode(b"\0" * offset + raw).decode()
+        first = (0, 2, 3)[offset]
+        last = (offset + len(raw)) * 8 // 6
+        if last - first >= _SHORTEST:
+            yield encoded[first:last]

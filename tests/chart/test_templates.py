@@ -1,0 +1,318 @@
+"""The chart as rendered: what it refuses, and what it would send to a cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from amove_operator.settings import Settings, load_settings, variable
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest, Rendered
+
+Render = Callable[..., Rendered]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+CRDS = CHART.parents[1] / "crds"
+KINDS = {"amovebuckets", "amovestoragekeys"}
+# What every setting can be set to, and the text that the operator must then see.
+SETTINGS: dict[str, tuple[Any, str]] = {
+    "apiUrl": ("https://api.example.com", "https://api.example.com"),
+    "authUrl": ("https://auth.example.com", "https://auth.example.com"),
+    "cloudAccountId": ("0b9f7b0e-9d51-4c0e-8f6f-0f6f3c1f2a10",) * 2,
+    "storageDn": ("s3.example.com", "s3.example.com"),
+    "region": ("eu-west-1", "eu-west-1"),
+    "watchNamespaces": (["team-a", "team-b"], "team-a,team-b"),
+    "trustedNamespaces": (["team-*", "infra"], "team-*,infra"),
+    "resyncInterval": ("5m", "5m"),
+    "rateLimit": (2.5, "2.5"),
+    "concurrency": (4, "4"),
+    "mintBudget": (2, "2"),
+    "minRotationInterval": ("2h", "2h"),
+    "maxGrace": ("24h", "24h"),
+    "listingSettle": ("45s", "45s"),
+    "leaderElection": (False, "false"),
+    "leaseNamespace": ("leases", "leases"),
+    "metricsPort": (9191, "9191"),
+    "healthPort": (8181, "8181"),
+    "logFormat": ("console", "console"),
+    "logLevel": ("DEBUG", "DEBUG"),
+}
+
+
+def test_helm_lint_finds_nothing(helm: Run) -> None:
+    done = helm("lint", str(CHART), "--strict", "--set", "credentials.existingSecret=amove")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_missing_credentials_secret_is_asked_for_in_one_line(attempt: Run) -> None:
+    done = attempt({})
+    assert done.returncode != 0
+    assert "credentials.existingSecret is required" in done.stderr
+    assert "kubectl create secret generic" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"settings": {"resyncIntervall": "5m"}}, "resyncIntervall"),
+        ({"settings": {"resyncInterval": "5 minutes"}}, "/settings/resyncInterval"),
+        ({"settings": {"rateLimit": "fast"}}, "/settings/rateLimit"),
+        ({"settings": {"rateLimit": 0}}, "/settings/rateLimit"),
+        ({"settings": {"concurrency": 1.5}}, "/settings/concurrency"),
+        ({"settings": {"leaderElection": "yes"}}, "/settings/leaderElection"),
+        ({"settings": {"watchNamespaces": "team-a"}}, "/settings/watchNamespaces"),
+        ({"settings": {"watchNamespaces": ["team-*"]}}, "/settings/watchNamespaces/0"),
+        ({"settings": {"logLevel": "LOUD"}}, "/settings/logLevel"),
+        ({"settings": {"apiUrl": "api.amove.io"}}, "/settings/apiUrl"),
+        ({"settings": {"cloudAccountId": "main"}}, "/settings/cloudAccountId"),
+        ({"settings": {"healthPort": 80}}, "/settings/healthPort"),
+        ({"credentials": {"token": "secret"}}, "token"),
+        ({"credentials": {"existingSecret": "a", "login": {"type": 3}}}, "/credentials/login/type"),
+        ({"image": {"digest": "latest"}}, "/image/digest"),
+        ({"replicas": -1}, "/replicas"),
+        ({"replicaCount": 2}, "replicaCount"),
+        ({"statusAdmins": {"groups": ['a" || true || "']}}, "/statusAdmins/groups/0"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(attempt: Run, values: Manifest, complaint: str) -> None:
+    done = attempt({"credentials": {"existingSecret": "amove-credentials"}, **values})
+    assert done.returncode != 0
+    assert complaint in done.stderr
+
+
+def test_several_replicas_without_leader_election_are_refused(attempt: Run) -> None:
+    done = attempt(
+        {
+            "credentials": {"existingSecret": "a"},
+            "replicas": 2,
+            "settings": {"leaderElection": False},
+        }
+    )
+    assert done.returncode != 0
+    assert "settings.leaderElection is false: set replicas to 1" in done.stderr
+
+
+def test_the_charts_crds_are_copies_of_those_in_deploy() -> None:
+    def texts(folder: Path) -> dict[str, str]:
+        return {path.name: path.read_text() for path in folder.glob("*.yaml")}
+
+    assert len(texts(CRDS)) == len(KINDS)
+    assert texts(CHART / "files/crds") == texts(CRDS), "run: make crds"
+
+
+def test_the_crds_are_installed_as_they_are_and_kept_at_uninstall(render: Render) -> None:
+    installed = render().all("CustomResourceDefinition")
+    for crd in installed:
+        assert crd["metadata"]["annotations"].pop("helm.sh/resource-policy") == "keep"
+        if not crd["metadata"]["annotations"]:
+            del crd["metadata"]["annotations"]
+    written = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+    assert sorted(installed, key=lambda crd: crd["metadata"]["name"]) == written
+
+
+def test_the_crds_can_be_left_out(render: Render) -> None:
+    assert render(crds={"install": False}).all("CustomResourceDefinition") == []
+
+
+def test_every_setting_of_the_operator_is_a_value_of_the_chart() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())["settings"]
+    offered = {
+        "AMOVE_" + re.sub("([A-Z])", r"_\1", name).upper()
+        for name in schema["properties"]["settings"]["properties"]
+    }
+    login = {"token_file", "username_file", "password_file", "login_type"}
+    assert offered == {variable(field) for field in Settings.model_fields if field not in login}
+    assert set(defaults) == set(schema["properties"]["settings"]["properties"]) == set(SETTINGS)
+
+
+def test_every_value_reaches_the_operator_in_words_that_it_understands(render: Render) -> None:
+    rendered = render(settings={name: value for name, (value, _) in SETTINGS.items()})
+    environment = rendered.environment
+    expected = {
+        "AMOVE_" + re.sub("([A-Z])", r"_\1", name).upper(): text
+        for name, (_, text) in SETTINGS.items()
+    }
+    assert expected.items() <= environment.items()
+    assert load_settings(environment).lease_namespace == "leases"
+
+
+def test_empty_settings_leave_the_operators_own_defaults(render: Render) -> None:
+    assert render().environment == {
+        "DEPLOYMENT_NAME": RELEASE,
+        "AMOVE_TOKEN_FILE": "/var/run/secrets/amove/token",
+        "AMOVE_HEALTH_PORT": "8080",
+        "AMOVE_METRICS_PORT": "9090",
+    }
+
+
+def test_the_token_is_mounted_as_a_file_that_the_operator_may_read(render: Render) -> None:
+    rendered = render(credentials={"existingSecret": "mine", "tokenKey": "api-token"})
+    (volume,) = rendered.pod["volumes"]
+    assert volume["secret"] == {
+        "secretName": "mine",
+        "defaultMode": 0o444,
+        "items": [{"key": "api-token", "path": "token"}],
+    }
+    (mount,) = rendered.container["volumeMounts"]
+    assert rendered.environment["AMOVE_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    assert mount["readOnly"]
+
+
+def test_a_login_takes_the_place_of_the_token(render: Render) -> None:
+    rendered = render(credentials={"existingSecret": "mine", "login": {"type": 8}})
+    (volume,) = rendered.pod["volumes"]
+    assert [item["path"] for item in volume["secret"]["items"]] == ["username", "password"]
+    assert "AMOVE_TOKEN_FILE" not in rendered.environment
+    assert load_settings(rendered.environment).login_type == 8
+
+
+def test_the_pod_has_no_rights_on_its_node(render: Render) -> None:
+    rendered = render()
+    assert rendered.pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert rendered.container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_the_pod_knows_its_name_and_namespace(render: Render) -> None:
+    paths = {
+        e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"]
+        for e in render().container["env"]
+        if "valueFrom" in e
+    }
+    assert paths == {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace"}
+
+
+def test_probes_and_metrics_follow_the_ports_of_the_settings(render: Render) -> None:
+    rendered = render(settings={"healthPort": 8181, "metricsPort": 9191})
+    container = rendered.container
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"health": 8181, "metrics": 9191}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    (port,) = rendered.one("Service", f"{RELEASE}-metrics")["spec"]["ports"]
+    assert port == {"name": "metrics", "port": 9090, "targetPort": "metrics"}
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({"repository": "here/op"}, "here/op:0.1.0"),
+        ({"repository": "here/op", "tag": "edge"}, "here/op:edge"),
+        (
+            {"repository": "here/op", "tag": "edge", "digest": f"sha256:{'0' * 64}"},
+            f"here/op@sha256:{'0' * 64}",
+        ),
+    ],
+)
+def test_a_digest_wins_over_a_tag(render: Render, image: Manifest, expected: str) -> None:
+    assert render(image=image).container["image"] == expected
+
+
+@pytest.mark.parametrize(
+    ("elects", "strategy"), [(None, "RollingUpdate"), (True, "RollingUpdate"), (False, "Recreate")]
+)
+def test_two_operators_never_overlap_without_leader_election(
+    render: Render, elects: bool | None, strategy: str
+) -> None:
+    deployment = render(settings={"leaderElection": elects}).one("Deployment")
+    assert deployment["spec"]["strategy"] == {"type": strategy}
+
+
+def test_no_role_has_a_wildcard(render: Render) -> None:
+    rendered = render()
+    roles = rendered.all("ClusterRole") + rendered.all("Role")
+    assert len(roles) == 5
+    assert all("*" not in values for rule in rules_of(*roles) for values in rule.values())
+
+
+def test_roles_for_people_do_not_reach_the_status(render: Render) -> None:
+    for name in ("view", "edit"):
+        role = render().one("ClusterRole", f"{RELEASE}-{name}")
+        assert {r for rule in role["rules"] for r in rule["resources"]} == KINDS
+        assert f"rbac.authorization.k8s.io/aggregate-to-{name}" in role["metadata"]["labels"]
+
+
+def test_roles_for_people_can_stay_apart_from_the_clusters_own(render: Render) -> None:
+    for role in render(userRoles={"aggregate": False}).all("ClusterRole"):
+        assert not any("aggregate" in label for label in role["metadata"]["labels"])
+
+
+def test_watched_namespaces_get_roles_of_their_own_and_the_cluster_none(render: Render) -> None:
+    rendered = render(settings={"watchNamespaces": ["team-a", "team-b"]})
+    whole = render().one("ClusterRole")
+    cluster = rendered.one("ClusterRole")
+    reached = {resource for rule in cluster["rules"] for resource in rule["resources"]}
+    assert reached == {"namespaces"}
+    assert cluster["rules"][0]["resourceNames"] == ["kube-system", "team-a", "team-b"]
+    for namespace in ("team-a", "team-b"):
+        role = rendered.one("Role", namespace=namespace)
+        assert role["rules"] == whole["rules"][1:]
+        binding = rendered.one("RoleBinding", namespace=namespace)
+        assert binding["subjects"] == [
+            {"kind": "ServiceAccount", "name": RELEASE, "namespace": NAMESPACE}
+        ]
+
+
+def test_the_lease_role_follows_the_lease(render: Render) -> None:
+    role = render(settings={"leaseNamespace": "leases"}).one("Role", f"{RELEASE}-lease")
+    assert role["metadata"]["namespace"] == "leases"
+
+
+def test_an_existing_service_account_is_used_everywhere(render: Render) -> None:
+    rendered = render(serviceAccount={"create": False, "name": "mine"})
+    assert rendered.all("ServiceAccount") == []
+    assert rendered.pod["serviceAccountName"] == "mine"
+    mine = [{"kind": "ServiceAccount", "name": "mine", "namespace": NAMESPACE}]
+    assert all(binding["subjects"] == mine for binding in rendered.all("RoleBinding"))
+    fence = rendered.one("ValidatingAdmissionPolicy", f"{RELEASE}-status")
+    assert f"{NAMESPACE}:mine" in fence["spec"]["validations"][0]["expression"]
+
+
+def test_the_status_fence_leaves_unwatched_namespaces_to_others(
+    render: Render,
+) -> None:
+    name = f"{RELEASE}-status"
+    everywhere = render().one("ValidatingAdmissionPolicyBinding", name)
+    assert everywhere["spec"] == {"policyName": name, "validationActions": ["Deny"]}
+    watched = render(settings={"watchNamespaces": ["team-a"]})
+    binding = watched.one("ValidatingAdmissionPolicyBinding", name)
+    (expression,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert expression["values"] == ["team-a"]
+
+
+def test_what_is_optional_comes_only_when_asked_for(render: Render) -> None:
+    plain = {each["kind"] for each in render(replicas=2).manifests}
+    assert not plain & {"PodDisruptionBudget", "ServiceMonitor"}
+    full = render(
+        replicas=2,
+        podDisruptionBudget={"enabled": True},
+        metrics={"serviceMonitor": {"enabled": True, "labels": {"team": "storage"}}},
+        podLabels={"team": "storage", "app.kubernetes.io/name": "not-this"},
+        extraEnv=[{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        priorityClassName="system-cluster-critical",
+        nodeSelector={"disk": "none"},
+    )
+    budget = full.one("PodDisruptionBudget")["spec"]
+    labels = full.one("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    assert full.one("ServiceMonitor")["metadata"]["labels"]["team"] == labels["team"] == "storage"
+    assert full.environment["HTTPS_PROXY"] == "http://proxy:3128"
+    assert full.pod["priorityClassName"] == "system-cluster-critical"
+    assert full.pod["nodeSelector"] == {"disk": "none"}
+
+
+def rules_of(*roles: Manifest) -> list[Manifest]:
+    return [rule for role in roles for rule in role["rules"]]

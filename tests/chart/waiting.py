@@ -1,0 +1,19 @@
+"""Waiting for what a controller does in its own time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(what: str, ask: Callable[[], T], *, deadline: float = 30.0) -> T:
+    """Ask until the answer is true, and return it. Raises AssertionError after ``deadline`` s."""
+    end = time.monotonic() + deadline
+    while time.monotonic() < end:
+        if answer := ask():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"not within {deadline:.0f} s: {what}")
