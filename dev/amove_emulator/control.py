@@ -84,9 +84,13 @@ class EmulatorControl:
         """The number of the latest call, to be given to ``journal(after=…)``."""
         return max((entry["seq"] for entry in self.journal()), default=0)
 
+    def counts(self) -> dict[str, dict[str, int]]:
+        """``{call: {"arrived": n, "done": n}}``."""
+        return dict(self._call("GET", "journal/counts"))
+
     def count(self, *calls: str) -> int:
         """How many calls (of these names, or all) have arrived."""
-        counts = self._call("GET", "journal/counts")
+        counts = self.counts()
         return sum(counts[c]["arrived"] for c in (calls or counts) if c in counts)
 
     def clear_journal(self) -> None:
@@ -102,7 +106,7 @@ class EmulatorControl:
         end = time.monotonic() + deadline
         stage = "arrived" if arrived else "done"
         while True:
-            seen = int(self._call("GET", "journal/counts").get(call, {}).get(stage, 0))
+            seen = self.counts().get(call, {}).get(stage, 0)
             if seen >= n:
                 return self.journal(call)
             if time.monotonic() > end:

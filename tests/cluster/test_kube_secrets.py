@@ -103,10 +103,13 @@ async def test_a_patch_replaces_removes_and_leaves_other_keys_alone(
     assert after == await kube.read_secret(secret.namespace, secret.name)
 
 
-async def patch(kube: Kube, secret: SecretView, **changed: str) -> SecretView:
-    seen = {"uid": secret.uid, "resource_version": secret.resource_version, **changed}
+async def patch(kube: Kube, secret: SecretView, version: str | None = None) -> SecretView:
     return await kube.patch_secret(
-        secret.namespace, secret.name, {"data": {"KEY": coded("new")}}, **seen
+        secret.namespace,
+        secret.name,
+        {"data": {"KEY": coded("new")}},
+        uid=secret.uid,
+        resource_version=version or secret.resource_version,
     )
 
 
@@ -137,7 +140,7 @@ async def test_a_patch_never_reaches_another_secret_of_that_name(
         await patch(kube, secret)
     # Even with the version of the other one, the uid alone must stop it.
     with pytest.raises(Conflict):
-        await patch(kube, secret, resource_version=other.resource_version)
+        await patch(kube, secret, other.resource_version)
     assert await kube.read_secret(other.namespace, other.name) == other
 
 
@@ -244,15 +247,19 @@ def echoing(plane: ControlPlane, namespace: str) -> Iterator[str]:
     plane.kubectl("delete", "--wait=false", "-f", "-", input=policy)
 
 
-async def test_a_refusal_that_repeats_the_secret_is_masked(kube: Kube, echoing: str) -> None:
+async def refusal(kube: Kube, namespace: str) -> KubeRefused:
+    """Try until the policy is in force."""
     async with asyncio.timeout(30):
-        while True:  # until the policy is in force
+        while True:
             try:
-                await kube.create_secret(manifest(echoing, KEY=VALUE), dry_run=True)
+                await kube.create_secret(manifest(namespace, KEY=VALUE), dry_run=True)
             except KubeRefused as error:
-                refused = error
-                break
+                return error
             await asyncio.sleep(0.1)
+
+
+async def test_a_refusal_that_repeats_the_secret_is_masked(kube: Kube, echoing: str) -> None:
+    refused = await refusal(kube, echoing)
     text = str(refused)
     assert "team policy 7 refuses *** in app" in text
     assert VALUE not in text

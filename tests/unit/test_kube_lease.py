@@ -1,104 +1,16 @@
-"""Never two leaders, whatever is lost or late; and exactly when a leader stops believing."""
+"""When a candidate takes the Lease, and exactly when a leader stops believing."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
-from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from amove_operator.errors import Conflict, KubeUnavailable, NotLeading, OperatorError
+from amove_operator.errors import KubeUnavailable, NotLeading, OperatorError
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection
-from amove_operator.kube.failures import Gone
-from amove_operator.kube.transport import Request, Transport
-
-DURATION, DEADLINE, RETRY = 15.0, 10.0, 2.0
-
-
-class LeaseStore:
-    """What an API server does with one Lease: compare and swap on its resourceVersion."""
-
-    def __init__(self) -> None:
-        self.lease: dict[str, Any] | None = None
-        self.version = 0
-
-    def serve(self, request: Request) -> dict[str, Any]:
-        body: Any = json.loads(json.dumps(request.body))
-        if request.method == "GET":
-            if self.lease is None:
-                raise Gone("no such lease", status=404)
-        elif request.method == "POST":
-            if self.lease is not None:
-                raise Conflict("it exists")
-            self._store(body)
-        else:
-            stale = self.lease is None or body["metadata"] != self.lease["metadata"]
-            if stale:
-                raise Conflict("it changed")
-            self._store(body)
-        answer: dict[str, Any] = json.loads(json.dumps(self.lease))
-        return answer
-
-    def _store(self, body: dict[str, Any]) -> None:
-        self.version += 1
-        body["metadata"]["resourceVersion"] = str(self.version)
-        self.lease = body
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        assert self.lease is not None
-        spec: dict[str, Any] = self.lease["spec"]
-        return spec
-
-
-class StoreTransport(Transport):
-    """Requests end in a function instead of the network."""
-
-    def __init__(self, serve: Callable[[Request], Awaitable[dict[str, Any]]]) -> None:
-        self._serve = serve
-
-    async def call(
-        self,
-        request: Request,
-        *,
-        gate: Callable[[], None] | None = None,
-        urgent_seconds: float | None = None,
-    ) -> dict[str, Any]:
-        assert gate is None, "the Lease is not gated by itself"
-        assert urgent_seconds is not None, "a renewal waits for no other request"
-        return await self._serve(request)
-
-
-def candidate(
-    identity: str,
-    serve: Callable[[Request], Awaitable[dict[str, Any]]],
-    clock: Callable[[], float],
-    retry: float = RETRY,
-) -> LeaseElection:
-    kube = Kube(StoreTransport(serve), namespace="team")
-    return LeaseElection(
-        kube,
-        namespace="team",
-        identity=identity,
-        lease_duration=DURATION,
-        renew_deadline=DEADLINE,
-        retry_period=retry,
-        clock=clock,
-    )
-
-
-def leads(election: LeaseElection) -> bool:
-    try:
-        election.check()
-    except NotLeading:
-        return False
-    return True
+from amove_operator.kube.transport import Request
+from tests.unit.lease_store import DEADLINE, DURATION, LeaseStore, StoreTransport, candidate
 
 
 class OneCandidate:
@@ -125,7 +37,7 @@ class OneCandidate:
     def others_write(self, **spec: object) -> None:
         lease = self.store.lease or {"metadata": {"name": "amove-operator"}, "spec": {}}
         lease["spec"] |= spec
-        self.store._store(lease)
+        self.store.write(lease)
 
 
 async def test_nobody_leads_before_the_lease_is_taken() -> None:
@@ -292,109 +204,3 @@ async def test_without_election_the_process_leads_until_it_is_stopped() -> None:
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-class _Pause:
-    """Hands a request to the simulation, and the simulation's answer back."""
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-
-    def __await__(self) -> Generator[Request, dict[str, Any], dict[str, Any]]:
-        return (yield self.request)
-
-
-async def _paused(request: Request) -> dict[str, Any]:
-    return await _Pause(request)
-
-
-class _Process:
-    """A candidate whose clock has its own zero and rate, stepped by hand."""
-
-    def __init__(self, name: str, offset: float, rate: float, world: TwoCandidates) -> None:
-        self.election = candidate(name, _paused, lambda: offset + rate * world.time)
-        self.trying: Coroutine[Any, Any, bool] | None = None
-        self.request: Request | None = None
-        self.effect: dict[str, Any] | OperatorError | None = None
-
-    def resume(self, answer: dict[str, Any] | OperatorError | None) -> None:
-        assert self.trying is not None
-        self.request = self.effect = None
-        try:
-            if isinstance(answer, OperatorError):
-                self.request = self.trying.throw(answer)
-            else:
-                self.request = self.trying.send(answer)
-        except StopIteration:
-            self.trying = None
-
-
-numbers = st.integers(min_value=0, max_value=1)
-seconds = st.sampled_from([0.0, 0.1, 9.0, 16.0])
-
-
-class TwoCandidates(RuleBasedStateMachine):
-    """Requests and answers are late or lost at will, and the clocks' rates differ by a quarter."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.time = 0.0
-        self.store = LeaseStore()
-        self.strays: list[Request] = []
-        self.both = [_Process("one", 0.0, 1.0, self), _Process("two", 5000.0, 1.25, self)]
-
-    @rule(number=numbers, after=seconds)
-    def a_try_goes_one_move_further(self, number: int, after: float) -> None:
-        self.time += after
-        process = self.both[number]
-        if process.trying is None:
-            process.trying = process.election.step()
-            process.resume(None)
-        elif process.effect is not None:
-            process.resume(process.effect)
-        elif process.request is not None:
-            try:
-                process.effect = self.store.serve(process.request)
-            except OperatorError as refusal:
-                process.effect = refusal
-
-    @rule(number=numbers, after=seconds)
-    def a_try_goes_through(self, number: int, after: float) -> None:
-        self.a_try_goes_one_move_further(number, after)
-        while self.both[number].trying is not None:
-            self.a_try_goes_one_move_further(number, 0.0)
-
-    @rule(number=numbers)
-    def a_request_or_its_answer_is_lost(self, number: int) -> None:
-        process = self.both[number]
-        if process.request is not None:
-            if process.effect is None:
-                self.strays.append(process.request)
-            process.resume(KubeUnavailable("lost"))
-
-    @precondition(lambda self: self.strays)
-    @rule()
-    def a_request_given_up_long_ago_arrives(self) -> None:
-        with contextlib.suppress(OperatorError):
-            self.store.serve(self.strays.pop())
-
-    @precondition(lambda self: self.store.lease is not None)
-    @rule()
-    def somebody_annotates_the_lease(self) -> None:
-        assert self.store.lease is not None
-        self.store._store(self.store.lease)
-
-    @invariant()
-    def never_two_lead(self) -> None:
-        assert sum(leads(process.election) for process in self.both) <= 1
-
-    def teardown(self) -> None:
-        for process in self.both:
-            if process.trying is not None:
-                process.trying.close()
-
-
-TestNeverTwoLeaders = TwoCandidates.TestCase
-TestNeverTwoLeaders.settings = settings(
-    max_examples=400, stateful_step_count=25, deadline=None, derandomize=True
-)

@@ -33,6 +33,13 @@ class Scripted:
         self.script: list[Answer | web.Response] = []
         self.asked: list[SimpleNamespace] = []
         self.url = ""
+        self._news = asyncio.Event()
+
+    async def until_asked(self, times: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.asked) < times:
+                self._news.clear()
+                await self._news.wait()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.text()
@@ -45,6 +52,7 @@ class Scripted:
                 body=json.loads(body) if body else None,
             )
         )
+        self._news.set()
         if not self.script:
             return status(500, "the script is over")
         turn = self.script.pop(0)
@@ -96,9 +104,7 @@ async def test_a_dropped_connection_is_unavailability(server: Scripted, kube: Ku
     assert len(server.asked) == 1, "a write is sent once"
 
 
-async def test_an_answer_that_does_not_come_is_unavailability(
-    server: Scripted, kube: Kube
-) -> None:
+async def test_an_answer_that_does_not_come_is_unavailability(server: Scripted, kube: Kube) -> None:
     over = asyncio.Event()
 
     async def hang(_: web.Request) -> web.StreamResponse:
@@ -168,9 +174,7 @@ async def test_the_gate_is_asked_after_waiting_for_a_free_slot(
 
     server.script = [slow] * 32
     busy = [asyncio.create_task(kube.get_object(REF)) for _ in range(32)]
-    async with asyncio.timeout(10):
-        while len(server.asked) < 32:
-            await asyncio.sleep(0.01)
+    await server.until_asked(32)
     write = asyncio.create_task(kube.write_status(REF, "1", {}, {"ownerUID": "u"}))
     await asyncio.sleep(0)
     assert asked == []
@@ -339,8 +343,7 @@ async def test_an_expired_watch_lists_anew_and_tells_what_vanished(
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(10):
         await done.wait()
-        while len(server.asked) < 5:
-            await asyncio.sleep(0.01)
+    await server.until_asked(5)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert told == [("a", "1", False), ("b", "2", False), ("a", "1", True), ("c", "12", False)]

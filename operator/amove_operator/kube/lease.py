@@ -170,8 +170,7 @@ class LeaseElection:
     def _note(self, lease: dict[str, Any]) -> None:
         self._lease = lease
         # Any change counts as a sign of life. The time is taken after the answer: later is safer.
-        if self._seen == "":
-            version = "x"
+        if (version := lease["metadata"]["resourceVersion"]) != self._seen:
             self._seen = version
             self._unchanged_since = self._clock()
 
