@@ -48,14 +48,10 @@ class Runtime:
         self._metrics = Metrics()
         self._election = self._make_election()
         kube.gate = self._election.check
-        self._api = AmoveClient(
-            settings, observer=self._observed, before_send=self._election.check
-        )
+        self._api = AmoveClient(settings, observer=self._observed, before_send=self._election.check)
         self._context = self._make_context()
         self._controller = Controller(self._context)
-        self._context.listings = Listings(
-            self._api, self._context.clock, self._controller.listed
-        )
+        self._context.listings = Listings(self._api, self._context.clock, self._controller.listed)
         self._tasks: set[asyncio.Task[None]] = set()
         self._gauges()
 
@@ -245,9 +241,7 @@ class Runtime:
     async def _tell_deployment(self, reason: str, message: str) -> None:
         deployment = await self._kube.own_deployment()
         if deployment is not None and self._controller.leading:
-            await self._kube.emit_event(
-                deployment, type="Warning", reason=reason, message=message
-            )
+            await self._kube.emit_event(deployment, type="Warning", reason=reason, message=message)
 
     def _gauges(self) -> None:
         """Values that exist elsewhere are read when they are scraped."""

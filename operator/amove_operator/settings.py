@@ -101,7 +101,9 @@ class Settings(BaseModel):
     trusted_namespaces: Annotated[
         tuple[Annotated[str, Field(pattern=_NAMESPACE_GLOB)], ...], BeforeValidator(_split)
     ] = ()
-    resync_interval: Annotated[DurationSetting, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
+    resync_interval: Annotated[DurationSetting, Field(ge=timedelta(seconds=1))] = timedelta(
+        minutes=10
+    )
     rate_limit: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = 10.0
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     mint_budget: Annotated[int, Field(ge=1, le=20)] = 3
@@ -140,7 +142,9 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def load_settings(environment: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    environment: Mapping[str, str], flags: Mapping[str, str] | None = None
+) -> Settings:
     """Read the settings; a flag wins over its variable, an empty variable counts as unset.
 
     ``flags`` maps field names to texts. Raises SettingsError naming the variable at fault.
@@ -161,7 +165,9 @@ def _validated(given: Mapping[str, object]) -> Settings:
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
-        raise SettingsError("; ".join(_fault(item["loc"], item["msg"]) for item in error.errors())) from None
+        raise SettingsError(
+            "; ".join(_fault(item["loc"], item["msg"]) for item in error.errors())
+        ) from None
 
 
 def _fault(location: tuple[int | str, ...], message: str) -> str:

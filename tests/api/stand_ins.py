@@ -219,11 +219,15 @@ async def raw_server(
 ) -> AsyncIterator[str]:
     """A server that does to each connection what ``talk`` says; gives its base URL."""
 
+    talking: set[asyncio.Task[Any]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            talking.add(task)
         try:
             await talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client left, or the test is over
         finally:
             writer.transport.abort()
 
@@ -234,3 +238,6 @@ async def raw_server(
     finally:
         server.close()
         await server.wait_closed()
+        for task in talking:
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)

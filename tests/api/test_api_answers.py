@@ -24,6 +24,7 @@ from amove_operator.errors import (
     TransportFault,
     UnreadableAnswer,
 )
+from tests.api.stand_ins import flags
 
 STATUS, CREATE, DELETE = calls.BUCKET_STATUS, calls.CREATE_BUCKET, calls.DELETE_BUCKET
 MINT, REVOKE = calls.CREATE_STORAGE_KEY, calls.DELETE_STORAGE_KEY
@@ -263,6 +264,18 @@ def test_a_bucket_status_without_all_four_booleans_is_unreadable_never_false(
     with pytest.raises(UnreadableAnswer) as raised:
         read_success(STATUS, Answer(200, {}, body))
     assert not raised.value.maybe_done, why
+
+
+@pytest.mark.parametrize(
+    "flag", ["isPublic", "encryptionEnabled", "versioningEnabled", "objectLockEnabled"]
+)
+@pytest.mark.parametrize("odd", [None, "true", 1])
+def test_each_of_the_four_booleans_is_demanded(flag: str, odd: object) -> None:
+    whole = flags().json()
+    without = {name: value for name, value in whole.items() if name != flag}
+    for body in (without, {**whole, flag: odd}):
+        with pytest.raises(UnreadableAnswer, match=flag):
+            read_success(STATUS, Answer(200, {}, json.dumps(body).encode()))
 
 
 def test_a_page_in_answer_to_a_revocation_is_not_a_success() -> None:

@@ -22,8 +22,10 @@ from tests.api.stand_ins import (
     is_probe,
     key_page,
     problem,
+    settings,
     swap_in,
     take_away,
+    tuning,
 )
 
 GOOD, BAD = BucketAddress(ACCOUNT, "good"), BucketAddress(ACCOUNT, "bad")
@@ -117,6 +119,16 @@ async def test_failures_that_are_not_in_a_row_raise_no_suspicion(
     for _ in range(10):
         await fail(client, fake_clock, 1, BAD)
         await fake_clock.run(client.bucket_status(GOOD))
+    assert probes(fake_service) == []
+
+
+async def test_a_refusal_in_between_shows_that_the_service_works(
+    make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
+) -> None:
+    client = make_client(lambda r: dead(r) if b'"bad"' in r.content else problem("ACCESS", "no"))
+    for _ in range(5):
+        await fail(client, fake_clock, 1, BAD)
+        await fail(client, fake_clock, 1, GOOD)
     assert probes(fake_service) == []
 
 
@@ -257,6 +269,9 @@ async def test_listeners_hear_of_opening_closing_and_a_changed_cause_once_each(
     client.breaker.on_change(lambda state: heard.append((state.open, state.cause)))
     await fail(client, fake_clock, 2)
     await fake_clock.pass_by(60.0)
+    fake_service.responder = lambda _: httpx.Response(502)
+    await fake_clock.pass_by(60.0)
+    assert client.breaker.reason == "probe: the service failed (502)"
     fake_service.responder = lambda _: httpx.Response(401)
     await fake_clock.pass_by(60.0)
     fake_service.responder = well
@@ -277,6 +292,31 @@ async def test_a_call_that_waits_for_its_turn_hears_within_a_second_that_it_is_i
     await fake_clock.pass_by(1.1)
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Paused] * 3
+
+
+async def test_it_refuses_at_once_even_while_every_slot_is_taken(token_file: Path) -> None:
+    released = asyncio.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if not is_probe(request):
+            await released.wait()
+        return httpx.Response(401)
+
+    client = AmoveClient(
+        settings(token_file, concurrency=1),
+        transport=httpx.MockTransport(answer),
+        tuning=tuning(),
+    )
+    async with client:
+        held = asyncio.ensure_future(client.bucket_status(GOOD))
+        client.breaker.failed(AuthFailed("401"))
+        async with asyncio.timeout(10):
+            while not client.breaker.open:
+                await asyncio.sleep(0)
+            with pytest.raises(Paused):
+                await client.bucket_status(GOOD)
+        released.set()
+        await asyncio.gather(held, return_exceptions=True)
 
 
 async def test_what_a_lost_try_may_have_done_is_not_forgotten_when_it_opens(
@@ -307,6 +347,7 @@ async def test_one_that_may_not_send_does_not_probe_either(
     sent = len(fake_service.requests)
     await fake_clock.pass_by(100.0)
     assert len(fake_service.requests) == sent
+    assert client.breaker.open
     leading, fake_service.responder = True, well
     await fake_clock.pass_by(31.0)
     assert not client.breaker.open

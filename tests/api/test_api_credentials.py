@@ -97,6 +97,14 @@ async def test_a_swapped_link_of_kubernetes_is_noticed(tmp_path: Path) -> None:
     assert await sent_from(source) == "token-2"
 
 
+async def test_a_file_written_in_place_is_read_again(token_file: Path) -> None:
+    source = TokenFile(token_file)
+    await source.bearer()
+    overwrite_unnoticed(token_file, TOKEN[::-1] + "\n")
+    os.utime(token_file, (1, 1))
+    assert await sent_from(source) == TOKEN[::-1]
+
+
 async def test_an_unchanged_file_is_not_opened_again(
     token_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,11 +147,15 @@ async def test_a_broken_replacement_is_reported_and_the_old_token_goes_on(
     source.check()
 
 
-async def test_a_file_that_is_away_for_a_moment_does_no_harm(token_file: Path) -> None:
+async def test_a_file_that_is_away_for_a_moment_does_no_harm(
+    token_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source = TokenFile(token_file)
     await source.bearer()
     take_away(token_file)
     assert await sent_from(source) == TOKEN
+    assert await sent_from(source) == TOKEN
+    assert caplog.text.count("cannot be read") == 1
     swap_in(token_file, "back")
     assert await sent_from(source) == "back"
 

@@ -333,6 +333,21 @@ async def test_a_bare_429_slows_the_process_down_for_a_second(
     assert fake_service.times[1] - fake_service.times[0] >= 1.0
 
 
+async def test_a_bare_503_for_one_bucket_slows_nobody_else_down(
+    make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
+) -> None:
+    client = make_client(lambda r: httpx.Response(503) if b'"bad"' in r.content else flags())
+
+    bad = asyncio.ensure_future(client.bucket_status(BucketAddress(ACCOUNT, "bad")))
+    await fake_clock.settle()
+    good = asyncio.ensure_future(client.bucket_status(WHERE))
+    await fake_clock.settle()
+    assert good.done()
+    await fake_clock.pass_by(10.0)
+    with pytest.raises(Throttled):
+        await bad
+
+
 # --- seams
 
 

@@ -115,6 +115,13 @@ async def test_ascending_pages_that_never_agree_prove_nothing() -> None:
         await read(Book([one, other, one]))
 
 
+async def test_a_reading_that_did_not_add_up_is_no_second_witness() -> None:
+    faulty = [page(1, 2, total=3), page(3, total=4)]
+    unordered, other = ([page(1, 2, total=3), page(last, total=3)] for last in (3, 4))
+    with pytest.raises(IncompleteListing):
+        await read(Book([faulty, unordered, other]))
+
+
 async def test_keys_without_dates_need_two_readings_that_agree() -> None:
     undated = [RemoteKey.model_validate(key(n, createDate="0001-01-01T00:00:00")) for n in (1, 2)]
     book = Book([[KeyPage(data=(undated[0],), total=2), KeyPage(data=(undated[1],), total=2)]])

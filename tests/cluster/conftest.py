@@ -1,37 +1,162 @@
-"""The real control plane with our CRDs in it, a namespace of one's own, and a client."""
+"""The real control plane with the chart in it, a namespace of one's own, and the operator."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from amove_emulator import Emulator
 from amove_operator.kube import Kube
+from controlplane.components import free_ports
 from controlplane.launcher import ControlPlane
+from tests.cluster.harness_cluster import RELEASE, SYSTEM, Cluster, install_chart
+from tests.cluster.harness_operator import Operator, as_text
 
-CRDS = Path(__file__).parents[2] / "deploy" / "crds"
+RunOperator = Callable[..., Operator]
+_started = pytest.StashKey[list[Operator]]()
 
 
 @pytest.fixture(scope="session")
 def plane(control_plane: ControlPlane) -> ControlPlane:
-    """The control plane of the run, once both kinds are served."""
-    control_plane.kubectl("apply", "-f", str(CRDS))
-    control_plane.kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS), timeout=60
-    )
+    """The control plane of the run, once both kinds are served and the roles are there."""
+    install_chart(control_plane)
+    # Else the garbage collector learns of our kinds only after 30 s.
+    control_plane.restart_controller_manager()
     return control_plane
 
 
+@pytest.fixture(scope="session")
+def operator_kubeconfig(plane: ControlPlane) -> Path:
+    """What the operator's Pod would have: its ServiceAccount's token."""
+    return plane.service_account_kubeconfig(SYSTEM, RELEASE)
+
+
+@pytest.fixture(scope="session")
+def whole_cluster(plane: ControlPlane) -> Iterator[Cluster]:
+    """The administrator's view; tests use ``cluster``, which is in their own namespace."""
+    cluster = Cluster(plane)
+    yield cluster
+    cluster.close()
+
+
 @pytest.fixture
-def namespace(plane: ControlPlane) -> Iterator[str]:
+def make_namespace(whole_cluster: Cluster) -> Iterator[Callable[[], str]]:
+    """Namespaces of this test's own, with nothing left of them afterwards."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test-{secrets.token_hex(4)}"
+        whole_cluster.create_namespace(name)
+        made.append(name)
+        return name
+
+    yield make
+    for name in made:
+        whole_cluster.drop_namespace(name)
+
+
+@pytest.fixture
+def namespace(make_namespace: Callable[[], str]) -> str:
     """A namespace of this test's own."""
-    name = f"test-{secrets.token_hex(4)}"
-    plane.kubectl("create", "namespace", name)
-    yield name
-    plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+    return make_namespace()
+
+
+@pytest.fixture
+def cluster(whole_cluster: Cluster, namespace: str) -> Cluster:
+    """The API server as the administrator sees it, in the test's namespace."""
+    return whole_cluster.within(namespace)
+
+
+@pytest.fixture
+def token_file(emulator: Emulator, tmp_path: Path) -> Path:
+    """The emulator's API token, as it would be mounted."""
+    path = tmp_path / "token"
+    path.write_text(emulator.api_token)
+    return path
+
+
+@pytest.fixture
+def operator_variables(
+    operator_kubeconfig: Path, emulator: Emulator, token_file: Path, namespace: str
+) -> Callable[..., dict[str, str]]:
+    """The environment of an operator for this test; ``settings`` win, None leaves one out.
+
+    It watches the test's namespace only, does not hurry (a resync must not hide that nobody
+    was woken), and needs no Lease (a killed one's would hold the next up).
+    """
+
+    def variables(**settings: object) -> dict[str, str]:
+        metrics, health = free_ports(2)
+        defaults: dict[str, object] = {
+            "api_url": emulator.url,
+            "auth_url": emulator.url,
+            "token_file": token_file,
+            "watch_namespaces": [namespace],
+            "resync_interval": "3600s",
+            "listing_settle": "1s",
+            "rate_limit": 200,
+            "leader_election": False,
+            "metrics_port": metrics,
+            "health_port": health,
+            "log_level": "DEBUG",
+        }
+        chosen = {**defaults, **settings}
+        given = {
+            f"AMOVE_{field.upper()}": as_text(value)
+            for field, value in chosen.items()
+            if value is not None
+        }
+        return {"KUBECONFIG": str(operator_kubeconfig), **given}
+
+    return variables
+
+
+@pytest.fixture
+def run_operator(
+    request: pytest.FixtureRequest,
+    operator_variables: Callable[..., dict[str, str]],
+    tmp_path: Path,
+) -> Iterator[RunOperator]:
+    """Start an operator, by default wait until it leads. At the end all must stop cleanly.
+
+    ``run_operator(resync_interval="2s", trusted_namespaces=[namespace], wait=False)``
+    """
+    running: list[Operator] = []
+    request.node.stash[_started] = running
+
+    def run(
+        *, wait: bool = True, environ: dict[str, str] | None = None, **settings: object
+    ) -> Operator:
+        variables = {**operator_variables(**settings), **(environ or {})}
+        operator = Operator(variables, tmp_path, len(running))
+        running.append(operator)
+        if wait:
+            operator.wait_ready()
+            operator.wait_leading()
+        return operator
+
+    yield run
+    alive = [operator for operator in running if operator.running]
+    for operator in alive:
+        operator.terminate()
+    for operator in alive:
+        operator.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the operators said goes with the report of a test that failed."""
+    report = yield
+    if report.failed:
+        for number, operator in enumerate(item.stash.get(_started, [])):
+            report.sections.append((f"operator {number}, the end of its log", operator.tail))
+    return report
 
 
 @pytest.fixture

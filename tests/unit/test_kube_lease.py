@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -164,6 +165,38 @@ async def test_a_renewal_that_hangs_does_not_hold_back_the_loss() -> None:
     async with asyncio.timeout(10):
         await election.run(led.set, lost.set)
     assert lost.is_set()
+
+
+async def test_a_stop_in_the_middle_of_a_renewal_still_releases_the_lease() -> None:
+    store = LeaseStore()
+    led, renewing = asyncio.Event(), asyncio.Event()
+
+    async def serve(request: Request) -> dict[str, Any]:
+        answer = store.serve(request)
+        if led.is_set() and request.method == "PUT" and not renewing.is_set():
+            renewing.set()
+            await asyncio.Event().wait()  # the effect is there, the answer never comes
+        return answer
+
+    election = candidate("one", serve, time.monotonic, retry=0.001)
+    task = asyncio.create_task(election.run(led.set, lambda: None))
+    async with asyncio.timeout(10):
+        await renewing.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert store.spec["holderIdentity"] == ""
+
+
+async def test_a_stop_does_not_release_what_another_took() -> None:
+    one = OneCandidate()
+    led = asyncio.Event()
+    task = asyncio.create_task(one.election.run(led.set, lambda: None))
+    async with asyncio.timeout(10):
+        await led.wait()
+        one.others_write(holderIdentity="other")
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert one.store.spec["holderIdentity"] == "other"
 
 
 async def test_a_failing_release_keeps_nobody_from_stopping() -> None:

@@ -97,8 +97,6 @@ def read_success(call: Call[T], answer: Answer) -> T:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         reason = f"{place}: {first['type']}" if place else str(first["type"])
-    except RecursionError:
-        reason = "nested too deeply"
     raise _unreadable(call, answer, presentable(reason))
 
 

@@ -11,7 +11,7 @@ from amove_operator.errors import ApiError, Throttled, TransportFault, Unavailab
 class RetryPolicy:
     """``tries`` in all, within ``longest_total`` seconds; waits double from ``first_wait``.
 
-    ``slow_down``: seconds for which everybody holds back after a 429 or 503 that names no time.
+    ``slow_down``: seconds for which everybody holds back after a 429 that names no time.
     """
 
     tries: int = 3
@@ -52,7 +52,12 @@ def wait_before_retry(
 
 
 def pause_asked_for(policy: RetryPolicy, error: ApiError) -> float:
-    """Seconds for which the whole process holds back after ``error``; 0 for no reason to."""
+    """Seconds for which the whole process holds back after ``error``; 0 for no reason to.
+
+    A 503 that names no time may be about one bucket only: it holds back nobody else.
+    """
     if not isinstance(error, Throttled):
         return 0.0
-    return policy.slow_down if error.retry_after is None else error.retry_after
+    if error.retry_after is not None:
+        return error.retry_after
+    return policy.slow_down if error.status == 429 else 0.0

@@ -180,7 +180,6 @@ class Session:
     async def _send_probe(self) -> None:
         """The probe has a pace of its own: neither slots nor turns, which may be used up."""
         call, payload = self._probe
-        self._probed_with = None
         self._probed_with = await self._credentials.bearer()
         await self._send(call, payload)
 

@@ -55,7 +55,7 @@ class BucketReconciler:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     async def reconcile(self, item: Item) -> None:
         """Serve one AmoveBucket, or the ghost of one.
@@ -88,11 +88,18 @@ class BucketReconciler:
 
     @asynccontextmanager
     async def _alone(self, name: str) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(name, asyncio.Lock())
-        async with lock:
-            yield
-        if not lock.locked() and not lock._waiters:  # noqa: SLF001 - there is no public way to ask
-            self._locks.pop(name, None)
+        """Hold the bucket name's own lock; it is dropped when nobody holds or wants it."""
+        lock, wanted = self._locks.get(name, (asyncio.Lock(), 0))
+        self._locks[name] = lock, wanted + 1
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, wanted = self._locks[name]
+            if wanted > 1:
+                self._locks[name] = lock, wanted - 1
+            else:
+                del self._locks[name]
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -230,7 +237,9 @@ class BucketReconciler:
             self._accepted(memory)
             memory.delete_sent = True
             self._context.metrics.buckets_deleted.inc()
-            await self._context.tell(ref, bucket.metadata.uid, "Deleted", f"Deleted bucket {where[1]}.")
+            await self._context.tell(
+                ref, bucket.metadata.uid, "Deleted", f"Deleted bucket {where[1]}."
+            )
 
     def _refused(self, memory: BucketMemory, what: Refused, error: Rejected) -> None:
         memory.refusals_in_a_row += 1
@@ -285,4 +294,3 @@ class BucketReconciler:
                 self._context.queue.add(reaching)
         elif self._context.wanted_names.get(name) == item:
             del self._context.wanted_names[name]
-

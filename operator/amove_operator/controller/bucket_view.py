@@ -26,7 +26,6 @@ from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted, invalid
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.core.secret_record import RETAINED_BUCKETS
 from amove_operator.models import AmoveBucket
 
 _NO_CLAIM = {
@@ -65,7 +64,9 @@ def bucket_world(
         deleting=deleting,
         paused=meta.paused,
         fault=None if deleting else bucket_fault(context, ref, bucket, account),
-        claim=_ghost_claim(context, bucket) if isinstance(item, Ghost) else claim_of(context, ref, bucket),
+        claim=_ghost_claim(context, bucket)
+        if isinstance(item, Ghost)
+        else claim_of(context, ref, bucket),
         name_in_use=name_in_use(context, ref, name),
         seen=memory.seen,
         refusal=memory.refusal,
@@ -149,9 +150,7 @@ def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
     return ClaimLost(f"{rivals[0][0].namespace}/{rivals[0][0].name}") if rivals else ClaimHeld()
 
 
-def _claimant(
-    context: Context, ref: Ref, bucket: AmoveBucket, *, asking: bool = False
-) -> Claimant:
+def _claimant(context: Context, ref: Ref, bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
     meta = bucket.metadata
     status = own_bucket_status(bucket)
     return Claimant(
@@ -179,8 +178,7 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
         meta = key.metadata
         if meta.namespace != ref.namespace and key.spec.bucket_refs is not None:
             return f"Waiting until key {item} is revoked, which still reaches bucket {name}."
-    for (namespace, secret), seen in context.secrets.items():
-        kept = seen.annotations.get(RETAINED_BUCKETS, "").split(",")
+    for (namespace, secret), kept in context.retained.items():
         if name in kept and namespace != ref.namespace and context.settings.trusts(namespace):
             return f"The key in retained Secret {namespace}/{secret} still reaches bucket {name}."
     return None
@@ -194,8 +192,7 @@ def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
         if key.spec.bucket_refs is not None or (same_team and key.spec.bucket_names is not None):
             found = item.ref if isinstance(item, Ghost) else item
             waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
-    for (namespace, secret), seen in context.secrets.items():
-        kept = seen.annotations.get(RETAINED_BUCKETS, "").split(",")
+    for (namespace, secret), kept in context.retained.items():
         if name in kept and context.settings.trusts(namespace):
             waiting.add(f"retained Secret {namespace}/{secret}")
     return tuple(sorted(waiting))

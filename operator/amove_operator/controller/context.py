@@ -45,6 +45,7 @@ class Context:
     released: set[str] = field(default_factory=set)
     wanted_names: dict[str, Ref] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
+    retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     mass_key_loss: bool = False
     listings: Listings = field(init=False)
 
@@ -64,7 +65,9 @@ class Context:
         skew = self.kube.skew_seconds
         return skew is not None and abs(skew) > 60.0
 
-    async def tell(self, ref: Ref, uid: str, reason: str, message: str, *, warning: bool = False) -> None:
+    async def tell(
+        self, ref: Ref, uid: str, reason: str, message: str, *, warning: bool = False
+    ) -> None:
         """An Event on one of our objects; fails nothing."""
         await self.kube.emit_event(
             ObjectReference.to(ref, uid),

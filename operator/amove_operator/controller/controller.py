@@ -18,10 +18,16 @@ from amove_operator.controller.cache import (
 from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
-from amove_operator.controller.wakeups import wake_all, wake_buckets_of, wake_claimants, wake_keys_of
+from amove_operator.controller.wakeups import (
+    wake_all,
+    wake_buckets_of,
+    wake_claimants,
+    wake_keys_of,
+)
 from amove_operator.core.bucket_world import Unknown
 from amove_operator.core.ledger import Listing
 from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.secret_record import RETAINED_BUCKETS
 from amove_operator.errors import ApiError, Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket
@@ -49,6 +55,8 @@ class Controller:
         ref = Ref(kind, meta.get("namespace", ""), meta["name"])
         known = self.context.cache.get(ref)
         if change == "DELETED":
+            if known is None:
+                self.context.released.discard(meta["uid"])
             if known is not None and known.metadata.uid == meta["uid"]:
                 self.vanished(ref)
             return
@@ -98,6 +106,7 @@ class Controller:
     def secret_seen(self, secret: SecretMeta, *, deleted: bool) -> None:
         """Take in one change of a Secret of ours: the key that writes to it looks again."""
         where = (secret.namespace, secret.name)
+        self._note_retained(where, None if deleted else secret)
         if deleted:
             self.context.secrets.pop(where, None)
         else:
@@ -105,6 +114,16 @@ class Controller:
         for ref in self.context.cache.keys_writing_to(*where):
             if deleted or not self._known_version(ref, secret):
                 self.context.queue.add(ref)
+
+    def _note_retained(self, where: tuple[str, str], secret: SecretMeta | None) -> None:
+        """A retained Secret counts as a live key of its buckets until it is gone (design.md §3)."""
+        told = secret.annotations.get(RETAINED_BUCKETS, "") if secret is not None else ""
+        names = frozenset(name for name in told.split(",") if name)
+        before = self.context.retained.pop(where, frozenset())
+        if names:
+            self.context.retained[where] = names
+        for name in before - names:
+            wake_claimants(self.context, name)
 
     def _known_version(self, ref: Ref, secret: SecretMeta) -> bool:
         key = self.context.cache.keys.get(ref)

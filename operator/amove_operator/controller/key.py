@@ -92,7 +92,9 @@ class KeyReconciler:
         if memory is None:
             memory = KeyMemory(self._first_ledger(item, key))
             self._context.keys[key.metadata.uid] = memory
-        memory.fingerprint = fingerprint(key.metadata)
+        if memory.fingerprint != (now := fingerprint(key.metadata)):
+            memory.secret = None  # whether it is tidy was judged by the former spec
+            memory.fingerprint = now
         self._judge_user(key, memory)
         return memory
 
@@ -107,9 +109,10 @@ class KeyReconciler:
         """The recorded user's keys show again: the token is the old user's once more."""
         recorded = own_key_status(key).key
         listing = self._context.listings.latest
-        if memory.ledger.user_changed and recorded is not None and listing is not None:
-            if recorded.user_id in listing.user_ids or accepted(key.metadata, memory.accept_before):
-                memory.ledger = memory.ledger.same_user()
+        if not memory.ledger.user_changed or recorded is None or listing is None:
+            return
+        if recorded.user_id in listing.user_ids or accepted(key.metadata, memory.accept_before):
+            memory.ledger = memory.ledger.same_user()
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -171,9 +174,7 @@ class KeyReconciler:
         await self._context.listings.begun_since(memory.ledger.settles_at)
         return False
 
-    async def _dry_run(
-        self, item: Item, key: AmoveStorageKey, look: Look, world: KeyWorld
-    ) -> bool:
+    async def _dry_run(self, item: Item, key: AmoveStorageKey, look: Look, world: KeyWorld) -> bool:
         try:
             await self._secrets.dry_run(key, look, world)
         except KubeRefused as error:
@@ -184,9 +185,7 @@ class KeyReconciler:
         look.dry_run_passed = True
         return False
 
-    async def _mint(
-        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint
-    ) -> None:
+    async def _mint(self, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
         scope, before = step.scope, memory.ledger
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"

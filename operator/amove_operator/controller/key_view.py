@@ -286,5 +286,3 @@ def secret_owner(context: Context, key: AmoveStorageKey) -> SecretOwner:
     return SecretOwner(
         meta.namespace, meta.name, meta.uid, owning=not retained, retained_buckets=buckets
     )
-
-

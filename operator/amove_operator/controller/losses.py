@@ -69,7 +69,11 @@ def note_missing_keys(context: Context, listing: Listing) -> bool:
             continue
         gone = current.id not in listing.owners
         if memory is not None:
-            recent = {entry.id for entry, at in memory.ledger.minted if listing.begun < at + context.settle}
+            recent = {
+                entry.id
+                for entry, at in memory.ledger.minted
+                if listing.begun < at + context.settle
+            }
             revoked = {key_id for key_id, _ in memory.ledger.revoked}
             if current.id in recent | revoked:
                 memory.missing = False

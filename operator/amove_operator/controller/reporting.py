@@ -73,7 +73,9 @@ async def _tell_of_change(
     """One Event for a changed reason of Ready or Synced: never one for each resync."""
     for kind in ("Ready", "Synced"):
         old, new = conditions.find(before, kind), conditions.find(after, kind)
-        if new is None or (old is not None and (old.status, old.reason) == (new.status, new.reason)):
+        if new is None or (
+            old is not None and (old.status, old.reason) == (new.status, new.reason)
+        ):
             continue
         bad = new.status != "True" and not conditions.is_true(after, "Reconciling")
         _log.info("%s: %s=%s %s: %s", ref, kind, new.status, new.reason, new.message)

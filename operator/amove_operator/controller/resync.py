@@ -115,7 +115,5 @@ class Resync:
         await asyncio.sleep(max(0.0, moment - self._context.clock()))
 
 
-
-
 def _pause() -> float:
     return _RETRY * random.uniform(1, 2)  # noqa: S311 - no secret

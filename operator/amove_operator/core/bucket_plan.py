@@ -151,7 +151,9 @@ def _plan_present(world: BucketWorld, flags: BucketFlags) -> BucketStep:
         return _report(world, stalled(Reason.ObjectLockMismatch, message))
     drift = _drift(world, flags)
     if not drift:
-        return _report(world, conditions.settled(Reason.Available, f"Bucket {world.name} is there."))
+        return _report(
+            world, conditions.settled(Reason.Available, f"Bucket {world.name} is there.")
+        )
     if world.observe_only:
         return _report(world, _usable(world, Reason.DriftObserved, _differs(drift)))
     if world.refusal is not None and world.refusal.what is Refused.UPDATE:

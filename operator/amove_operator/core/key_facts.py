@@ -155,4 +155,3 @@ def _held_scope(world: KeyWorld) -> str | None:
         return None
     parsed = parse_name(status.name)
     return parsed.scope if parsed else None
-

@@ -288,4 +288,3 @@ def _report(
 ) -> Report:
     moments = [moment for moment in (wake, wake_time(world)) if moment is not None]
     return Report(status_of(world), conclusion, min(moments, default=None), retry)
-

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from amove_operator.core.key_facts import held_key, issued_at, named_by_status, revoke_times, rotation_due
+from amove_operator.core.key_facts import (
+    held_key,
+    issued_at,
+    named_by_status,
+    revoke_times,
+    rotation_due,
+)
 from amove_operator.core.key_world import KeyWorld, Mass, SecretForeign, SecretOurs
 from amove_operator.models.key import CurrentKey, KeyStatus, RetiringKey, SecretBinding
 

@@ -117,7 +117,9 @@ class Ledger:
         """For a CR that an earlier process may have touched."""
         return cls(settles_at=leading_since + settle)
 
-    def live(self, marker: Marker, listing: Listing | None, settle: float) -> tuple[LiveKey, ...] | None:
+    def live(
+        self, marker: Marker, listing: Listing | None, settle: float
+    ) -> tuple[LiveKey, ...] | None:
         """All live keys of the CR, oldest serial first; ``None`` while that cannot be known."""
         begun = listing.begun if listing else -inf
         if begun < self.settles_at:

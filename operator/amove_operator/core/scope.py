@@ -33,13 +33,20 @@ class Scope:
 
     @classmethod
     def of(
-        cls, account: str, region: str, storage_dn: str, permission: Permission, buckets: Iterable[str]
+        cls,
+        account: str,
+        region: str,
+        storage_dn: str,
+        permission: Permission,
+        buckets: Iterable[str],
     ) -> Scope:
         """The scope of the named buckets, in whatever order and number they were named."""
         return cls(account, region, storage_dn, permission, tuple(sorted(set(buckets))))
 
     @classmethod
-    def everything(cls, account: str, region: str, storage_dn: str, permission: Permission) -> Scope:
+    def everything(
+        cls, account: str, region: str, storage_dn: str, permission: Permission
+    ) -> Scope:
         """The scope of every bucket on the storage."""
         return cls(account, region, storage_dn, permission, (), all_buckets=True)
 

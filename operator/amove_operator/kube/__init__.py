@@ -8,7 +8,7 @@ Plain dictionaries go in and out for our own kinds (models are costly at thousan
 
 from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import NamespaceTerminating
-from amove_operator.kube.lease import AlwaysLeading, LeaseElection
+from amove_operator.kube.lease import AlwaysLeading, LeaseElection, unique_identity
 from amove_operator.kube.secret_watch import SecretChanged, SecretMeta, SecretWatch
 from amove_operator.kube.views import ObjectReference, SecretView
 
@@ -22,4 +22,5 @@ __all__ = [
     "SecretMeta",
     "SecretView",
     "SecretWatch",
+    "unique_identity",
 ]

@@ -210,14 +210,25 @@ class LeaseElection:
 
     async def _release(self) -> None:
         leading, self.leading_since = self.leading_since is not None, None
-        if not leading or self._lease is None:
-            return
+        try:
+            if leading and not await self._emptied():
+                # The renewal that was cut off may have arrived: then our version is outdated.
+                await self._look()
+                await self._emptied()
+        except (KubeUnavailable, KubeRefused) as error:
+            log.warning("the Lease %s was not released: %s", self._name, error)
+
+    async def _emptied(self) -> bool:
+        """Whether the Lease names nobody, or somebody else, any more."""
+        if ((self._lease or {}).get("spec") or {}).get("holderIdentity") != self.identity:
+            return self._lease is not None
         lease = self._claimed()
         lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
         try:
-            await self._write(lease)
-        except (Conflict, KubeUnavailable, KubeRefused) as error:
-            log.warning("the Lease %s was not released: %s", self._name, error)
+            self._note(await self._write(lease))
+        except Conflict:
+            return False
+        return True
 
 
 class AlwaysLeading:

@@ -61,7 +61,7 @@ class SecretChanged(Protocol):
     def __call__(self, secret: SecretMeta, *, deleted: bool) -> None: ...
 
 
-class _Relist(Exception):  # noqa: N818 - a turn of the loop, not an error
+class _Relist(Exception):
     """The position in the stream of changes is lost."""
 
 

@@ -1,0 +1,147 @@
+"""The operator as a process of its own, with its ServiceAccount's token and nothing more."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.cluster.harness import eventually
+
+ROOT = Path(__file__).parents[2]
+TAIL = 6000
+METRIC = "amove_operator_"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The tests' own environment without a person's settings, and ``variables``."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("AMOVE_") and name != "KUBECONFIG" and not name.endswith("_proxy")
+    }
+    return {**clean, "PYTHONPATH": str(ROOT / "operator"), **variables}
+
+
+def as_text(value: object) -> str:
+    """A setting as its variable has it: ``true``, ``a,b``, ``1s``."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(str(part) for part in value)
+    return str(value)
+
+
+class Operator:
+    """``python -m amove_operator run``. ``stop`` ends it as a Pod ends, ``kill`` as a crash does."""
+
+    def __init__(self, variables: Mapping[str, str], folder: Path, number: int) -> None:
+        self._log = folder / f"operator-{number}.log"
+        self._health = variables["AMOVE_HEALTH_PORT"]
+        self._metrics = variables["AMOVE_METRICS_PORT"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "amove_operator", "run"],
+                env=environment(**variables),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """All it has logged so far: one JSON object a line."""
+        return self._log.read_text()
+
+    @property
+    def tail(self) -> str:
+        """The end of its log, for a person."""
+        return self.log[-TAIL:]
+
+    def wait_log(self, text: str, deadline: float = 20.0) -> str:
+        """Wait for a line with ``text`` in it, and return the first such line."""
+
+        def ask() -> str | None:
+            return next((line for line in self.log.splitlines() if text in line), None)
+
+        found = eventually(ask, deadline, what=f"{text!r} in the operator's log")
+        assert found is not None
+        return found
+
+    def ready(self) -> bool:
+        """Whether /readyz says so."""
+        return _get(self._health, "/readyz") is not None
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One sample, named without ``amove_operator_``; 0 where there is none."""
+        text = _get(self._metrics, "/metrics") or ""
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == METRIC + name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return 0.0
+
+    def wait_ready(self, deadline: float = 30.0) -> None:
+        """Wait until its caches are filled."""
+        eventually(lambda: self._alive() and self.ready(), deadline, what="/readyz")
+
+    def wait_leading(self, deadline: float = 30.0) -> None:
+        """Wait until it leads."""
+        eventually(
+            lambda: self._alive() and self.metric("leader") == 1, deadline, what="the lead"
+        )
+
+    def wait_idle(self, deadline: float = 20.0) -> None:
+        """Wait until its queue is empty: a cheap sign, not a proof, that it rests."""
+        eventually(lambda: self.metric("queue_depth") == 0, deadline, what="an empty queue")
+
+    def _alive(self) -> bool:
+        if not self.running:
+            raise RuntimeError(f"the operator ended with {self._process.returncode}:\n{self.tail}")
+        return True
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        self._process.terminate()
+
+    def stop(self, deadline: float = 20.0) -> None:
+        """SIGTERM; it must end with 0."""
+        if self.running:
+            self.terminate()
+        code = self.wait(deadline)
+        assert code == 0, f"the operator ended with {code}:\n{self.tail}"
+
+    def wait(self, deadline: float = 20.0) -> int:
+        """Wait for its end, and return its exit code. Kills one that goes on."""
+        try:
+            return self._process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"it still ran after {deadline:.0f} s:\n{self.tail}") from None
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self._process.kill()
+        self._process.wait(10)
+
+
+def _get(port: str, path: str) -> str | None:
+    try:
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=2)
+    except httpx.HTTPError:
+        return None
+    return answer.text if answer.is_success else None
