@@ -53,21 +53,23 @@ def measure(run: Run, wanted: Collection[str]) -> Iterator[Figures]:
             yield _cold_start(run, here, "rate", LOW_RATE)[1]
     if set(wanted) - {"rate"}:
         with _prepared(run) as here:
-            for figures in _on_one_stage(run, here):
-                if figures.scenario in wanted:
-                    yield figures
+            rows = _on_one_stage(run, here, set(wanted))
+            yield from (row for row in rows if row.scenario in wanted)
 
 
-def _on_one_stage(run: Run, here: Stage) -> Iterator[Figures]:
+def _on_one_stage(run: Run, here: Stage, wanted: set[str]) -> Iterator[Figures]:
     operator, figures = _cold_start(run, here, "concurrency", HIGH_RATE)
     yield figures
     operator.stop()
-    operator, seen, settled = _restart(run, here)
-    yield seen
-    yield settled
-    yield _idle(run, here, operator)
-    yield Figures("stop", operator.stop())
-    yield _resync(run, here)
+    if wanted & {"restart", "settling", "idle", "stop"}:
+        operator, seen, settled = _restart(run, here)
+        yield seen
+        yield settled
+        if "idle" in wanted:
+            yield _idle(run, here, operator)
+        yield Figures("stop", operator.stop())
+    if "resync" in wanted:
+        yield _resync(run, here)
 
 
 @contextmanager

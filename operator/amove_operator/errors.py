@@ -112,7 +112,14 @@ class AuthFailed(ApiError):
 
 
 class Paused(ApiError):
-    """The circuit breaker holds all calls back; this one was not sent."""
+    """The circuit breaker holds all calls back; this one was not sent.
+
+    ``credentials``: because the service refuses ours, not because it is down.
+    """
+
+    def __init__(self, message: str, *, call: str = "", credentials: bool = False) -> None:
+        super().__init__(message, call=call)
+        self.credentials = credentials
 
 
 class Unavailable(ApiError):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import kopf
 
 from amove_operator.core.refs import Kind
+from amove_operator.kube import ClusterLogin
 from amove_operator.models import GROUP, VERSION
 
+Login = Callable[[], Awaitable[ClusterLogin]]
 Seen = Callable[[Kind, str | None, Mapping[str, Any]], None]
 
 
@@ -23,18 +25,30 @@ class _Endless:
             yield 5
 
 
-def registry_for(seen: Seen) -> kopf.OperatorRegistry:
+def registry_for(seen: Seen, login: Login) -> kopf.OperatorRegistry:
     """The two watches, each event handed to ``seen``."""
     registry = kopf.OperatorRegistry()
-    kopf.on.login(registry=registry, id="login", errors=kopf.ErrorsMode.PERMANENT)(_log_in)
+
+    @kopf.on.login(registry=registry, id="login")
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return _connection(await login())
+
     for kind in Kind:
         _watch(registry, kind, seen)
     return registry
 
 
-def _log_in(**details: Any) -> kopf.ConnectionInfo | None:
-    """By KUBECONFIG or the pod's ServiceAccount, as the official client finds them."""
-    return kopf.login_via_client(**details)
+def _connection(found: ClusterLogin) -> kopf.ConnectionInfo:
+    """The very cluster and user that the writes go to: Kopf must not find another by itself."""
+    scheme, _, token = (found.authorization or "").rpartition(" ")
+    return kopf.ConnectionInfo(
+        server=found.server,
+        ca_path=found.ca_path,
+        scheme=scheme or None,
+        token=token or None,
+        certificate_path=found.certificate_path,
+        private_key_path=found.key_path,
+    )
 
 
 def _watch(registry: kopf.OperatorRegistry, kind: Kind, seen: Seen) -> None:
@@ -57,11 +71,16 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 async def watch(
-    seen: Seen, namespaces: Sequence[str], *, ready: asyncio.Event, stop: asyncio.Event
+    seen: Seen,
+    login: Login,
+    namespaces: Sequence[str],
+    *,
+    ready: asyncio.Event,
+    stop: asyncio.Event,
 ) -> None:
     """Watch both kinds until ``stop``; ``ready`` is set when the watches run."""
     await kopf.operator(
-        registry=registry_for(seen),
+        registry=registry_for(seen, login),
         settings=kopf_settings(),
         standalone=True,
         clusterwide=not namespaces,

@@ -122,6 +122,7 @@ class Runtime:
         self._spawn(
             handlers.watch(
                 self._controller.seen,
+                self._kube.login,
                 self._settings.watch_namespaces,
                 ready=watched,
                 stop=self._stop,

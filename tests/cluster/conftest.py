@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from amove_operator.kube import Kube
 from controlplane.components import free_ports
 from controlplane.launcher import ControlPlane
 from tests.cluster.harness_cluster import RELEASE, SYSTEM, Cluster, install_chart
-from tests.cluster.harness_operator import Operator, as_text
+from tests.cluster.harness_operator import PRODUCT, Operator, as_text
 
 RunOperator = Callable[..., Operator]
 _started = pytest.StashKey[list[Operator]]()
@@ -129,10 +129,14 @@ def run_operator(
     request.node.stash[_started] = running
 
     def run(
-        *, wait: bool = True, environ: dict[str, str] | None = None, **settings: object
+        *,
+        wait: bool = True,
+        environ: dict[str, str] | None = None,
+        program: Sequence[str] = PRODUCT,
+        **settings: object,
     ) -> Operator:
         variables = {**operator_variables(**settings), **(environ or {})}
-        operator = Operator(variables, tmp_path, len(running))
+        operator = Operator(variables, tmp_path, len(running), program)
         running.append(operator)
         if wait:
             operator.wait_ready()
@@ -154,7 +158,8 @@ def pytest_runtest_makereport(
     """What the operators said goes with the report of a test that failed."""
     report = yield
     if report.failed:
-        for number, operator in enumerate(item.stash.get(_started, [])):
+        operators = item.stash[_started] if _started in item.stash else []
+        for number, operator in enumerate(operators):
             report.sections.append((f"operator {number}, the end of its log", operator.tail))
     return report
 

@@ -56,9 +56,7 @@ def refs(*buckets: str) -> list[dict[str, str]]:
     return [{"name": name} for name in buckets]
 
 
-def _resource(
-    kind: str, name: str, spec: Manifest, annotations: dict[str, str] | None
-) -> Manifest:
+def _resource(kind: str, name: str, spec: Manifest, annotations: dict[str, str] | None) -> Manifest:
     metadata: Manifest = {"name": name}
     if annotations is not None:
         metadata["annotations"] = annotations
@@ -71,21 +69,12 @@ def condition(resource: Manifest | None, kind: str) -> Manifest:
     return next((one for one in found if one["type"] == kind), {})
 
 
-def holds(resource: Manifest | None, kind: str) -> bool:
-    """Whether the condition is True, for the generation that is."""
-    found = condition(resource, kind)
-    generation = (resource or {}).get("metadata", {}).get("generation")
-    return found.get("status") == "True" and found["observedGeneration"] == generation
-
-
 @contextmanager
 def s3_with_only(variables: dict[str, str]) -> Iterator[Any]:
     """A boto3 S3 client whose whole environment is ``variables``, as with ``envFrom``."""
     with patch.dict("os.environ", variables, clear=True):
         # The session reads its environment once, here.
-        client = boto3.session.Session().client(
-            "s3", config=Config(retries={"max_attempts": 0})
-        )
+        client = boto3.session.Session().client("s3", config=Config(retries={"max_attempts": 0}))
     try:
         yield client
     finally:

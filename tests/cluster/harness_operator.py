@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ from tests.cluster.harness import eventually
 ROOT = Path(__file__).parents[2]
 TAIL = 6000
 METRIC = "amove_operator_"
+PRODUCT = ("-m", "amove_operator")
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -38,15 +39,21 @@ def as_text(value: object) -> str:
 
 
 class Operator:
-    """``python -m amove_operator run``. ``stop`` ends it as a Pod ends, ``kill`` as a crash does."""
+    """``amove-operator run``. ``stop`` ends it as a Pod ends, ``kill`` as a crash does."""
 
-    def __init__(self, variables: Mapping[str, str], folder: Path, number: int) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, str],
+        folder: Path,
+        number: int,
+        program: Sequence[str] = PRODUCT,
+    ) -> None:
         self._log = folder / f"operator-{number}.log"
         self._health = variables["AMOVE_HEALTH_PORT"]
         self._metrics = variables["AMOVE_METRICS_PORT"]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "amove_operator", "run"],
+                [sys.executable, *program, "run"],
                 env=environment(**variables),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -101,9 +108,7 @@ class Operator:
 
     def wait_leading(self, deadline: float = 30.0) -> None:
         """Wait until it leads."""
-        eventually(
-            lambda: self._alive() and self.metric("leader") == 1, deadline, what="the lead"
-        )
+        eventually(lambda: self._alive() and self.metric("leader") == 1, deadline, what="the lead")
 
     def wait_idle(self, deadline: float = 20.0) -> None:
         """Wait until its queue is empty: a cheap sign, not a proof, that it rests."""

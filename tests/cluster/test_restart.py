@@ -1,18 +1,134 @@
-"""A restart disturbs nobody (design.md §5)."""
+"""A restart disturbs nobody, and the next leader need not wait (design.md §5, §6)."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import pytest
+
 from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, refs
-from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, eventually, refs
+from tests.cluster.harness_cluster import SYSTEM, Cluster
+from tests.cluster.harness_operator import Operator
+
+MUTATING = (
+    "create_bucket",
+    "update_bucket",
+    "delete_bucket",
+    "create_storage_key",
+    "delete_storage_key",
+)
+OBJECTS = ((BUCKET, "photos"), (KEY, "writer"), (KEY, "reader"))
+SECRETS = (("Secret", "writer"), ("Secret", "reader"))
 
 
-def test_a_restart_neither_calls_nor_writes(
+def settle(cluster: Cluster) -> dict[str, str]:
+    """A bucket and two keys, all Ready; what they and their Secrets are like."""
+    cluster.apply(
+        a_bucket("photos", versioningEnabled=True),
+        a_key("writer", bucketRefs=refs("photos")),
+        a_key("reader", bucketRefs=refs("photos"), permission="Read"),
+    )
+    for kind, name in OBJECTS:
+        cluster.ready(kind, name)
+    return versions(cluster)
+
+
+def versions(cluster: Cluster) -> dict[str, str]:
+    """Every object's resourceVersion: it moves with every byte."""
+    found: dict[str, Manifest] = {
+        f"{kind} {name}": cluster.found(kind, name) for kind, name in (*OBJECTS, *SECRETS)
+    }
+    return {what: each["metadata"]["resourceVersion"] for what, each in found.items()}
+
+
+def swept_twice(emulator: Emulator, after: int) -> None:
+    """Wait until every object was looked at in two sweeps: then all that would come has come.
+
+    The third listing begins after the second sweep has ended.
+    """
+    eventually(
+        lambda: len(emulator.control.journal("get_storage_key", after)) >= 4,
+        what="four key listings after the restart",
+    )
+    assert emulator.control.journal("bucket_status", after)
+
+
+def nothing_moved(
+    cluster: Cluster, emulator: Emulator, before: dict[str, str], since: datetime, after: int
+) -> None:
+    """No mutating call, no Secret byte changed, no Kubernetes write."""
+    calls = {entry["call"] for entry in emulator.control.journal(after=after)}
+    assert calls.isdisjoint(MUTATING)
+    assert versions(cluster) == before
+    assert cluster.kube_writes(since) == []
+
+
+@pytest.mark.parametrize("how", [Operator.stop, Operator.kill], ids=["stopped", "killed"])
+def test_a_restart_makes_no_mutating_call_and_changes_no_byte(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, how: object
+) -> None:
+    assert callable(how)
+    first = run_operator()
+    before = settle(cluster)
+    how(first)
+    since, after = cluster.now(), emulator.control.last_seq()
+
+    run_operator(resync_interval="1s")
+
+    swept_twice(emulator, after)
+    nothing_moved(cluster, emulator, before, since, after)
+
+
+def test_applying_the_same_manifests_again_does_nothing(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
-    operator = run_operator()
-    cluster.apply(a_bucket("photos"), a_key("writer", bucketRefs=refs("photos")))
-    cluster.ready(KEY, "writer")
-    print(operator.log)
-    assert 0
+    run_operator(resync_interval="1s")
+    before = settle(cluster)
+    since, after = cluster.now(), emulator.control.last_seq()
+
+    assert settle(cluster) == before
+
+    swept_twice(emulator, after)
+    nothing_moved(cluster, emulator, before, since, after)
+
+
+def test_what_changed_while_nobody_watched_is_served_by_the_next(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator().stop()
+    cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+    second = run_operator()
+    cluster.ready(KEY, "app")
+    second.stop()
+    cluster.delete(KEY, "app")
+
+    run_operator()
+
+    cluster.gone(KEY, "app")
+    assert emulator.control.keys() == []
+
+
+def test_sigterm_ends_with_0_and_hands_the_lease_to_the_standby(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    system = cluster.within(SYSTEM)
+    leader = run_operator(leader_election=True)
+    standby = run_operator(leader_election=True, wait=False)
+    standby.wait_ready()
+    assert standby.metric("leader") == 0
+    calls = emulator.control.count()
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    assert emulator.control.count() > calls
+    assert standby.metric("api_requests_total") == 0, "a standby calls nothing"
+    holder = system.found("Lease", "amove-operator")["spec"]["holderIdentity"]
+
+    leader.stop()
+
+    standby.wait_leading(deadline=10)  # well before the Lease of a dead process would run out
+    lease = system.found("Lease", "amove-operator")["spec"]
+    assert lease["holderIdentity"] not in ("", holder)
+    standby.stop()
+    assert system.found("Lease", "amove-operator")["spec"]["holderIdentity"] == ""

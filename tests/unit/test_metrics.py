@@ -26,6 +26,7 @@ EXPECTED = {
     "secret_writes_total": set(),
     "buckets_created_total": set(),
     "buckets_recreated_total": set(),
+    "buckets_lost_total": set(),
     "buckets_deleted_total": set(),
     "orphan_keys": set(),
     "untrusted_live_keys": set(),

@@ -117,7 +117,8 @@ class Breaker:
     def check(self, call: str) -> None:
         """Raise Paused while open."""
         if self._state.open:
-            raise Paused(f"the Amove API is paused: {self._state.reason}", call=call)
+            message = f"the Amove API is paused: {self._state.reason}"
+            raise Paused(message, call=call, credentials=self._state.cause == "auth")
 
     def succeeded(self) -> None:
         """A call was answered by the service itself."""

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from amove_operator.api import BucketAddress
-from amove_operator.controller.bucket_view import bucket_world
-from amove_operator.controller.cache import Ghost, Item, bucket_name
+from amove_operator.controller.bucket_view import bucket_world, holds_claim
+from amove_operator.controller.cache import (
+    Ghost,
+    Item,
+    bucket_name,
+    fingerprint,
+    own_bucket_status,
+)
 from amove_operator.controller.context import Context
 from amove_operator.controller.losses import unlooked_buckets
-from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import explain, write_status
 from amove_operator.controller.wakeups import wake_claimants, wake_keys_of
+from amove_operator.core import conditions
 from amove_operator.core.bucket_plan import plan_bucket
 from amove_operator.core.bucket_world import (
     Absent,
@@ -48,6 +55,9 @@ from amove_operator.models import AmoveBucket
 _log = logging.getLogger(__name__)
 _MOST_STEPS = 20
 _FEW_LOOKS = 50
+_FRESH_SECONDS = 5.0
+_ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
+_EFFECTS = (WriteIntent, Create, Repair, Delete)
 
 
 class BucketReconciler:
@@ -67,6 +77,7 @@ class BucketReconciler:
         if bucket is None:
             return
         async with self._alone(bucket_name(bucket)):
+            await self._accounts_anew(bucket)
             for _ in range(_MOST_STEPS):
                 bucket = self._look_up(item)
                 if bucket is None:
@@ -77,8 +88,24 @@ class BucketReconciler:
                 if isinstance(step, BucketReport):
                     await self._rest(item, bucket, memory, step)
                     return
+                if isinstance(step, _EFFECTS) and self._outdated(memory):
+                    memory.seen = None  # it may have waited long for another: look before acting
+                    continue
                 await self._perform(item, bucket, memory, world, step)
         raise RuntimeError(f"{item}: no rest after {_MOST_STEPS} steps")
+
+    async def _accounts_anew(self, bucket: AmoveBucket) -> None:
+        """Who asks again about an account that was no good wants a fresh look at the accounts."""
+        memory = self._context.buckets.get(bucket.metadata.uid)
+        told = conditions.find(bucket.status.conditions, "Stalled")
+        asked = memory is not None and memory.fingerprint != fingerprint(bucket.metadata)
+        if asked and told is not None and told.reason in _ACCOUNT_REASONS:
+            with suppress(ApiError):  # the accounts known so far go on
+                await self._context.accounts.load()
+
+    def _outdated(self, memory: BucketMemory) -> bool:
+        age = self._context.clock() - memory.seen_at
+        return memory.seen is not None and age > _FRESH_SECONDS
 
     def _look_up(self, item: Item) -> AmoveBucket | None:
         if isinstance(item, Ghost):
@@ -123,7 +150,9 @@ class BucketReconciler:
                 if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
                     memory.seen = None
                 memory.recreating = world.status.provenance == "Created"
-                await write_status(self._context, ref, bucket, status, conclusion)
+                # A try after refusals is no news: the refusal stands until one works.
+                told = None if memory.refusals_in_a_row else conclusion
+                await write_status(self._context, ref, bucket, status, told)
             case Create():
                 await self._create(ref, bucket, memory, where, step)
             case Repair():
@@ -145,13 +174,20 @@ class BucketReconciler:
             return
         memory.seen_at = self._context.clock()
         if isinstance(memory.seen, Present):
-            self._found(bucket, memory)
-        elif memory.absent_since is None:
+            self._found(memory)
+        elif memory.absent_since is None and self._is_a_loss(bucket, memory):
             memory.absent_since = memory.seen_at
+            self._context.metrics.buckets_lost.inc()
             memory.accept_before = bucket.metadata.annotation("accept-loss")
             self._look_at_the_others(bucket)
 
-    def _found(self, bucket: AmoveBucket, memory: BucketMemory) -> None:
+    def _is_a_loss(self, bucket: AmoveBucket, memory: BucketMemory) -> bool:
+        """One that was ours, and that we did not delete ourselves."""
+        return own_bucket_status(bucket).provenance is not None and not memory.delete_sent
+
+    def _found(self, memory: BucketMemory) -> None:
+        if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
+            memory.refusal = None  # answered: it is there, as a stranger's
         if memory.absent_since is not None:
             memory.absent_since = None
             self._wake_the_missing()
@@ -277,12 +313,22 @@ class BucketReconciler:
             after = self._context.cache.buckets.get(item)
             if after is not None and after.status != before:
                 wake_keys_of(self._context, item)
+                self._wake_rivals(bucket, after)
+        if memory.seen is None:
+            memory.seen_at = self._context.clock()  # not to be looked at: nobody waits for that
+        if report.conclusion.synced.status == "True":
+            memory.repairs_left = REPAIRS
         if report.retry:
-            delay = self._context.queue.fail(item, cap=self._context.resync)
-            memory.retry_at = self._context.clock() + delay
+            began = self._context.clock()
+            memory.retry_at = began + self._context.queue.fail(item, cap=self._context.resync)
         else:
             self._context.queue.forget(item)
         self._note_wanted_name(item, bucket, report)
+
+    def _wake_rivals(self, before: AmoveBucket, after: AmoveBucket) -> None:
+        """One that stalls may lose its claim: whoever waited for the name looks again."""
+        if holds_claim(before) and not holds_claim(after):
+            wake_claimants(self._context, bucket_name(after))
 
     def _note_wanted_name(self, item: Item, bucket: AmoveBucket, report: BucketReport) -> None:
         """Keys whose own bucket CR is gone give the name up to the CR that waits for it."""

@@ -11,10 +11,11 @@ from amove_operator.controller.cache import (
 )
 from amove_operator.controller.context import Context
 from amove_operator.controller.losses import accepted, mass_bucket_loss, unlooked_buckets
-from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import (
+    Absent,
     BucketWorld,
     Claim,
     ClaimHeld,
@@ -84,7 +85,7 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
     changed = memory.fingerprint is not None and memory.fingerprint != print_now
     if changed:
         memory.refusals_in_a_row = 0
-        memory.repairs_left = 2
+        memory.repairs_left = REPAIRS
         memory.delete_sent = False
     elif memory.stale:
         memory.repairs_left = max(memory.repairs_left, 1)
@@ -152,15 +153,20 @@ def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
 
 def _claimant(context: Context, ref: Ref, bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
     meta = bucket.metadata
-    status = own_bucket_status(bucket)
     return Claimant(
         meta.namespace,
         meta.name,
         meta.uid,
         meta.creation_timestamp,
-        proven=status.provenance is not None or bool(status.create_intent),
+        proven=_proven(bucket),
         stalled=not asking and _has_no_claim(bucket),
     )
+
+
+def _proven(bucket: AmoveBucket) -> bool:
+    meta, status = bucket.metadata, own_bucket_status(bucket)
+    let_go = meta.deleting and not meta.finalized_by_us  # it is here only for another's finalizer
+    return not let_go and (status.provenance is not None or bool(status.create_intent))
 
 
 def _has_no_claim(bucket: AmoveBucket) -> bool:
@@ -170,6 +176,11 @@ def _has_no_claim(bucket: AmoveBucket) -> bool:
     found = conditions.find(bucket.status.conditions, "Stalled")
     current = bucket.status.observed_generation == bucket.metadata.generation
     return current and found is not None and found.reason in {str(one) for one in _NO_CLAIM}
+
+
+def holds_claim(bucket: AmoveBucket) -> bool:
+    """Whether it counts among the claimants of its bucket's name (design.md §3)."""
+    return _proven(bucket) or not _has_no_claim(bucket)
 
 
 def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
@@ -199,7 +210,7 @@ def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
 
 
 def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
-    if memory.absent_since is None or accepted(bucket.metadata, memory.accept_before):
+    if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
         return False, False
     unclear = bool(unlooked_buckets(context, bucket.metadata.uid))
     return mass_bucket_loss(context), unclear

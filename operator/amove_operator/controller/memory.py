@@ -10,6 +10,9 @@ from amove_operator.core.key_world import SecretOurs
 from amove_operator.core.ledger import Ledger
 from amove_operator.core.secret_record import SecretRecord
 
+REPAIRS = 2
+"""How many ``update_bucket`` calls in a row one drift is worth (design.md §4.4)."""
+
 
 @dataclass(slots=True)
 class BucketMemory:
@@ -21,7 +24,7 @@ class BucketMemory:
     stale: bool = False
     refusal: Refusal | None = None
     refusals_in_a_row: int = 0
-    repairs_left: int = 2
+    repairs_left: int = REPAIRS
     delete_sent: bool = False
     recreating: bool = False
     retry_at: float = inf

@@ -25,7 +25,8 @@ def explain(error: ApiError) -> tuple[Reason, str]:
         case AuthFailed():
             return Reason.ApiUnauthorized, f"The service does not accept the credentials: {error}"
         case Paused():
-            return Reason.ApiUnavailable, f"Calls to the service are held back: {error}"
+            held = Reason.ApiUnauthorized if error.credentials else Reason.ApiUnavailable
+            return held, f"Calls to the service are held back: {error}"
         case Rejected():
             return Reason.ApiRefused, f"The service answered {error}"
         case _:
@@ -47,14 +48,18 @@ def accounts_pending(context: Context) -> Conclusion | None:
 
 
 async def write_status(
-    context: Context, ref: Ref, seen: Object, status: AnyStatus, conclusion: Conclusion
+    context: Context, ref: Ref, seen: Object, status: AnyStatus, conclusion: Conclusion | None
 ) -> None:
-    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale."""
-    meta = seen.metadata
-    merged = conditions.merge(seen.status.conditions, conclusion, meta.generation, context.now())
-    wanted = status.model_copy(
-        update={"conditions": merged, "observed_generation": meta.generation}
-    )
+    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale.
+
+    Without a ``conclusion`` the conditions stay as they are.
+    """
+    meta, merged = seen.metadata, seen.status.conditions
+    generation = seen.status.observed_generation
+    if conclusion is not None:
+        merged = conditions.merge(merged, conclusion, meta.generation, context.now())
+        generation = meta.generation
+    wanted = status.model_copy(update={"conditions": merged, "observed_generation": generation})
     before, after = seen.status.to_kube(), wanted.to_kube()
     body = await context.kube.write_status(ref, meta.resource_version, before, after)
     if body is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import (
     Absent,
@@ -58,14 +60,14 @@ def plan_bucket(world: BucketWorld) -> BucketStep:
 
 
 def _plan_absent(world: BucketWorld) -> BucketStep:
+    if world.mass_loss or world.loss_unclear:
+        return _report(world, _loss(world), retry=True)
     if world.observe_only or world.status.provenance == "Adopted":
         message = (
             f"Bucket {world.name} does not exist, and was not created here: create it at the "
             "service, or delete this object."
         )
         return _report(world, stalled(Reason.BucketMissing, message))
-    if world.status.provenance == "Created" and (world.mass_loss or world.loss_unclear):
-        return _report(world, _loss(world), retry=True)
     if world.refusal is not None and world.refusal.what is Refused.CREATE:
         return _create_refused(world)
     if world.refusal is not None and world.refusal.what is Refused.EXISTS:
@@ -82,6 +84,8 @@ def _create_refused(world: BucketWorld) -> BucketStep:
     """Still absent after a refused create: a later bucket of that name is not ours."""
     assert world.refusal is not None  # noqa: S101
     conclusion = _refused(world.refusal.message, world.refusal.in_a_row)
+    # There is no bucket: Ready must not go on saying that it is being created.
+    conclusion = replace(conclusion, ready=replace(conclusion.synced, status="False"))
     return BucketReport(_disowned(world), conclusion, retry=True)
 
 

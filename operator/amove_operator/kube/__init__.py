@@ -10,10 +10,12 @@ from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import NamespaceTerminating
 from amove_operator.kube.lease import AlwaysLeading, LeaseElection, unique_identity
 from amove_operator.kube.secret_watch import SecretChanged, SecretMeta, SecretWatch
+from amove_operator.kube.transport import ClusterLogin
 from amove_operator.kube.views import ObjectReference, SecretView
 
 __all__ = [
     "AlwaysLeading",
+    "ClusterLogin",
     "Kube",
     "LeaseElection",
     "NamespaceTerminating",

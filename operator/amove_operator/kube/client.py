@@ -18,6 +18,7 @@ from amove_operator.kube.transport import (
     JSON,
     JSON_PATCH,
     MERGE_PATCH,
+    ClusterLogin,
     Request,
     Transport,
     path_of,
@@ -60,6 +61,10 @@ class Kube:
     async def close(self) -> None:
         """Close all connections."""
         await self.transport.close()
+
+    async def login(self) -> ClusterLogin:
+        """How this cluster is reached just now, for Kopf's own client: token read afresh."""
+        return await self.transport.login()
 
     # -- the cluster ---------------------------------------------------------------------------
 

@@ -67,6 +67,17 @@ def _unreachable() -> Iterator[None]:
         raise KubeUnavailable(f"the Kubernetes API server gave no answer: {reason}") from None
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterLogin:
+    """What another client needs to reach the same cluster as the same user."""
+
+    server: str
+    ca_path: str | None
+    certificate_path: str | None
+    key_path: str | None
+    authorization: str | None = field(repr=False)
+
+
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
@@ -86,6 +97,19 @@ class Transport:
     async def close(self) -> None:
         """Close all connections."""
         await self._api.close()
+
+    async def login(self) -> ClusterLogin:
+        """The address and credentials in use, the token read afresh."""
+        if self._bearer is not None:
+            self._bearer.expire()
+        found = self.configuration
+        return ClusterLogin(
+            server=found.host,
+            ca_path=found.ssl_ca_cert,
+            certificate_path=found.cert_file,
+            key_path=found.key_file,
+            authorization=await found.get_api_key_with_prefix("BearerToken", "authorization"),
+        )
 
     async def call(
         self,

@@ -87,6 +87,9 @@ class Metrics:
         self.buckets_recreated = self._counter(
             "buckets_recreated_total", "Buckets created anew after they were deleted elsewhere."
         )
+        self.buckets_lost = self._counter(
+            "buckets_lost_total", "Buckets of ours found absent though nobody deleted them here."
+        )
         self.buckets_deleted = self._counter("buckets_deleted_total", "Buckets deleted.")
 
     def _show_alarms(self) -> None:

@@ -1,0 +1,51 @@
+"""KEEP=1: what stays up, how to look at it, and how to end it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Callable
+
+from demo.cluster import Cluster
+from demo.emulator import RunningEmulator
+from demo.names import QUICKSTART, TENANT, WRITER
+from demo.screen import Screen
+from demo.workplace import Workplace
+
+ENVIRON_TEMPLATE = "'{{range $k, $v := .data}}export {{$k}}={{$v | base64decode}}{{\"\\n\"}}{{end}}'"
+
+
+def invite(
+    screen: Screen, place: Workplace, cluster: Cluster, emulator: RunningEmulator
+) -> None:
+    """Print lines to copy into another terminal."""
+    here = f"kubectl --namespace {TENANT}"
+    screen.say()
+    screen.say("Everything stays up. In another terminal:")
+    for line in (
+        f"export KUBECONFIG={shlex.quote(cluster.kubeconfig)}",
+        f"export PATH={shlex.quote(str(cluster.bin))}:$PATH",
+        f"{here} apply --filename {shlex.quote(str(QUICKSTART))}",
+        f"{here} get amove,secrets",
+        f"{here} describe amovestoragekey {WRITER}",
+        f"{here} delete amovestoragekey {WRITER}",
+        f"curl --silent {emulator.url}/_emulator/state",
+        f"tail --follow {place.logs / 'operator.log'}",
+    ):
+        screen.say(f"  {line}")
+    screen.say("An S3 client of yours gets the Secret's values by:")
+    screen.say(
+        f'  eval "$({here} get secret {WRITER} --output go-template={ENVIRON_TEMPLATE})"'
+    )
+    screen.say(f"To end it: Ctrl-C here, or kill {os.getpid()}")
+
+
+def stay(check: Callable[[], None]) -> None:
+    """Return at Ctrl-C or SIGTERM (which main turns into the same); ``check()`` may raise."""
+    try:
+        while True:
+            check()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return

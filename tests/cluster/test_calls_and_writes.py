@@ -1,0 +1,145 @@
+"""What a resource costs: calls at the service, writes at Kubernetes (design.md §2, issue 3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from amove_emulator import Emulator
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
+from tests.cluster.harness_cluster import Cluster
+
+SHARED = {"get_all", "get_storage_key"}
+"""Made once for everybody: the accounts, and the key listing."""
+
+
+def calls(emulator: Emulator, after: int = 0) -> list[str]:
+    """The calls made for single objects, in their order."""
+    made = [entry["call"] for entry in emulator.control.journal(after=after)]
+    return [call for call in made if call not in SHARED]
+
+
+def test_a_new_bucket_costs_three_calls_observe_create_verify(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos", versioningEnabled=True, encryptionEnabled=True))
+    cluster.ready(BUCKET, "photos")
+    assert calls(emulator) == ["bucket_status", "create_bucket", "bucket_status"]
+
+
+def test_a_new_key_costs_one_call_beyond_the_shared_listing(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    after = emulator.control.last_seq()
+    cluster.apply(*(a_key(f"app-{n}", bucketRefs=refs("photos")) for n in range(3)))
+    for n in range(3):
+        cluster.ready(KEY, f"app-{n}")
+    assert calls(emulator, after) == ["create_storage_key"] * 3
+    assert len(emulator.control.journal("get_storage_key", after)) <= 1
+
+
+def test_a_sweep_over_settled_objects_costs_one_call_a_bucket_and_one_shared_listing(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator(resync_interval="1s")
+    buckets = [f"photos-{n}" for n in range(3)]
+    cluster.apply(*(a_bucket(name) for name in buckets))
+    cluster.apply(*(a_key(f"of-{name}", bucketRefs=refs(name)) for name in buckets))
+    for name in buckets:
+        cluster.ready(KEY, f"of-{name}")
+    # Two listings more, and what the first looks asked for has been answered.
+    start = listings(emulator)
+    eventually(lambda: listings(emulator) >= start + 3)
+    after = emulator.control.last_seq()
+    since = cluster.now()
+
+    eventually(lambda: len(emulator.control.journal("get_storage_key", after)) >= 4)
+
+    sweeps = between_listings(emulator, after)
+    wanted = Counter({f"bucket_status {name}": 1 for name in buckets} | {"get_all": 1})
+    assert sweeps == [wanted] * len(sweeps)
+    assert cluster.kube_writes(since) == []
+
+
+def listings(emulator: Emulator) -> int:
+    return emulator.control.count("get_storage_key")
+
+
+def between_listings(emulator: Emulator, after: int) -> list[Counter[str]]:
+    """What was called between one key listing and the next; the cut ends are left out."""
+    sweeps: list[Counter[str]] = [Counter()]
+    for entry in emulator.control.journal(after=after):
+        if entry["call"] == "get_storage_key":
+            sweeps.append(Counter())
+        else:
+            name = (entry["body"] or {}).get("bucketName")
+            sweeps[-1][" ".join(filter(None, (entry["call"], name)))] += 1
+    return sweeps[1:-1]
+
+
+def test_a_new_bucket_costs_three_kubernetes_writes(
+    cluster: Cluster, run_operator: RunOperator
+) -> None:
+    run_operator()
+    since = cluster.now()
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    assert cluster.kube_writes(since) == [
+        "patch amovebuckets photos",  # the finalizer
+        "patch amovebuckets/status photos",  # the intent
+        "patch amovebuckets/status photos",  # provenance, flags, conditions
+    ]
+
+
+def test_a_new_key_costs_three_kubernetes_writes(
+    cluster: Cluster, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    since = cluster.now()
+    cluster.apply(a_key("app", bucketRefs=refs("photos")))
+    cluster.ready(KEY, "app")
+    assert cluster.kube_writes(since) == [
+        "patch amovestoragekeys app",
+        "create secrets app",
+        "patch amovestoragekeys/status app",
+    ]
+
+
+def test_a_key_that_had_to_wait_costs_one_more(cluster: Cluster, run_operator: RunOperator) -> None:
+    run_operator()
+    since = cluster.now()
+    cluster.apply(a_key("app", bucketRefs=refs("photos")))
+    cluster.until(KEY, "app", "Reconciling", "BucketNotFound")
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(KEY, "app")
+    writes = cluster.kube_writes(since)
+    of_the_bucket = [write for write in writes if "amovebuckets" in write]
+    of_the_key = [write for write in writes if "amovebuckets" not in write]
+    assert len(of_the_bucket) == 3
+    assert of_the_key == [
+        "patch amovestoragekeys app",
+        "patch amovestoragekeys/status app",
+        "create secrets app",
+        "patch amovestoragekeys/status app",
+    ]
+
+
+def test_a_bucket_and_a_key_applied_in_one_go_stay_within_their_writes(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    since = cluster.now()
+    cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+    cluster.ready(KEY, "app")
+    writes = Counter(write.split()[1].partition("/")[0] for write in cluster.kube_writes(since))
+    assert writes["amovebuckets"] <= 3
+    assert writes["amovestoragekeys"] + writes["secrets"] <= 4
+    assert Counter(calls(emulator)) <= Counter(
+        {"bucket_status": 2, "create_bucket": 1, "create_storage_key": 1}
+    )

@@ -1,0 +1,19 @@
+"""The operator with a read time-out of one second: ``python impatient_operator.py run``.
+
+So that a test of an answer that never comes need not wait half a minute for it.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from amove_operator import runtime
+from amove_operator.api import AmoveClient
+from amove_operator.api.session import Tuning
+from amove_operator.cli import main
+
+if __name__ == "__main__":
+    impatient = partial(AmoveClient, tuning=Tuning(read=1.0))
+    runtime.AmoveClient = impatient  # type: ignore[assignment, misc]
+    sys.exit(main())
