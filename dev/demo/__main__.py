@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-from controlplane import ControlPlaneError
-from demo.errors import RefusedError
-from demo.screen import Screen
+from controlplane import BinariesMissingError, BuildError, ControlPlaneError
+from demo.errors import DemoError, RefusedError
 from demo.stage import run
 
 REFUSED = 2
@@ -24,14 +23,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        held = run(Screen(), keep=options.keep, kubeconfig=options.kubeconfig)
-    except (RefusedError, ControlPlaneError) as refusal:
+        run(keep=options.keep, kubeconfig=options.kubeconfig)
+    except RefusedError as refusal:
         print(f"demo: {refusal}", file=sys.stderr)
-        return REFUSED if isinstance(refusal, RefusedError) else 1
+        return REFUSED
+    except (BinariesMissingError, BuildError) as failure:
+        print(f"demo: {failure}", file=sys.stderr)
+        return 1
+    except (DemoError, ControlPlaneError):
+        return 1  # the screen has told of it
     except KeyboardInterrupt:
         print("demo: ended before its time", file=sys.stderr)
         return INTERRUPTED
-    return 0 if held else 1
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,8 @@ from demo.waiting import until
 from demo.workplace import Workplace, python_environment
 
 START_SECONDS = 60.0
+# As a service far away answers; and things become Ready slowly enough to be seen.
+LATENCY_MS = "250"
 
 
 class RunningEmulator:
@@ -21,10 +23,9 @@ class RunningEmulator:
         # Both hold the API token.
         self.token_file = place.private / "token"
         self._answers = place.private_file("emulator.json")
-        command = [sys.executable, "-m", "amove_emulator", "--token-file", str(self.token_file)]
-        self.program = place.start(
-            "emulator", command, python_environment(), answers=self._answers
-        )
+        options = ["--token-file", str(self.token_file), "--latency-ms", LATENCY_MS]
+        command = [sys.executable, "-m", "amove_emulator", *options]
+        self.program = place.start("emulator", command, python_environment(), answers=self._answers)
         self.url = ""
 
     def wait(self) -> None:

@@ -13,12 +13,12 @@ from demo.names import QUICKSTART, TENANT, WRITER
 from demo.screen import Screen
 from demo.workplace import Workplace
 
-ENVIRON_TEMPLATE = "'{{range $k, $v := .data}}export {{$k}}={{$v | base64decode}}{{\"\\n\"}}{{end}}'"
+VARIABLES = (
+    '\'{{range $k, $v := .data}}export {{$k}}={{$v | base64decode | printf "%q"}}{{"\\n"}}{{end}}\''
+)
 
 
-def invite(
-    screen: Screen, place: Workplace, cluster: Cluster, emulator: RunningEmulator
-) -> None:
+def invite(screen: Screen, place: Workplace, cluster: Cluster, emulator: RunningEmulator) -> None:
     """Print lines to copy into another terminal."""
     here = f"kubectl --namespace {TENANT}"
     screen.say()
@@ -26,18 +26,16 @@ def invite(
     for line in (
         f"export KUBECONFIG={shlex.quote(cluster.kubeconfig)}",
         f"export PATH={shlex.quote(str(cluster.bin))}:$PATH",
-        f"{here} apply --filename {shlex.quote(str(QUICKSTART))}",
+        f"{here} apply -f {shlex.quote(str(QUICKSTART))}",
         f"{here} get amove,secrets",
         f"{here} describe amovestoragekey {WRITER}",
-        f"{here} delete amovestoragekey {WRITER}",
+        "# the Secret's values as variables of this shell, for an S3 client of yours",
+        f'eval "$({here} get secret {WRITER} -o go-template={VARIABLES})"',
+        f"{here} delete -f {shlex.quote(str(QUICKSTART))}",
         f"curl --silent {emulator.url}/_emulator/state",
-        f"tail --follow {place.logs / 'operator.log'}",
+        f"tail -f {place.logs / 'operator.log'}",
     ):
         screen.say(f"  {line}")
-    screen.say("An S3 client of yours gets the Secret's values by:")
-    screen.say(
-        f'  eval "$({here} get secret {WRITER} --output go-template={ENVIRON_TEMPLATE})"'
-    )
     screen.say(f"To end it: Ctrl-C here, or kill {os.getpid()}")
 
 

@@ -7,31 +7,38 @@ from demo.cluster import Cluster
 from demo.deployment import secret_values
 from demo.emulator import RunningEmulator
 from demo.errors import DemoError
-from demo.installation import DEPLOYMENT, Installation
+from demo.installation import Installation
 from demo.names import (
     BUCKET,
     CREDENTIALS,
     OTHER_BUCKET,
     QUICKSTART,
     READER,
-    REPOSITORY,
     RELEASE,
+    REPOSITORY,
     SYSTEM,
     TENANT,
     WRITER,
 )
 from demo.operator_process import start_operator
 from demo.pod import OBJECT, TEXT
-from demo.resources import wait_until_ready
+from demo.resources import Watch
 from demo.screen import Screen
 from demo.workplace import Background, Workplace
 
 HERE = f"--namespace={TENANT}"
 MANIFEST = QUICKSTART.relative_to(REPOSITORY)
+SDK_KEYS = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "BUCKET_NAME",
+}
 
 
 class Play:
-    """The actors, and what they do in turn. ``operator`` is set once it runs."""
+    """The actors, and what they do in turn."""
 
     def __init__(
         self,
@@ -46,7 +53,7 @@ class Play:
         self._cluster = cluster
         self._emulator = emulator
         self._installation = installation
-        self.operator: Background | None = None
+        self._operator: Background | None = None
 
     def perform(self) -> None:
         """Raises DemoError at the first step that does not hold."""
@@ -57,34 +64,38 @@ class Play:
         self._nothing_is_left(writer, reader)
 
     def _start(self) -> None:
-        with self._screen.step("the API token is in a Secret, the chart is installed") as step:
+        with self._screen.step(
+            "helm install: CRDs, ServiceAccount, roles, a Deployment with replicas: 0"
+        ) as step:
             deployment = self._installation.install(self._emulator.token_file)
-            step.found(f"Secret {SYSTEM}/{CREDENTIALS}, release {RELEASE}, replicas: 0")
-        with self._screen.step("the operator runs and leads") as step:
-            self.operator = start_operator(self._place, self._cluster, deployment)
-            step.found(f"Deployment {DEPLOYMENT}'s settings, its ServiceAccount's token")
+            step.show(f"release {SYSTEM}/{RELEASE}, API token in Secret {SYSTEM}/{CREDENTIALS}")
+        with self._screen.step(
+            "the operator runs as the Deployment says, with its ServiceAccount's token"
+        ):
+            self._operator = start_operator(self._place, self._cluster, deployment)
 
     def _apply(self) -> None:
-        with self._screen.step(f"kubectl apply --filename {MANIFEST}") as step:
-            applied = self._cluster.kubectl("apply", HERE, f"--filename={QUICKSTART}")
-            step.found(f"{len(applied.splitlines())} resources")
-        with self._screen.step("all are Ready") as step:
-            wait_until_ready(self._cluster, step.show, self._check)
+        with self._screen.step(f"kubectl apply -f {MANIFEST}") as step:
+            step.show(self._cluster.kubectl("apply", HERE, f"--filename={QUICKSTART}"))
+        with self._screen.step(f"kubectl get amove -n {TENANT}, until all are Ready") as step:
+            Watch(self._cluster, step.show).wait_until_ready(self.require_running)
+        with self._screen.step("the API has the bucket, versioned as declared, and both keys"):
             flags = self._emulator.control.buckets()[BUCKET]
             expect(flags["versioningEnabled"], f"bucket {BUCKET} has versioning at the API")
-            step.found(f"bucket {BUCKET} is at the API, versioned as declared")
+            live = len(self._emulator.control.live_keys())
+            expect(live == 2, f"2 keys live at the API (found {live})")
 
     def _use_the_secrets(self) -> tuple[Application, Application]:
-        with self._screen.step(f"Secret {WRITER} is complete") as step:
-            values = secret_values(self._cluster, WRITER, TENANT)
-            step.show(f"keys: {', '.join(sorted(values))}")
-            writer = Application(self._place, values)
-            reader = Application(self._place, secret_values(self._cluster, READER, TENANT))
-        with self._screen.step(f"boto3 with {WRITER}'s values puts and gets {OBJECT}"):
+        with self._screen.step(f"Secrets {WRITER} and {READER} hold what an AWS SDK reads") as step:
+            written, read = (secret_values(self._cluster, key, TENANT) for key in (WRITER, READER))
+            expect(written.keys() & read.keys() >= SDK_KEYS, f"both have {', '.join(SDK_KEYS)}")
+            step.show(", ".join(sorted(written)))
+        writer, reader = Application(self._place, written), Application(self._place, read)
+        with self._screen.step(f"boto3 with {WRITER}'s values puts and gets an object"):
             writer.expect(put="done", get=TEXT)
-        with self._screen.step(f"boto3 with {READER}'s values gets it, may not put: AccessDenied"):
+        with self._screen.step(f"boto3 with {READER}'s values gets it, and may not put"):
             reader.expect(get=TEXT, put="AccessDenied")
-        with self._screen.step(f"bucket {OTHER_BUCKET} is closed to both: AccessDenied"):
+        with self._screen.step(f"another team's bucket, {OTHER_BUCKET}, is closed to both"):
             self._emulator.control.add_bucket(OTHER_BUCKET)
             self._emulator.control.put_object(OTHER_BUCKET, OBJECT, "of another team")
             for application in (writer, reader):
@@ -92,33 +103,30 @@ class Play:
         return writer, reader
 
     def _delete(self, writer: Application) -> None:
-        with self._screen.step(f"{OBJECT} is deleted first: the operator empties no bucket"):
+        with self._screen.step("boto3 deletes the object: the operator never empties a bucket"):
             writer.expect(delete="done")
-        with self._screen.step(f"kubectl delete --filename {MANIFEST}") as step:
-            self._cluster.kubectl("delete", HERE, f"--filename={QUICKSTART}", "--timeout=45s")
-            left = [
-                name for name in (WRITER, READER) if self._cluster.exists("secret", name, HERE)
-            ]
-            expect(not left, f"the Secrets are gone (left: {', '.join(left)})")
-            step.found("keys, Secrets, bucket are gone")
+        with self._screen.step(f"kubectl delete -f {MANIFEST}: the Secrets go too") as step:
+            delete = ("delete", HERE, f"--filename={QUICKSTART}", "--timeout=45s")
+            step.show(self._cluster.kubectl(*delete))
+            secrets = [self._cluster.exists("secret", key, HERE) for key in (WRITER, READER)]
+            expect(not any(secrets), "no Secret is left")
 
     def _nothing_is_left(self, writer: Application, reader: Application) -> None:
         with self._screen.step("the keys no longer work: InvalidAccessKeyId"):
+            dead = "InvalidAccessKeyId"
             for application in (writer, reader):
-                application.expect(
-                    bucket=OTHER_BUCKET, get="InvalidAccessKeyId", put="InvalidAccessKeyId"
-                )
+                application.expect(bucket=OTHER_BUCKET, get=dead, put=dead)
         with self._screen.step("the API has nothing left over") as step:
-            control = self._emulator.control
-            keys = [key["name"] for key in control.keys() if key["live"] or key["listed"]]
+            state = self._emulator.control.state()
+            keys = [key["name"] for key in state["keys"] if key["live"] or key["listed"]]
             expect(not keys, f"no key is left (found {', '.join(keys)})")
-            expect(
-                list(control.buckets()) == [OTHER_BUCKET],
-                f"only the other team's bucket is left (found {', '.join(control.buckets())})",
+            buckets = [bucket["name"] for bucket in state["buckets"]]
+            expect(buckets == [OTHER_BUCKET], f"no bucket but the other team's (found {buckets})")
+            counts = self._emulator.control.counts().items()
+            step.show(
+                "calls of the whole: " + ", ".join(f"{n['done']} {call}" for call, n in counts)
             )
-            counts = {call: n["arrived"] for call, n in control.counts().items()}
-            step.show("calls made: " + ", ".join(f"{call} {n}" for call, n in counts.items()))
-        with self._screen.step("no token and no secret key is in the operator's log"):
+        with self._screen.step("the operator's log holds no token and no secret key"):
             self._log_is_clean()
 
     def _log_is_clean(self) -> None:
@@ -128,10 +136,17 @@ class Play:
         expect(len(credentials["secretKeys"]) >= 2, "the keys' secrets are known")
         expect(not any(secret in log for secret in secrets), "the log holds no credential")
 
-    def _check(self) -> None:
+    def require_running(self) -> None:
+        """Raise DemoError when the emulator, or the operator once it was started, has ended."""
         self._emulator.program.require_running()
-        if self.operator is not None:
-            self.operator.require_running()
+        if self._operator is not None:
+            self._operator.require_running()
+
+    def stop_operator(self) -> None:
+        """SIGTERM, if it was started. Raises DemoError unless it ends with status 0."""
+        if self._operator is not None:
+            status = self._operator.stop()
+            expect(status == 0, f"the operator ends with status 0 (ended with {status})")
 
 
 def expect(holds: object, what: str) -> None:

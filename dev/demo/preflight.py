@@ -6,7 +6,7 @@ import json
 
 from demo.cluster import Cluster, Manifest
 from demo.errors import DemoError, RefusedError
-from demo.names import CHART_NAME, KINDS, NAMESPACES
+from demo.names import CHART_NAME, KINDS, NAMESPACES, RELEASE, SYSTEM
 
 INSTALLED_KINDS = "deployments,clusterroles,validatingadmissionpolicies"
 
@@ -18,9 +18,17 @@ def require_free(cluster: Cluster) -> bool:
     objects of our kinds, another install of the operator, or the demo's own namespaces.
     """
     try:
-        served = served_kinds(cluster)
+        cluster.kubectl("get", "--raw=/readyz")
     except DemoError as error:
-        raise RefusedError(f"the cluster does not answer as needed: {error}") from None
+        why = str(error).splitlines()[-1]
+        raise RefusedError(f"{cluster.kubeconfig}: the cluster is not ready: {why}") from None
+    served = served_kinds(cluster)
+    _refuse(
+        "has a namespace of the demo's name",
+        [name for name in NAMESPACES if cluster.exists("namespace", name)],
+        "if a demo that was killed left it, take the finalizers off the resources in it, then "
+        f"helm uninstall {RELEASE} -n {SYSTEM} and kubectl delete namespace {' '.join(NAMESPACES)}",
+    )
     _refuse(
         "holds Amove resources, and a second operator would take part in their lives",
         [_place(item) for kind in served for item in cluster.items(kind, "--all-namespaces")],
@@ -30,11 +38,6 @@ def require_free(cluster: Cluster) -> bool:
         "has the operator installed already",
         _installs(cluster),
         "name a cluster without it",
-    )
-    _refuse(
-        "has a namespace of the demo's name",
-        [name for name in NAMESPACES if cluster.exists("namespace", name)],
-        "if an earlier demo left it, remove it: kubectl delete namespace " + " ".join(NAMESPACES),
     )
     return bool(served)
 

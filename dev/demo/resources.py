@@ -1,7 +1,8 @@
-"""Watch the demo's buckets and keys become Ready, as a person with kubectl would."""
+"""Watch the demo's buckets and keys become Ready."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from demo.cluster import Cluster, Manifest
@@ -9,51 +10,48 @@ from demo.names import TENANT
 from demo.waiting import until
 
 READY_SECONDS = 60.0
+HERE = f"--namespace={TENANT}"
 
 
-def wait_until_ready(
-    cluster: Cluster, show: Callable[[str], None], check: Callable[[], None]
-) -> int:
-    """Show ``kubectl get amove`` whenever it reads otherwise, until all is Ready; how many.
+class Watch:
+    """Looks at all of them again and again, and shows what changed, with the second it did."""
 
-    ``check()`` may raise on the way. Raises DemoError with the conditions of what is not Ready.
-    """
-    shown = ""
+    def __init__(self, cluster: Cluster, show: Callable[[str], None]) -> None:
+        self._cluster = cluster
+        self._show = show
+        self._begun = time.monotonic()
+        self._shown: set[str] = set()
+        self._items: list[Manifest] = []
 
-    def all_ready() -> bool:
-        nonlocal shown
-        # Before the table, so that the table shows at least as much.
-        ready = not _unready(cluster)
-        table = cluster.kubectl("get", "amove", f"--namespace={TENANT}")
-        if _without_age(table) != _without_age(shown):
-            show(f"$ kubectl get amove --namespace {TENANT}\n{table}")
-            shown = table
-        return ready
+    def wait_until_ready(self, check: Callable[[], None]) -> None:
+        """Return when all are Ready, having shown ``kubectl get amove``.
 
-    until(
-        all_ready,
-        READY_SECONDS,
-        lambda: "; ".join(_why(item) for item in _unready(cluster)),
-        check,
-    )
-    return len(_resources(cluster))
+        ``check()`` may raise on the way. Raises DemoError that says what is not Ready, and why.
+        """
+        until(self._all_ready, READY_SECONDS, self._complaint, check)
+        self._show(self._cluster.kubectl("get", "amove", HERE))
 
+    def _all_ready(self) -> bool:
+        self._items = self._cluster.items("amove", HERE)
+        for item in self._items:
+            line = _line(item)
+            if line not in self._shown:
+                self._show(f"{time.monotonic() - self._begun:4.1f} s  {line}")
+                self._shown.add(line)
+        return all(_is_ready(item) for item in self._items)
 
-def _resources(cluster: Cluster) -> list[Manifest]:
-    return cluster.items("amove", f"--namespace={TENANT}")
-
-
-def _unready(cluster: Cluster) -> list[Manifest]:
-    return [item for item in _resources(cluster) if not is_ready(item)]
+    def _complaint(self) -> str:
+        waiting = [item for item in self._items if not _is_ready(item)]
+        return "all are Ready\n" + "\n".join(
+            f"{_line(item)} {_condition(item).get('message', '')}" for item in waiting
+        )
 
 
-def is_ready(item: Manifest) -> bool:
-    """Whether the condition Ready is True for the object as it is now."""
+def _is_ready(item: Manifest) -> bool:
+    """For the object as it is now, not as it was before a change."""
     ready = _condition(item)
-    return (
-        ready.get("status") == "True"
-        and ready.get("observedGeneration") == item["metadata"]["generation"]
-    )
+    generation = item["metadata"]["generation"]
+    return ready.get("status") == "True" and ready.get("observedGeneration") == generation
 
 
 def _condition(item: Manifest) -> Manifest:
@@ -61,12 +59,7 @@ def _condition(item: Manifest) -> Manifest:
     return next((each for each in conditions if each["type"] == "Ready"), {})
 
 
-def _why(item: Manifest) -> str:
+def _line(item: Manifest) -> str:
     ready = _condition(item)
-    reason, message = ready.get("reason", "no condition yet"), ready.get("message", "")
-    return f"{item['metadata']['name']} is not Ready: {reason} {message}".strip()
-
-
-def _without_age(table: str) -> list[list[str]]:
-    """The age ticks, and it is the last column."""
-    return [line.split()[:-1] for line in table.splitlines()]
+    name = f"{item['kind']} {item['metadata']['name']}"
+    return f"{name:32} Ready={ready.get('status', '?'):6} {ready.get('reason', '')}"

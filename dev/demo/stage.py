@@ -8,7 +8,7 @@ from pathlib import Path
 from controlplane import ControlPlane, ensure_binaries
 from demo.cluster import Cluster
 from demo.emulator import RunningEmulator
-from demo.errors import DemoError, RefusedError
+from demo.errors import RefusedError
 from demo.installation import Installation, Values
 from demo.keep import invite, stay
 from demo.play import Play
@@ -37,7 +37,7 @@ def run(*, keep: bool, kubeconfig: Path | None) -> None:
         except RefusedError:
             raise
         except Exception:
-            screen.say(f"FAILED at {screen.failed}. Logs: {place.logs}")
+            screen.say(f"FAILED: {', and: '.join(screen.failed)}. Logs: {place.logs}")
             raise
         screen.say(f"All {screen.held} steps held, in {screen.seconds:.1f} s.")
 
@@ -64,7 +64,7 @@ class Stage:
         with self._screen.step("Kubernetes and the Amove emulator are up") as step:
             self._stack.enter_context(plane)
             self._emulator.wait()
-            step.found(f"{plane.server}, {self._emulator.url}")
+            step.show(f"Kubernetes API {plane.server}, Amove API {self._emulator.url}")
         cluster = Cluster(self._binaries, plane.client_environment())
         values = Values(self._emulator.url, install_crds=True, one_namespace=False)
         play = self._play(cluster, Installation(cluster, values))
@@ -81,7 +81,7 @@ class Stage:
             crds_there = require_free(cluster)
             self._emulator.wait()
             context = cluster.kubectl("config", "current-context").strip()
-            step.found(f"context {context}; emulator {self._emulator.url}")
+            step.show(f"context {context}; Amove API {self._emulator.url}")
         values = Values(self._emulator.url, install_crds=not crds_there, one_namespace=True)
         installation = Installation(cluster, values)
         play = self._play(cluster, installation)
@@ -96,8 +96,26 @@ class Stage:
     def _perform(self, play: Play, cluster: Cluster) -> None:
         try:
             play.perform()
-        finally:
-            # Also after a failure, which is when one wants to look. Ctrl-C ends it in any case.
-            if self._keep and not isinstance(sys.exc_info()[1], KeyboardInterrupt):
-                invite(self._screen, self._place, cluster, self._emulator)
-                stay(play.require_running)
+        except Exception:
+            # That is when one wants to look.
+            self._stay(play, cluster)
+            raise
+        self._stay(play, cluster)
+
+    def _stay(self, play: Play, cluster: Cluster) -> None:
+        if self._keep:
+            invite(self._screen, self._place, cluster, self._emulator)
+            stay(play.require_running)
+
+    def _stop_operator(self, play: Play) -> None:
+        with self._screen.step("the operator ends in order at SIGTERM"):
+            play.stop_operator()
+
+    def _leave_as_it_was(self, play: Play, installation: Installation) -> None:
+        with self._screen.step("the cluster is as it was") as step:
+            if self._emulator.url:
+                for bucket in self._emulator.control.buckets():
+                    self._emulator.control.empty_bucket(bucket)
+            installation.delete_resources()
+            play.stop_operator()
+            step.show(installation.remove())

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from controlplane.processes import Warden
-from demo.errors import DemoError
+from demo.errors import DemoError, RefusedError
 
 TAIL_LINES = 12
 GRACE = 20.0
@@ -44,7 +44,7 @@ class Background:
 
 
 class Workplace:
-    """``logs`` may be kept; ``private`` holds credentials and always goes at the end."""
+    """``logs`` stay when the run failed; ``private`` holds credentials and always goes."""
 
     def __init__(self) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="amove-demo-run-"))
@@ -53,7 +53,6 @@ class Workplace:
         self.home = self.root / "home"
         for folder in (self.logs, self.private, self.home):
             folder.mkdir(mode=0o700)
-        self.keep_logs = True
         # If this process is killed outright, its programs end with it and no credential stays.
         self._warden = Warden(remove=[self.private])
         self._programs: list[Background] = []
@@ -70,9 +69,9 @@ class Workplace:
         for program in reversed(self._programs):
             program.stop()
         self._warden.dismiss()
-        worthless = (self.private, self.home) if self.keep_logs else (self.root,)
-        for folder in worthless:
-            shutil.rmtree(folder)
+        failed = error is not None and not isinstance(error, (RefusedError, KeyboardInterrupt))
+        for folder in (self.private, self.home) if failed else (self.root,):
+            shutil.rmtree(folder, ignore_errors=True)  # the warden may have been first
 
     def start(
         self,

@@ -1,4 +1,4 @@
-"""The command ``amove-operator``: ``run`` and ``crds``."""
+"""The command ``amove-operator``: ``run``, ``orphans`` and ``crds``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from amove_operator import __version__
 from amove_operator.crds import crds_yaml, write_crds
 from amove_operator.errors import SettingsError
+from amove_operator.orphans_command import run_orphans
 from amove_operator.runtime import run_operator
 from amove_operator.settings import Settings, load_settings, unknown_variables, variable
 from amove_operator.telemetry import configure_logging
@@ -26,16 +27,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"amove-operator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the operator until it is told to stop")
-    for field in Settings.model_fields:
-        dashed = field.replace("_", "-")
-        run.add_argument(
-            f"--{dashed}",
-            f"--amove-{dashed}",
-            dest=field,
-            metavar="VALUE",
-            help=f"the same as {variable(field)}",
-        )
+    settings = _settings_flags()
+    commands.add_parser("run", parents=[settings], help="run the operator until it is told to stop")
+    orphans = commands.add_parser(
+        "orphans", parents=[settings], help="list live keys that no resource and no Secret holds"
+    )
+    orphans.add_argument("--revoke", action="store_true", help="then ask, and revoke them")
+    orphans.add_argument("--yes", action="store_true", help="revoke without asking")
     crds = commands.add_parser("crds", help="print the two CustomResourceDefinitions")
     crds.add_argument(
         "--output", type=Path, metavar="FOLDER", help="write one file each into this folder instead"
@@ -43,11 +41,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _settings_flags() -> argparse.ArgumentParser:
+    """Every setting as a flag, for each command that needs the settings."""
+    parser = argparse.ArgumentParser(add_help=False)
+    for field in Settings.model_fields:
+        dashed = field.replace("_", "-")
+        parser.add_argument(
+            f"--{dashed}",
+            f"--amove-{dashed}",
+            dest=field,
+            metavar="VALUE",
+            help=f"the same as {variable(field)}",
+        )
+    return parser
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit code: 0 done, 1 failed, 2 a wrong setting."""
     given = _parser().parse_args(arguments)
     try:
-        return _crds(given.output) if given.command == "crds" else _run(given)
+        if given.command == "crds":
+            return _crds(given.output)
+        settings = _settings(given)
+        if given.command == "orphans":
+            return run_orphans(settings, revoke=given.revoke, yes=given.yes)
+        return asyncio.run(run_operator(settings))
     except SettingsError as error:
         print(f"amove-operator: {error}", file=sys.stderr)
         return WRONG_SETTING
@@ -62,7 +80,8 @@ def _crds(folder: Path | None) -> int:
     return 0
 
 
-def _run(given: argparse.Namespace) -> int:
+def _settings(given: argparse.Namespace) -> Settings:
+    """The settings from flags and environment; logs go where they say from now on."""
     flags = {
         field: text
         for field in Settings.model_fields
@@ -72,4 +91,4 @@ def _run(given: argparse.Namespace) -> int:
     configure_logging(settings.log_format, settings.log_level)
     for name in unknown_variables(os.environ):
         print(f"amove-operator: {name} is not a setting: is it misspelt?", file=sys.stderr)
-    return asyncio.run(run_operator(settings))
+    return settings

@@ -25,6 +25,19 @@ class _Endless:
             yield 5
 
 
+class _NothingCompared(kopf.DiffBaseStorage):
+    """No handler asks what changed, and Kopf would copy every object deeply to find out."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> Any:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
 def registry_for(seen: Seen, login: Login) -> kopf.OperatorRegistry:
     """The two watches, each event handed to ``seen``."""
     registry = kopf.OperatorRegistry()
@@ -63,6 +76,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.posting.enabled = False
     settings.peering.standalone = True
+    settings.persistence.diffbase_storage = _NothingCompared()
     settings.networking.error_backoffs = _Endless()
     settings.process.ultimate_exiting_timeout = None
     settings.watching.client_timeout = 600

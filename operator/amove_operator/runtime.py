@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -45,6 +45,7 @@ class Runtime:
         self._stop = asyncio.Event()
         self._lost = False
         self._synced = False
+        self._accounts_asked = asyncio.Event()
         self._metrics = Metrics()
         self._election = self._make_election()
         kube.gate = self._election.check
@@ -173,8 +174,14 @@ class Runtime:
         self._metrics.leader.set(1)
         self._spawn(self._load_accounts(), "accounts")
         wake_all(self._context)
-        self._spawn(run_workers(self._context.queue, self._controller.handle, _WORKERS), "workers")
+        self._spawn(self._work(), "workers")
         self._spawn(Resync(self._controller).run(), "resync")
+
+    async def _work(self) -> None:
+        """Begin when the accounts were asked for: else every new object were told to wait first."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._accounts_asked.wait(), _PATIENCE)
+        await run_workers(self._context.queue, self._controller.handle, _WORKERS)
 
     def _lose(self) -> None:
         _log.error("the Lease was lost: this process ends, so that another can go on")
@@ -188,9 +195,11 @@ class Runtime:
                 await self._context.accounts.load()
             except ApiError as error:
                 _log.warning("the cloud accounts cannot be read yet: %s", error)
+                self._accounts_asked.set()
                 wake_all(self._context)
                 await asyncio.sleep(_PATIENCE)
             else:
+                self._accounts_asked.set()
                 wake_all(self._context)
                 return
 

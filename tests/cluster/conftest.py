@@ -14,7 +14,7 @@ from amove_operator.kube import Kube
 from controlplane.components import free_ports
 from controlplane.launcher import ControlPlane
 from tests.cluster.harness_cluster import RELEASE, SYSTEM, Cluster, install_chart
-from tests.cluster.harness_operator import PRODUCT, Operator, as_text
+from tests.cluster.harness_operator import PRODUCT, Operator, Starter, as_text
 
 RunOperator = Callable[..., Operator]
 _started = pytest.StashKey[list[Operator]]()
@@ -115,11 +115,21 @@ def operator_variables(
     return variables
 
 
+@pytest.fixture(scope="session")
+def starter(
+    operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Starter]:
+    """What starts operators."""
+    starter = Starter(operator_kubeconfig, tmp_path_factory.mktemp("operators"))
+    yield starter
+    starter.close()
+
+
 @pytest.fixture
 def run_operator(
     request: pytest.FixtureRequest,
     operator_variables: Callable[..., dict[str, str]],
-    tmp_path: Path,
+    starter: Starter,
 ) -> Iterator[RunOperator]:
     """Start an operator, by default wait until it leads. At the end all must stop cleanly.
 
@@ -136,7 +146,7 @@ def run_operator(
         **settings: object,
     ) -> Operator:
         variables = {**operator_variables(**settings), **(environ or {})}
-        operator = Operator(variables, tmp_path, len(running), program)
+        operator = starter.start(variables, program)
         running.append(operator)
         if wait:
             operator.wait_ready()
@@ -158,7 +168,8 @@ def pytest_runtest_makereport(
     """What the operators said goes with the report of a test that failed."""
     report = yield
     if report.failed:
-        operators = item.stash[_started] if _started in item.stash else []
+        none: list[Operator] = []
+        operators = item.stash.get(_started, default=none)
         for number, operator in enumerate(operators):
             report.sections.append((f"operator {number}, the end of its log", operator.tail))
     return report

@@ -7,7 +7,6 @@ import ssl
 from base64 import b64decode
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import yaml

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
 from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
@@ -130,12 +132,17 @@ def test_a_key_that_had_to_wait_costs_one_more(cluster: Cluster, run_operator: R
     ]
 
 
-def test_a_bucket_and_a_key_applied_in_one_go_stay_within_their_writes(
-    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+@pytest.mark.parametrize("begun", ["before they are applied", "after"])
+def test_a_bucket_and_a_key_applied_in_one_go_stay_within_their_costs(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, begun: str
 ) -> None:
-    run_operator()
     since = cluster.now()
-    cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+    if begun == "after":
+        cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+        run_operator()
+    else:
+        run_operator()
+        cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
     cluster.ready(KEY, "app")
     writes = Counter(write.split()[1].partition("/")[0] for write in cluster.kube_writes(since))
     assert writes["amovebuckets"] <= 3

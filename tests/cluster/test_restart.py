@@ -107,7 +107,7 @@ def test_what_changed_while_nobody_watched_is_served_by_the_next(
     run_operator()
 
     cluster.gone(KEY, "app")
-    assert emulator.control.keys() == []
+    assert emulator.control.live_keys() == []
 
 
 def test_sigterm_ends_with_0_and_hands_the_lease_to_the_standby(

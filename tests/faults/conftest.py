@@ -11,6 +11,7 @@ from tests.cluster.conftest import (
     plane,
     pytest_runtest_makereport,
     run_operator,
+    starter,
     token_file,
     whole_cluster,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "plane",
     "pytest_runtest_makereport",
     "run_operator",
+    "starter",
     "token_file",
     "whole_cluster",
 ]

@@ -1,6 +1,6 @@
 """The operator forked from a process that has its modules loaded, and killed where a test says.
 
-Loading the modules takes a second; a crash matrix starts the operator a hundred times.
+Loading the modules takes seconds of the CPU; a crash matrix starts the operator a hundred times.
 """
 
 from __future__ import annotations
@@ -9,134 +9,114 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 from amove_operator.cli import main
-from amove_operator.kube.transport import Request, Transport
 from tests.cluster.harness import eventually
 from tests.cluster.harness_operator import ROOT, environment
-
-_QUIET = ("events", "leases")
-
-
-class Effects:
-    """Counts the moments right before and after each effect, once ``armed`` exists.
-
-    Effects are all calls of the Amove API and all writes to Kubernetes but Events and Leases,
-    dry runs included. At moment ``stop`` the process kills itself. ``trace`` gets a line for each.
-    """
-
-    def __init__(self, stop: int, armed: Path, trace: Path) -> None:
-        self._stop = stop
-        self._armed = armed
-        self._trace = trace
-        self._moment = 0
-
-    def reached(self, what: str) -> None:
-        """One moment before or after an effect."""
-        if not self._armed.exists():
-            return
-        self._moment += 1
-        with self._trace.open("a") as trace:
-            trace.write(f"{self._moment} {what}\n")
-        if self._moment == self._stop:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def install(self) -> None:
-        """Put itself around the two places through which every effect goes."""
-        send, call = httpx.AsyncClient.send, Transport.call
-
-        async def counted_send(
-            client: httpx.AsyncClient, request: httpx.Request, **options: Any
-        ) -> httpx.Response:
-            what = f"{request.method} {request.url.path.rsplit('/', 1)[-1]}"
-            self.reached(f"before {what}")
-            answer = await send(client, request, **options)
-            self.reached(f"after {what}")
-            return answer
-
-        async def counted_call(
-            transport: Transport, request: Request, **options: Any
-        ) -> dict[str, Any]:
-            if request.method == "GET" or any(f"/{one}" in request.path for one in _QUIET):
-                return await call(transport, request, **options)
-            what = f"{request.method} {request.path} {request.query.get('dryRun', '')}"
-            self.reached(f"before {what}")
-            answer = await call(transport, request, **options)
-            self.reached(f"after {what}")
-            return answer
-
-        httpx.AsyncClient.send = counted_send  # type: ignore[method-assign, assignment]
-        Transport.call = counted_call  # type: ignore[method-assign]
+from tests.faults.crashing_operator import Crash, wrap_the_seams
 
 
-def operate(variables: dict[str, str], log: Path, effects: Effects | None) -> None:
+class ArmedCrash(Crash):
+    """Counts only from the moment that a file ``armed`` exists, and no Events."""
+
+    def __init__(self, at: str, folder: Path) -> None:
+        super().__init__("", at, folder / "effects")
+        self._armed = folder / "armed"
+
+    async def around(self, what: str, text: str, send: Callable[[], Awaitable[Any]]) -> Any:
+        if "/events" in what or not self._armed.exists():
+            return await send()
+        return await super().around(what, text, send)
+
+
+def operate(variables: dict[str, str], folder: Path, crash_at: str) -> None:
     """``amove-operator run`` in this process, which is a fresh child."""
     os.environ.clear()
     os.environ.update(environment(**variables))
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    if effects is not None:
-        effects.install()
+    with (folder / "operator.log").open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    wrap_the_seams(ArmedCrash(crash_at, folder))
     sys.exit(main(["run"]))
 
 
-def fork_context() -> ForkServerContext:
-    """Where forked operators come from; loads its modules with the first of them."""
+def fork_context(kubeconfig: Path) -> ForkServerContext:
+    """Where forked operators come from; the first of them waits until the modules are loaded.
+
+    The Kubernetes client reads KUBECONFIG when it is imported: so they all have the same.
+    """
     context = multiprocessing.get_context("forkserver")
-    os.environ.setdefault("PYTHONPATH", f"{ROOT / 'operator'}:{ROOT}")
     context.set_forkserver_preload(["amove_operator.runtime", "tests.faults.forked_operator"])
+    loading = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(kubeconfig)}
+    with patch.dict(os.environ, loading):
+        ensure_running()
     return context
 
 
 class ForkedOperator:
-    """One run of the operator; with ``stop`` it kills itself at that moment of its effects."""
+    """One run of the operator. ``crash_at``: ``3:before`` or ``3:after`` its third effect."""
 
     def __init__(
-        self, context: ForkServerContext, variables: Mapping[str, str], folder: Path, stop: int = 0
+        self,
+        context: ForkServerContext,
+        variables: Mapping[str, str],
+        folder: Path,
+        crash_at: str = "",
     ) -> None:
-        self._armed, self._trace = folder / "armed", folder / "trace"
-        self.log = folder / "operator.log"
-        self._armed.unlink(missing_ok=True)
-        self._trace.write_text("")
-        self._health = variables["AMOVE_HEALTH_PORT"]
-        self._metrics = variables["AMOVE_METRICS_PORT"]
-        effects = Effects(stop, self._armed, self._trace) if stop else None
+        self._folder = folder
+        self._metrics = f"http://127.0.0.1:{variables['AMOVE_METRICS_PORT']}/metrics"
+        (folder / "armed").unlink(missing_ok=True)
+        (folder / "effects").write_text("")
         self._process: ForkServerProcess = context.Process(
-            target=operate, args=(dict(variables), self.log, effects), daemon=True
+            target=operate, args=(dict(variables), folder, crash_at), daemon=True
         )
         self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
 
     @property
     def running(self) -> bool:
         return self._process.is_alive()
 
     @property
-    def reached(self) -> str:
-        """The last moment of its effects, for a person."""
-        return (self._trace.read_text().splitlines() or ["nothing"])[-1]
+    def killed(self) -> bool:
+        """Whether its moment came."""
+        return not self.running and self._process.exitcode == -signal.SIGKILL
+
+    @property
+    def tail(self) -> str:
+        """The end of the log of all operators of this folder."""
+        return (self._folder / "operator.log").read_text()[-6000:]
+
+    @property
+    def effects(self) -> list[str]:
+        """The effects since it was armed."""
+        return (self._folder / "effects").read_text().splitlines()
 
     def arm(self) -> None:
         """From now on its effects count."""
-        self._armed.touch()
+        (self._folder / "armed").touch()
 
     def wait_leading(self) -> None:
         """Wait until it serves objects."""
-        eventually(self._leads, 30, what="the lead")
+        eventually(self._leads, 60, what="the lead")
 
     def _leads(self) -> bool:
         if not self.running:
-            raise RuntimeError(f"the operator ended:\n{self.log.read_text()[-6000:]}")
+            raise RuntimeError(f"the operator ended:\n{self.tail}")
         try:
-            answer = httpx.get(
-                f"http://127.0.0.1:{self._metrics}/metrics", trust_env=False, timeout=2
-            )
+            answer = httpx.get(self._metrics, trust_env=False, timeout=2)
         except httpx.HTTPError:
             return False
         return "amove_operator_leader 1.0" in answer.text
@@ -148,8 +128,4 @@ class ForkedOperator:
         self._process.join(20)
         if self.running:
             self._process.kill()
-            raise AssertionError(f"it still ran after 20 s:\n{self.log.read_text()[-6000:]}")
-
-    def killed(self) -> bool:
-        """Whether its moment came."""
-        return self._process.exitcode == -signal.SIGKILL
+            raise AssertionError(f"it still ran after 20 s:\n{self.tail}")

@@ -1,23 +1,24 @@
 """Killed anywhere on the way to a bucket, the next operator brings it to the same end.
 
-The points are not listed here: each operator dies one effect further on, until one survives.
+The moments are not listed here: each operator dies one effect further on, until one survives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import BUCKET, a_bucket, eventually
+from tests.cluster.harness import BUCKET, a_bucket, condition, eventually
 from tests.cluster.harness_cluster import Cluster
-from tests.cluster.harness_operator import Operator
+from tests.faults.forked_operator import ForkedOperator, fork_context
 
-CRASHING = (str(Path(__file__).with_name("crashing_operator.py")),)
+Start = Callable[[str], ForkedOperator]
 WANTED = {
     "isPublic": False,
     "encryptionEnabled": True,
@@ -26,27 +27,50 @@ WANTED = {
 }
 
 
+@pytest.fixture(scope="module")
+def forks(operator_kubeconfig: Path) -> ForkServerContext:
+    """Where operators are forked from."""
+    return fork_context(operator_kubeconfig)
+
+
+@pytest.fixture
+def start(
+    forks: ForkServerContext, operator_variables: Callable[..., dict[str, str]], tmp_path: Path
+) -> Start:
+    """Start an operator that dies where it is told, and wait until it serves."""
+    variables = operator_variables()
+
+    def starting(crash_at: str = "") -> ForkedOperator:
+        operator = ForkedOperator(forks, variables, tmp_path, crash_at)
+        operator.wait_leading()
+        return operator
+
+    return starting
+
+
 class Crashes:
     """Operators one after the other: each mends what its predecessor left, then has its own."""
 
     def __init__(self, cluster: Cluster, emulator: Emulator) -> None:
         self._cluster = cluster
         self._emulator = emulator
-        self._last: str | None = None
+        self._names: list[str] = []
 
-    def survives(self, operator: Operator, name: str, out_of_reach: Callable[[], bool]) -> bool:
-        """Whether the operator lives through all of the bucket's creation."""
-        if self._last is not None:
-            self.is_whole(self._last)
-        self._last = name
+    def survives(self, operator: ForkedOperator, name: str, reached: Callable[[], bool]) -> bool:
+        """Whether it lives through the creation of the bucket; ``reached``: its moment came."""
+        if self._names:
+            self.is_whole(self._names[-1])
+        self._names.append(name)
+        # Each operator reads the accounts twice at its start; all that follows is for the bucket.
+        self._emulator.control.wait_for_calls("get_all", 2 * len(self._names))
+        operator.arm()
         self._cluster.apply(a_bucket(name, versioningEnabled=True, encryptionEnabled=True))
 
         def ask() -> str | None:
             if not operator.running:
                 return "dead"
-            # The Event is the last that is sent: after it nothing more can kill.
-            told = "Available" in [reason for reason, _ in self._cluster.events(name)]
-            return "alive" if told and out_of_reach() else None
+            ready = condition(self._cluster.get(BUCKET, name), "Ready").get("status") == "True"
+            return "alive" if ready and not reached() else None
 
         return eventually(ask, what=f"{name} ready, or its operator killed") == "alive"
 
@@ -64,41 +88,48 @@ class Crashes:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_call_or_write_a_bucket_is_made_once(
-    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, tmp_path: Path, when: str
+    cluster: Cluster, emulator: Emulator, start: Start, when: str
 ) -> None:
     crashes = Crashes(cluster, emulator)
-    effects = tmp_path / "effects"
     for number in count(1):
-        effects.write_text("")
         name = f"killed-{when}-{number:02}"
-        crash = {"CRASH_ABOUT": name, "CRASH_AT": f"{number}:{when}", "CRASH_LIST": str(effects)}
-        operator = run_operator(program=CRASHING, environ=crash)
-        if crashes.survives(operator, name, lambda: len(effects.read_text().split("\n")) <= number):
+        operator = start(f"{number}:{when}")
+        reached = partial(_has_sent, operator, number)
+        if crashes.survives(operator, name, reached):
             break
     crashes.is_whole(name)
-    sent = " ".join(effects.read_text().splitlines())
-    assert sent.count("bucket_status") == 2
-    assert sent.count("create_bucket") == 1
-    assert sent.count("PATCH") == 3
+    assert [effect.split()[0] for effect in operator.effects] == [
+        "PATCH",  # the finalizer
+        "bucket_status",
+        "PATCH",  # the intent
+        "create_bucket",
+        "bucket_status",
+        "PATCH",  # the provenance
+    ]
+    operator.stop()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_while_the_service_is_at_work_a_bucket_is_made_once(
-    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, when: str
+    cluster: Cluster, emulator: Emulator, start: Start, when: str
 ) -> None:
     """The call is on its way, or done, and its answer reaches nobody."""
     crashes = Crashes(cluster, emulator)
     for number in count(1):
         name = f"cut-{when}-{number:02}"
-        operator = run_operator()
+        operator = start("")
         kill = {"pid": operator.pid, "when": when}
         fault = emulator.control.fault("*", contains=name, nth=number, kill=kill)
-        if crashes.survives(operator, name, lambda: struck(emulator, fault) < number):
+        if crashes.survives(operator, name, partial(_has_struck, emulator, fault)):
             break
     crashes.is_whole(name)
-    assert number > 3
+    assert number == 1 + len(("bucket_status", "create_bucket", "bucket_status"))
+    operator.stop()
 
 
-def struck(emulator: Emulator, fault: int) -> int:
-    """How many calls the fault has counted."""
-    return next(int(one["matched"]) for one in emulator.control.faults() if one["id"] == fault)
+def _has_sent(operator: ForkedOperator, number: int) -> bool:
+    return len(operator.effects) >= number
+
+
+def _has_struck(emulator: Emulator, fault: int) -> bool:
+    return any(one["id"] == fault and one["struck"] for one in emulator.control.faults())

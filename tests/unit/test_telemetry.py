@@ -120,7 +120,7 @@ def test_kopfs_reference_to_its_object_becomes_fields(start: Start) -> None:
     stream = start()
     reference = {"apiVersion": "v1", "kind": "K", "name": "n", "uid": "u", "namespace": None}
     extra = {"k8s_ref": reference, "k8s_skip": True, "settings": object()}
-    logging.getLogger("kopf.objects").info("seen", extra=extra)
+    logging.getLogger("kopf.reactor").info("seen", extra=extra)
     line = only(stream)
     assert {name: line[name] for name in line if name not in ("ts", "level", "logger", "msg")} == {
         "kind": "K",

@@ -150,9 +150,7 @@ class BucketReconciler:
                 if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
                     memory.seen = None
                 memory.recreating = world.status.provenance == "Created"
-                # A try after refusals is no news: the refusal stands until one works.
-                told = None if memory.refusals_in_a_row else conclusion
-                await write_status(self._context, ref, bucket, status, told)
+                await write_status(self._context, ref, bucket, status, conclusion)
             case Create():
                 await self._create(ref, bucket, memory, where, step)
             case Repair():

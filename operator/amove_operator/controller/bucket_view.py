@@ -10,7 +10,7 @@ from amove_operator.controller.cache import (
     own_bucket_status,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import accepted, mass_bucket_loss, unlooked_buckets
+from amove_operator.controller.losses import accepted, mass_bucket_loss, others_unlooked
 from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
@@ -51,7 +51,9 @@ def bucket_world(
     name = bucket_name(bucket)
     deleting = meta.deleting or isinstance(item, Ghost)
     refreshed(bucket, memory, context.clock())
-    mass_loss, loss_unclear = _loss(context, bucket, memory)
+    # A bucket that is not there yet is no loss, and counting them takes a while.
+    loses = deleting or status.provenance is not None
+    mass_loss, loss_unclear = _loss(context, bucket, memory) if loses else (False, False)
     return BucketWorld(
         now=context.now(),
         uid=meta.uid,
@@ -212,5 +214,6 @@ def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
 def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
     if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
         return False, False
-    unclear = bool(unlooked_buckets(context, bucket.metadata.uid))
-    return mass_bucket_loss(context), unclear
+    if mass_bucket_loss(context):
+        return True, False
+    return False, others_unlooked(context, bucket.metadata.uid)

@@ -47,6 +47,8 @@ class Context:
     secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
     retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     mass_key_loss: bool = False
+    missing_keys: set[str] = field(default_factory=set)
+    accept_before: dict[str, str | None] = field(default_factory=dict)
     listings: Listings = field(init=False)
 
     @property

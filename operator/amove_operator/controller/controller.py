@@ -18,6 +18,7 @@ from amove_operator.controller.cache import (
 from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
+from amove_operator.controller.orphans import OrphanWatch
 from amove_operator.controller.wakeups import (
     wake_all,
     wake_buckets_of,
@@ -46,6 +47,7 @@ class Controller:
         self.leading = False
         self._buckets = BucketReconciler(context)
         self._keys = KeyReconciler(context)
+        self._orphans = OrphanWatch(context)
 
     # -- what the watches show -------------------------------------------------------------------
 
@@ -86,6 +88,8 @@ class Controller:
         else:
             self.context.buckets.pop(uid, None)
             self.context.keys.pop(uid, None)
+        self.context.missing_keys.discard(uid)
+        self.context.accept_before.pop(uid, None)
         self.context.queue.forget(ref)
         if isinstance(last, AmoveBucket):
             wake_keys_of(self.context, ref)
@@ -136,11 +140,11 @@ class Controller:
         context = self.context
         context.mass_key_loss = note_missing_keys(context, listing)
         context.metrics.mass_loss.labels("key").set(context.mass_key_loss)
+        self._orphans.listed(listing)
         for memory in context.keys.values():
             memory.ledger = memory.ledger.pruned(listing.begun, context.settle)
         for ref, key in context.cache.keys.items():
-            found = context.keys.get(key.metadata.uid)
-            if found is not None and found.missing:
+            if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)
 
     def service_is_back(self) -> None:

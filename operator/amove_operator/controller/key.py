@@ -10,12 +10,11 @@ from amove_operator.controller.cache import Ghost, Item, fingerprint, own_key_st
 from amove_operator.controller.context import Context
 from amove_operator.controller.key_secret import KeySecret
 from amove_operator.controller.key_view import Look, key_world, marker
-from amove_operator.controller.losses import accepted
+from amove_operator.controller.losses import loss_accepted
 from amove_operator.controller.memory import KeyMemory
 from amove_operator.controller.reporting import explain, write_status
 from amove_operator.controller.wakeups import wake_buckets_of
-from amove_operator.core import conditions
-from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
+from amove_operator.core.conditions import unsynced
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_status import status_of
 from amove_operator.core.key_world import (
@@ -28,6 +27,7 @@ from amove_operator.core.key_world import (
     Mint,
     ReadSecret,
     RecordIssue,
+    RecordStatus,
     RemoveFinalizer,
     Report,
     RetainSecret,
@@ -39,6 +39,7 @@ from amove_operator.core.ledger import InHand, Ledger, LiveKey
 from amove_operator.core.naming import key_name
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
+from amove_operator.core.secret_record import Retiring
 from amove_operator.errors import ApiError, Conflict, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey
 from amove_operator.telemetry import register_secret
@@ -90,7 +91,8 @@ class KeyReconciler:
     def _memory(self, item: Item, key: AmoveStorageKey) -> KeyMemory:
         memory = self._context.keys.get(key.metadata.uid)
         if memory is None:
-            memory = KeyMemory(self._first_ledger(item, key))
+            known = Ledger.for_known(self._context.leading_since, self._context.settle)
+            memory = KeyMemory(known)
             self._context.keys[key.metadata.uid] = memory
         if memory.fingerprint != (now := fingerprint(key.metadata)):
             memory.secret = None  # whether it is tidy was judged by the former spec
@@ -98,20 +100,18 @@ class KeyReconciler:
         self._judge_user(key, memory)
         return memory
 
-    def _first_ledger(self, item: Item, key: AmoveStorageKey) -> Ledger:
-        status = key.status
-        untouched = status.observed_generation in (None, -1) and not status.conditions
-        if isinstance(item, Ref) and untouched and not key.metadata.finalized_by_us:
-            return Ledger.for_new()
-        return Ledger.for_known(self._context.leading_since, self._context.settle)
-
     def _judge_user(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
         """The recorded user's keys show again: the token is the old user's once more."""
-        recorded = own_key_status(key).key
-        listing = self._context.listings.latest
-        if not memory.ledger.user_changed or recorded is None or listing is None:
+        changed_at, recorded = memory.ledger.other_user_at, own_key_status(key).key
+        if changed_at is None or recorded is None:
             return
-        if recorded.user_id in listing.user_ids or accepted(key.metadata, memory.accept_before):
+        listing = self._context.listings.latest
+        back = (
+            listing is not None
+            and listing.begun > changed_at
+            and recorded.user_id in listing.user_ids
+        )
+        if back or loss_accepted(self._context, key):
             memory.ledger = memory.ledger.same_user()
 
     # -- steps ---------------------------------------------------------------------------------
@@ -129,22 +129,26 @@ class KeyReconciler:
         ref = item.ref if isinstance(item, Ghost) else item
         match step:
             case AddFinalizer():
-                body = await self._context.kube.add_finalizer(ref, key.metadata)
-                self._context.cache.put(ref, body)
+                await self._protect(ref, key, memory)
             case ReadSecret():
                 await self._secrets.read(key, memory, look)
-            case AwaitListing(waiting):
-                return await self._await_listing(item, key, memory, world, waiting)
+            case AwaitListing():
+                return await self._await_listing(item, key, memory, world, step)
             case DryRun():
-                return await self._dry_run(item, key, look, world)
-            case RecordIssue(status):
-                kept = _as_they_are(key)
-                await write_status(self._context, ref, key, status, kept)
+                await self._dry_run(key, look, world)
+            case RecordIssue(status, conclusion):
+                await write_status(self._context, ref, key, status, conclusion)
                 memory.ledger = memory.ledger.issue_recorded()
+            case RecordStatus(status, conclusion):
+                if isinstance(item, Ghost):  # there is no object any more that could say it
+                    self._context.cache.ghosts[item] = key.model_copy(update={"status": status})
+                else:
+                    await write_status(self._context, ref, key, status, conclusion)
+                look.secret, look.secret_fresh, memory.secret = None, False, None
             case Mint():
                 await self._mint(key, memory, look, step)
             case WriteSecret(retiring):
-                await self._secrets.write(key, memory, look, retiring)
+                await self._write(key, memory, look, retiring)
             case TidySecret() | RetainSecret():
                 await self._secrets.tidy(key, memory, look)
             case Revoke(key_id, why):
@@ -157,33 +161,48 @@ class KeyReconciler:
                 return True
         return False
 
+    async def _protect(self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory) -> None:
+        """Put the finalizer on: on an untouched CR, that proves that nobody came before us."""
+        body = await self._context.kube.add_finalizer(ref, key.metadata)
+        self._context.cache.put(ref, body)
+        if key.status.observed_generation in (None, -1) and not key.status.conditions:
+            memory.ledger = Ledger.for_new()
+
     async def _await_listing(
         self,
         item: Item,
         key: AmoveStorageKey,
         memory: KeyMemory,
         world: KeyWorld,
-        waiting: Conclusion,
+        step: AwaitListing,
     ) -> bool:
-        left = memory.ledger.settles_at - self._context.clock()
+        since = memory.ledger.settles_at
+        if step.since is not None:
+            since = max(since, self._context.clock() + (step.since - world.now).total_seconds())
+        left = since - self._context.clock()
         if left > 0:
-            report = Report(status_of(world), waiting)
-            await self._rest(item, key, report)
+            await self._rest(item, key, Report(status_of(world), step.waiting))
             self._context.queue.add_after(item, left)
             return True
-        await self._context.listings.begun_since(memory.ledger.settles_at)
+        await self._context.listings.begun_since(since)
         return False
 
-    async def _dry_run(self, item: Item, key: AmoveStorageKey, look: Look, world: KeyWorld) -> bool:
+    async def _dry_run(self, key: AmoveStorageKey, look: Look, world: KeyWorld) -> None:
         try:
             await self._secrets.dry_run(key, look, world)
         except KubeRefused as error:
-            message = f"Kubernetes would refuse Secret {world.secret_name}: {error}"
-            refused = stalled(Reason.SecretWriteRefused, message)
-            await self._rest(item, key, Report(status_of(world), refused, retry=True))
-            return True
-        look.dry_run_passed = True
-        return False
+            look.refused = str(error)
+        else:
+            look.dry_run_passed = True
+
+    async def _write(
+        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, retiring: tuple[Retiring, ...]
+    ) -> None:
+        """Write the Secret; a refusal that no dry run foretold costs the key in hand."""
+        try:
+            await self._secrets.write(key, memory, look, retiring)
+        except KubeRefused as error:
+            look.refused = str(error)
 
     async def _mint(self, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
@@ -235,9 +254,10 @@ class KeyReconciler:
         recorded = own_key_status(key).key
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and issued.user_id not in (None, known_user)
-        if changed and not accepted(key.metadata, memory.accept_before):
-            memory.accept_before = key.metadata.annotation("accept-loss")
-            memory.ledger = memory.ledger.other_user()
+        if changed and not loss_accepted(self._context, key):
+            before = key.metadata.annotation("accept-loss")
+            self._context.accept_before[key.metadata.uid] = before
+            memory.ledger = memory.ledger.other_user(self._context.clock())
 
     async def _revoke(
         self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, key_id: str, why: str
@@ -261,6 +281,7 @@ class KeyReconciler:
 
     async def _release(self, item: Item, key: AmoveStorageKey) -> None:
         context, uid = self._context, key.metadata.uid
+        await self._note_unconfirmed(item.ref if isinstance(item, Ghost) else item, key)
         if isinstance(item, Ghost):
             context.cache.lay(item)
         else:
@@ -323,24 +344,3 @@ class KeyReconciler:
 
 def _seconds_until(moment: datetime, now: datetime) -> float:
     return max((moment.astimezone(UTC) - now).total_seconds(), 0.0) + 0.05
-
-
-def _as_they_are(key: AmoveStorageKey) -> Conclusion:
-    """The conditions as they were: a note in status is no news for a reader."""
-    found = {
-        kind: conditions.find(key.status.conditions, kind)
-        for kind in ("Synced", "Reconciling", "Stalled")
-    }
-    synced = found["Synced"]
-    if synced is None:
-        return progressing(Reason.Progressing, "A key is being issued.")
-    verdicts = {
-        kind: Verdict(one.status, Reason(one.reason), one.message)
-        for kind, one in found.items()
-        if one is not None
-    }
-    return Conclusion(
-        synced=verdicts["Synced"],
-        reconciling=verdicts.get("Reconciling"),
-        stalled=verdicts.get("Stalled"),
-    )

@@ -68,10 +68,9 @@ class KeySecret:
         ours = isinstance(look.secret, SecretOurs)
         memory.secret = look.secret if isinstance(look.secret, SecretOurs) else None
         memory.secret_version = (view.uid, view.resource_version) if view and ours else None
-        held = memory.ledger.in_hand
-        if held is not None and isinstance(look.secret, SecretOurs) and look.secret.intact:
-            if look.secret.record.key_id == held.key.id:
-                memory.ledger = memory.ledger.written()
+        fresh = memory.ledger.in_hand
+        if fresh is not None and _holds(look.secret, fresh.key.id):
+            memory.ledger = memory.ledger.written()
 
     def _judge(
         self, key: AmoveStorageKey, memory: KeyMemory, view: SecretView | None
@@ -160,7 +159,8 @@ class KeySecret:
             await self.read(key, memory, look)
             return
         secret = look.secret
-        assert isinstance(secret, SecretOurs) and look.metadata  # noqa: S101 - the planner's word
+        assert isinstance(secret, SecretOurs)  # noqa: S101 - the planner's word
+        assert look.metadata is not None  # noqa: S101 - read together with the Secret
         owner = secret_owner(self._context, key)
         record = self._formatted(key, secret.record)
         spec = key.spec.secret
@@ -211,6 +211,11 @@ class KeySecret:
     def _place(self, scope: Scope, name: str) -> Place:
         endpoint = self._context.accounts.endpoint(scope.account, scope.storage_dn)
         return Place(scope, endpoint, name)
+
+
+def _holds(secret: SecretSeen, key_id: str) -> bool:
+    """Whether the Secret holds that key, whole."""
+    return isinstance(secret, SecretOurs) and secret.intact and secret.record.key_id == key_id
 
 
 def _metadata(view: SecretView) -> SecretMetadata:

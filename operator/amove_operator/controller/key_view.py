@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from amove_operator.controller.bucket_view import claim_of
 from amove_operator.controller.cache import (
@@ -14,7 +15,7 @@ from amove_operator.controller.cache import (
     secret_name,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import accepted
+from amove_operator.controller.losses import loss_accepted
 from amove_operator.controller.memory import KeyMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
@@ -40,6 +41,7 @@ class Look:
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
+    refused: str = ""
     namespace_terminating: bool = False
 
 
@@ -82,7 +84,12 @@ def key_world(
         in_hand=ledger.in_hand,
         untouched=ledger.untouched,
         last_serial=ledger.last_serial,
+        listed_at=_listed_at(context),
+        settle=context.settings.listing_settle,
+        unclear=ledger.unclear,
+        scopes=ledger.scopes,
         dry_run_passed=look.dry_run_passed,
+        refused=look.refused,
         issue_recorded=ledger.recorded,
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
@@ -90,6 +97,14 @@ def key_world(
         forgotten=_forgotten(context, key, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
     )
+
+
+def _listed_at(context: Context) -> datetime | None:
+    """When the listing at hand was begun, by the wall clock."""
+    listing = context.listings.latest
+    if listing is None:
+        return None
+    return context.now() - timedelta(seconds=context.clock() - listing.begun)
 
 
 # ---------------------------------------------------------------- scope and gate
@@ -109,7 +124,7 @@ def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
             return Gate(None, Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
         status = own_bucket_status(bucket)
         if status.provenance is None or status.cloud_account_id is None:
-            return Gate(None, Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
+            return _unborn(key, bucket)
         closed = closed or _unready(context, ref, bucket)
         names.append(bucket_name(bucket))
         accounts.add(status.cloud_account_id)
@@ -118,6 +133,17 @@ def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
     scope = _scope(context, key, accounts.pop(), tuple(names))
     reason, message = closed or (None, "")
     return Gate(scope, reason, message)
+
+
+def _unborn(key: AmoveStorageKey, bucket: AmoveBucket) -> Gate:
+    """To a key that waits, a bucket on its way is no news worth a write: Ready comes next."""
+    told = conditions.find(key.status.conditions, "Reconciling")
+    begun = bucket.status.conditions
+    on_its_way = not begun or conditions.is_true(begun, "Reconciling")
+    if told is not None and told.reason == Reason.BucketNotFound and on_its_way:
+        return Gate(None, Reason.BucketNotFound, told.message)
+    name = bucket.metadata.name
+    return Gate(None, Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
 
 
 def _unready(context: Context, ref: Ref, bucket: AmoveBucket) -> tuple[Reason, str] | None:
@@ -202,11 +228,12 @@ def _example(key: AmoveStorageKey) -> Place:
 
 
 def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> Mass:
-    if accepted(key.metadata, memory.accept_before):
+    if loss_accepted(context, key):
         return Mass.NONE
     if memory.ledger.user_changed:
         return Mass.USER_CHANGED
-    if context.mass_key_loss and (memory.missing or status.key is None):
+    missing = key.metadata.uid in context.missing_keys
+    if context.mass_key_loss and (missing or status.key is None):
         return Mass.LOSS
     return Mass.NONE
 
@@ -251,7 +278,7 @@ def _forgotten(
         named.add(status.key.id)
     mine = marker(context, key)
     foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
-    if not context.mass_key_loss and _speaks(context, key, status):
+    if loss_accepted(context, key) or (not context.mass_key_loss and _speaks(context, key, status)):
         gone |= {one for one in named if one not in listing.owners}
     return frozenset(gone | foreign)
 
@@ -263,15 +290,7 @@ def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
     user = status.key.user_id if status.key is not None else None
     if user is not None and user in listing.user_ids:
         return True
-    return not any(
-        other.metadata.uid != key.metadata.uid and _is_missing(context, other)
-        for other in context.cache.keys.values()
-    )
-
-
-def _is_missing(context: Context, key: AmoveStorageKey) -> bool:
-    memory = context.keys.get(key.metadata.uid)
-    return memory is not None and memory.missing
+    return context.missing_keys <= {key.metadata.uid}
 
 
 # ---------------------------------------------------------------- the Secret's owner

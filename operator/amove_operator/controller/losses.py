@@ -9,7 +9,7 @@ from amove_operator.controller.context import Context
 from amove_operator.core.guard import is_mass_loss
 from amove_operator.core.ledger import Listing
 from amove_operator.core.refs import Ref
-from amove_operator.models import ObjectMeta
+from amove_operator.models import AmoveStorageKey, ObjectMeta
 
 
 def accepted(meta: ObjectMeta, before: str | None) -> bool:
@@ -44,16 +44,24 @@ def _is_absent(context: Context, uid: str) -> bool:
 
 def unlooked_buckets(context: Context, uid: str) -> list[Ref]:
     """Our other buckets that were not looked at since this one was found absent."""
+    return list(_unlooked(context, uid))
+
+
+def others_unlooked(context: Context, uid: str) -> bool:
+    """Whether there are any such buckets; the first one found answers it."""
+    return any(True for _ in _unlooked(context, uid))
+
+
+def _unlooked(context: Context, uid: str) -> Iterator[Ref]:
     memory = context.buckets.get(uid)
     if memory is None or memory.absent_since is None:
-        return []
-    return [
-        ref
-        for ref, bucket in context.cache.buckets.items()
-        if bucket.metadata.uid != uid
-        and own_bucket_status(bucket).provenance is not None
-        and not _looked_at(context, bucket.metadata.uid, memory.absent_since)
-    ]
+        return
+    for ref, bucket in context.cache.buckets.items():
+        other = bucket.metadata.uid
+        if other == uid or _looked_at(context, other, memory.absent_since):
+            continue
+        if own_bucket_status(bucket).provenance is not None:
+            yield ref
 
 
 def _looked_at(context: Context, uid: str, since: float) -> bool:
@@ -62,7 +70,7 @@ def _looked_at(context: Context, uid: str, since: float) -> bool:
 
 
 def note_missing_keys(context: Context, listing: Listing) -> bool:
-    """Mark the known keys that a complete listing lacks; whether that is a mass loss.
+    """Note the known keys that a complete listing lacks; whether that is a mass loss.
 
     Known are the keys that status names. A key minted or revoked by this process is judged
     only by a listing that can show it.
@@ -70,23 +78,41 @@ def note_missing_keys(context: Context, listing: Listing) -> bool:
     known = missing = 0
     for key in context.cache.keys.values():
         current = own_key_status(key).key
-        memory = context.keys.get(key.metadata.uid)
+        uid = key.metadata.uid
         if current is None:
             continue
+        if _moved_meanwhile(context, uid, current.id, listing):
+            context.missing_keys.discard(uid)
+            continue
         gone = current.id not in listing.owners
-        if memory is not None:
-            recent = {
-                entry.id
-                for entry, at in memory.ledger.minted
-                if listing.begun < at + context.settle
-            }
-            revoked = {key_id for key_id, _ in memory.ledger.revoked}
-            if current.id in recent | revoked:
-                memory.missing = False
-                continue
-            if gone and not memory.missing:
-                memory.accept_before = key.metadata.annotation("accept-loss")
-            memory.missing = gone
+        _note(context, key, gone=gone)
         known += 1
         missing += gone
     return is_mass_loss(missing, known)
+
+
+def _moved_meanwhile(context: Context, uid: str, key_id: str, listing: Listing) -> bool:
+    memory = context.keys.get(uid)
+    if memory is None:
+        return False
+    recent = {key.id for key, at in memory.ledger.minted if listing.begun < at + context.settle}
+    return key_id in recent or any(key_id == revoked for revoked, _ in memory.ledger.revoked)
+
+
+def _note(context: Context, key: AmoveStorageKey, *, gone: bool) -> None:
+    """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
+    uid = key.metadata.uid
+    memory = context.keys.get(uid)
+    in_doubt = uid in context.missing_keys or (memory is not None and memory.ledger.user_changed)
+    if gone:
+        context.missing_keys.add(uid)
+    else:
+        context.missing_keys.discard(uid)
+    if not in_doubt:
+        context.accept_before[uid] = key.metadata.annotation("accept-loss")
+
+
+def loss_accepted(context: Context, key: AmoveStorageKey) -> bool:
+    """Whether ``accept-loss`` of a key was set to a new value after its loss was seen."""
+    now = key.metadata.annotation("accept-loss")
+    return accepted(key.metadata, context.accept_before.get(key.metadata.uid, now))

@@ -42,6 +42,4 @@ class KeyMemory:
     secret_version: tuple[str, str] | None = None
     record: SecretRecord | None = None
     record_uid: str | None = None
-    accept_before: str | None = None
-    missing: bool = False
     unconfirmed: set[str] = field(default_factory=set)

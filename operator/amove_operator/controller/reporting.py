@@ -48,18 +48,14 @@ def accounts_pending(context: Context) -> Conclusion | None:
 
 
 async def write_status(
-    context: Context, ref: Ref, seen: Object, status: AnyStatus, conclusion: Conclusion | None
+    context: Context, ref: Ref, seen: Object, status: AnyStatus, conclusion: Conclusion
 ) -> None:
-    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale.
-
-    Without a ``conclusion`` the conditions stay as they are.
-    """
-    meta, merged = seen.metadata, seen.status.conditions
-    generation = seen.status.observed_generation
-    if conclusion is not None:
-        merged = conditions.merge(merged, conclusion, meta.generation, context.now())
-        generation = meta.generation
-    wanted = status.model_copy(update={"conditions": merged, "observed_generation": generation})
+    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale."""
+    meta = seen.metadata
+    merged = conditions.merge(seen.status.conditions, conclusion, meta.generation, context.now())
+    wanted = status.model_copy(
+        update={"conditions": merged, "observed_generation": meta.generation}
+    )
     before, after = seen.status.to_kube(), wanted.to_kube()
     body = await context.kube.write_status(ref, meta.resource_version, before, after)
     if body is None:

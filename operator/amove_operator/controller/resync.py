@@ -8,6 +8,7 @@ import random
 
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.orphans import sees_all
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
 
@@ -52,10 +53,13 @@ class Resync:
 
     async def _listed(self) -> None:
         """One complete listing for the whole sweep, as soon as it can tell all."""
-        while self._context.cache.keys and self._context.clock() >= self._settled_at:
+        context = self._context
+        while (context.cache.keys or sees_all(context)) and context.clock() >= self._settled_at:
             try:
-                await self._context.listings.fresh()
+                await context.listings.fresh()
             except ApiError as error:
+                if not context.cache.keys:
+                    return  # only orphans would show: the buckets do not wait for that
                 _log.warning("the key listing waits: %s", error)
                 await asyncio.sleep(_pause())
             else:

@@ -106,9 +106,25 @@ class BucketWorld:
     repairs_left: int = 2
 
     @property
+    def intent(self) -> bool:
+        """A create of ours was sent, or was about to be, and its outcome was not seen."""
+        return bool(self.status.create_intent) and self.status.provenance is None
+
+    @property
     def ours(self) -> bool:
         """Created or adopted here, or created by a call whose answer we may not have seen."""
-        return self.status.provenance is not None or bool(self.status.create_intent)
+        return self.status.provenance is not None or self.intent
+
+    @property
+    def taken_by_stranger(self) -> bool:
+        """Our create was answered that the name is taken: the intent proves nothing any more."""
+        refused = self.refusal is not None and self.refusal.what is Refused.EXISTS
+        return refused and self.intent
+
+    @property
+    def may_adopt(self) -> bool:
+        """A bucket that exists already may become ours: taken over, or only watched."""
+        return self.observe_only or self.spec.adoption_policy == "IfExists"
 
     @property
     def observe_only(self) -> bool:

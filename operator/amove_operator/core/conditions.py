@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -63,6 +63,25 @@ def progressing(reason: Reason, message: str, *, keep_ready: bool = False) -> Co
 def unsynced(reason: Reason, message: str) -> Conclusion:
     """Only ``Synced`` says so; what was ready stays ready."""
     return Conclusion(synced=Verdict("False", reason, message))
+
+
+def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion | None:
+    """The conditions as they are, if they say "not Ready" and "not Synced" for one of ``reasons``.
+
+    For a step that is only another try at what these conditions tell already.
+    """
+    held = {condition.type: condition for condition in old}
+    for kind in ("Ready", "Synced"):
+        if kind not in held or held[kind].status != "False" or held[kind].reason not in reasons:
+            return None
+    verdicts = {
+        kind: Verdict(found.status, Reason(found.reason), found.message)
+        for kind, found in held.items()
+        if found.reason in reasons
+    }
+    return Conclusion(
+        ready=verdicts["Ready"], synced=verdicts["Synced"], stalled=verdicts.get("Stalled")
+    )
 
 
 def merge(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from amove_operator.core.conditions import Conclusion, progressing, unsynced
-from amove_operator.core.key_facts import held_id, held_key, named_by_status
-from amove_operator.core.key_status import status_of
+from amove_operator.core.conditions import progressing, unsynced
+from amove_operator.core.key_facts import held_key, named_by_status
+from amove_operator.core.key_status import in_doubt, status_of
 from amove_operator.core.key_world import (
     AwaitListing,
     DeleteSecret,
@@ -12,6 +12,7 @@ from amove_operator.core.key_world import (
     KeyWorld,
     Mass,
     ReadSecret,
+    RecordStatus,
     RemoveFinalizer,
     Report,
     RetainSecret,
@@ -27,10 +28,11 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
         return Report(world.status, unsynced(Reason.Deleting, "Being deleted."))
     if world.paused:
         return Report(status_of(world), unsynced(Reason.Paused, "Paused; deletion waits."))
+    unsure = world.in_hand is not None or wants_retention(world)
+    if world.secret is None or (unsure and not world.secret_fresh):
+        return ReadSecret()
     if world.in_hand is not None:
         return Revoke(world.in_hand.key.id, "unwritten")
-    if world.secret is None:
-        return ReadSecret()
     if not _never_issued(world) and world.live is None:
         return AwaitListing(
             progressing(Reason.Deleting, "Deletion waits for a settled key list.", keep_ready=True)
@@ -60,7 +62,9 @@ def _kept(world: KeyWorld) -> str | None:
         return None
     if not isinstance(world.secret, SecretOurs) or world.secret.deleting or not world.secret.intact:
         return None
-    return held_id(world) if held_key(world) is not None else None
+    held, status = held_key(world), status_of(world).key
+    # Without its buckets' names in the Secret nobody would wait for the key: then it goes.
+    return held.id if held is not None and status is not None and status.id == held.id else None
 
 
 def _next_revocation(world: KeyWorld, kept: str | None) -> KeyStep | None:
@@ -69,23 +73,15 @@ def _next_revocation(world: KeyWorld, kept: str | None) -> KeyStep | None:
     for key_id in (*alive, *named):
         if key_id != kept:
             if key_id in named and world.mass is not Mass.NONE:
-                return Report(status_of(world), _loss(), retry=True)
+                return Report(status_of(world), in_doubt(world), retry=True)
             return Revoke(key_id, "deleted")
     return None
 
 
-def _loss() -> Conclusion:
-    return unsynced(
-        Reason.MassKeyLoss,
-        "Too many keys vanished from the service at once; deletion is not confirmed until they "
-        "are back, or the annotation storage.amove.io/accept-loss is set to a new value.",
-    )
-
-
 def _retain(world: KeyWorld) -> KeyStep:
-    current = world.status.key
-    buckets = current.buckets if current is not None else ()
+    status = status_of(world)
+    if status.key != world.status.key:
+        return RecordStatus(status, progressing(Reason.Deleting, "The key and its Secret stay."))
     secret = world.secret
-    if isinstance(secret, SecretOurs) and (secret.untidy or not world.secret_fresh):
-        return RetainSecret(buckets) if world.secret_fresh else ReadSecret()
-    return RemoveFinalizer()
+    untidy = isinstance(secret, SecretOurs) and secret.untidy
+    return RetainSecret() if untidy else RemoveFinalizer()

@@ -64,15 +64,13 @@ def revoke_times(world: KeyWorld) -> tuple[tuple[str, datetime], ...]:
     Secret holds another. The earlier of two moments counts, and a grace that was shortened
     counts for a key that retires already. Without a settled list, only what status names.
     """
-    held = held_id(world) if _holds(world) else None
-    grace_ends = _grace_ends(world)
+    held = held_id(world) if is_usable(world) else None
     times: dict[str, datetime] = {}
     for key_id, when in _recorded_retirements(world):
-        ends = when if grace_ends is None else min(when, grace_ends)
-        times[key_id] = min(times.get(key_id, ends), ends)
+        times[key_id] = min(times.get(key_id, when), when, _grace_ends(world, key_id))
     status = world.status.key
     if status is not None and held is not None and status.id != held:
-        times.setdefault(status.id, grace_ends or world.now + world.grace)
+        times.setdefault(status.id, _grace_ends(world, status.id))
     alive = {key.id for key in world.live} if world.live is not None else named_by_status(world)
     known = {key_id: when for key_id, when in times.items() if key_id in alive and key_id != held}
     return tuple(sorted(known.items(), key=lambda pair: (pair[1], pair[0])))
@@ -85,14 +83,55 @@ def _recorded_retirements(world: KeyWorld) -> list[tuple[str, datetime]]:
 
 
 def _holds(world: KeyWorld) -> bool:
-    """Whether our Secret holds a key in usable form."""
     return isinstance(world.secret, SecretOurs) and world.secret.intact
 
 
-def _grace_ends(world: KeyWorld) -> datetime | None:
-    """When a key replaced by the held one ends its grace by today's spec."""
-    issued = issued_at(world) if _holds(world) else None
-    return issued + world.grace if issued is not None else None
+def is_usable(world: KeyWorld) -> bool:
+    """Whether pods can use what our Secret holds, as far as was last confirmed."""
+    return _holds(world) and (world.live is None or held_key(world) is not None)
+
+
+def _grace_ends(world: KeyWorld, key_id: str) -> datetime:
+    """The latest end of a key's grace by today's spec: it runs from the issue of the held key.
+
+    Not from before its own issue, as when an older Secret was restored; and from now on while
+    no usable key takes its place.
+    """
+    now = world.now.replace(microsecond=0)
+    began = (issued_at(world) or now) if is_usable(world) else now
+    status = world.status.key
+    own = [key.created for key in world.live or () if key.id == key_id and key.created is not None]
+    own += [status.issued_at] if status is not None and status.id == key_id else []
+    return min(max([began, *own]), now) + world.grace
+
+
+def accounted_for(world: KeyWorld) -> frozenset[str]:
+    """The ids that somebody holds, retires, or has in hand: every other marked key is unheld."""
+    ids = {held_id(world), *named_by_status(world), *(key for key, _ in revoke_times(world))}
+    if world.in_hand is not None:
+        ids.add(world.in_hand.key.id)
+    return frozenset(key_id for key_id in ids if key_id is not None)
+
+
+def unheld_keys(world: KeyWorld) -> tuple[LiveKey, ...]:
+    """The marked keys that nobody accounts for."""
+    wanted = accounted_for(world)
+    return tuple(key for key in world.live or () if key.id not in wanted)
+
+
+def judged_from(world: KeyWorld) -> datetime | None:
+    """From when a listing must be begun to prove the held key gone, where ours is too old.
+
+    A key that another process issued within the settle time may not show yet (design.md §5.7).
+    A moment in the future is a forgery or a wrong clock: it protects no key.
+    """
+    if world.live is None or not _holds(world) or held_key(world) is not None:
+        return None
+    issued = issued_at(world)
+    if issued is None or issued > world.now:
+        return None
+    shows = issued + world.settle
+    return None if world.listed_at is not None and world.listed_at >= shows else shows
 
 
 def retiring_keys(world: KeyWorld) -> tuple[LiveKey, ...]:

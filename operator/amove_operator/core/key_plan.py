@@ -7,21 +7,22 @@ decides. The executor performs the step, looks again, and asks again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from amove_operator.core import conditions
 from amove_operator.core.budget import next_issue_at, remember_issue
 from amove_operator.core.conditions import Conclusion, progressing, stalled, unsynced
 from amove_operator.core.key_deletion import plan_deletion
 from amove_operator.core.key_facts import (
-    held_id,
-    named_by_status,
+    is_usable,
+    judged_from,
     reissue_reason,
     retiring_keys,
     revoke_times,
+    unheld_keys,
     wake_time,
 )
-from amove_operator.core.key_status import status_of
+from amove_operator.core.key_status import in_doubt, status_of
 from amove_operator.core.key_world import (
     AddFinalizer,
     AwaitListing,
@@ -46,6 +47,7 @@ from amove_operator.core.secret_record import Retiring, rfc3339
 
 MOST_LIVE = 2
 _DAMAGE = (Why.SECRET_MISSING, Why.DATA_EDITED)
+_PATIENCE = timedelta(minutes=1)
 
 
 def plan_key(world: KeyWorld) -> KeyStep:
@@ -55,12 +57,10 @@ def plan_key(world: KeyWorld) -> KeyStep:
     for check in _CHECKS:
         if (step := check(world)) is not None:
             return step
-    why = reissue_reason(world)
-    if why is not None:
-        return _reissue(world, why)
-    if isinstance(world.secret, SecretOurs) and world.secret.untidy:
-        return TidySecret()
     return _settled(world)
+
+
+# ---------------------------------------------------------------- before anything else
 
 
 def _paused(world: KeyWorld) -> KeyStep | None:
@@ -69,18 +69,11 @@ def _paused(world: KeyWorld) -> KeyStep | None:
     return _report(world, unsynced(Reason.Paused, "Paused by annotation; nothing is called."))
 
 
-def _refused(world: KeyWorld) -> KeyStep | None:
-    if world.fault is None:
-        return None
-    return _report(world, world.fault)
-
-
-def _unprotected(world: KeyWorld) -> KeyStep | None:
-    return None if world.finalizer else AddFinalizer()
-
-
 def _given_up(world: KeyWorld) -> KeyStep | None:
-    """Our bucket's CR vanished and another team takes the name: the grace is cut."""
+    """Our bucket's CR vanished and another team takes the name: the grace is cut.
+
+    Asked before our own refusals: a spec made wrong on purpose must not keep a key alive.
+    """
     if not world.given_up or world.mass is not Mass.NONE:
         return None
     if world.live is None:
@@ -92,162 +85,70 @@ def _given_up(world: KeyWorld) -> KeyStep | None:
     return None
 
 
+def _refused(world: KeyWorld) -> KeyStep | None:
+    if world.fault is None:
+        return None
+    return _unwritten(world) if world.in_hand is not None else _report(world, world.fault)
+
+
+def _unprotected(world: KeyWorld) -> KeyStep | None:
+    return None if world.finalizer else AddFinalizer()
+
+
 def _unread(world: KeyWorld) -> KeyStep | None:
     return ReadSecret() if world.secret is None else None
 
 
+def _unjudged(world: KeyWorld) -> KeyStep | None:
+    """The held key is too new to be missed: another process may have issued it just now."""
+    since = judged_from(world)
+    if since is None:
+        return None
+    message = "Waiting for a key list that can show the key in the Secret."
+    return AwaitListing(progressing(Reason.Settling, message, keep_ready=True), since)
+
+
+# ---------------------------------------------------------------- a key in hand
+
+
 def _in_hand(world: KeyWorld) -> KeyStep | None:
     """A fresh key is unwritten: write it where it is still wanted, else revoke it."""
-    fresh = world.in_hand
-    if fresh is None:
+    if world.in_hand is None:
         return None
     if not world.secret_fresh:
         return ReadSecret()
-    if isinstance(world.secret, SecretForeign):
-        return Revoke(fresh.key.id, "unwritten")
+    if _is_taken(world) or world.refused:
+        return _unwritten(world)
     if world.live is None:
         return AwaitListing(progressing(Reason.Settling, "Waiting for a settled key list."))
     if world.mass is Mass.USER_CHANGED or _outdated(world) or reissue_reason(world) is None:
-        return Revoke(fresh.key.id, "unwritten")
-    if isinstance(world.secret, SecretOurs) and world.secret.deleting:
-        return _waits_for_collection(world)
+        return _unwritten(world)
     return WriteSecret(_retiring_after_issue(world))
 
 
-def _outdated(world: KeyWorld) -> bool:
-    fresh, wanted = world.in_hand, world.gate.scope
-    return fresh is not None and wanted is not None and fresh.scope.digest != wanted.digest
+def _unwritten(world: KeyWorld) -> KeyStep:
+    """Revoke the key in hand, after a look whether a write without answer was done after all."""
+    assert world.in_hand is not None  # noqa: S101
+    return _looking_again(world, Revoke(world.in_hand.key.id, "unwritten"))
 
 
-def _foreign(world: KeyWorld) -> KeyStep | None:
+def _is_taken(world: KeyWorld) -> bool:
+    """Whether nothing can be written to the Secret's name now."""
     secret = world.secret
-    if isinstance(secret, SecretOurs) and secret.deleting:
-        return _waits_for_collection(world)
-    if not isinstance(secret, SecretForeign):
-        return None
-    if secret.leftover:
-        return _report(world, progressing(Reason.SecretCollected, secret.message), retry=True)
-    return _report(world, stalled(Reason.SecretConflict, secret.message))
+    return isinstance(secret, SecretForeign) or (isinstance(secret, SecretOurs) and secret.deleting)
 
 
-def _waits_for_collection(world: KeyWorld) -> KeyStep:
-    message = f"Secret {world.secret_name} is being deleted; its successor waits for that."
-    return _report(world, progressing(Reason.SecretCollected, message), retry=True)
+def _outdated(world: KeyWorld) -> bool:
+    """Whether the key in hand is no longer what the spec asks for, or was kept for too long.
 
-
-def _unheld(world: KeyWorld) -> KeyStep | None:
-    """A marked key that the Secret neither holds nor retires and status does not name."""
-    if world.live is None or world.mass is not Mass.NONE:
-        return None
-    wanted = {held_id(world), *named_by_status(world), *(key for key, _ in revoke_times(world))}
-    if world.in_hand is not None:
-        wanted.add(world.in_hand.key.id)
-    for key in world.live:
-        if key.id not in wanted:
-            return _looking_again(world, Revoke(key.id, "unheld"))
-    return None
-
-
-def _overdue(world: KeyWorld) -> KeyStep | None:
-    """A retiring key whose grace has ended."""
-    due = [key_id for key_id, when in revoke_times(world) if when <= world.now]
-    if not due or world.mass is not Mass.NONE or world.clock_skewed:
-        return None
-    if world.live is None:
-        return None
-    return _looking_again(world, Revoke(due[0], "retired"))
-
-
-def _looking_again(world: KeyWorld, revocation: Revoke) -> KeyStep:
-    """Revoke only on a Secret read just now: a remembered one may name the key of yesterday."""
-    return revocation if world.secret_fresh else ReadSecret()
-
-
-_CHECKS: tuple[Callable[[KeyWorld], KeyStep | None], ...] = (
-    _paused,
-    _refused,
-    _unprotected,
-    _given_up,
-    _unread,
-    _in_hand,
-    _foreign,
-    _unheld,
-    _overdue,
-)
-
-# ---------------------------------------------------------------- issuing
-
-
-def _reissue(world: KeyWorld, why: Why) -> KeyStep:
-    """Mint only when every gate of design.md §5.1 is open, asked in its order of cost."""
-    gate = world.gate
-    usable = why not in (Why.FIRST, Why.KEY_GONE, *_DAMAGE)
-    if (held := _held_back(world, why)) is not None:
-        return held
-    if gate.closed is not None or gate.scope is None:
-        closed = gate.closed or Reason.BucketNotReady
-        return _report(world, progressing(closed, gate.message, keep_ready=usable))
-    if world.live is None:
-        message = "Waiting for a settled key list, in case an earlier process issued a key."
-        return AwaitListing(progressing(Reason.Settling, message, keep_ready=usable))
-    if len(world.live) >= MOST_LIVE:
-        return _make_room(world, why)
-    ready_at = next_issue_at(world.status.recent_issues, world.limits.mint_budget, world.now)
-    if ready_at > world.now and not world.issue_recorded:
-        message = f"{why.value.capitalize()}; the next key may be issued at {rfc3339(ready_at)}."
-        conclusion = progressing(Reason.MintBudgetExhausted, message, keep_ready=usable)
-        return _report(world, conclusion, wake=ready_at)
-    return _mint(world, why)
-
-
-def _mint(world: KeyWorld, why: Why) -> KeyStep:
-    assert world.gate.scope is not None and world.live is not None  # noqa: S101
-    if not world.secret_fresh:
-        return ReadSecret()
-    if not world.dry_run_passed:
-        return DryRun()
-    if not world.untouched and not world.issue_recorded:
-        recent = remember_issue(world.status.recent_issues, world.now.replace(microsecond=0))
-        return RecordIssue(world.status.model_copy(update={"recent_issues": recent}))
-    named = world.status.key.serial if world.status.key else 0
-    serial = 1 + max((named, world.last_serial, *(key.serial for key in world.live)))
-    return Mint(serial, world.gate.scope, why)
-
-
-def _held_back(world: KeyWorld, why: Why) -> KeyStep | None:
-    """Reasons not to replace a key just now, whatever the buckets say."""
-    if world.status.key is not None and world.mass is Mass.LOSS:
-        message = (
-            "Too many keys vanished from the service at once; nothing is replaced until they "
-            "are back, or the annotation storage.amove.io/accept-loss is set to a new value."
-        )
-        return _report(world, unsynced(Reason.MassKeyLoss, message), retry=True)
-    if world.mass is Mass.USER_CHANGED:
-        message = (
-            "The API token belongs to another user than the one who issued the key; put the "
-            "former user's token back, or set storage.amove.io/accept-loss to a new value."
-        )
-        return _report(world, unsynced(Reason.ApiUserChanged, message), retry=True)
-    if why is Why.DUE and world.clock_skewed:
-        message = "The local clock differs from the API server's by over a minute."
-        return _report(world, unsynced(Reason.ClockSkew, message), retry=True)
-    return None
-
-
-def _make_room(world: KeyWorld, why: Why) -> KeyStep:
-    """Two keys live already: the retiring one goes at once or the mint waits for its grace."""
-    assert world.gate.scope is not None  # noqa: S101
-    retiring = retiring_keys(world)
-    times = dict(revoke_times(world))
-    buckets = {key.id: key.buckets for key in world.status.retiring}
-    for key in retiring:
-        narrowed = takes_away(world.gate.scope, key.scope8, buckets.get(key.id, ()))
-        if why in _DAMAGE or narrowed:
-            return _looking_again(world, Revoke(key.id, "making room"))
-    ends = min((times[key.id] for key in retiring if key.id in times), default=world.now)
-    message = f"{why.value.capitalize()}; the replaced key lives until {rfc3339(ends)}."
-    conclusion = progressing(Reason.GraceRunning, message, keep_ready=True)
-    return _report(world, conclusion, wake=ends)
+    The grace of the replaced keys runs from its issue: written late, it would cut them short.
+    """
+    fresh, wanted = world.in_hand, world.gate.scope
+    assert fresh is not None  # noqa: S101
+    if wanted is not None and fresh.scope.digest != wanted.digest:
+        return True
+    replaces = any(key.id != fresh.key.id for key in world.live or ())
+    return replaces and world.now - fresh.issued_at > max(_PATIENCE, world.grace / 2)
 
 
 def _retiring_after_issue(world: KeyWorld) -> tuple[Retiring, ...]:
@@ -262,24 +163,205 @@ def _retiring_after_issue(world: KeyWorld) -> tuple[Retiring, ...]:
     )
 
 
-# ---------------------------------------------------------------- reports
+# ---------------------------------------------------------------- keys that must go
+
+
+def _unheld(world: KeyWorld) -> KeyStep | None:
+    """A marked key that the Secret neither holds nor retires and status does not name."""
+    unheld = unheld_keys(world)
+    if not unheld or world.mass is not Mass.NONE:
+        return None
+    return _looking_again(world, Revoke(unheld[0].id, "unheld"))
+
+
+def _overdue(world: KeyWorld) -> KeyStep | None:
+    """A retiring key whose grace has ended."""
+    due = [key_id for key_id, when in revoke_times(world) if when <= world.now]
+    if not due or world.mass is not Mass.NONE or world.clock_skewed or world.live is None:
+        return None
+    return _looking_again(world, Revoke(due[0], "retired"))
+
+
+def _looking_again(world: KeyWorld, revocation: Revoke) -> KeyStep:
+    """Revoke only on a Secret read just now: a remembered one may name the key of yesterday."""
+    return revocation if world.secret_fresh else ReadSecret()
+
+
+# ---------------------------------------------------------------- a Secret that is not ours
+
+
+def _taken(world: KeyWorld) -> KeyStep | None:
+    secret = world.secret
+    if isinstance(secret, SecretForeign):
+        if secret.leftover:
+            return _report(world, progressing(Reason.SecretCollected, secret.message), retry=True)
+        return _report(world, stalled(Reason.SecretConflict, secret.message))
+    if _is_taken(world):
+        message = f"Secret {world.secret_name} is being deleted; its successor waits for that."
+        return _report(world, progressing(Reason.SecretCollected, message), retry=True)
+    return None
+
+
+# ---------------------------------------------------------------- issuing
+
+
+def _reissue(world: KeyWorld) -> KeyStep | None:
+    """Mint only when every gate of design.md §5.1 is open, asked in its order of cost."""
+    why = reissue_reason(world)
+    if why is None:
+        return None
+    for gate in _GATES:
+        if (step := gate(world, why)) is not None:
+            return step
+    return _mint(world, why)
+
+
+def _doubtful(world: KeyWorld, why: Why) -> KeyStep | None:
+    """Reasons not to replace a key just now, whatever the buckets say."""
+    known = world.status.key is not None or bool(unheld_keys(world))
+    if world.mass is Mass.USER_CHANGED or (world.mass is Mass.LOSS and known):
+        return _report(world, in_doubt(world), retry=True)
+    return _waiting_for_the_clock(world) if why is Why.DUE and world.clock_skewed else None
+
+
+def _waiting_for_the_clock(world: KeyWorld) -> KeyStep:
+    message = "The local clock differs from the API server's by over a minute."
+    return _report(world, unsynced(Reason.ClockSkew, message), retry=True)
+
+
+def _closed(world: KeyWorld, _why: Why) -> KeyStep | None:
+    gate = world.gate
+    if gate.closed is None and gate.scope is not None:
+        return None
+    closed = gate.closed or Reason.BucketNotReady
+    return _report(world, progressing(closed, gate.message, keep_ready=is_usable(world)))
+
+
+def _unknown(world: KeyWorld, _why: Why) -> KeyStep | None:
+    if world.live is not None:
+        return None
+    message = "Waiting for a settled key list, in case an earlier process issued a key."
+    return AwaitListing(progressing(Reason.Settling, message, keep_ready=is_usable(world)))
+
+
+def _crowded(world: KeyWorld, why: Why) -> KeyStep | None:
+    """Two keys live already: the retiring one goes at once or the mint waits for its grace."""
+    assert world.gate.scope is not None  # noqa: S101 - the gate was asked before
+    if len(world.live or ()) < MOST_LIVE:
+        return None
+    retiring = retiring_keys(world)
+    buckets = {key.id: key.buckets for key in world.status.retiring}
+    for key in retiring:
+        narrowed = takes_away(world.gate.scope, key.scope8, buckets.get(key.id, ()))
+        if why in _DAMAGE or narrowed:
+            return _looking_again(world, Revoke(key.id, "making room"))
+    times = dict(revoke_times(world))
+    ends = min((times[key.id] for key in retiring if key.id in times), default=None)
+    if ends is None or ends <= world.now:
+        # Due, and yet not revoked by now: the clock is not to be trusted.
+        return _waiting_for_the_clock(world)
+    message = f"{why.value.capitalize()}; the replaced key lives until {rfc3339(ends)}."
+    waiting = progressing(Reason.GraceRunning, message, keep_ready=is_usable(world))
+    return _report(world, waiting, wake=ends)
+
+
+def _over_budget(world: KeyWorld, why: Why) -> KeyStep | None:
+    if world.issue_recorded:
+        return None
+    ready_at = next_issue_at(world.status.recent_issues, world.limits.mint_budget, world.now)
+    if ready_at <= world.now:
+        return None
+    message = f"{why.value.capitalize()}; the next key may be issued at {rfc3339(ready_at)}."
+    waiting = progressing(Reason.MintBudgetExhausted, message, keep_ready=is_usable(world))
+    return _report(world, waiting, wake=ready_at)
+
+
+def _unwritable(world: KeyWorld, _why: Why) -> KeyStep | None:
+    """The Secret could not be written: asked of the API server before a key is issued for it."""
+    if world.refused:
+        message = f"Kubernetes refuses Secret {world.secret_name}: {world.refused}"
+        return _report(world, stalled(Reason.SecretWriteRefused, message), retry=True)
+    if not world.secret_fresh:
+        return ReadSecret()
+    return None if world.dry_run_passed else DryRun()
+
+
+def _unrecorded(world: KeyWorld, why: Why) -> KeyStep | None:
+    """Every issue but the first is written down before it is made: a crash loop is counted too."""
+    if world.untouched or world.issue_recorded:
+        return None
+    status = status_of(world)
+    recent = remember_issue(status.recent_issues, world.now.replace(microsecond=0))
+    status = status.model_copy(update={"recent_issues": recent})
+    message = f"{why.value.capitalize()}; a key is being issued."
+    return RecordIssue(
+        status, progressing(Reason.Progressing, message, keep_ready=is_usable(world))
+    )
+
+
+_GATES: tuple[Callable[[KeyWorld, Why], KeyStep | None], ...] = (
+    _doubtful,
+    _closed,
+    _unknown,
+    _crowded,
+    _over_budget,
+    _unwritable,
+    _unrecorded,
+)
+
+
+def _mint(world: KeyWorld, why: Why) -> KeyStep:
+    assert world.gate.scope is not None  # noqa: S101 - the gates were asked before
+    assert world.live is not None  # noqa: S101
+    named = world.status.key.serial if world.status.key else 0
+    serial = 1 + max((named, world.last_serial, *(key.serial for key in world.live)))
+    return Mint(serial, world.gate.scope, why)
+
+
+# ---------------------------------------------------------------- at rest
+
+
+def _untidy(world: KeyWorld) -> KeyStep | None:
+    return TidySecret() if isinstance(world.secret, SecretOurs) and world.secret.untidy else None
+
+
+def _unclear(world: KeyWorld) -> KeyStep | None:
+    """A call of ours got no answer: what it left must be found although the Secret is sound."""
+    if world.live is not None or not world.unclear:
+        return None
+    message = "Waiting for a key list that tells what became of a call without an answer."
+    return AwaitListing(progressing(Reason.Settling, message, keep_ready=True))
+
+
+_CHECKS: tuple[Callable[[KeyWorld], KeyStep | None], ...] = (
+    _paused,
+    _given_up,
+    _refused,
+    _unprotected,
+    _unread,
+    _unjudged,
+    _in_hand,
+    _unheld,
+    _overdue,
+    _taken,
+    _reissue,
+    _untidy,
+    _unclear,
+)
 
 
 def _settled(world: KeyWorld) -> KeyStep:
     status = status_of(world)
     name = status.key.name if status.key else "?"
-    message = f"Key {name} is in Secret {world.secret_name}."
-    conclusion = conditions.settled(Reason.Issued, message)
+    conclusion = conditions.settled(Reason.Issued, f"Key {name} is in Secret {world.secret_name}.")
+    doubt = None
     if world.gate.closed in (Reason.BucketNotFound, Reason.AccountMismatch):
         # The key that is out stays as it is; only a reader of the status must know.
-        conclusion = Conclusion(
-            ready=conclusion.ready, synced=unsynced(world.gate.closed, world.gate.message).synced
-        )
-    elif world.clock_skewed and wake_time(world) is not None:
-        conclusion = Conclusion(
-            ready=conclusion.ready,
-            synced=unsynced(Reason.ClockSkew, "The local clock is off by over a minute.").synced,
-        )
+        doubt = unsynced(world.gate.closed, world.gate.message)
+    elif world.clock_skewed and (world.interval is not None or revoke_times(world)):
+        doubt = unsynced(Reason.ClockSkew, "The local clock is off by over a minute.")
+    if doubt is not None:
+        conclusion = Conclusion(ready=conclusion.ready, synced=doubt.synced)
     return Report(status, conclusion, wake_time(world))
 
 

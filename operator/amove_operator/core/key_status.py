@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from amove_operator.core.conditions import Conclusion, Verdict, unsynced
 from amove_operator.core.key_facts import (
     held_key,
+    is_usable,
     issued_at,
     named_by_status,
     revoke_times,
     rotation_due,
 )
 from amove_operator.core.key_world import KeyWorld, Mass, SecretForeign, SecretOurs
+from amove_operator.core.ledger import LiveKey
+from amove_operator.core.reasons import Reason
+from amove_operator.core.scope import Scope
 from amove_operator.models.key import CurrentKey, KeyStatus, RetiringKey, SecretBinding
 
 
@@ -40,15 +45,37 @@ def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[datetime, ...]:
 
 
 def _current(world: KeyWorld) -> CurrentKey | None:
-    """The held key once the list confirms it; until then what status said before."""
+    """The held key once the list confirms it; until then what status said before.
+
+    A key that is proven dead stays named, for its account and its user, but reaches no bucket:
+    its buckets' names are free for others.
+    """
     held = held_key(world)
     before = world.status.key
-    issued = issued_at(world)
-    if held is None or issued is None or (before is not None and before.id == held.id):
+    scope = _scope_of(world, held) if held is not None else None
+    if held is None or scope is None:
+        return _without_reach(world, before)
+    if before is not None and before.id == held.id and before.buckets == scope.buckets:
         return before
-    scope = world.gate.scope
-    if scope is None or scope.digest != held.scope8:
-        return before
+    return _described(held, scope, issued_at(world) or world.now)
+
+
+def _scope_of(world: KeyWorld, key: LiveKey) -> Scope | None:
+    """A key's scope where it is known: as minted here, or as the spec says with that digest."""
+    known = [scope for key_id, scope in world.scopes if key_id == key.id]
+    known += [world.gate.scope] if world.gate.scope is not None else []
+    return next((scope for scope in known if scope.digest == key.scope8), None)
+
+
+def _without_reach(world: KeyWorld, key: CurrentKey | None) -> CurrentKey | None:
+    if key is None or world.live is None or world.mass is not Mass.NONE or world.deleting:
+        return key
+    if not key.buckets or key.id in {live.id for live in world.live}:
+        return key
+    return key.model_copy(update={"buckets": ()})
+
+
+def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
     return CurrentKey(
         id=held.id,
         name=held.name,
@@ -74,7 +101,8 @@ def _retiring(world: KeyWorld) -> tuple[RetiringKey, ...]:
     lost = _unheld_current(world)
     if lost is not None and lost not in times:
         times[lost] = (world.now + world.grace).replace(microsecond=0)
-    buckets = {key.id: key.buckets for key in world.status.retiring}
+    buckets = {key_id: scope.buckets for key_id, scope in world.scopes}
+    buckets |= {key.id: key.buckets for key in world.status.retiring}
     before = world.status.key
     if before is not None:
         buckets.setdefault(before.id, before.buckets)
@@ -90,7 +118,7 @@ def _unheld_current(world: KeyWorld) -> str | None:
         return None
     if world.deleting or world.mass is not Mass.NONE:
         return None
-    if isinstance(world.secret, SecretOurs) and world.secret.intact:
+    if is_usable(world):
         return None
     live = {key.id for key in world.live} if world.live is not None else named_by_status(world)
     return world.status.key.id if world.status.key.id in live else None
@@ -98,3 +126,28 @@ def _unheld_current(world: KeyWorld) -> str | None:
 
 def _binding(world: KeyWorld) -> SecretBinding | None:
     return SecretBinding(name=world.secret_name) if isinstance(world.secret, SecretOurs) else None
+
+
+# ---------------------------------------------------------------- what a loss reads like
+
+_LOSSES = {
+    Mass.LOSS: (
+        Reason.MassKeyLoss,
+        "Too many keys vanished from the service at once; nothing is replaced or let go until "
+        "they are back, or the annotation storage.amove.io/accept-loss is set to a new value.",
+    ),
+    Mass.USER_CHANGED: (
+        Reason.ApiUserChanged,
+        "The API token belongs to another user than the one who issued the key; put the former "
+        "user's token back, or set the annotation storage.amove.io/accept-loss to a new value.",
+    ),
+}
+
+
+def in_doubt(world: KeyWorld) -> Conclusion:
+    """Why nothing may be concluded from a missing key: only Synced says so, if pods have a key."""
+    reason, message = _LOSSES[world.mass]
+    conclusion = unsynced(reason, message)
+    if isinstance(world.secret, SecretOurs) and world.secret.intact:
+        return conclusion
+    return Conclusion(synced=conclusion.synced, ready=Verdict("False", reason, message))

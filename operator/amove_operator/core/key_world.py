@@ -78,6 +78,9 @@ class KeyWorld:
     the rule of time does not let us know. ``fault`` is a reason of our own to refuse.
     ``forgotten``: ids in status that are proven gone or listed as somebody else's.
     ``given_up``: ids in status that reach a bucket name which another team now takes.
+    ``listed_at``: when the listing behind ``live`` was begun. ``unclear``: this process sent a
+    call of which only a listing can tell what it did. ``scopes``: of the keys that this process
+    minted. ``refused``: why the API server would not take, or did not take, the Secret.
     """
 
     now: datetime
@@ -102,7 +105,12 @@ class KeyWorld:
     in_hand: InHand | None = None
     untouched: bool = False
     last_serial: int = 0
+    listed_at: datetime | None = None
+    settle: timedelta = timedelta(seconds=30)
+    unclear: bool = False
+    scopes: tuple[tuple[str, Scope], ...] = ()
     dry_run_passed: bool = False
+    refused: str = ""
     issue_recorded: bool = False
     mass: Mass = Mass.NONE
     clock_skewed: bool = False
@@ -139,9 +147,13 @@ class ReadSecret:
 
 @dataclass(frozen=True, slots=True)
 class AwaitListing:
-    """Nothing can be decided before a listing that the rule of time accepts."""
+    """Nothing can be decided before a listing that the rule of time accepts.
+
+    ``since``: where even that is too old, the moment from which a listing must be begun.
+    """
 
     waiting: Conclusion
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,15 @@ class RecordIssue:
     """Write to ``status.recentIssues`` that a key is about to be issued."""
 
     status: KeyStatus
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True, slots=True)
+class RecordStatus:
+    """Write status before going on: a later step relies on what it says."""
+
+    status: KeyStatus
+    conclusion: Conclusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +200,7 @@ class TidySecret:
 
 @dataclass(frozen=True, slots=True)
 class RetainSecret:
-    """Mark the Secret as kept beyond its CR, with the buckets its key reaches."""
-
-    buckets: tuple[str, ...]
+    """Mark the Secret as kept beyond its CR, with the buckets that status says its key reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +242,7 @@ KeyStep = (
     | AwaitListing
     | DryRun
     | RecordIssue
+    | RecordStatus
     | Mint
     | WriteSecret
     | TidySecret

@@ -19,6 +19,8 @@ from pydantic import SecretStr
 from amove_operator.core.naming import Marker, parse_name
 from amove_operator.core.scope import Scope
 
+_SCOPES_KEPT = 4
+
 
 @dataclass(frozen=True, slots=True)
 class LiveKey:
@@ -95,6 +97,8 @@ class Ledger:
     not mint itself; minus infinity for a CR that this process was the first to touch.
     ``untouched``: this process was the first to touch the CR and has not yet sent a create.
     ``recorded``: status says that an issue is about to be made, and it was not sent yet.
+    ``scopes``: of the keys minted here, since the spec may have moved on before status is written.
+    ``other_user_at``: when the service issued a key to another user than the one on record.
     """
 
     settles_at: float
@@ -103,9 +107,11 @@ class Ledger:
     minted: tuple[tuple[LiveKey, float], ...] = ()
     revoked: tuple[tuple[str, float], ...] = ()
     failed_revokes: frozenset[str] = frozenset()
+    create_lost: bool = False
     last_serial: int = 0
     recorded: bool = False
-    user_changed: bool = False
+    scopes: tuple[tuple[str, Scope], ...] = ()
+    other_user_at: float | None = None
 
     @classmethod
     def for_new(cls) -> Ledger:
@@ -142,15 +148,25 @@ class Ledger:
 
     def not_sent(self, before: Ledger) -> Ledger:
         """The create never left this process: the note in status still stands for it."""
-        return replace(self, untouched=before.untouched, recorded=before.recorded)
+        return replace(
+            self,
+            untouched=before.untouched,
+            recorded=before.recorded,
+            last_serial=before.last_serial,
+        )
 
     def received(self, in_hand: InHand, at: float) -> Ledger:
         """The create was answered: the key is in hand."""
-        return replace(self, in_hand=in_hand, minted=(*self.minted, (in_hand.key, at)))
+        return replace(
+            self,
+            in_hand=in_hand,
+            minted=(*self.minted, (in_hand.key, at)),
+            scopes=(*self.scopes, (in_hand.key.id, in_hand.scope))[-_SCOPES_KEPT:],
+        )
 
     def lost(self, at: float, settle: float) -> Ledger:
         """The create's answer was lost: whether there is a key shows after the settle time."""
-        return replace(self, settles_at=at + settle)
+        return replace(self, settles_at=at + settle, create_lost=True)
 
     def written(self) -> Ledger:
         """The Secret holds what was in hand."""
@@ -175,13 +191,23 @@ class Ledger:
             failed_revokes=self.failed_revokes | {key_id},
         )
 
-    def other_user(self) -> Ledger:
+    def other_user(self, at: float) -> Ledger:
         """The service issued a key to another user than the one on record."""
-        return replace(self, user_changed=True)
+        return replace(self, other_user_at=at)
 
     def same_user(self) -> Ledger:
         """The recorded user is back, or the change was accepted."""
-        return replace(self, user_changed=False)
+        return replace(self, other_user_at=None)
+
+    @property
+    def user_changed(self) -> bool:
+        """Whether keys would now be issued to another user than the one on record."""
+        return self.other_user_at is not None
+
+    @property
+    def unclear(self) -> bool:
+        """Whether this process sent a call whose outcome only a listing can tell."""
+        return bool(self.failed_revokes) or self.create_lost
 
     def pruned(self, begun: float, settle: float) -> Ledger:
         """Without what a listing begun at ``begun`` tells by itself."""
@@ -189,4 +215,5 @@ class Ledger:
             self,
             minted=tuple(pair for pair in self.minted if begun < pair[1] + settle),
             revoked=tuple(pair for pair in self.revoked if begun < pair[1] + settle),
+            create_lost=self.create_lost and begun < self.settles_at,
         )

@@ -25,6 +25,7 @@ FORMAT = f"{GROUP}/format"
 RETIRING = f"{GROUP}/retiring"
 WRITTEN = f"{GROUP}/written"
 RETAINED_BUCKETS = f"{GROUP}/retained-buckets"
+_LONGEST_NAME = 253 + 1 + 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +89,16 @@ class SecretRecord:
 
 def rfc3339(moment: datetime) -> str:
     """UTC to the second, as Kubernetes writes times."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
 
 
 def moment(text: str | None) -> datetime | None:
     """Read a time a person may have edited; ``None`` where it is none."""
     try:
         found = datetime.fromisoformat(text or "")
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # overflow: the year 1 with an offset to the east
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def read_record(annotations: Mapping[str, str]) -> SecretRecord:
@@ -125,7 +126,9 @@ def _read_retiring(text: str) -> tuple[Retiring, ...]:
     if not isinstance(parsed, dict):
         return ()
     pairs = ((key, moment(when)) for key, when in parsed.items() if isinstance(when, str))
-    return tuple(Retiring(key, when) for key, when in pairs if when is not None)[:8]
+    return tuple(
+        Retiring(key, when) for key, when in pairs if when is not None and _is_plain(key)
+    )[:8]
 
 
 def _read_written(text: str) -> Written:
@@ -134,9 +137,15 @@ def _read_written(text: str) -> Written:
     if not all(isinstance(names, list) for names in lists):
         return Written()
     data, labels, annotations = (
-        tuple(name for name in names if isinstance(name, str)) for names in lists
+        tuple(name for name in names if isinstance(name, str) and _is_plain(name))
+        for names in lists
     )
     return Written(data, labels, annotations)
+
+
+def _is_plain(name: str) -> bool:
+    """What an id or a name can be at most; JSON can also say half a character, "\\ud800"."""
+    return name.isascii() and name.isprintable() and 0 < len(name) <= _LONGEST_NAME
 
 
 def sound_record(

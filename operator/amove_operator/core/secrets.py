@@ -9,11 +9,13 @@ from typing import Any
 
 from amove_operator.core.rendering import checksum
 from amove_operator.core.secret_record import (
+    ISSUED_AT,
     MANAGED_BY,
     MANAGER,
     OWNER_UID,
     RETAINED_BUCKETS,
     RETIRING,
+    ROTATE_REQUEST,
     SecretRecord,
     Written,
 )
@@ -22,6 +24,8 @@ from amove_operator.models.shared import API_VERSION, OwnerReference
 
 OPAQUE = "Opaque"
 KIND = "AmoveStorageKey"
+# What a record does not always say: left in place, an older record's word would be read as its own.
+_NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING, RETAINED_BUCKETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +158,7 @@ def _metadata_patch(
     wanted = _metadata(owner, spec, with_names(record, spec))
     gone: dict[str, dict[str, str | None]] = {
         "labels": dict.fromkeys(former.labels),
-        "annotations": {**dict.fromkeys(former.annotations), RETIRING: None},
+        "annotations": dict.fromkeys((*former.annotations, *_NOT_ALWAYS)),
     }
     others = [
         ref.model_dump(by_alias=True, exclude_none=True)

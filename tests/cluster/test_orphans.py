@@ -1,0 +1,223 @@
+"""Orphans: counted and named by the leader; listed, and on a person's word revoked, by hand."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from amove_emulator import Emulator
+from amove_operator.core.naming import key_name, marker_of
+from amove_operator.orphans_command import run_orphans
+from amove_operator.settings import load_settings
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs
+from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_operator import environment
+
+AddKey = Callable[..., str]
+EVERYWHERE = {"watch_namespaces": None}
+SECONDS = 60
+
+
+class Done(NamedTuple):
+    """How the command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def add_key(whole_cluster: Cluster, emulator: Emulator) -> AddKey:
+    """Have a key at the service that no CR knows; ``add_key(cluster_uid=None)``: its id."""
+    own = whole_cluster.found("Namespace", "kube-system")["metadata"]["uid"]
+
+    def add(cluster_uid: str | None = None) -> str:
+        marker = marker_of(cluster_uid or own, str(uuid4()))
+        return str(emulator.control.add_key(key_name("lost", marker, "0123abcd", 1))["id"])
+
+    return add
+
+
+@pytest.fixture
+def foreign(add_key: AddKey, emulator: Emulator) -> set[str]:
+    """Keys that are none of this cluster's business."""
+    unmarked = emulator.control.add_key("made-by-hand")["id"]
+    return {add_key(cluster_uid="another cluster"), str(unmarked)}
+
+
+@pytest.fixture
+def command(
+    operator_variables: Callable[..., dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Done]:
+    """Run the command in this process, with the settings of an operator: (exit code, out, err)."""
+
+    def run(*, revoke: bool = False, yes: bool = False) -> Done:
+        variables = operator_variables(**EVERYWHERE)
+        monkeypatch.setenv("KUBECONFIG", variables["KUBECONFIG"])
+        code = run_orphans(load_settings(variables), revoke=revoke, yes=yes)
+        return Done(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A terminal as standard input; what is written to the descriptor, a person types."""
+    hand, terminal = pty.openpty()
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield hand
+        os.close(hand)
+
+
+@contextmanager
+def started(variables: dict[str, str], *flags: str) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process while it runs; it does not outlive the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amove_operator", "orphans", *flags],
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def live(emulator: Emulator) -> set[str]:
+    """The ids of all keys that work."""
+    return {key["id"] for key in emulator.control.live_keys()}
+
+
+def test_the_leader_counts_orphans_and_names_them_once_but_touches_none(
+    emulator: Emulator, add_key: AddKey, foreign: set[str], run_operator: RunOperator
+) -> None:
+    lost = add_key()
+    operator = run_operator(**EVERYWHERE, resync_interval="1s")
+
+    eventually(lambda: operator.metric("orphan_keys") == 1, what="one orphan counted")
+    assert lost in operator.wait_log("neither resource nor Secret")
+    sweeps = emulator.control.count("get_storage_key")
+    eventually(lambda: emulator.control.count("get_storage_key") >= sweeps + 2, what="two sweeps")
+    assert operator.log.count("neither resource nor Secret") == 1
+    assert not any(key_id in operator.log for key_id in foreign)
+    assert live(emulator) == foreign | {lost}
+
+    emulator.control.revoke_key(lost)
+    eventually(lambda: operator.metric("orphan_keys") == 0, what="no orphan counted")
+
+
+def test_only_orphans_are_revoked_not_held_retained_fresh_or_foreign_keys(
+    cluster: Cluster,
+    emulator: Emulator,
+    add_key: AddKey,
+    foreign: set[str],
+    run_operator: RunOperator,
+    operator_variables: Callable[..., dict[str, str]],
+) -> None:
+    run_operator(**EVERYWHERE, trusted_namespaces=[cluster.namespace])
+    photos = refs("photos")
+    cluster.apply(
+        a_bucket("photos"),
+        a_key("held", bucketRefs=photos),
+        a_key("kept", bucketRefs=photos, deletionPolicy="Retain"),
+    )
+    cluster.ready(KEY, "held")
+    cluster.ready(KEY, "kept")
+    cluster.delete(KEY, "kept")
+    cluster.gone(KEY, "kept")
+    lost = {add_key(), add_key()}
+
+    variables = operator_variables(**EVERYWHERE, listing_settle="3s")
+    with started(variables, "--revoke", "--yes") as process:
+        assert process.stderr is not None
+        assert "looking again in 3 s" in process.stderr.readline()
+        cluster.apply(a_key("fresh", bucketRefs=photos))
+        out, err = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 0, err
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("revoked")} == lost
+    cluster.ready(KEY, "fresh")
+    assert len(live(emulator)) == len(foreign) + 3
+    assert live(emulator).isdisjoint(lost)
+    assert live(emulator) >= foreign
+    held = {name: cluster.secret(name)["AWS_ACCESS_KEY_ID"] for name in ("held", "kept", "fresh")}
+    working = {key["accessKey"] for key in emulator.control.live_keys()}
+    assert working >= set(held.values())
+
+
+def test_without_revoke_orphans_are_only_listed(
+    emulator: Emulator, add_key: AddKey, foreign: set[str], command: Callable[..., Done]
+) -> None:
+    lost = {add_key(), add_key()}
+    done = command()
+    assert done.code == 0
+    heading, *rows = done.out.splitlines()
+    assert heading.split() == ["ID", "NAME", "CREATED", "USER"]
+    assert {row.split()[0] for row in rows} == lost
+    assert live(emulator) == foreign | lost
+
+
+@pytest.mark.parametrize(("answer", "code", "kept"), [("no", 1, True), ("yes", 0, False)])
+def test_a_person_is_asked_after_the_list_and_the_answer_counts(
+    answer: str,
+    code: int,
+    kept: bool,
+    emulator: Emulator,
+    add_key: AddKey,
+    command: Callable[..., Done],
+    person: int,
+) -> None:
+    lost = add_key()
+    os.write(person, f"{answer}\n".encode())
+    done = command(revoke=True)
+    assert done.code == code
+    assert done.out.index(lost) < done.out.index("Revoke 1 key")
+    assert (lost in live(emulator)) is kept
+
+
+def test_a_refused_revocation_is_reported_and_the_others_go_on(
+    emulator: Emulator, add_key: AddKey, command: Callable[..., Done]
+) -> None:
+    refused, silent, plain = add_key(), add_key(), add_key()
+    fault = {"status": 499, "code": "ACCESS", "message": "no", "times": None}
+    emulator.control.fault("delete_storage_key", contains=refused, **fault)
+    emulator.control.fault("delete_storage_key", contains=silent, effect=True, **fault)
+
+    done = command(revoke=True, yes=True)
+
+    assert done.code == 1
+    told = {tuple(line.split()[:2]) for line in done.out.splitlines()[4:]}
+    assert told == {
+        ("failed", refused),
+        ("failed", silent),
+        ("gone", silent),
+        ("revoked", plain),
+    }
+    assert live(emulator) == {refused}
+
+
+def test_a_service_that_refuses_the_listing_makes_no_orphans(
+    emulator: Emulator, add_key: AddKey, command: Callable[..., Done]
+) -> None:
+    lost = add_key()
+    emulator.control.fault("get_storage_key", status=401, times=None)
+    done = command(revoke=True, yes=True)
+    assert (done.code, done.out) == (1, "")
+    assert "nothing more was done" in done.err.splitlines()[-1]
+    assert live(emulator) == {lost}

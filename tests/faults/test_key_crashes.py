@@ -1,0 +1,114 @@
+"""Killed anywhere in a key's life, the next operator leaves one live key, held by a whole Secret.
+
+The moments are not listed here: each operator dies one effect further on, until one survives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import count
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+
+from amove_emulator import Emulator
+from tests.cluster.harness import BUCKET, a_bucket
+from tests.cluster.harness_cluster import Cluster
+from tests.faults.forked_operator import ForkedOperator, fork_context
+from tests.faults.key_crashes import (
+    DELETE,
+    DELETED,
+    EDITED,
+    ISSUE,
+    REISSUE,
+    ROTATE,
+    Matrix,
+    SecretVersions,
+    Story,
+)
+
+Play = Callable[[int], AbstractContextManager[Matrix]]
+WHENS = ("before", "after")
+
+
+@pytest.fixture(scope="module")
+def forks(operator_kubeconfig: Path) -> ForkServerContext:
+    """Where operators are forked from."""
+    return fork_context(operator_kubeconfig)
+
+
+@pytest.fixture
+def play(
+    cluster: Cluster,
+    emulator: Emulator,
+    forks: ForkServerContext,
+    operator_variables: Callable[..., dict[str, str]],
+    tmp_path: Path,
+) -> Iterator[Play]:
+    """A matrix with so many CRs abreast, and at its end all that must have held throughout."""
+    variables = operator_variables(mint_budget=20)
+
+    def start(crash_at: str) -> ForkedOperator:
+        operator = ForkedOperator(forks, variables, tmp_path, crash_at)
+        operator.wait_leading()
+        return operator
+
+    @contextmanager
+    def playing(abreast: int) -> Iterator[Matrix]:
+        matrix = Matrix(cluster, emulator, start, abreast)
+        operator = start("")
+        cluster.apply(a_bucket("photos"))
+        cluster.ready(BUCKET, "photos")
+        operator.stop()
+        with SecretVersions(cluster, tmp_path / "secrets.json") as versions:
+            yield matrix
+            matrix.mend()
+        matrix.judge.never_half(versions.seen())
+        matrix.judge.never_more_than_two()
+        matrix.judge.nothing_else(matrix.kept)
+
+    yield playing
+    # pytest shows it with a failure.
+    print((tmp_path / "operator.log").read_text()[-8000:])
+
+
+def everywhere(matrix: Matrix, story: Story, when: str) -> int:
+    """Kill at every effect of the story; how many there were."""
+    for number in count(1):
+        if matrix.survives(story, number, when):
+            return number - 1
+    raise AssertionError("the loop above has no end")
+
+
+def test_killed_at_any_effect_of_an_issue_one_live_key_is_held_by_a_whole_secret(
+    play: Play,
+) -> None:
+    with play(1) as matrix:
+        effects = {when: everywhere(matrix, ISSUE, when) for when in WHENS}
+    # Finalizer, create, Secret and status.
+    assert min(effects.values()) >= 4
+
+
+def test_killed_here_and_there_in_a_rotation_a_repair_or_a_deletion_it_heals(play: Play) -> None:
+    """A sample of what the long run does in full."""
+    sample = {ROTATE: (2, 5), REISSUE: (3, 6), DELETED: (2, 4), EDITED: (3, 5), DELETE: (1, 2)}
+    with play(2) as matrix:
+        for story, numbers in sample.items():
+            for number, when in zip(numbers, WHENS, strict=True):
+                assert not matrix.survives(story, number, when), (story.name, number, when)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("when", WHENS)
+@pytest.mark.parametrize(
+    "story", [ISSUE, ROTATE, REISSUE, DELETED, EDITED, DELETE], ids=lambda s: s.name
+)
+def test_killed_at_any_effect_one_live_key_is_left_or_none_after_a_deletion(
+    play: Play, story: Story, when: str
+) -> None:
+    with play(3) as matrix:
+        effects = everywhere(matrix, story, when)
+    assert effects >= 3 * 3
