@@ -112,10 +112,11 @@ class Stage:
             play.stop_operator()
 
     def _leave_as_it_was(self, play: Play, installation: Installation) -> None:
-        with self._screen.step("the cluster is as it was") as step:
-            if self._emulator.url:
-                for bucket in self._emulator.control.buckets():
-                    self._emulator.control.empty_bucket(bucket)
-            installation.delete_resources()
-            play.stop_operator()
-            step.show(installation.remove())
+        with self._screen.step("the cluster is as it was") as step, ExitStack() as undo:
+            # Last first, and each whatever becomes of the others.
+            undo.callback(lambda: step.show(installation.remove()))
+            undo.callback(play.stop_operator)
+            undo.callback(installation.delete_resources)
+            # People may have put objects into the buckets of a kept demo.
+            for bucket in self._emulator.control.buckets():
+                self._emulator.control.empty_bucket(bucket)

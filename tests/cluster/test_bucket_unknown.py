@@ -36,8 +36,8 @@ UNCLEAR: dict[str, tuple[dict[str, Any], str]] = {
     "page200": ({"status": 200, "body": PAGE, "content_type": "text/html"}, "ApiUnavailable"),
     "text200": ({"status": 200, "body": "Object not found."}, "ApiUnavailable"),
     "empty200": ({"status": 200, "body": ""}, "ApiUnavailable"),
-    "half200": ({"truncate_at": 20}, "ApiUnavailable"),
-    "cut200": ({"truncate_at": 20, "declare": "cut"}, "ApiUnavailable"),
+    "halfway": ({"truncate_at": 20}, "ApiUnavailable"),
+    "cut200": ({"status": 200, "body": '{"versioningEnabled": fal'}, "ApiUnavailable"),
 }
 """By a name: what ``bucket_status`` answers, and the reason that Synced then has."""
 

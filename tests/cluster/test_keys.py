@@ -11,6 +11,7 @@ from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,
+    Manifest,
     a_bucket,
     a_key,
     condition,
@@ -190,9 +191,9 @@ def test_a_key_before_its_bucket_waits_and_goes_on_when_the_bucket_is_ready(
 def test_a_bucket_of_another_account_than_the_keys_is_refused(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator, namespace: str
 ) -> None:
+    other = emulator.control.add_account()
     # A second active account leaves no default: it must be told.
     run_operator(trusted_namespaces=[namespace], cloud_account_id=emulator.cloud_account_id)
-    other = emulator.control.add_account()
     cluster.apply(a_bucket("here"), a_bucket("there", cloudAccountId=other))
     cluster.ready(BUCKET, "here")
     cluster.ready(BUCKET, "there")
@@ -210,6 +211,18 @@ def test_a_bucket_of_another_account_than_the_keys_is_refused(
     follows = cluster.ready(KEY, "follows")["status"]["key"]
     assert follows["cloudAccountId"] == other
     assert live(emulator) == [follows["id"]]
+
+
+def test_an_account_without_a_storage_host_is_named_as_such(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    emulator.control.change_account(service_url="")
+    run_operator()
+    cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+    cluster.ready(BUCKET, "photos")
+    seen = cluster.until(KEY, "app", "Stalled", "AccountUnknown")
+    assert "AMOVE_STORAGE_DN" in condition(seen, "Stalled")["message"]
+    assert emulator.control.count("create_storage_key") == 0
 
 
 def test_free_names_need_a_trusted_namespace(
@@ -259,8 +272,14 @@ def test_a_changed_scope_is_served_by_a_new_key_and_the_old_one_retires(
         assert refusal(s3.get_object, Bucket="photos", Key="a") is None, "its grace still runs"
         eventually(lambda: live(emulator) == [status["key"]["id"]], what="the old key's end")
         assert refusal(s3.get_object, Bucket="photos", Key="a") == "InvalidAccessKeyId"
-    eventually(lambda: "retiring" not in cluster.found(KEY, "app")["status"])
+    eventually(lambda: retired(cluster.found(KEY, "app")), what="the status without it")
     assert emulator.control.max_live_keys_per_name_prefix("") == 2
+
+
+def retired(key: Manifest) -> bool:
+    """Whether no key is left that waits for the end of its grace."""
+    assert not key["status"].get("retiring"), key["status"]
+    return True
 
 
 @pytest.mark.parametrize("order", ["key first", "bucket first"])

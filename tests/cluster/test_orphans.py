@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -71,14 +69,19 @@ def command(
     return run
 
 
-@pytest.fixture
-def person(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    """A terminal as standard input; what is written to the descriptor, a person types."""
-    hand, terminal = pty.openpty()
-    with os.fdopen(terminal) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        yield hand
-        os.close(hand)
+class Person:
+    """A terminal at which a person answers one question, after having done something."""
+
+    def __init__(self, answer: str, first: Callable[[], object] = lambda: None) -> None:
+        self._answer = f"{answer}\n"
+        self._first = first
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        self._first()
+        return self._answer
 
 
 @contextmanager
@@ -108,12 +111,12 @@ def test_the_leader_counts_orphans_and_names_them_once_but_touches_none(
     emulator: Emulator, add_key: AddKey, foreign: set[str], run_operator: RunOperator
 ) -> None:
     lost = add_key()
-    operator = run_operator(**EVERYWHERE, resync_interval="1s")
+    operator = run_operator(**EVERYWHERE, resync_interval="1s", listing_settle="100ms")
 
     eventually(lambda: operator.metric("orphan_keys") == 1, what="one orphan counted")
     assert lost in operator.wait_log("neither resource nor Secret")
-    sweeps = emulator.control.count("get_storage_key")
-    eventually(lambda: emulator.control.count("get_storage_key") >= sweeps + 2, what="two sweeps")
+    seen = emulator.control.count("get_storage_key")
+    eventually(lambda: emulator.control.count("get_storage_key") >= seen + 2, what="two listings")
     assert operator.log.count("neither resource nor Secret") == 1
     assert not any(key_id in operator.log for key_id in foreign)
     assert live(emulator) == foreign | {lost}
@@ -139,6 +142,8 @@ def test_only_orphans_are_revoked_not_held_retained_fresh_or_foreign_keys(
     )
     cluster.ready(KEY, "held")
     cluster.ready(KEY, "kept")
+    cluster.annotate(KEY, "held", rotate_requested_at="now")
+    eventually(lambda: cluster.found(KEY, "held")["status"].get("retiring"), what="a retiring key")
     cluster.delete(KEY, "kept")
     cluster.gone(KEY, "kept")
     lost = {add_key(), add_key()}
@@ -153,7 +158,7 @@ def test_only_orphans_are_revoked_not_held_retained_fresh_or_foreign_keys(
     assert process.returncode == 0, err
     assert {line.split()[1] for line in out.splitlines() if line.startswith("revoked")} == lost
     cluster.ready(KEY, "fresh")
-    assert len(live(emulator)) == len(foreign) + 3
+    assert len(live(emulator)) == len(foreign) + 4, "the retiring key of 'held' lives on, too"
     assert live(emulator).isdisjoint(lost)
     assert live(emulator) >= foreign
     held = {name: cluster.secret(name)["AWS_ACCESS_KEY_ID"] for name in ("held", "kept", "fresh")}
@@ -174,21 +179,45 @@ def test_without_revoke_orphans_are_only_listed(
 
 
 @pytest.mark.parametrize(("answer", "code", "kept"), [("no", 1, True), ("yes", 0, False)])
-def test_a_person_is_asked_after_the_list_and_the_answer_counts(
+def test_a_person_is_asked_before_anything_is_revoked_and_the_answer_counts(
     answer: str,
     code: int,
     kept: bool,
     emulator: Emulator,
     add_key: AddKey,
     command: Callable[..., Done],
-    person: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lost = add_key()
-    os.write(person, f"{answer}\n".encode())
+    alive_then: list[set[str]] = []
+    monkeypatch.setattr("sys.stdin", Person(answer, lambda: alive_then.append(live(emulator))))
     done = command(revoke=True)
     assert done.code == code
     assert done.out.index(lost) < done.out.index("Revoke 1 key")
+    assert alive_then == [{lost}]
     assert (lost in live(emulator)) is kept
+
+
+def test_a_key_that_finds_its_secret_again_while_the_person_thinks_stays(
+    cluster: Cluster,
+    emulator: Emulator,
+    add_key: AddKey,
+    command: Callable[..., Done],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lost, restored = add_key(), add_key()
+    meta = {
+        "name": "from-a-backup",
+        "labels": {"app.kubernetes.io/managed-by": "amove-operator"},
+        "annotations": {"storage.amove.io/key-id": restored},
+    }
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
+    monkeypatch.setattr("sys.stdin", Person("yes", lambda: cluster.apply(secret)))
+    done = command(revoke=True)
+    assert done.code == 0
+    assert restored in done.out
+    assert live(emulator) == {restored}
+    assert f"revoked  {lost}" in done.out
 
 
 def test_a_refused_revocation_is_reported_and_the_others_go_on(

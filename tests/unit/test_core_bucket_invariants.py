@@ -38,7 +38,7 @@ from tests.unit.bucket_worlds import (
 )
 
 every_world = given(worlds())
-thorough = settings(max_examples=400, deadline=None)
+thorough = settings(max_examples=200, deadline=None)
 DELETE = [
     spec
     for spec in SPECS
@@ -270,7 +270,7 @@ def test_the_strategy_reaches_every_kind_of_step() -> None:
     """A property over worlds that never lead to a step would prove nothing of it."""
     reached: set[type] = set()
 
-    @settings(max_examples=2000, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=800, deadline=None, database=None, derandomize=True)
     @every_world
     def note(world: BucketWorld) -> None:
         reached.add(type(plan_bucket(world)))

@@ -18,6 +18,7 @@ from amove_operator.controller.cache import (
 from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
+from amove_operator.controller.memory import BucketMemory
 from amove_operator.controller.orphans import OrphanWatch
 from amove_operator.controller.wakeups import (
     wake_all,
@@ -25,6 +26,7 @@ from amove_operator.controller.wakeups import (
     wake_claimants,
     wake_keys_of,
 )
+from amove_operator.core import conditions
 from amove_operator.core.bucket_world import Unknown
 from amove_operator.core.ledger import Listing
 from amove_operator.core.refs import Kind, Ref
@@ -64,8 +66,19 @@ class Controller:
             return
         if known is not None and known.metadata.uid != meta["uid"]:
             self.vanished(ref)
-        if self.context.cache.put(ref, body) is not None:
-            self._changed(ref)
+        now = self.context.cache.put(ref, body)
+        if now is None:
+            return
+        if isinstance(now, AmoveBucket) and isinstance(known, AmoveBucket):
+            self._look_anew_if_adopted(known, now)
+        self._changed(ref)
+
+    def _look_anew_if_adopted(self, before: AmoveBucket, now: AmoveBucket) -> None:
+        """An admin made a stalled bucket ours: what was seen of it then may be hours old."""
+        if own_bucket_status(before).provenance == own_bucket_status(now).provenance:
+            return
+        if conditions.is_true(before.status.conditions, "Stalled"):
+            self.context.buckets.setdefault(now.metadata.uid, BucketMemory()).stale = True
 
     def _changed(self, ref: Ref) -> None:
         self.context.queue.add(ref)

@@ -246,7 +246,6 @@ class KeyReconciler:
             key=live,
             secret_key=issued.secret_key,
             scope=step.scope,
-            issued_at=self._context.now().replace(microsecond=0),
             rotate_request=key.metadata.annotation("rotate-requested-at") or "",
         )
         memory.ledger = memory.ledger.received(in_hand, self._context.clock())

@@ -136,7 +136,7 @@ class KeySecret:
         )
         record = SecretRecord(
             key_id=fresh.key.id,
-            issued_at=fresh.issued_at,
+            issued_at=self._context.now().replace(microsecond=0),
             rotate_request=fresh.rotate_request,
             format8=format_digest(key.spec.secret),
             checksum="",

@@ -30,7 +30,7 @@ from amove_operator.core.rendering import Place, format_digest, template_fault
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets import SecretMetadata, SecretOwner
 from amove_operator.models import AmoveBucket, AmoveStorageKey, parse_duration
-from amove_operator.models.key import KeyStatus
+from amove_operator.models.key import KeySpec, KeyStatus
 
 
 @dataclass(slots=True)
@@ -212,8 +212,19 @@ def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> C
     if (pending := accounts_pending(context)) is not None:
         return None if own_key_status(key).key is not None else pending
     if gate.scope is None and gate.closed is None:
-        return stalled(Reason.AccountUnknown, context.accounts.unknown())
+        return stalled(Reason.AccountUnknown, _unplaced(context, spec))
     return None
+
+
+def _unplaced(context: Context, spec: KeySpec) -> str:
+    """What to tell where a key has no scope: no account, or nobody says where its storage is."""
+    named = spec.bucket_refs is not None or spec.cloud_account_id is not None
+    if not named and context.accounts.default_account is None:
+        return context.accounts.unknown()
+    return (
+        "The storage host of the cloud account is not known: have the operator's admin set "
+        "AMOVE_STORAGE_DN, or set spec.storageDn in a trusted namespace."
+    )
 
 
 def _example(key: AmoveStorageKey) -> Place:

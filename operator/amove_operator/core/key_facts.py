@@ -92,17 +92,27 @@ def is_usable(world: KeyWorld) -> bool:
 
 
 def _grace_ends(world: KeyWorld, key_id: str) -> datetime:
-    """The latest end of a key's grace by today's spec: it runs from the issue of the held key.
+    """The latest end of a key's grace by today's spec: it runs from the write of its successor.
 
     Not from before its own issue, as when an older Secret was restored; and from now on while
     no usable key takes its place.
     """
     now = world.now.replace(microsecond=0)
-    began = (issued_at(world) or now) if is_usable(world) else now
+    began = (_written_at(world) or now) if is_usable(world) else now
     status = world.status.key
     own = [key.created for key in world.live or () if key.id == key_id and key.created is not None]
     own += [status.issued_at] if status is not None and status.id == key_id else []
     return min(max([began, *own]), now) + world.grace
+
+
+def _written_at(world: KeyWorld) -> datetime | None:
+    """When the Secret was written: issued-at is of that moment, if nobody edited it.
+
+    An edited one gains nothing: the recorded end of a grace counts where it is earlier.
+    """
+    assert isinstance(world.secret, SecretOurs)  # noqa: S101 - asked only where it is usable
+    moments = [moment for moment in (issued_at(world), world.secret.record.issued_at) if moment]
+    return max((moment for moment in moments if moment <= world.now), default=None)
 
 
 def accounted_for(world: KeyWorld) -> frozenset[str]:

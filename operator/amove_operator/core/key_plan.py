@@ -7,7 +7,7 @@ decides. The executor performs the step, looks again, and asks again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from amove_operator.core import conditions
 from amove_operator.core.budget import next_issue_at, remember_issue
@@ -47,7 +47,6 @@ from amove_operator.core.secret_record import Retiring, rfc3339
 
 MOST_LIVE = 2
 _DAMAGE = (Why.SECRET_MISSING, Why.DATA_EDITED)
-_PATIENCE = timedelta(minutes=1)
 
 
 def plan_key(world: KeyWorld) -> KeyStep:
@@ -139,16 +138,9 @@ def _is_taken(world: KeyWorld) -> bool:
 
 
 def _outdated(world: KeyWorld) -> bool:
-    """Whether the key in hand is no longer what the spec asks for, or was kept for too long.
-
-    The grace of the replaced keys runs from its issue: written late, it would cut them short.
-    """
+    """Whether the spec asks for another scope by now than the key in hand has."""
     fresh, wanted = world.in_hand, world.gate.scope
-    assert fresh is not None  # noqa: S101
-    if wanted is not None and fresh.scope.digest != wanted.digest:
-        return True
-    replaces = any(key.id != fresh.key.id for key in world.live or ())
-    return replaces and world.now - fresh.issued_at > max(_PATIENCE, world.grace / 2)
+    return fresh is not None and wanted is not None and fresh.scope.digest != wanted.digest
 
 
 def _retiring_after_issue(world: KeyWorld) -> tuple[Retiring, ...]:

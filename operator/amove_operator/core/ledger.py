@@ -85,7 +85,6 @@ class InHand:
     key: LiveKey
     secret_key: SecretStr
     scope: Scope
-    issued_at: datetime
     rotate_request: str
 
 

@@ -1,0 +1,42 @@
+"""What the tests of buckets ask again and again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from amove_emulator import Emulator
+from tests.cluster.harness import BUCKET, Manifest, condition
+from tests.cluster.harness_cluster import Cluster
+
+CHANGING = ("create_bucket", "update_bucket", "delete_bucket")
+CALLS = ("bucket_status", *CHANGING)
+
+
+def calls(emulator: Emulator, name: str, *which: str) -> int:
+    """How many of these calls were about the bucket of that name."""
+    made = [entry for call in which for entry in emulator.control.journal(call)]
+    return sum(f'"{name}"' in json.dumps([entry["query"], entry["body"]]) for entry in made)
+
+
+def stalled(cluster: Cluster, name: str, reason: str, deadline: float = 20.0) -> str:
+    """Wait until the AmoveBucket is Stalled for that reason; the message."""
+    seen = cluster.until(BUCKET, name, "Stalled", reason, deadline=deadline)
+    for kind in ("Ready", "Synced"):
+        assert (condition(seen, kind)["status"], condition(seen, kind)["reason"]) == (
+            "False",
+            reason,
+        )
+    return str(condition(seen, "Stalled")["message"])
+
+
+def unsynced(cluster: Cluster, name: str, reason: str) -> Manifest:
+    """Wait until the AmoveBucket is not Synced for that reason, and Stalled for none."""
+    seen = cluster.until(BUCKET, name, "Synced", reason, status="False")
+    assert condition(seen, "Stalled") == {}
+    return seen
+
+
+def kubectl_line(message: str) -> list[str]:
+    """The arguments of the ``kubectl`` line that a message tells an admin to run."""
+    return shlex.split(message[message.index("kubectl ") :])[1:]

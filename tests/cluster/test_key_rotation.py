@@ -1,0 +1,271 @@
+"""Rotation: one new key, one Secret write, an overlap, at most two keys, and never in a loop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from amove_emulator import Emulator
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs, refusal, s3_with_only
+from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_keys import another_key, live_of, mints, most_live
+
+
+def secret_writes(cluster: Cluster, since: datetime, name: str) -> list[str]:
+    """The operator's writes of that Secret."""
+    found = cluster.kube_writes(since)
+    return [each for each in found if " secrets " in each and each.endswith(f" {name}")]
+
+
+def changed(name: str, **spec: Any) -> Any:
+    """The key of these tests; ``spec`` on top."""
+    return a_key(name, **{"bucketRefs": refs("photos"), "permission": "Read", **spec})
+
+
+ROTATIONS = {
+    "annotation": lambda c: c.annotate(KEY, "annotation", rotate_requested_at="now"),
+    "scope": lambda c: c.apply(changed("scope", permission="ReadWrite")),
+    "buckets": lambda c: c.apply(changed("buckets", bucketRefs=refs("photos", "films"))),
+    "format": lambda c: c.apply(changed("format", secret={"format": "CredentialsFile"})),
+    "template": lambda c: c.apply(changed("template", secret={"template": {"a": "${accessKey}"}})),
+}
+
+
+def test_each_reason_to_rotate_costs_one_key_and_one_write_of_the_secret(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos"), a_bucket("films"), *(changed(name) for name in ROTATIONS))
+    old = {name: cluster.ready(KEY, name)["status"]["key"]["id"] for name in ROTATIONS}
+    since = cluster.now()
+
+    for rotate in ROTATIONS.values():
+        rotate(cluster)
+
+    for name in ROTATIONS:
+        key = another_key(cluster, KEY, name, old[name])
+        assert [each["id"] for each in key["status"]["retiring"]] == [old[name]]
+        assert live_of(emulator, key) == [old[name], key["status"]["key"]["id"]]
+        cluster.ready(KEY, name)
+        assert len(secret_writes(cluster, since, name)) == 1
+    assert mints(emulator) == 2 * len(ROTATIONS)
+
+
+def test_reordered_or_repeated_buckets_and_a_new_key_name_are_no_reason_to_rotate(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos"), a_bucket("films"))
+    cluster.apply(changed("app", bucketRefs=refs("photos", "films")))
+    cluster.ready(KEY, "app")
+    since = cluster.now()
+    cluster.apply(changed("app", bucketRefs=refs("films", "photos", "films"), keyName="other"))
+    cluster.ready(KEY, "app")
+    assert mints(emulator) == 1
+    assert secret_writes(cluster, since, "app") == []
+
+    cluster.annotate(KEY, "app", rotate_requested_at="now")
+
+    eventually(lambda: mints(emulator) == 2, what="the rotation")
+    assert emulator.control.journal("create_storage_key")[-1]["body"]["name"].startswith("other-")
+
+
+def test_without_a_grace_the_old_key_is_revoked_right_after_the_secret_holds_the_new_one(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos"), changed("app", rotation={"gracePeriod": "0s"}))
+    old = cluster.ready(KEY, "app")["status"]["key"]["id"]
+    former = cluster.secret("app")
+
+    cluster.annotate(KEY, "app", rotate_requested_at="leaked")
+
+    key = another_key(cluster, KEY, "app", old)
+    only = [key["status"]["key"]["id"]]
+    eventually(lambda: live_of(emulator, key) == only, 3, what="the leaked key's end")
+    with s3_with_only(former) as s3:
+        assert refusal(s3.list_objects_v2, Bucket="photos") == "InvalidAccessKeyId"
+
+
+def test_a_grace_that_is_shortened_counts_for_a_key_that_retires_already(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    cluster.apply(a_bucket("photos"), changed("app", rotation={"gracePeriod": "1h"}))
+    old = cluster.ready(KEY, "app")["status"]["key"]["id"]
+    cluster.annotate(KEY, "app", rotate_requested_at="now")
+    key = another_key(cluster, KEY, "app", old)
+    assert len(live_of(emulator, key)) == 2
+
+    cluster.apply(changed("app", rotation={"gracePeriod": "0s"}))
+
+    only = [key["status"]["key"]["id"]]
+    eventually(lambda: live_of(emulator, key) == only, 5, what="the old key's end")
+
+
+def test_a_second_rotation_within_the_grace_waits_for_it_unless_it_takes_something_away(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    long = {"gracePeriod": "1h"}
+    cluster.apply(a_bucket("photos"), a_bucket("films"))
+    for name in ("same", "narrower"):
+        both = refs("photos", "films")
+        cluster.apply(changed(name, bucketRefs=both, permission="ReadWrite", rotation=long))
+    first = {n: cluster.ready(KEY, n)["status"]["key"]["id"] for n in ("same", "narrower")}
+    for name in first:
+        cluster.annotate(KEY, name, rotate_requested_at="1")
+    second = {n: another_key(cluster, KEY, n, first[n])["status"]["key"]["id"] for n in first}
+
+    cluster.annotate(KEY, "same", rotate_requested_at="2")
+    cluster.apply(changed("narrower", permission="ReadWrite", rotation=long))
+
+    key = another_key(cluster, KEY, "narrower", second["narrower"])
+    eventually(lambda: live_of(emulator, key) == [second["narrower"], key["status"]["key"]["id"]])
+    waiting = cluster.until(KEY, "same", "Reconciling", "WaitingForGrace")
+    assert live_of(emulator, waiting) == [first["same"], second["same"]]
+    assert most_live(emulator) == 2
+
+
+# ---------------------------------------------------------------- by the clock
+
+
+def test_a_key_is_rotated_by_the_clock_and_status_says_when_next(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator(min_rotation_interval="1s", mint_budget=20)
+    rotation = {"interval": "4s", "gracePeriod": "1s"}
+    names = ["a", "b", "c"]
+    cluster.apply(a_bucket("photos"), *(changed(name, rotation=rotation) for name in names))
+    for name in names:
+        status = cluster.ready(KEY, name)["status"]
+        issued = datetime.fromisoformat(status["key"]["issuedAt"])
+        due = datetime.fromisoformat(status["nextRotation"])
+        # To the second, and up to a tenth earlier than asked for.
+        assert timedelta(seconds=2) <= due - issued <= timedelta(seconds=4)
+
+        def third(name: str = name) -> bool:
+            return int(cluster.found(KEY, name)["status"]["key"]["serial"]) >= 3
+
+        eventually(third, 15, what="two rotations")
+    assert most_live(emulator) <= 2
+
+
+def test_a_rotation_that_falls_due_while_the_operator_is_down_happens_once(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    settings = {"min_rotation_interval": "1s", "mint_budget": 20}
+    operator = run_operator(**settings)
+    spec = changed("app", rotation={"interval": "8s", "gracePeriod": "0s"})
+    cluster.apply(a_bucket("photos"), spec, changed("asked"))
+    due = datetime.fromisoformat(cluster.ready(KEY, "app")["status"]["nextRotation"])
+    asked = cluster.ready(KEY, "asked")["status"]["key"]["id"]
+    operator.kill()
+    cluster.annotate(KEY, "asked", rotate_requested_at="now")
+    eventually(lambda: cluster.now() > due, 15, what="the moment it falls due")
+
+    run_operator(**settings)
+
+    again = another_key(cluster, KEY, "asked", asked)
+    key = eventually(lambda: serial(cluster, "app") == 2 and cluster.found(KEY, "app"))
+    assert key
+    assert datetime.fromisoformat(key["status"]["nextRotation"]) > cluster.now()
+    assert serial(cluster, "asked") == 2
+    assert again["status"]["key"]["serial"] == 2
+    names = [entry["body"]["name"] for entry in emulator.control.journal("create_storage_key")]
+    assert len(names) == len(set(names)) == 4
+
+
+def serial(cluster: Cluster, name: str) -> int:
+    return int(cluster.found(KEY, name)["status"]["key"]["serial"])
+
+
+def test_many_rotations_exhaust_the_budget_and_are_slowed_down_with_the_key_still_in_use(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    operator = run_operator(mint_budget=2)
+    cluster.apply(a_bucket("photos"), changed("app", rotation={"gracePeriod": "0s"}))
+    cluster.ready(KEY, "app")
+    for number in range(3):
+        cluster.annotate(KEY, "app", rotate_requested_at=str(number))
+
+        def answered() -> bool:
+            seen = cluster.found(KEY, "app")
+            reasons = {one["reason"] for one in seen["status"]["conditions"]}
+            notes = cluster.found("Secret", "app")["metadata"]["annotations"]
+            return "MintBudgetExhausted" in reasons or (
+                notes.get("storage.amove.io/rotate-requested-at") == str(number)  # noqa: B023
+            )
+
+        eventually(answered)
+    key = cluster.until(KEY, "app", "Reconciling", "MintBudgetExhausted")
+    made = mints(emulator)
+    assert made <= 3
+    cluster.ready(KEY, "app")
+    with s3_with_only(cluster.secret("app")) as s3:
+        assert refusal(s3.list_objects_v2, Bucket="photos") is None
+    eventually(lambda: operator.metric("mint_budget_exhausted") == 1, what="the metric")
+
+    operator.kill()
+    listings = emulator.control.count("get_storage_key")
+    run_operator(mint_budget=2)
+    emulator.control.wait_for_calls("get_storage_key", listings + 1)
+    cluster.annotate(KEY, "app", rotate_requested_at="again")
+    cluster.apply(changed("beside"))
+    cluster.ready(KEY, "beside")
+    cluster.until(KEY, "app", "Reconciling", "MintBudgetExhausted")
+
+    assert mints(emulator) == made + 1, "only that of the key beside it"
+    assert live_of(emulator, key) == [key["status"]["key"]["id"]]
+
+
+# ---------------------------------------------------------------- real use
+
+
+@contextmanager
+def in_use(cluster: Cluster, name: str) -> Iterator[list[str | None]]:
+    """A client that reads the Secret every second, and asks S3 all the time; what it was told."""
+    told: list[str | None] = []
+    over = threading.Event()
+
+    def use() -> None:
+        while not over.is_set():
+            with s3_with_only(cluster.secret(name)) as s3:
+                until = time.monotonic() + 1.0
+                while time.monotonic() < until and not over.is_set():
+                    told.append(refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b"))
+
+    client = threading.Thread(target=use)
+    client.start()
+    try:
+        yield told
+    finally:
+        over.set()
+        client.join(10)
+
+
+def test_a_client_that_reads_the_secret_every_second_loses_no_request_while_keys_are_rotated(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator(mint_budget=20)
+    spec = {"permission": "ReadWrite", "rotation": {"gracePeriod": "3s"}}
+    cluster.apply(a_bucket("photos"), changed("app", **spec))
+    current = cluster.ready(KEY, "app")["status"]["key"]["id"]
+    former = cluster.secret("app")
+    with in_use(cluster, "app") as told:
+        for number in range(2):
+            before = len(told)
+            cluster.annotate(KEY, "app", rotate_requested_at=str(number))
+            key = another_key(cluster, KEY, "app", current)
+            current = key["status"]["key"]["id"]
+            only = [current]
+            eventually(lambda k=key, o=only: live_of(emulator, k) == o, what="the old key's end")
+            eventually(lambda n=before: len(told) > n + 10, what="more requests")
+    assert set(told) == {None}
+    with s3_with_only(former) as s3:
+        assert refusal(s3.list_objects_v2, Bucket="photos") == "InvalidAccessKeyId"

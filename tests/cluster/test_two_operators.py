@@ -1,0 +1,116 @@
+"""Two operators at once: with a Lease one of them rests, and without one nothing is overwritten."""
+
+from __future__ import annotations
+
+from amove_emulator import Emulator
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import (
+    BUCKET,
+    KEY,
+    a_bucket,
+    a_key,
+    condition,
+    eventually,
+    refs,
+    refusal,
+    s3_with_only,
+)
+from tests.cluster.harness_cluster import SYSTEM, Cluster
+from tests.cluster.harness_keys import a_secret, held, live_ids, live_of
+
+NAMES = [f"app-{number}" for number in range(6)]
+
+
+def one_held_key_each(cluster: Cluster, emulator: Emulator) -> bool:
+    """Every CR has one live key, which its Secret holds; nothing else lives."""
+    current = set()
+    for name in NAMES:
+        key = cluster.found(KEY, name)
+        assert condition(key, "Ready").get("status") == "True", key.get("status")
+        assert condition(key, "Synced").get("status") == "True", key.get("status")
+        live = live_of(emulator, key)
+        assert live == [key["status"]["key"]["id"]] == [held(cluster, name)], (name, live)
+        current.update(live)
+    assert live_ids(emulator) == current
+    return True
+
+
+def usable(cluster: Cluster) -> None:
+    for name in NAMES:
+        with s3_with_only(cluster.secret(name)) as s3:
+            assert refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b") is None
+
+
+def test_two_operators_without_a_lease_end_with_one_held_key_for_each_cr(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """The worst case: both act on everything at once, and the docs forbid it."""
+    settings = {"mint_budget": 20, "resync_interval": "3s"}
+    operators = [run_operator(wait=False, **settings) for _ in range(2)]
+    for operator in operators:
+        operator.wait_leading()
+    rotation = {"gracePeriod": "1s"}
+    foreign = cluster.apply(*(a_secret(f"theirs-{n}", {"a": "b"}) for n in range(3)))
+    cluster.apply(a_bucket("photos"))
+    cluster.apply(*(a_key(n, bucketRefs=refs("photos"), rotation=rotation) for n in NAMES))
+    cluster.apply(*(a_key(s["metadata"]["name"], bucketRefs=refs("photos")) for s in foreign))
+    eventually(lambda: one_held_key_each(cluster, emulator), 60)
+    usable(cluster)
+
+    for name in NAMES[:2]:
+        cluster.annotate(KEY, name, rotate_requested_at="now")
+    for name in NAMES[2:4]:
+        cluster.delete("Secret", name)
+    for name in NAMES[4:]:
+        cluster.patch("Secret", name, {"data": {"AWS_REGION": "eA=="}})
+
+    def answered() -> bool:
+        for name in NAMES:
+            assert cluster.found(KEY, name)["status"]["key"]["serial"] > 1, name
+        return one_held_key_each(cluster, emulator)
+
+    eventually(answered, 60)
+    usable(cluster)
+    for secret in foreign:
+        name = secret["metadata"]["name"]
+        cluster.until(KEY, name, "Stalled", "SecretConflict")
+        assert cluster.found("Secret", name) == secret
+
+    for name in NAMES:
+        cluster.delete(KEY, name)
+    for name in NAMES:
+        cluster.gone(KEY, name, 60)
+    eventually(lambda: live_ids(emulator) == set(), 30, what="no key of theirs")
+
+
+def test_a_standby_is_ready_and_silent_and_takes_over_when_the_leader_dies(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    lease = {"leader_election": True, "lease_namespace": SYSTEM}
+    leader = run_operator(**lease)
+    standby = run_operator(wait=False, **lease)
+    standby.wait_ready()
+    since = cluster.now()
+    cluster.apply(a_bucket("photos"), *(a_key(n, bucketRefs=refs("photos")) for n in NAMES))
+    for name in NAMES:
+        cluster.ready(KEY, name)
+    assert standby.metric("leader") == 0
+    assert standby.metric("api_requests_total") == 0
+    assert standby.metric("keys_minted_total") == 0
+    assert standby.metric("secret_writes_total") == 0
+    assert leader.metric("keys_minted_total") == len(NAMES)
+    assert len(cluster.kube_writes(since)) <= 4 * len(NAMES) + 3
+
+    cluster.annotate(KEY, NAMES[0], rotate_requested_at="now")
+    leader.kill()
+    cluster.apply(a_bucket("films"))
+
+    standby.wait_leading(60)
+    cluster.ready(BUCKET, "films")
+
+    def rotated() -> bool:
+        return int(cluster.found(KEY, NAMES[0])["status"]["key"]["serial"]) == 2
+
+    eventually(rotated)
+    assert len(live_ids(emulator)) == len(NAMES) + 1
+    usable(cluster)
