@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: all of them")
     parser.add_argument(
-        "--objects", type=int, default=1000, metavar="N", help="so many buckets, and as many keys"
+        "--objects", type=int, default=1000, metavar="N", help="buckets, and as many keys"
     )
     parser.add_argument(
         "--record", action="store_true", help=f"write the table into {_DOCUMENT.name} as well"
@@ -70,6 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--objects: write a number from 1")
     if given.profile is not None:
         given.profile.mkdir(parents=True, exist_ok=True)
+    if given.record:
+        recorded(_DOCUMENT.read_text(), "")  # fails now rather than after the run
     command = " ".join(["python -m bench", *(sys.argv[1:] if arguments is None else arguments)])
     caption = f"`{command}`: {given.objects} buckets, {given.objects} keys; {_machine()}.\n\n"
     tell = _teller()

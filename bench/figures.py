@@ -47,7 +47,7 @@ def shortest_seconds(
 def table(rows: Sequence[Figures], titles: Mapping[str, str]) -> str:
     """As Markdown; ``titles``: scenario → what to call it."""
     lines = [_line(_HEAD), _line(["---"] + ["---:"] * (len(_HEAD) - 2) + ["---"])]
-    lines += [_line([titles[row.scenario], *_cells(row)]) for row in rows]
+    lines += [_line([f"`{row.scenario}`: {titles[row.scenario]}", *_cells(row)]) for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -12,7 +12,7 @@ from bench.figures import Figures, shortest_seconds
 from bench.processes import Operator, wait_for
 from bench.stage import CONCURRENCY, LATENCY, Stage, spent_between, stage
 
-LOW_RATE, HIGH_RATE = 200.0, 10_000.0
+LOW_RATE, HIGH_RATE = 50.0, 10_000.0
 _BURST = 2.0
 """Seconds' worth of calls that the operator's token bucket lets through at once (design.md §7)."""
 _IDLE_SECONDS = 20.0

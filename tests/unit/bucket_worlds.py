@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from amove_operator.core.bucket_world import (
     Absent,
+    BucketReport,
     BucketSeen,
     BucketStep,
     BucketWorld,
@@ -82,6 +83,34 @@ def remote_call(step: BucketStep) -> bool:
     return isinstance(step, MUTATING)
 
 
+def spec(**fields: Any) -> BucketSpec:
+    return BucketSpec.model_validate(fields)
+
+
+def refusal(what: Refused, in_a_row: int = 1) -> Refusal:
+    return Refusal(what, "The service answered QUOTA: too many buckets", in_a_row)
+
+
+def report(step: BucketStep) -> BucketReport:
+    assert isinstance(step, BucketReport), step
+    return step
+
+
+def said(conclusion: Conclusion) -> dict[str, tuple[str, str]]:
+    """The conditions that a conclusion sets, as ``type: (status, reason)``."""
+    verdicts = {
+        "Ready": conclusion.ready,
+        "Synced": conclusion.synced,
+        "Reconciling": conclusion.reconciling,
+        "Stalled": conclusion.stalled,
+    }
+    return {kind: (one.status, one.reason) for kind, one in verdicts.items() if one is not None}
+
+
+def stalled_for(reason: str) -> dict[str, tuple[str, str]]:
+    return {"Ready": ("False", reason), "Synced": ("False", reason), "Stalled": ("True", reason)}
+
+
 FLAGS = [
     BucketFlags(
         is_public=public,
@@ -143,9 +172,10 @@ DISTURBANCES: list[tuple[str, Any]] = [
 
 
 @st.composite
-def worlds(draw: st.DrawFn, **fixed: Any) -> BucketWorld:
+def worlds(draw: st.DrawFn, /, **fixed: Any) -> BucketWorld:
     """Any world at all, also those that no controller would gather; ``fixed`` fields stay."""
-    disturbed = draw(st.lists(st.sampled_from(DISTURBANCES), max_size=4))
+    several = st.lists(st.sampled_from(DISTURBANCES), min_size=1, max_size=3)
+    disturbed = draw(st.one_of(st.just([]), several))
     found = world(draw(st.sampled_from(SPECS)), draw(st.sampled_from(STATUSES)))
     seen = draw(st.sampled_from(SEEN))
     deleting = draw(st.booleans())

@@ -1,80 +1,45 @@
-"""The bucket planner beside the table: flags, refusals, losses, deletion, and what it says."""
+"""The bucket planner beside the table: creating, refusals of it, and flags."""
 
 from __future__ import annotations
 
-import json
-import shlex
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from amove_operator.controller.cache import own_bucket_status
 from amove_operator.core.bucket_plan import plan_bucket
 from amove_operator.core.bucket_world import (
     Absent,
-    BucketReport,
-    BucketStep,
     BucketWorld,
-    ClaimLost,
     Create,
-    Delete,
     Observe,
     Present,
     ProtectBucket,
-    Refusal,
     Refused,
     ReleaseBucket,
     Repair,
     WriteIntent,
 )
-from amove_operator.core.conditions import Conclusion, merge
+from amove_operator.core.conditions import merge
 from amove_operator.core.reasons import Reason
-from amove_operator.models import AmoveBucket
-from amove_operator.models.bucket import BucketFlags, BucketSpec
+from amove_operator.models.bucket import BucketFlags
 from tests.unit.bucket_worlds import (
     ADOPTED,
     CREATED,
     FOREIGN,
     INTENDED,
     NOW,
-    UID,
     UNKNOWN,
-    conditions_of,
     proved,
+    refusal,
+    report,
+    said,
+    spec,
+    stalled_for,
     world,
 )
 
-DELETE = BucketSpec(deletion_policy="Delete")
 PLAIN = BucketFlags()
-
-
-def spec(**fields: Any) -> BucketSpec:
-    return BucketSpec.model_validate(fields)
-
-
-def refusal(what: Refused, in_a_row: int = 1) -> Refusal:
-    return Refusal(what, "The service answered QUOTA: too many buckets", in_a_row)
-
-
-def report(step: BucketStep) -> BucketReport:
-    assert isinstance(step, BucketReport), step
-    return step
-
-
-def said(conclusion: Conclusion) -> dict[str, tuple[str, str]]:
-    """The conditions that a conclusion sets, as ``type: (status, reason)``."""
-    verdicts = {
-        "Ready": conclusion.ready,
-        "Synced": conclusion.synced,
-        "Reconciling": conclusion.reconciling,
-        "Stalled": conclusion.stalled,
-    }
-    return {kind: (one.status, one.reason) for kind, one in verdicts.items() if one is not None}
-
-
-def stalled_for(reason: str) -> dict[str, tuple[str, str]]:
-    return {"Ready": ("False", reason), "Synced": ("False", reason), "Stalled": ("True", reason)}
 
 
 # ---------------------------------------------------------------- creation
@@ -156,7 +121,7 @@ def test_an_old_already_exists_takes_nothing_from_a_bucket_that_became_ours(
 
 def test_a_bucket_answered_as_taken_is_not_deleted_with_the_object() -> None:
     before = world(
-        DELETE,
+        spec(deletionPolicy="Delete"),
         proved(**INTENDED),
         seen=Present(PLAIN),
         refusal=refusal(Refused.EXISTS),
@@ -306,180 +271,3 @@ def test_another_object_lock_stalls_repairs_nothing_and_adopts_nothing(
     step = report(plan_bucket(world(asked, proved(**proof), seen=Present(seen))))
     assert said(step.conclusion) == stalled_for("ObjectLockMismatch")
     assert step.status.provenance == proof.get("provenance")
-
-
-# ---------------------------------------------------------------- not ours, not now
-
-
-def test_the_exists_message_prints_the_line_that_makes_the_bucket_ours() -> None:
-    step = report(plan_bucket(world(seen=Present(PLAIN))))
-    _, _, line = step.conclusion.synced.message.partition("let an admin run: ")
-    words = shlex.split(line)
-    assert words[:3] == ["kubectl", "patch", "amovebucket"]
-    assert words[3:8] == ["media", "-n", "team", "--subresource=status", "--type=merge"]
-    patch = json.loads(words[words.index("-p") + 1])
-    metadata = {"name": "media", "namespace": "team", "uid": UID}
-    patched = AmoveBucket.model_validate({"metadata": metadata, "spec": {}, **patch})
-    status = own_bucket_status(patched)
-    assert status == proved(**ADOPTED)
-    settled = report(plan_bucket(world(status=status, seen=Present(PLAIN))))
-    assert settled.conclusion.synced.status == "True"
-
-
-def test_the_line_that_makes_a_bucket_ours_is_never_cut_off() -> None:
-    longest = replace(
-        world(seen=Present(PLAIN)), name="b" * 63, namespace="n" * 63, cr_name="c" * 253
-    )
-    step = report(plan_bucket(longest))
-    (ready, *_) = merge((), step.conclusion, 1, NOW)
-    assert ready.message.endswith("}}'")
-
-
-@pytest.mark.parametrize("management", ["Manage", "Observe"])
-@pytest.mark.parametrize("now", [Present(PLAIN), Absent()])
-def test_a_name_that_others_keys_reach_is_waited_for(
-    management: str, now: Present | Absent
-) -> None:
-    asked = spec(managementPolicy=management, adoptionPolicy="IfExists")
-    step = report(plan_bucket(world(asked, seen=now, name_in_use="Waiting until key a/b is gone.")))
-    if management == "Observe" and isinstance(now, Absent):
-        assert said(step.conclusion) == stalled_for("BucketMissing")
-    else:
-        assert step.conclusion.reconciling is not None
-        assert step.conclusion.reconciling.reason == Reason.NameInUse
-        assert step.conclusion.reconciling.message == "Waiting until key a/b is gone."
-    assert step.status == proved()
-
-
-def test_the_keys_of_others_do_not_disturb_a_bucket_that_is_ours() -> None:
-    step = report(
-        plan_bucket(world(status=proved(**CREATED), seen=Present(PLAIN), name_in_use="Waiting."))
-    )
-    assert step.conclusion.synced.status == "True"
-
-
-def test_a_claim_that_is_lost_names_the_holder_and_calls_nothing() -> None:
-    step = report(plan_bucket(world(claim=ClaimLost("other/media"), finalizer=False)))
-    assert said(step.conclusion) == stalled_for("BucketClaimed")
-    assert "other/media" in step.conclusion.synced.message
-
-
-@pytest.mark.parametrize("deleting", [False, True])
-def test_a_pause_changes_only_synced_and_stops_even_the_looking(deleting: bool) -> None:
-    before = world(DELETE, proved(**CREATED), paused=True, deleting=deleting)
-    step = report(plan_bucket(before))
-    assert said(step.conclusion) == {"Synced": ("False", "Paused")}
-    assert step.status == before.status
-
-
-# ---------------------------------------------------------------- losses
-
-
-@pytest.mark.parametrize("proof", [CREATED, ADOPTED])
-@pytest.mark.parametrize("deleting", [False, True])
-def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
-    proof: dict[str, Any], deleting: bool
-) -> None:
-    before = world(DELETE, proved(**proof), seen=Absent(), mass_loss=True, deleting=deleting)
-    step = report(plan_bucket(before))
-    assert step.retry
-    assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
-    assert step.status == before.status
-    assert "storage.amove.io/accept-loss" in step.conclusion.synced.message
-
-
-@pytest.mark.parametrize("deleting", [False, True])
-def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) -> None:
-    before = world(
-        DELETE, proved(**CREATED), seen=Absent(), loss_unclear=True, deleting=deleting
-    )
-    step = report(plan_bucket(before))
-    assert step.retry
-    assert said(step.conclusion) == {"Synced": ("False", "BucketMissing")}
-
-
-def test_new_buckets_are_still_made_while_others_are_lost() -> None:
-    step = plan_bucket(world(seen=Absent(), mass_loss=True))
-    assert isinstance(step, WriteIntent)
-
-
-def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked_at() -> None:
-    gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent())))
-    conditions = conditions_of(gone.conclusion)
-    status = gone.status.model_copy(update={"conditions": conditions})
-    step = report(plan_bucket(world(status=status, seen=Absent(), loss_unclear=True)))
-    assert merge(conditions, step.conclusion, 1, NOW) == conditions
-
-
-def test_an_absence_that_we_made_ourselves_is_no_loss() -> None:
-    before = world(DELETE, proved(**CREATED), seen=Absent(), mass_loss=True, deleting=True)
-    assert plan_bucket(replace(before, delete_sent=True)) == ReleaseBucket()
-
-
-# ---------------------------------------------------------------- deletion
-
-
-def test_keys_that_reach_the_bucket_block_its_deletion_and_are_named() -> None:
-    keys = tuple(f"AmoveStorageKey key-{number}" for number in range(7))
-    before = world(DELETE, proved(**CREATED), deleting=True, blockers=keys)
-    step = report(plan_bucket(before))
-    assert step.retry
-    assert said(step.conclusion) == stalled_for("DeletionBlocked")
-    assert "AmoveStorageKey key-4 and 2 more" in step.conclusion.synced.message
-    assert "key-5" not in step.conclusion.synced.message
-
-
-@pytest.mark.parametrize(
-    ("what", "reason"),
-    [(Refused.NOT_EMPTY, "BucketNotEmpty"), (Refused.DELETE, "DeleteRefused")],
-)
-def test_a_refused_deletion_stalls_and_is_released_by_retain(what: Refused, reason: str) -> None:
-    before = world(
-        DELETE,
-        proved(**CREATED),
-        deleting=True,
-        seen=Present(PLAIN),
-        refusal=refusal(what),
-    )
-    step = report(plan_bucket(before))
-    assert step.retry
-    assert said(step.conclusion) == stalled_for(reason)
-    assert "deletionPolicy: Retain" in step.conclusion.synced.message
-    assert plan_bucket(replace(before, spec=BucketSpec())) == ReleaseBucket()
-
-
-def test_a_refused_deletion_passes_the_services_words_on() -> None:
-    before = world(DELETE, proved(**CREATED), deleting=True, seen=Present(PLAIN))
-    step = report(plan_bucket(replace(before, refusal=refusal(Refused.DELETE))))
-    assert "QUOTA: too many buckets" in step.conclusion.synced.message
-
-
-@pytest.mark.parametrize("what", [Refused.CREATE, Refused.UPDATE])
-def test_an_earlier_refusal_of_something_else_does_not_stand_for_the_deletions(
-    what: Refused,
-) -> None:
-    before = world(DELETE, proved(**CREATED), deleting=True, seen=Present(PLAIN))
-    assert plan_bucket(replace(before, refusal=refusal(what))) == Delete()
-
-
-def test_the_finalizer_goes_only_after_the_bucket_was_seen_absent() -> None:
-    before = world(DELETE, proved(**CREATED), deleting=True, delete_sent=True)
-    assert plan_bucket(before) == Observe()
-    assert isinstance(plan_bucket(replace(before, seen=UNKNOWN)), BucketReport)
-    assert plan_bucket(replace(before, seen=Absent())) == ReleaseBucket()
-
-
-def test_who_lost_the_claim_lets_go_without_deleting() -> None:
-    before = world(
-        DELETE,
-        proved(**CREATED),
-        deleting=True,
-        seen=Present(PLAIN),
-        claim=ClaimLost("other/media"),
-    )
-    assert plan_bucket(before) == ReleaseBucket()
-
-
-def test_without_our_finalizer_a_going_object_is_left_alone() -> None:
-    step = report(plan_bucket(world(DELETE, proved(**CREATED), deleting=True, finalizer=False)))
-    assert step.conclusion.synced.reason == Reason.Deleting

@@ -27,9 +27,7 @@ serials = st.integers(1, 999_999_999)
 hostile = st.one_of(
     st.text(max_size=80),
     st.text("abcdef0123456789-", max_size=80),
-    st.from_regex(
-        r"\A[a-z-]{0,8}[0-9a-f]{8}-[0-9a-f]{10}-[0-9a-f]{8}-[1-9][0-9]{0,3}-?\Z"
-    ),
+    st.from_regex(r"\A[a-z-]{0,8}[0-9a-f]{8}-[0-9a-f]{10}-[0-9a-f]{8}-[1-9][0-9]{0,3}-?\Z"),
 )
 
 
@@ -79,7 +77,7 @@ def test_reading_a_strangers_name_never_raises(name: str) -> None:
         f"reader-{OURS.cluster}-{OURS.owner}-{SCOPE}-01",
         f"reader-{OURS.cluster}-{OURS.owner}-{SCOPE}-1 ",
         f"reader-{OURS.cluster}-{OURS.owner}-{SCOPE}-1\n",
-        f"reader-{OURS.cluster}-{OURS.owner}-{SCOPE}-١",
+        f"reader-{OURS.cluster}-{OURS.owner}-{SCOPE}-\N{ARABIC-INDIC DIGIT ONE}",
         f"READER-{OURS.cluster}-{OURS.owner}-{SCOPE}-1",
         f"reader{OURS.cluster}-{OURS.owner}-{SCOPE}-1",
         f"reader-{OURS.cluster.upper()}x-{OURS.owner}-{SCOPE}-1",
@@ -98,13 +96,13 @@ def test_a_name_that_is_not_wholly_of_the_form_carries_no_marker(name: str) -> N
         ("", None),
         ("---", None),
         ("日本", None),
-        ("x" * 80, "x" * 24),
+        ("x" * 80, "x" * 32),
     ],
 )
 def test_the_readable_part_is_cut_and_cleaned(readable: str, head: str | None) -> None:
     name = key_name(readable, OURS, SCOPE, 1)
     tail = f"{OURS.cluster}-{OURS.owner}-{SCOPE}-1"
-    assert name == (f"{head}-{tail}"[-63:] if head else tail)
+    assert name == (f"{head}-{tail}" if head else tail)
 
 
 def test_the_marker_tells_clusters_and_objects_apart() -> None:

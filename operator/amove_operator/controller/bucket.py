@@ -57,7 +57,7 @@ _MOST_STEPS = 20
 _FEW_LOOKS = 50
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
-_EFFECTS = (WriteIntent, Create, Repair, Delete)
+_EFFECTS = (WriteIntent, Create, Repair, Delete, ReleaseBucket)
 
 
 class BucketReconciler:
@@ -188,7 +188,8 @@ class BucketReconciler:
             memory.refusal = None  # answered: it is there, as a stranger's
         if memory.absent_since is not None:
             memory.absent_since = None
-            self._wake_the_missing()
+            # What was absent with it may be back as well: nobody acts on the old look.
+            self._wake_the_missing(look_again=True)
 
     def _look_at_the_others(self, bucket: AmoveBucket) -> None:
         """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
@@ -200,10 +201,11 @@ class BucketReconciler:
                 self._context.queue.add(ref)
         self._wake_the_missing()
 
-    def _wake_the_missing(self) -> None:
+    def _wake_the_missing(self, *, look_again: bool = False) -> None:
         for ref, bucket in self._context.cache.buckets.items():
             memory = self._context.buckets.get(bucket.metadata.uid)
             if memory is not None and memory.absent_since is not None:
+                memory.stale = memory.stale or look_again
                 self._context.queue.add(ref)
 
     def _unknown(self, memory: BucketMemory, error: ApiError) -> None:

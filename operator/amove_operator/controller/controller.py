@@ -155,7 +155,7 @@ class Controller:
         context.metrics.mass_loss.labels("key").set(context.mass_key_loss)
         self._orphans.listed(listing)
         for memory in context.keys.values():
-            memory.ledger = memory.ledger.pruned(listing.begun, context.settle)
+            memory.ledger = memory.ledger.heard(listing, context.settle)
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)

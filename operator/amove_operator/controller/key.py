@@ -9,12 +9,13 @@ from amove_operator.api import IssuedKey, NewKey
 from amove_operator.controller.cache import Ghost, Item, fingerprint, own_key_status
 from amove_operator.controller.context import Context
 from amove_operator.controller.key_secret import KeySecret
-from amove_operator.controller.key_view import Look, key_world, marker
+from amove_operator.controller.key_view import Look, forgotten, key_world, marker
 from amove_operator.controller.losses import loss_accepted
 from amove_operator.controller.memory import KeyMemory
 from amove_operator.controller.reporting import explain, write_status
 from amove_operator.controller.wakeups import wake_buckets_of
 from amove_operator.core.conditions import unsynced
+from amove_operator.core.key_facts import named_ids
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_status import status_of
 from amove_operator.core.key_world import (
@@ -151,8 +152,8 @@ class KeyReconciler:
                 await self._write(key, memory, look, retiring)
             case TidySecret() | RetainSecret():
                 await self._secrets.tidy(key, memory, look)
-            case Revoke(key_id, why):
-                await self._revoke(ref, key, memory, key_id, why)
+            case Revoke():
+                await self._revoke(ref, key, memory, look, step)
             case DeleteSecret(uid):
                 await self._context.kube.delete_secret(ref.namespace, world.secret_name, uid=uid)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
@@ -259,19 +260,19 @@ class KeyReconciler:
             memory.ledger = memory.ledger.other_user(self._context.clock())
 
     async def _revoke(
-        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, key_id: str, why: str
+        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Revoke
     ) -> None:
-        failed_before = key_id in memory.ledger.failed_revokes
+        key_id, why = step.key_id, step.why
         try:
             await self._context.api.delete_storage_key(key_id)
         except ApiError as error:
             if not (error.maybe_done or isinstance(error, Rejected)):
                 raise
             memory.ledger = memory.ledger.revoke_failed(key_id, self._context.clock())
-            if failed_before or not isinstance(error, Rejected):
+            if key_id in look.failed or not isinstance(error, Rejected):
                 raise
             # The id may be gone already: only a complete list can tell. One look, then back-off.
-            await self._context.listings.begun_since(memory.ledger.settles_at)
+            look.failed.add(key_id)
             return
         memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
         self._context.metrics.keys_revoked.labels(why).inc()
@@ -326,19 +327,19 @@ class KeyReconciler:
     async def _note_unconfirmed(self, ref: Ref, key: AmoveStorageKey) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
         memory = self._context.keys.get(key.metadata.uid)
-        listing = self._context.listings.latest
-        if memory is None or listing is None or listing.begun < memory.ledger.settles_at:
+        if memory is None or not memory.ledger.unconfirmed:
             return
-        for key_id in memory.ledger.failed_revokes:
-            if key_id not in listing.owners:
-                memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
-                self._context.metrics.revoke_unconfirmed.inc()
-                message = (
-                    f"Key {key_id} is gone from the list, but its revocation was never confirmed: "
-                    "check the storage service."
-                )
-                uid = key.metadata.uid
-                await self._context.tell(ref, uid, "RevokeUnconfirmed", message, warning=True)
+        status = own_key_status(key)
+        unproven = named_ids(status) - forgotten(self._context, key, memory, status)
+        told, memory.ledger = memory.ledger.unconfirmed - unproven, memory.ledger.told()
+        for key_id in told:
+            self._context.metrics.revoke_unconfirmed.inc()
+            message = (
+                f"Key {key_id} is gone from the list, but its revocation was never confirmed: "
+                "check the storage service."
+            )
+            uid = key.metadata.uid
+            await self._context.tell(ref, uid, "RevokeUnconfirmed", message, warning=True)
 
 
 def _seconds_until(moment: datetime, now: datetime) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from amove_operator.controller.bucket_view import claim_of
@@ -42,6 +42,7 @@ class Look:
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
     refused: str = ""
+    failed: set[str] = field(default_factory=set)
     namespace_terminating: bool = False
 
 
@@ -94,7 +95,7 @@ def key_world(
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
         given_up=_given_up(context, key, status),
-        forgotten=_forgotten(context, key, memory, status),
+        forgotten=forgotten(context, key, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
     )
 
@@ -276,7 +277,7 @@ def _taken(context: Context, namespace: str, name: str) -> bool:
     )
 
 
-def _forgotten(
+def forgotten(
     context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus
 ) -> frozenset[str]:
     """Ids in status that are proven gone, or that are listed as somebody else's."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from amove_operator.controller.cache import reached_buckets
+from amove_operator.controller.cache import bucket_name, reached_buckets
 from amove_operator.controller.context import Context
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.models import AmoveStorageKey
+from amove_operator.models import AmoveBucket, AmoveStorageKey
 
 
 def wake_claimants(context: Context, name: str) -> None:
     """Every CR that wants the bucket name: the name, or a key that reached it, went free."""
     for ref, _ in context.cache.buckets_named(name):
         context.queue.add(ref)
+    for ghost, last in context.cache.ghosts.items():
+        if isinstance(last, AmoveBucket) and bucket_name(last) == name:
+            context.queue.add(ghost)
 
 
 def wake_keys_of(context: Context, bucket: Ref) -> None:

@@ -122,7 +122,9 @@ def _plan_present(world: BucketWorld, flags: BucketFlags) -> BucketStep:
         return _repair(world, flags, differs)
     found = found_present(world, flags, adopt=True)
     if differs:
-        return BucketReport(found, words.usable(world, Reason.DriftObserved, words.drift_observed(differs)))
+        return BucketReport(
+            found, words.usable(world, Reason.DriftObserved, words.drift_observed(differs))
+        )
     return BucketReport(found, settled(Reason.Available, words.available(world)))
 
 
@@ -134,7 +136,9 @@ def _repair(world: BucketWorld, flags: BucketFlags, differs: tuple[str, ...]) ->
         return BucketReport(found, refused, retry=True)
     if world.repairs_left > 0:
         return Repair(flags_wanted(world.spec, flags))
-    return BucketReport(found, words.usable(world, Reason.FlagRejected, words.flag_rejected(differs)))
+    return BucketReport(
+        found, words.usable(world, Reason.FlagRejected, words.flag_rejected(differs))
+    )
 
 
 def _wait_for_name(status: BucketStatus, why: str) -> BucketReport:

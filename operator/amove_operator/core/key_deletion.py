@@ -19,6 +19,7 @@ from amove_operator.core.key_world import (
     Revoke,
     SecretOurs,
 )
+from amove_operator.core.ledger import InHand
 from amove_operator.core.reasons import Reason
 
 
@@ -28,11 +29,10 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
         return Report(world.status, unsynced(Reason.Deleting, "Being deleted."))
     if world.paused:
         return Report(status_of(world), unsynced(Reason.Paused, "Paused; deletion waits."))
-    unsure = world.in_hand is not None or wants_retention(world)
-    if world.secret is None or (unsure and not world.secret_fresh):
+    if world.secret is None or (wants_retention(world) and not world.secret_fresh):
         return ReadSecret()
     if world.in_hand is not None:
-        return Revoke(world.in_hand.key.id, "unwritten")
+        return drop_in_hand(world, world.in_hand)
     if not _never_issued(world) and world.live is None:
         return AwaitListing(
             progressing(Reason.Deleting, "Deletion waits for a settled key list.", keep_ready=True)
@@ -45,6 +45,16 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
     if isinstance(world.secret, SecretOurs) and not world.secret.deleting:
         return DeleteSecret(world.secret.uid) if world.secret_fresh else ReadSecret()
     return RemoveFinalizer()
+
+
+def drop_in_hand(world: KeyWorld, fresh: InHand) -> KeyStep:
+    """Revoke the key in hand, after a look whether a write without answer was done after all."""
+    if not world.secret_fresh:
+        return ReadSecret()
+    if world.live is None and world.unclear:
+        message = f"Waiting for a key list that tells whether key {fresh.key.id} is revoked."
+        return AwaitListing(progressing(Reason.RevokePending, message, keep_ready=True))
+    return Revoke(fresh.key.id, "unwritten")
 
 
 def _never_issued(world: KeyWorld) -> bool:

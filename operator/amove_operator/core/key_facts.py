@@ -8,6 +8,7 @@ from amove_operator.core.key_world import KeyWorld, SecretOurs, Why
 from amove_operator.core.ledger import LiveKey
 from amove_operator.core.naming import parse_name
 from amove_operator.core.rotation import next_rotation
+from amove_operator.models.key import KeyStatus
 
 
 def held_id(world: KeyWorld) -> str | None:
@@ -23,10 +24,13 @@ def held_key(world: KeyWorld) -> LiveKey | None:
 
 def named_by_status(world: KeyWorld) -> frozenset[str]:
     """The ids that status names: the current key and the retiring ones."""
-    named = {key.id for key in world.status.retiring}
-    if world.status.key is not None:
-        named.add(world.status.key.id)
-    return frozenset(named)
+    return named_ids(world.status)
+
+
+def named_ids(status: KeyStatus) -> frozenset[str]:
+    """The ids that a status names."""
+    current = () if status.key is None else (status.key.id,)
+    return frozenset((*current, *(key.id for key in status.retiring)))
 
 
 def issued_at(world: KeyWorld) -> datetime | None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from amove_operator.core import conditions
 from amove_operator.core.budget import next_issue_at, remember_issue
 from amove_operator.core.conditions import Conclusion, progressing, stalled, unsynced
-from amove_operator.core.key_deletion import plan_deletion
+from amove_operator.core.key_deletion import drop_in_hand, plan_deletion
 from amove_operator.core.key_facts import (
     is_usable,
     judged_from,
@@ -87,7 +87,7 @@ def _given_up(world: KeyWorld) -> KeyStep | None:
 def _refused(world: KeyWorld) -> KeyStep | None:
     if world.fault is None:
         return None
-    return _unwritten(world) if world.in_hand is not None else _report(world, world.fault)
+    return drop_in_hand(world, world.in_hand) if world.in_hand is not None else _report(world, world.fault)
 
 
 def _unprotected(world: KeyWorld) -> KeyStep | None:
@@ -117,18 +117,12 @@ def _in_hand(world: KeyWorld) -> KeyStep | None:
     if not world.secret_fresh:
         return ReadSecret()
     if _is_taken(world) or world.refused:
-        return _unwritten(world)
+        return drop_in_hand(world, world.in_hand)
     if world.live is None:
         return AwaitListing(progressing(Reason.Settling, "Waiting for a settled key list."))
     if world.mass is Mass.USER_CHANGED or _outdated(world) or reissue_reason(world) is None:
-        return _unwritten(world)
+        return drop_in_hand(world, world.in_hand)
     return WriteSecret(_retiring_after_issue(world))
-
-
-def _unwritten(world: KeyWorld) -> KeyStep:
-    """Revoke the key in hand, after a look whether a write without answer was done after all."""
-    assert world.in_hand is not None  # noqa: S101
-    return _looking_again(world, Revoke(world.in_hand.key.id, "unwritten"))
 
 
 def _is_taken(world: KeyWorld) -> bool:

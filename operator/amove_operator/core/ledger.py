@@ -106,6 +106,7 @@ class Ledger:
     minted: tuple[tuple[LiveKey, float], ...] = ()
     revoked: tuple[tuple[str, float], ...] = ()
     failed_revokes: frozenset[str] = frozenset()
+    unconfirmed: frozenset[str] = frozenset()
     create_lost: bool = False
     last_serial: int = 0
     recorded: bool = False
@@ -208,11 +209,27 @@ class Ledger:
         """Whether this process sent a call whose outcome only a listing can tell."""
         return bool(self.failed_revokes) or self.create_lost
 
-    def pruned(self, begun: float, settle: float) -> Ledger:
-        """Without what a listing begun at ``begun`` tells by itself."""
+    def heard(self, listing: Listing, settle: float) -> Ledger:
+        """Without what a complete listing tells by itself.
+
+        A key whose revocation got no 200 and that a listing which must show it lacks is gone from
+        the list: ``unconfirmed``, for a person to check.
+        """
+        pending = tuple(pair for pair in self.minted if listing.begun < pair[1] + settle)
+        held, settled = self.in_hand, listing.begun >= self.settles_at
+        young = {key.id for key, _ in pending}
+        gone = {one for one in self.failed_revokes if one not in young | listing.owners.keys()}
+        gone = gone if settled else set()
         return replace(
             self,
-            minted=tuple(pair for pair in self.minted if begun < pair[1] + settle),
-            revoked=tuple(pair for pair in self.revoked if begun < pair[1] + settle),
-            create_lost=self.create_lost and begun < self.settles_at,
+            in_hand=None if held is not None and held.key.id in gone else held,
+            minted=pending,
+            revoked=tuple(pair for pair in self.revoked if listing.begun < pair[1] + settle),
+            create_lost=self.create_lost and not settled,
+            failed_revokes=self.failed_revokes - gone,
+            unconfirmed=self.unconfirmed | gone,
         )
+
+    def told(self) -> Ledger:
+        """The unconfirmed revocations were told to a person."""
+        return replace(self, unconfirmed=frozenset())

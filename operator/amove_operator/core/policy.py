@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -83,7 +82,6 @@ class RotationLimits:
 
     min_interval: timedelta
     max_grace: timedelta
-    name: Callable[[timedelta], str] = str
 
 
 def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
@@ -92,7 +90,7 @@ def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
     faults = []
     if grace > limits.max_grace:
         faults.append(
-            f"spec.rotation.gracePeriod: at most {limits.name(limits.max_grace)} "
+            f"spec.rotation.gracePeriod: at most {_shown(limits.max_grace)} "
             "(setting AMOVE_MAX_GRACE)"
         )
     if spec.rotation.interval is None:
@@ -100,9 +98,17 @@ def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
     interval = parse_duration(spec.rotation.interval)
     if interval < limits.min_interval:
         faults.append(
-            f"spec.rotation.interval: at least {limits.name(limits.min_interval)} "
+            f"spec.rotation.interval: at least {_shown(limits.min_interval)} "
             "(setting AMOVE_MIN_ROTATION_INTERVAL)"
         )
     if interval <= grace:
         faults.append("spec.rotation.interval: must be longer than spec.rotation.gracePeriod")
     return faults
+
+
+def _shown(span: timedelta) -> str:
+    """A duration as users write it, such as ``1h30m``."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"

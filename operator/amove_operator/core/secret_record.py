@@ -126,9 +126,9 @@ def _read_retiring(text: str) -> tuple[Retiring, ...]:
     if not isinstance(parsed, dict):
         return ()
     pairs = ((key, moment(when)) for key, when in parsed.items() if isinstance(when, str))
-    return tuple(
-        Retiring(key, when) for key, when in pairs if when is not None and _is_plain(key)
-    )[:8]
+    return tuple(Retiring(key, when) for key, when in pairs if when is not None and _is_plain(key))[
+        :8
+    ]
 
 
 def _read_written(text: str) -> Written:

@@ -1,0 +1,199 @@
+"""One bucket name has one AmoveBucket, across namespaces and accounts (design.md §3, Claims).
+
+All with an hour's resync: whoever takes over was woken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from amove_emulator import Emulator
+from tests.cluster.bucket_words import CHANGING, stalled
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
+from tests.cluster.harness_cluster import Cluster
+
+SOON = 5.0
+"""Without a wake-up it would be an hour; a busy machine may take more than the second."""
+
+
+def test_of_three_one_has_the_bucket_and_the_next_takes_over_when_it_goes(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    teams = [whole_cluster.within(make_namespace()) for _ in range(3)]
+    run_operator(watch_namespaces=[team.namespace for team in teams])
+    shared = a_bucket("shared", deletionPolicy="Delete")
+    first, *others = teams
+    first.apply(shared)
+    first.ready(BUCKET, "shared")
+    in_one_second(others)
+
+    for team in others:
+        message = stalled(team, "shared", "BucketClaimed")
+        assert f"belongs to AmoveBucket {first.namespace}/shared" in message
+    assert emulator.control.count("create_bucket") == 1
+
+    first.delete(BUCKET, "shared")
+    first.gone(BUCKET, "shared")
+    # The older, and of one second the lesser UID.
+    second, third = sorted(others, key=_age)
+    assert second.ready(BUCKET, "shared", SOON)["status"]["provenance"] == "Created"
+    eventually(
+        lambda: f"{second.namespace}/shared" in stalled(third, "shared", "BucketClaimed"), SOON
+    )
+    assert emulator.control.count("create_bucket") == 2
+
+    # It lets go of the bucket and leaves it: the third may not take what is there.
+    second.patch(BUCKET, "shared", {"spec": {"deletionPolicy": "Retain"}})
+    second.delete(BUCKET, "shared")
+    second.gone(BUCKET, "shared")
+    assert "exists already" in stalled(third, "shared", "BucketExists", SOON)
+    assert emulator.control.count("create_bucket") == 2
+
+
+def in_one_second(teams: list[Cluster]) -> None:
+    """Make ``shared`` in both, of one creationTimestamp: else once more."""
+
+    def made() -> bool:
+        shared = a_bucket("shared", deletionPolicy="Delete")
+        created = {team.apply(shared)[0]["metadata"]["creationTimestamp"] for team in teams}
+        if len(created) == 1:
+            return True
+        for team in teams:
+            team.delete(BUCKET, "shared")
+            team.gone(BUCKET, "shared")
+        return False
+
+    eventually(made, what="two of one second")
+
+
+def _age(team: Cluster) -> tuple[str, str]:
+    metadata = team.found(BUCKET, "shared")["metadata"]
+    return metadata["creationTimestamp"], metadata["uid"]
+
+
+def test_two_of_one_moment_make_one_bucket(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    teams = [whole_cluster.within(make_namespace()) for _ in range(2)]
+    in_one_second(teams)  # both are there before anybody looks
+    run_operator(watch_namespaces=[team.namespace for team in teams])
+    first, second = sorted(teams, key=_age)
+    first.ready(BUCKET, "shared")
+    stalled(second, "shared", "BucketClaimed")
+    assert emulator.control.count("create_bucket") == 1
+
+
+def test_a_claim_holds_across_accounts(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, namespace: str
+) -> None:
+    other = emulator.control.add_account()
+    run_operator(trusted_namespaces=[namespace], cloud_account_id=emulator.cloud_account_id)
+    cluster.apply(a_bucket("here", bucketName="shared"))
+    cluster.ready(BUCKET, "here")
+    cluster.apply(a_bucket("there", bucketName="shared", cloudAccountId=other))
+    stalled(cluster, "there", "BucketClaimed")
+    assert emulator.control.count("create_bucket") == 1
+
+
+def test_who_may_not_have_an_existing_bucket_holds_no_claim_against_who_may(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    """The older one stalls while the younger waits: that frees the name, and says so at once."""
+    older, younger = (whole_cluster.within(make_namespace()) for _ in range(2))
+    emulator.control.add_bucket("archive")
+    silence = emulator.control.fault("bucket_status", hang="before")
+    run_operator(
+        watch_namespaces=[older.namespace, younger.namespace],
+        trusted_namespaces=[younger.namespace],
+    )
+    older.apply(a_bucket("archive"))
+    emulator.control.wait_for_calls("bucket_status", 1, arrived=True)
+    younger.apply(a_bucket("archive", adoptionPolicy="IfExists"))
+    emulator.control.clear_faults(silence)
+    assert younger.ready(BUCKET, "archive", 15)["status"]["provenance"] == "Adopted"
+    older.until(BUCKET, "archive", "Stalled")
+    assert emulator.control.count(*CHANGING) == 0
+
+
+def test_a_name_is_not_given_away_while_somebody_elses_live_key_reaches_it(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    """Their bucket's resource is gone, their key is paused: then it is given up, grace cut."""
+    theirs, ours = (whole_cluster.within(make_namespace()) for _ in range(2))
+    run_operator(
+        watch_namespaces=[theirs.namespace, ours.namespace], trusted_namespaces=[ours.namespace]
+    )
+    theirs.apply(
+        a_bucket("archive"),
+        a_key("app", bucketRefs=refs("archive"), rotation={"gracePeriod": "100h"}),
+    )
+    theirs.ready(KEY, "app")
+    theirs.annotate(KEY, "app", paused="true")
+    theirs.until(KEY, "app", "Synced", "Paused", status="False")
+    ours.apply(a_bucket("archive", adoptionPolicy="IfExists"))
+    stalled(ours, "archive", "BucketClaimed")
+
+    theirs.delete(BUCKET, "archive")
+    theirs.gone(BUCKET, "archive")
+
+    seen = ours.until(BUCKET, "archive", "Reconciling", "NameInUse", deadline=SOON)
+    assert f"{theirs.namespace}/app" in condition(seen, "Synced")["message"]
+    assert "provenance" not in seen["status"]
+    (key,) = emulator.control.live_keys()
+    assert key["buckets"] == ["archive"]
+
+    theirs.annotate(KEY, "app", paused=None)
+    assert ours.ready(BUCKET, "archive", SOON)["status"]["provenance"] == "Adopted"
+    assert emulator.control.live_keys() == []
+
+
+def test_a_deleted_bucket_that_is_applied_again_keeps_its_keys(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, namespace: str
+) -> None:
+    """A slip in Git heals: nobody else wants the name, so no key is given up."""
+    run_operator(trusted_namespaces=[namespace])
+    mine = a_bucket("archive", adoptionPolicy="IfExists")
+    cluster.apply(mine, a_key("app", bucketRefs=refs("archive")))
+    cluster.ready(KEY, "app")
+    before = cluster.secret("app")
+    cluster.delete(BUCKET, "archive")
+    cluster.gone(BUCKET, "archive")
+    cluster.apply(mine)
+    cluster.ready(BUCKET, "archive")
+    cluster.until(KEY, "app", "Synced", "Settled")
+    assert cluster.secret("app") == before
+    assert emulator.control.count("create_storage_key") == 1
+
+
+def test_free_scoped_keys_of_others_block_nobody(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    theirs, ours = (whole_cluster.within(make_namespace()) for _ in range(2))
+    run_operator(
+        watch_namespaces=[theirs.namespace, ours.namespace], trusted_namespaces=[theirs.namespace]
+    )
+    theirs.apply(a_key("named", bucketNames=["archive"]), a_key("all", allBuckets=True))
+    for name in ("named", "all"):
+        theirs.ready(KEY, name)
+    ours.apply(a_bucket("archive", deletionPolicy="Delete"))
+    ours.ready(BUCKET, "archive")
+    ours.delete(BUCKET, "archive")
+    ours.gone(BUCKET, "archive")
+    assert emulator.control.buckets() == {}
+    assert len(emulator.control.live_keys()) == 2
