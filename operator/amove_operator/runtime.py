@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 from amove_operator import handlers
 from amove_operator.api import AmoveClient, BreakerState
 from amove_operator.controller.accounts import AccountBook
-from amove_operator.controller.cache import Cache, Item, count_objects
+from amove_operator.controller.cache import (
+    Cache,
+    Item,
+    count_exhausted_keys,
+    count_objects,
+    count_untrusted_keys,
+)
 from amove_operator.controller.context import Context
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.listings import Listings
@@ -262,6 +268,8 @@ class Runtime:
         metrics.api_credentials_valid.set(1)
         metrics.api_token_expiry.set_function(self._token_expiry)
         metrics.mass_loss.labels("bucket").set_function(lambda: mass_bucket_loss(context))
+        metrics.mint_budget_exhausted.set_function(partial(count_exhausted_keys, context.cache))
+        metrics.untrusted_live_keys.set_function(partial(count_untrusted_keys, context.cache))
         for kind in Kind:
             for ready in ("true", "false"):
                 metrics.objects.labels(kind.value, ready).set_function(

@@ -23,9 +23,14 @@ def owner_of(name: str) -> str:
     return found[1] if found else name
 
 
+def marker_of(uid: str) -> str:
+    """The part of a remote name that stands for the CR of this UID (design.md §5)."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:10]
+
+
 def live_of(emulator: Emulator, key: Manifest) -> list[str]:
     """The ids of the keys that work and carry this CR's marker, oldest serial first."""
-    mine = hashlib.sha256(key["metadata"]["uid"].encode()).hexdigest()[:10]
+    mine = marker_of(key["metadata"]["uid"])
     found = [one for one in emulator.control.live_keys() if owner_of(one["name"]) == mine]
     found.sort(key=lambda one: int(one["name"].rsplit("-", 1)[1]))
     return [one["id"] for one in found]

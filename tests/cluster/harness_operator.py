@@ -110,6 +110,7 @@ class Operator:
 
     def __init__(self, started: Started, variables: Mapping[str, str]) -> None:
         self._process = started.process
+        self._told = False
         self._log = started.log
         self._health = variables["AMOVE_HEALTH_PORT"]
         self._metrics = variables["AMOVE_METRICS_PORT"]
@@ -173,8 +174,10 @@ class Operator:
         return True
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
-        self._process.terminate()
+        """SIGTERM, without waiting; once, since a second one kills a process at its very end."""
+        if not self._told:
+            self._told = True
+            self._process.terminate()
 
     def stop(self, deadline: float = 20.0) -> None:
         """SIGTERM; it must end with 0."""

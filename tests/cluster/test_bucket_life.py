@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -169,7 +170,7 @@ def test_observe_only_reads_shows_drift_and_lets_go(
 ) -> None:
     run_operator(trusted_namespaces=[namespace])
     emulator.control.add_bucket("watched", encryptionEnabled=True)
-    watched = {"managementPolicy": "Observe", "deletionPolicy": "Delete"}
+    watched: dict[str, Any] = {"managementPolicy": "Observe", "deletionPolicy": "Delete"}
     cluster.apply(
         a_bucket("watched", versioningEnabled=True, objectLockEnabled=True, **watched),
         a_bucket("absent", **watched),

@@ -152,7 +152,13 @@ def test_what_cannot_be_kept_is_revoked(
     assert cluster.get("Secret", "untrusted") is None
 
 
-@pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
+@pytest.mark.parametrize(
+    "propagation",
+    [
+        "Background",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("Foreground", "Orphan")),
+    ],
+)
 def test_a_key_whose_finalizer_was_stripped_is_revoked_and_its_secret_goes(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator, propagation: str
 ) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import (
     KEY,
+    Manifest,
     a_bucket,
     a_key,
     condition,
@@ -23,7 +26,7 @@ NONSENSE = "bm9uc2Vuc2U="
 SOON = 2.0
 """Repair starts within a second of the deed; the rest is for the work, on a busy machine."""
 
-DAMAGE = {
+DAMAGE: dict[str, Callable[[Cluster, str], object]] = {
     "deleted": lambda cluster, name: cluster.delete("Secret", name),
     "edited": lambda cluster, name: cluster.patch(
         "Secret", name, {"data": {"AWS_SECRET_ACCESS_KEY": NONSENSE}}
@@ -57,11 +60,14 @@ def test_a_deleted_or_edited_secret_gets_a_new_key_at_once_and_the_old_one_has_i
             assert refusal(s3.get_object, Bucket="photos", Key="a") is None, "its grace runs"
     for name in DAMAGE:
         key = cluster.found(KEY, name)
-        only = [key["status"]["key"]["id"]]
-        eventually(lambda k=key, o=only: live_of(emulator, k) == o, what=f"the end of {name}'s")
-        eventually(lambda n=name: retires_none(cluster, n), what="a status without it")
+        eventually(partial(lives_alone, emulator, key), what=f"the end of {name}'s former key")
+        eventually(partial(retires_none, cluster, name), what="a status without it")
     assert mints(emulator) == 2 * len(DAMAGE)
     assert most_live(emulator) == 2
+
+
+def lives_alone(emulator: Emulator, key: Manifest) -> bool:
+    return live_of(emulator, key) == [key["status"]["key"]["id"]]
 
 
 def retires_none(cluster: Cluster, name: str) -> bool:
@@ -79,10 +85,9 @@ def test_a_secret_deleted_again_and_again_never_leaves_a_third_key(
     current = cluster.ready(KEY, "app")["status"]["key"]["id"]
     for _ in range(4):
         cluster.delete("Secret", "app")
-        key = another_key(cluster, KEY, "app", current)
-        current = key["status"]["key"]["id"]
+        current = another_key(cluster, KEY, "app", current)["status"]["key"]["id"]
     assert most_live(emulator) == 2
-    assert live_of(emulator, key)[-1] == current
+    assert live_of(emulator, cluster.found(KEY, "app"))[-1] == current
     assert current not in revoked(emulator)
 
 
@@ -95,8 +100,8 @@ def test_past_the_budget_a_repair_waits_and_says_until_when_also_after_restarts(
     serial = cluster.ready(KEY, "app")["status"]["key"]["serial"]
     for _ in range(2):
         cluster.delete("Secret", "app")
-        serial = eventually(lambda s=serial: repaired(cluster, than=s))
-        made = mints(emulator)
+        serial = eventually(partial(repaired, cluster, than=serial))
+    made = mints(emulator)
 
     seen = cluster.until(KEY, "app", "Reconciling", "MintBudgetExhausted")
     issues = [datetime.fromisoformat(moment) for moment in seen["status"]["recentIssues"]]

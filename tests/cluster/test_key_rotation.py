@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs, refusal, s3_with_only
+from tests.cluster.harness import (
+    KEY,
+    Manifest,
+    a_bucket,
+    a_key,
+    eventually,
+    refs,
+    refusal,
+    s3_with_only,
+)
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_of, mints, most_live
 
@@ -27,7 +37,7 @@ def changed(name: str, **spec: Any) -> Any:
     return a_key(name, **{"bucketRefs": refs("photos"), "permission": "Read", **spec})
 
 
-ROTATIONS = {
+ROTATIONS: dict[str, Callable[[Cluster], object]] = {
     "annotation": lambda c: c.annotate(KEY, "annotation", rotate_requested_at="now"),
     "scope": lambda c: c.apply(changed("scope", permission="ReadWrite")),
     "buckets": lambda c: c.apply(changed("buckets", bucketRefs=refs("photos", "films"))),
@@ -227,6 +237,14 @@ def test_many_rotations_exhaust_the_budget_and_are_slowed_down_with_the_key_stil
 # ---------------------------------------------------------------- real use
 
 
+def lives_alone(emulator: Emulator, key: Manifest) -> bool:
+    return live_of(emulator, key) == [key["status"]["key"]["id"]]
+
+
+def went_on(told: list[str | None], before: int) -> bool:
+    return len(told) > before + 10
+
+
 @contextmanager
 def in_use(cluster: Cluster, name: str) -> Iterator[list[str | None]]:
     """A client that reads the Secret every second, and asks S3 all the time; what it was told."""
@@ -263,9 +281,8 @@ def test_a_client_that_reads_the_secret_every_second_loses_no_request_while_keys
             cluster.annotate(KEY, "app", rotate_requested_at=str(number))
             key = another_key(cluster, KEY, "app", current)
             current = key["status"]["key"]["id"]
-            only = [current]
-            eventually(lambda k=key, o=only: live_of(emulator, k) == o, what="the old key's end")
-            eventually(lambda n=before: len(told) > n + 10, what="more requests")
+            eventually(partial(lives_alone, emulator, key), what="the old key's end")
+            eventually(partial(went_on, told, before), what="more requests")
     assert set(told) == {None}
     with s3_with_only(former) as s3:
         assert refusal(s3.list_objects_v2, Bucket="photos") == "InvalidAccessKeyId"

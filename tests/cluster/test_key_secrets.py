@@ -318,7 +318,13 @@ def test_a_kept_secret_is_foreign_to_the_next_key_and_the_message_says_what_to_d
     assert mints(emulator) == 1
 
 
-@pytest.mark.parametrize("propagation", ["Foreground", "Background", "Orphan"])
+@pytest.mark.parametrize(
+    "propagation",
+    [
+        "Foreground",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("Background", "Orphan")),
+    ],
+)
 def test_a_key_made_anew_at_once_gets_a_secret_of_its_own(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator, propagation: str
 ) -> None:

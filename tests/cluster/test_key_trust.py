@@ -160,7 +160,8 @@ def test_forged_annotations_of_a_secret_revoke_no_key_of_another(
     ]
     for number, forgery in enumerate(forgeries):
         tenant.forges("app", **forgery)
-        tenant.does("annotate", "akey", "app", f"{GROUP}/reconcile-requested-at={number}")
+        again = f"{GROUP}/reconcile-requested-at={number}"
+        tenant.does("annotate", "--overwrite", "akey", "app", again)
         if OWNER_UID in forgery:
             stage.here.until(KEY, "app", "Stalled", "SecretConflict")
             tenant.forges("app", **{OWNER_UID: uid})

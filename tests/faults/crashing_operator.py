@@ -77,8 +77,8 @@ def wrap_the_seams(crash: Crash) -> None:
             f"{request.method} {request.path}", text, lambda: call(self, request, **options)
         )
 
-    Session._exchange = _exchange  # type: ignore[method-assign]
-    Transport.call = _call  # type: ignore[method-assign]
+    setattr(Session, "_exchange", _exchange)  # noqa: B010 - mypy knows no other signature
+    setattr(Transport, "call", _call)  # noqa: B010
 
 
 if __name__ == "__main__":

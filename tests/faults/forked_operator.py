@@ -32,7 +32,7 @@ class ArmedCrash(Crash):
         self._armed = folder / "armed"
 
     async def around(self, what: str, text: str, send: Callable[[], Awaitable[Any]]) -> Any:
-        if "/events" in what or not self._armed.exists():
+        if "/events" in what or not self._armed.exists() or self._armed.read_text() not in text:
             return await send()
         return await super().around(what, text, send)
 
@@ -104,9 +104,9 @@ class ForkedOperator:
         """The effects since it was armed."""
         return (self._folder / "effects").read_text().splitlines()
 
-    def arm(self) -> None:
-        """From now on its effects count."""
-        (self._folder / "armed").touch()
+    def arm(self, about: str = "") -> None:
+        """From now on its effects count, or those with that text in them."""
+        (self._folder / "armed").write_text(about)
 
     def wait_leading(self) -> None:
         """Wait until it serves objects."""

@@ -14,6 +14,5 @@ from amove_operator.api.session import Tuning
 from amove_operator.cli import main
 
 if __name__ == "__main__":
-    impatient = partial(AmoveClient, tuning=Tuning(read=1.0))
-    runtime.AmoveClient = impatient  # type: ignore[assignment, misc]
+    vars(runtime)["AmoveClient"] = partial(AmoveClient, tuning=Tuning(read=1.0))
     sys.exit(main())

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import subprocess
 from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,8 +15,8 @@ from typing import Any, Self
 from amove_emulator import Emulator
 from tests.cluster.harness import KEY, Manifest, a_key, condition, eventually, refs, s3_with_only
 from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_keys import live_of, marker_of, most_live, owner_of
 
-MARKED = re.compile(r"-([0-9a-f]{8}-[0-9a-f]{10})-[0-9a-f]{8}-\d+$")
 DATA = {
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -26,17 +25,6 @@ DATA = {
     "AWS_DEFAULT_REGION",
     "BUCKET_NAME",
 }
-
-
-def cr10(uid: str) -> str:
-    """The part of a key's remote name that says whose it is (design.md §5)."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:10]
-
-
-def marker(name: str) -> str:
-    """Cluster and owner of a remote name; the name itself where it has no marker."""
-    found = MARKED.search(name)
-    return found[1] if found else name
 
 
 @dataclass(frozen=True)
@@ -133,12 +121,9 @@ class Judge:
         self._cluster = cluster
         self._emulator = emulator
 
-    def live(self, uid: str) -> list[Manifest]:
-        """The keys that work and carry this CR's marker."""
-        mine = cr10(uid)
-        return [
-            key for key in self._emulator.control.live_keys() if marker(key["name"])[9:] == mine
-        ]
+    def live(self, uid: str) -> list[str]:
+        """The ids of the keys that work and carry this CR's marker."""
+        return live_of(self._emulator, {"metadata": {"uid": uid}})
 
     def settled(self, story: Story, name: str, uid: str) -> bool:
         """The story's end: one live key, held by a Secret that works; or nothing at all."""
@@ -150,7 +135,7 @@ class Judge:
         key = self._cluster.found(KEY, name)
         secret = self._cluster.found("Secret", name)
         notes = secret["metadata"]["annotations"]
-        live = [one["id"] for one in self.live(key["metadata"]["uid"])]
+        live = self.live(key["metadata"]["uid"])
         status = key.get("status", {})
         assert condition(key, "Ready").get("status") == "True", status
         assert condition(key, "Synced").get("status") == "True", status
@@ -166,11 +151,10 @@ class Judge:
 
     def never_more_than_two(self) -> None:
         """At no moment of the test did a CR have three live keys."""
-        most = self._emulator.control.max_live_keys(marker)
-        assert max(most.values()) <= 2, most
+        assert most_live(self._emulator) <= 2
 
     def never_half(self, versions: list[Manifest]) -> None:
-        """Each version was whole: all keys there, the pair as it was issued, its record beside it."""
+        """Each version was whole: all keys, the pair as it was issued, its record beside it."""
         events = self._emulator.control.key_events()
         access_keys = {event["key_id"]: event["access_key"] for event in events}
         secrets = set(self._emulator.control.issued_secrets())
@@ -186,11 +170,12 @@ class Judge:
 
     def nothing_else(self, uids: set[str]) -> None:
         """No key at the service, listed or live, belongs to any other CR than these."""
-        known = {cr10(uid) for uid in uids}
+        known = {marker_of(uid) for uid in uids}
+        keys = self._emulator.control.keys()
         others = [
             key["name"]
-            for key in self._emulator.control.keys()
-            if (key["live"] or key["listed"]) and marker(key["name"])[9:] not in known
+            for key in keys
+            if (key["live"] or key["listed"]) and owner_of(key["name"]) not in known
         ]
         assert others == []
 
@@ -243,7 +228,7 @@ class Matrix:
     def _mended(self) -> None:
         for story, name, uid in self._left:
             where = f"{name} as it should be"
-            eventually(lambda s=story, n=name, u=uid: self.judge.settled(s, n, u), 20, what=where)
+            eventually(partial(self.judge.settled, story, name, uid), 30, what=where)
             if not story.ends:
                 self.judge.usable(name)
                 self.kept.add(uid)

@@ -6,7 +6,6 @@ The moments are not listed here: each operator dies one effect further on, until
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -61,9 +60,7 @@ class Crashes:
         if self._names:
             self.is_whole(self._names[-1])
         self._names.append(name)
-        # Each operator reads the accounts twice at its start; all that follows is for the bucket.
-        self._emulator.control.wait_for_calls("get_all", 2 * len(self._names))
-        operator.arm()
+        operator.arm(about=name)
         self._cluster.apply(a_bucket(name, versioningEnabled=True, encryptionEnabled=True))
 
         def ask() -> str | None:
@@ -86,19 +83,31 @@ class Crashes:
         assert made.count(name) == 1
 
 
+Begin = Callable[[int, str], tuple[ForkedOperator, Callable[[], bool]]]
+"""Start the operator that dies at the n-th effect about a bucket; whether its moment came."""
+
+
+def until_one_survives(crashes: Crashes, prefix: str, begin: Begin) -> tuple[int, ForkedOperator]:
+    """The number of the first moment that never came, and the operator that outlived it."""
+    for number in count(1):
+        name = f"{prefix}-{number:02}"
+        operator, reached = begin(number, name)
+        if crashes.survives(operator, name, reached):
+            crashes.is_whole(name)
+            return number, operator
+    raise AssertionError("the loop above has no end")
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_any_call_or_write_a_bucket_is_made_once(
     cluster: Cluster, emulator: Emulator, start: Start, when: str
 ) -> None:
-    crashes = Crashes(cluster, emulator)
-    for number in count(1):
-        name = f"killed-{when}-{number:02}"
+    def begin(number: int, name: str) -> tuple[ForkedOperator, Callable[[], bool]]:
         operator = start(f"{number}:{when}")
-        reached = partial(_has_sent, operator, number)
-        if crashes.survives(operator, name, reached):
-            break
-    crashes.is_whole(name)
-    assert [effect.split()[0] for effect in operator.effects] == [
+        return operator, lambda: len(operator.effects) >= number
+
+    _, survivor = until_one_survives(Crashes(cluster, emulator), f"killed-{when}", begin)
+    assert [effect.split()[0] for effect in survivor.effects] == [
         "PATCH",  # the finalizer
         "bucket_status",
         "PATCH",  # the intent
@@ -106,7 +115,7 @@ def test_killed_at_any_call_or_write_a_bucket_is_made_once(
         "bucket_status",
         "PATCH",  # the provenance
     ]
-    operator.stop()
+    survivor.stop()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -114,21 +123,16 @@ def test_killed_while_the_service_is_at_work_a_bucket_is_made_once(
     cluster: Cluster, emulator: Emulator, start: Start, when: str
 ) -> None:
     """The call is on its way, or done, and its answer reaches nobody."""
-    crashes = Crashes(cluster, emulator)
-    for number in count(1):
-        name = f"cut-{when}-{number:02}"
+
+    def begin(number: int, name: str) -> tuple[ForkedOperator, Callable[[], bool]]:
         operator = start("")
         kill = {"pid": operator.pid, "when": when}
         fault = emulator.control.fault("*", contains=name, nth=number, kill=kill)
-        if crashes.survives(operator, name, partial(_has_struck, emulator, fault)):
-            break
-    crashes.is_whole(name)
-    assert number == 1 + len(("bucket_status", "create_bucket", "bucket_status"))
-    operator.stop()
+        return operator, lambda: _has_struck(emulator, fault)
 
-
-def _has_sent(operator: ForkedOperator, number: int) -> bool:
-    return len(operator.effects) >= number
+    survived, survivor = until_one_survives(Crashes(cluster, emulator), f"cut-{when}", begin)
+    assert survived == 1 + len(("bucket_status", "create_bucket", "bucket_status"))
+    survivor.stop()
 
 
 def _has_struck(emulator: Emulator, fault: int) -> bool:

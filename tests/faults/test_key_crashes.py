@@ -5,6 +5,7 @@ The moments are not listed here: each operator dies one effect further on, until
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
@@ -71,7 +72,7 @@ def play(
 
     yield playing
     # pytest shows it with a failure.
-    print((tmp_path / "operator.log").read_text()[-8000:])
+    sys.stdout.write((tmp_path / "operator.log").read_text()[-8000:])
 
 
 def everywhere(matrix: Matrix, story: Story, when: str) -> int:

@@ -10,14 +10,19 @@ from tests.model.small_world import State
 
 
 class Explored(NamedTuple):
-    """How many states there are, and how many of them are cut off at the last key."""
+    """How many states and moves there are."""
 
     states: int
     edges: int
 
 
-def explore(moves: Moves, start: State, *, at_most: int = 2_000_000) -> Explored:
-    """Visit every state; raises Broken with the way there, or where no way back is left."""
+def explore(
+    moves: Moves, start: State, *, settles: bool = True, at_most: int = 3_000_000
+) -> Explored:
+    """Visit every state; raises Broken with the way there, or where no way back is left.
+
+    ``settles`` of False asks only for the invariants: of a world that cannot settle.
+    """
     number = {start: 0}
     parents: list[tuple[int, str]] = [(-1, "start")]
     back: list[list[int]] = [[]]
@@ -27,7 +32,7 @@ def explore(moves: Moves, start: State, *, at_most: int = 2_000_000) -> Explored
     while queue:
         state = queue.popleft()
         here = number[state]
-        if is_settled(state) or any(len(one.born) >= moves.most_keys for one in state.crs):
+        if not settles or is_settled(state) or any(len(one.born) >= moves.most_keys for one in state.crs):
             good.append(here)
         try:
             for label, kind, after in moves.after(state):

@@ -356,7 +356,8 @@ class Moves:
     # -- what happens by itself, and what others do ----------------------------------------------
 
     def _process_moves(self, state: State, process: int) -> Iterator[Move]:
-        yield from self._listings(f"{process} resync", state, process)
+        if self.rules.resyncs:
+            yield from self._listings(f"{process} resync", state, process)
         for cr, one in enumerate(state.crs):
             at = World(state, process, cr)
             memory = at.memory

@@ -357,6 +357,7 @@ class Rules(NamedTuple):
     grace: int = GRACE
     dry_runs: bool = True
     lingering: bool = False
+    resyncs: bool = True
 
 
 class Planner:

@@ -8,6 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from amove_operator.core import conditions
+from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import (
     AmoveBucket,
@@ -240,6 +241,23 @@ def count_objects(cache: Cache, kind: Kind, *, ready: bool) -> int:
     """How many objects of a kind are Ready, or are not."""
     found = cache.buckets.values() if kind is Kind.BUCKET else cache.keys.values()
     return sum(conditions.is_true(one.status.conditions, "Ready") == ready for one in found)
+
+
+def count_exhausted_keys(cache: Cache) -> int:
+    """How many AmoveStorageKeys wait because they had too many keys issued."""
+    return sum(_says(key, Reason.MintBudgetExhausted) for key in cache.keys.values())
+
+
+def count_untrusted_keys(cache: Cache) -> int:
+    """How many AmoveStorageKeys hold a live key that their namespace is not trusted with."""
+    return sum(
+        own_key_status(key).key is not None and _says(key, Reason.NotPermitted)
+        for key in cache.keys.values()
+    )
+
+
+def _says(key: AmoveStorageKey, reason: Reason) -> bool:
+    return any(one.reason == reason for one in key.status.conditions)
 
 
 def fingerprint(meta: ObjectMeta) -> tuple[object, ...]:

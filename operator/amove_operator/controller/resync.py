@@ -100,14 +100,15 @@ class Resync:
         for number, ref in enumerate(refs):
             await self._sleep_until(began + length * number / len(refs))
             await self._while_the_service_is_down()
-            self._look_at(ref)
+            self._look_at(ref, began)
         await self._sleep_until(began + length)
 
-    def _look_at(self, ref: Ref) -> None:
+    def _look_at(self, ref: Ref, began: float) -> None:
         bucket = self._context.cache.buckets.get(ref)
         if bucket is not None:
-            uid = bucket.metadata.uid
-            self._context.buckets.setdefault(uid, BucketMemory()).stale = True
+            memory = self._context.buckets.setdefault(bucket.metadata.uid, BucketMemory())
+            # One that was seen since the sweep began has had its look: a new one, at a start.
+            memory.stale = memory.stale or memory.seen_at < began
         self._context.queue.add(ref)
 
     async def _while_the_service_is_down(self) -> None:

@@ -87,7 +87,9 @@ def _given_up(world: KeyWorld) -> KeyStep | None:
 def _refused(world: KeyWorld) -> KeyStep | None:
     if world.fault is None:
         return None
-    return drop_in_hand(world, world.in_hand) if world.in_hand is not None else _report(world, world.fault)
+    if world.in_hand is not None:
+        return drop_in_hand(world, world.in_hand)
+    return _report(world, world.fault)
 
 
 def _unprotected(world: KeyWorld) -> KeyStep | None:

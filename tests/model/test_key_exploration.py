@@ -1,0 +1,220 @@
+"""Every state that the key protocol can get into in a small world (design.md §5).
+
+The decisions are the product's own (``plan_key``, ``Ledger``, ``status_of``); small_world.py says
+what is modelled. In every state the invariants of moves.py hold, and from every state the settled
+one can be reached: exactly one live key for each CR, held by its Secret, nothing else under its
+marker. Each rule in RULES makes that fail when it is taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import inf
+from typing import NamedTuple
+
+import pytest
+
+from amove_operator.core import key_deletion, key_plan
+from amove_operator.core.ledger import InHand, Ledger
+from tests.model.exploring import explore
+from tests.model.moves import Broken, Moves
+from tests.model.small_world import Chances, Rules
+
+
+class SmallWorld(NamedTuple):
+    """What there is, and what may go wrong in it. ``keys``: the walk ends at so many per CR."""
+
+    chances: Chances
+    keys: int
+    rules: Rules = Rules()
+    crs: int = 1
+    processes: int = 1
+
+    def explored(self) -> int:
+        """The number of states; raises Broken."""
+        moves = Moves(self.rules, self.keys)
+        start = moves.start(self.crs, self.processes, self.chances)
+        return explore(moves, start).states
+
+
+WORLDS = {
+    "three crashes at any step": SmallWorld(Chances(crashes=3), 5),
+    "lost answers and a crash": SmallWorld(Chances(losses=2, crashes=1), 4),
+    "the Secret deleted or edited, and a crash": SmallWorld(Chances(vandals=1, crashes=1), 4),
+    "a key revoked by others, revoked keys linger in the list, a crash": SmallWorld(
+        Chances(kills=1, crashes=1), 3, Rules(lingering=True)
+    ),
+    "a rotation or another scope asked for, and a crash": SmallWorld(
+        Chances(changes=1, crashes=1), 4
+    ),
+    "two changes within one grace": SmallWorld(Chances(changes=2), 4),
+    "a stranger's Secret where ours was": SmallWorld(Chances(vandals=1, strangers=1), 3),
+    "deletion at any step, with a crash": SmallWorld(Chances(deletions=1, crashes=1), 3),
+    "deletion at any step, with a lost answer": SmallWorld(Chances(deletions=1, losses=1), 3),
+    "a budget of one, and crashes": SmallWorld(Chances(crashes=2), 4, Rules(budget=1)),
+    "two CRs, one forging the other's key into its Secret": SmallWorld(
+        Chances(forgeries=1), 2, Rules(resyncs=False, dry_runs=False), crs=2
+    ),
+    "two operators at once": SmallWorld(
+        Chances(), 2, Rules(resyncs=False, dry_runs=False), processes=2
+    ),
+    "two operators at once, and a stranger's Secret": SmallWorld(
+        Chances(strangers=1), 1, Rules(resyncs=False, dry_runs=False), processes=2
+    ),
+}
+
+LONG_WORLDS = {
+    "crashes, a lost answer, a change": SmallWorld(Chances(crashes=2, losses=1, changes=1), 4),
+    "a vandal, a change, a crash": SmallWorld(Chances(vandals=1, changes=1, crashes=1), 4),
+    "deletion with crashes and a lost answer": SmallWorld(
+        Chances(deletions=1, crashes=2, losses=1), 4
+    ),
+    "two operators at once, and a crash": SmallWorld(
+        Chances(crashes=1), 2, Rules(resyncs=False, dry_runs=False), processes=2
+    ),
+    "two CRs and a crash": SmallWorld(
+        Chances(crashes=1), 2, Rules(resyncs=False, dry_runs=False), crs=2
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_no_reachable_state_breaks_an_invariant_and_each_has_a_way_back(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = WORLDS[name].explored()
+    with capsys.disabled():
+        print(f"\n  {states:7,} states: {name}", end=" ")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LONG_WORLDS)
+def test_larger_worlds_hold_too(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    states = LONG_WORLDS[name].explored()
+    with capsys.disabled():
+        print(f"\n  {states:7,} states: {name}", end=" ")
+
+
+def test_where_kubernetes_refuses_the_secret_no_key_is_ever_issued() -> None:
+    moves = Moves(Rules(refusing=True), 2)
+    assert explore(moves, moves.start(1, 1, Chances(crashes=1)), settles=False).states > 10
+
+
+# ---------------------------------------------------------------- a test of the test
+
+Patch = pytest.MonkeyPatch
+
+
+def _without_check(name: str) -> Callable[[Patch, Moves], None]:
+    """The planner without one of its questions."""
+
+    def take_out(patch: Patch, _moves: Moves) -> None:
+        for table in ("_CHECKS", "_GATES"):
+            kept = tuple(one for one in getattr(key_plan, table) if one.__name__ != name)
+            patch.setattr(key_plan, table, kept)
+
+    return take_out
+
+
+def _no_rule_of_time(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(Ledger, "for_known", classmethod(lambda cls, _since, _settle: cls(-inf)))
+
+
+def _no_settle_time(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(Ledger, "for_known", classmethod(lambda cls, since, _settle: cls(since)))
+
+
+def _no_settling_after_a_lost_answer(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(Ledger, "lost", lambda self, at, _settle: replace(self, settles_at=at))
+
+
+def _mints_are_not_remembered(patch: Patch, _moves: Moves) -> None:
+    def received(self: Ledger, in_hand: InHand, _at: float) -> Ledger:
+        return replace(self, in_hand=in_hand)
+
+    patch.setattr(Ledger, "received", received)
+
+
+def _create_is_sent_twice(_patch: Patch, moves: Moves) -> None:
+    moves.twice = True
+
+
+def _secret_is_written_blindly(_patch: Patch, moves: Moves) -> None:
+    moves.careful = False
+
+
+def _nothing_is_revoked_at_the_end(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(key_deletion, "_next_revocation", lambda _world, _kept: None)
+
+
+def _deletion_does_not_wait_for_a_list(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(key_deletion, "_never_issued", lambda _world: True)
+
+
+def _nothing(_patch: Patch, _moves: Moves) -> None:
+    """The rule is taken out by the world's own Rules."""
+
+
+RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
+    "the rule of time": (_no_rule_of_time, SmallWorld(Chances(crashes=2), 4)),
+    "the settle time": (_no_settle_time, SmallWorld(Chances(crashes=2), 4)),
+    "the settle time after a lost answer": (
+        _no_settling_after_a_lost_answer,
+        SmallWorld(Chances(losses=2), 4),
+    ),
+    "own mints are added to the list": (
+        _mints_are_not_remembered,
+        SmallWorld(Chances(vandals=2), 4),
+    ),
+    "create is sent once": (_create_is_sent_twice, SmallWorld(Chances(losses=1, changes=1), 5)),
+    "unheld keys are revoked": (
+        _without_check("_unheld"),
+        SmallWorld(Chances(crashes=1), 4),
+    ),
+    "a third key waits for room": (_without_check("_crowded"), SmallWorld(Chances(changes=2), 4)),
+    "the budget": (
+        _without_check("_over_budget"),
+        SmallWorld(Chances(crashes=2), 4, Rules(budget=1)),
+    ),
+    "an issue is recorded before it is made": (
+        _without_check("_unrecorded"),
+        SmallWorld(Chances(crashes=3), 5, Rules(budget=1)),
+    ),
+    "the Secret's uid and version are held": (
+        _secret_is_written_blindly,
+        SmallWorld(Chances(strangers=1), 2),
+    ),
+    "a replaced key keeps its grace": (_nothing, SmallWorld(Chances(changes=1), 3, Rules(grace=0))),
+    "a key whose grace ended is revoked": (
+        _without_check("_overdue"),
+        SmallWorld(Chances(changes=1), 3),
+    ),
+    "the finalizer comes first": (
+        _without_check("_unprotected"),
+        SmallWorld(Chances(deletions=1), 2),
+    ),
+    "deletion revokes": (_nothing_is_revoked_at_the_end, SmallWorld(Chances(deletions=1), 2)),
+    "deletion waits for a list": (
+        _deletion_does_not_wait_for_a_list,
+        SmallWorld(Chances(deletions=1, crashes=1), 2),
+    ),
+    "a revocation without answer is looked after": (
+        _without_check("_unclear"),
+        SmallWorld(Chances(changes=1, losses=1), 3, Rules(resyncs=False)),
+    ),
+    "no key is issued before a dry run": (
+        _nothing,
+        SmallWorld(Chances(), 2, Rules(refusing=True, dry_runs=False)),
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_needed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_out, world = RULES[rule]
+    moves = Moves(world.rules, world.keys)
+    take_out(monkeypatch, moves)
+    start = moves.start(world.crs, world.processes, world.chances)
+    with pytest.raises(Broken):
+        explore(moves, start)
