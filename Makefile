@@ -74,7 +74,7 @@ $(READY): requirements/dev.lock pyproject.toml
 
 .PHONY: controlplane
 controlplane: $(READY) ## The control plane's binaries: built once with Go, then reused
-	@$(BIN)/python -m controlplane build
+	@$(BIN)/python -m controlplane build >/dev/null
 
 .PHONY: crds
 crds: $(READY) ## Write the CRDs from the models, for kubectl and for the chart
