@@ -193,7 +193,7 @@ def test_retain_releases_a_deletion_that_the_service_refuses(
 
     cluster.patch(BUCKET, "photos", {"spec": {"deletionPolicy": "Retain"}})
 
-    cluster.gone(BUCKET, "photos", deadline=5)
+    cluster.gone(BUCKET, "photos")
     assert emulator.control.buckets()["photos"]["objects"] == 1
 
 
@@ -256,5 +256,5 @@ def test_the_second_resource_of_a_name_waits_until_the_first_is_gone(
 
     cluster.delete(BUCKET, "first")
 
-    cluster.ready(BUCKET, "second", deadline=5)
+    cluster.ready(BUCKET, "second")
     assert emulator.control.count("create_bucket") == 2

@@ -256,7 +256,10 @@ def in_use(cluster: Cluster, name: str) -> Iterator[list[str | None]]:
             with s3_with_only(cluster.secret(name)) as s3:
                 until = time.monotonic() + 1.0
                 while time.monotonic() < until and not over.is_set():
-                    told.append(refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b"))
+                    began = time.monotonic()
+                    answer = refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b")
+                    age = time.monotonic() - until + 1.0
+                    told.append(answer and f"{answer} after {age:.1f} s, request {time.monotonic()-began:.1f}")
 
     client = threading.Thread(target=use)
     client.start()

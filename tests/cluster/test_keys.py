@@ -183,8 +183,8 @@ def test_a_key_before_its_bucket_waits_and_goes_on_when_the_bucket_is_ready(
 
     cluster.apply(a_bucket("photos"))
 
-    cluster.ready(BUCKET, "photos", deadline=5)
-    cluster.ready(KEY, "app", deadline=5)
+    cluster.ready(BUCKET, "photos")
+    cluster.ready(KEY, "app")
     assert cluster.secret("app")["BUCKET_NAME"] == "photos"
 
 
@@ -295,8 +295,8 @@ def test_bucket_and_key_deleted_together_leave_nothing(
     for kind, name in kinds if order == "key first" else kinds[::-1]:
         cluster.delete(kind, name)
 
-    cluster.gone(KEY, "app", deadline=10)
-    cluster.gone(BUCKET, "photos", deadline=10)
+    cluster.gone(KEY, "app")
+    cluster.gone(BUCKET, "photos")
     assert emulator.control.state()["buckets"] == []
     assert live(emulator) == []
 

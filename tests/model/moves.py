@@ -317,6 +317,7 @@ class Moves:
             live=tuple(key for key in one.live if key != place),
             shadows=tuple(sorted({*one.shadows, place})) if self.rules.lingering else (),
             freed=tuple(pair for pair in one.freed if pair[0] != place),
+            held=tuple(key for key in one.held if key != place),
         )
 
     def _listings(self, label: str, state: State, process: int) -> Iterator[Move]:
@@ -337,10 +338,13 @@ class Moves:
             raise Broken("a foreign Secret is overwritten")
         if not self.several and hand.key not in (*one.live, *one.killed):
             raise Broken("a dead key is written")
+        if not self.several and {place_of(at.cr, key.id) for key in step.retiring} - {*one.held}:
+            raise Broken("a key that no Secret ever held is given a grace")
         secret = Secret(
             key_id(at.cr, hand.key), True, told_retiring(step.retiring), hand.rotation
         )
-        written = at.with_cr(one._replace(secret=secret, freed=_freed(at.cr, one)))
+        held = tuple(sorted({*one.held, hand.key}))
+        written = at.with_cr(one._replace(secret=secret, freed=_freed(at.cr, one), held=held))
         seen = written.with_memory(at.memory._replace(secret=secret, fresh=True))
         yield Move(label, True, seen.learnt(Ledger.written).state)
         if at.state.chances.losses:

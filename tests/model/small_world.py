@@ -89,7 +89,8 @@ class Cr(NamedTuple):
 
     ``live``: the keys that work. ``shadows``: revoked ones that a list may still show.
     ``killed``: revoked by somebody else. ``freed``: replaced ones, by ticks since. ``minted``:
-    how many in the current hour. ``finalizer``: off, on, or released.
+    how many in the current hour. ``held``: live ones that a Secret held once. ``finalizer``: off,
+    on, or released.
     """
 
     wish: Wish = Wish()
@@ -100,6 +101,7 @@ class Cr(NamedTuple):
     killed: tuple[int, ...] = ()
     freed: tuple[tuple[int, int], ...] = ()
     minted: int = 0
+    held: tuple[int, ...] = ()
     secret: Secret | str | None = None
     status: Status | None = None
 

@@ -206,6 +206,12 @@ def test_drift_is_repaired_with_all_flags_the_unmanaged_ones_as_observed(
     assert plan_bucket(before) == Repair(SEEN_FLAGS.model_copy(update=sent))
 
 
+def test_a_lock_whose_versions_are_missing_has_them_switched_on() -> None:
+    locked = BucketFlags(object_lock_enabled=True)
+    before = world(spec(objectLockEnabled=True), proved(**CREATED), seen=Present(locked))
+    assert plan_bucket(before) == Repair(locked.model_copy(update={"versioning_enabled": True}))
+
+
 def test_flags_that_are_left_out_stay_as_found_on_an_adopted_bucket() -> None:
     before = world(spec(adoptionPolicy="IfExists"), seen=Present(SEEN_FLAGS))
     step = report(plan_bucket(before))

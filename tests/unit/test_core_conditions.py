@@ -27,6 +27,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 987_654, tzinfo=UTC)
 WHOLE = NOON.replace(microsecond=0)
 LATER = NOON + timedelta(minutes=5)
 
+TAKEN = Reason.BucketExists
 SETTLED = settled(Reason.Available, "There.")
 STALLED = stalled(Reason.BucketExists, "Taken.")
 UNSYNCED = unsynced(Reason.ApiUnavailable, "No answer.")
@@ -158,6 +159,10 @@ def test_no_history_shows_ready_while_stalled_or_a_type_twice(history: list[Conc
         (merge((), stalled(Reason.InvalidSpec, "Wrong."), 1, NOON), False),
         (merge(merge((), SETTLED, 1, NOON), unsynced(Reason.BucketExists, ""), 1, NOON), False),
         (merge((), SETTLED, 1, NOON), False),
+        (
+            merge((), Conclusion(Verdict("False", TAKEN), Verdict("True", TAKEN)), 1, NOON),
+            False,
+        ),
     ],
 )
 def test_conditions_are_kept_only_where_they_tell_the_same_trouble(

@@ -199,7 +199,8 @@ class BucketReconciler:
                 found = self._context.cache.buckets[ref].metadata.uid
                 self._context.buckets.setdefault(found, BucketMemory()).stale = True
                 self._context.queue.add(ref)
-        self._wake_the_missing()
+            # With many, each would wake all the others: they have a retry of their own.
+            self._wake_the_missing()
 
     def _wake_the_missing(self, *, look_again: bool = False) -> None:
         for ref, bucket in self._context.cache.buckets.items():

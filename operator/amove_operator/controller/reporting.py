@@ -80,7 +80,7 @@ async def _tell_of_change(
             continue
         bad = new.status != "True" and not conditions.is_true(after, "Reconciling")
         _log.info("%s: %s=%s %s: %s", ref, kind, new.status, new.reason, new.message)
-        if kind == "Ready" or bad:
+        if bad or (kind == "Ready" and new.status == "True"):
             message = new.message or new.reason
             await context.tell(ref, uid, new.reason, message, warning=bad)
             return

@@ -123,8 +123,7 @@ def _condition(
         reason=verdict.reason.value,
         message=verdict.message[:_LIMIT],
         observed_generation=generation,
-        last_transition_time=(before.last_transition_time if before and unmoved else None)
-        or now.replace(microsecond=0),
+        last_transition_time=(before.last_transition_time if before and unmoved else None) or now,
     )
 
 

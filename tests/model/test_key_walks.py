@@ -1,0 +1,233 @@
+"""Long walks of the real key reconciler through a small cluster, on a virtual clock.
+
+Several CRs in two namespaces, edits, vandalism, faults before and after every effect, lag, half
+listings, restarts, clock jumps, another API user; what must never happen is watched at every call
+(cluster_of_walks.py), and every walk must settle in the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.secret_record import KEY_ID, RETIRING
+from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
+
+NAMES = [Ref(Kind.KEY, space, name) for space in ("red", "blue") for name in ("a", "b")]
+WORDS = ("ok", "unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")
+CALM = ("ok", "ok", "ok", "ok", "ok")
+A_WORD = st.one_of(st.just("ok"), st.sampled_from(WORDS))
+SOME_WORDS = st.one_of(st.just(()), st.lists(A_WORD, max_size=9).map(tuple))
+A_NAME = st.sampled_from(NAMES)
+
+
+class Walk(RuleBasedStateMachine):
+    """Everything that people, time and faults can do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.walked = Walked()
+        self.count = 0
+
+    def _fresh(self) -> str:
+        self.count += 1
+        return str(self.count)
+
+    # -- people --------------------------------------------------------------------------------
+
+    @rule(ref=A_NAME, grace=st.sampled_from([GRACE, "0s"]), retain=st.booleans())
+    def create(self, ref: Ref, grace: str, retain: bool) -> None:
+        kube = self.walked.kube
+        if ref in kube.crs:
+            return
+        version = kube.version()
+        kube.crs[ref] = {
+            "metadata": {
+                "name": ref.name,
+                "namespace": ref.namespace,
+                "uid": f"uid-{version}",
+                "resourceVersion": version,
+                "generation": 1,
+                "annotations": {},
+            },
+            "spec": {
+                "permission": "ReadWrite",
+                "bucketNames": ["shared", "one"],
+                "rotation": {"gracePeriod": grace},
+            },
+            "status": {"observedGeneration": -1},
+        }
+
+    @rule(ref=A_NAME, what=st.sampled_from(["rotate", "scope", "grace", "pause", "accept", "delete"]))
+    def edit(self, ref: Ref, what: str) -> None:
+        body = self.walked.kube.crs.get(ref)
+        if body is None:
+            return
+        meta, spec, value = body["metadata"], body["spec"], self._fresh()
+        match what:
+            case "rotate":
+                meta["annotations"]["storage.amove.io/rotate-requested-at"] = value
+            case "accept":
+                meta["annotations"]["storage.amove.io/accept-loss"] = value
+            case "scope":
+                spec["bucketNames"] = ["one"] if len(spec["bucketNames"]) > 1 else ["one", "shared"]
+            case "grace":
+                spec["rotation"] = {"gracePeriod": "1s"}
+            case "pause":
+                paused = meta["annotations"].pop("storage.amove.io/paused", None)
+                if paused is None:
+                    meta["annotations"]["storage.amove.io/paused"] = "true"
+            case _ if meta.get("finalizers"):
+                meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            case _:
+                del self.walked.kube.crs[ref]
+                return
+        meta["generation"] += 1
+        self.walked.kube.touch(body)
+
+    @rule(ref=A_NAME, what=st.sampled_from(["delete", "data", "id", "retiring", "clear"]))
+    def vandalise(self, ref: Ref, what: str) -> None:
+        where = ref.namespace, ref.name
+        body = self.walked.kube.secrets.get(where)
+        if body is None or where in self.walked.foreign:
+            return
+        self.walked.tainted.add(where)
+        notes = body["metadata"]["annotations"]
+        others = [key.id for key in self.walked.visible()]
+        match what:
+            case "delete":
+                del self.walked.kube.secrets[where]
+                return
+            case "data":
+                body["data"]["AWS_SECRET_ACCESS_KEY"] = base64.b64encode(b"x").decode()
+            case "id":
+                notes[KEY_ID] = others[-1] if others else "nothing"
+            case "retiring":
+                told = ",".join(f'"{one}":"2020-01-01T00:00:00Z"' for one in others)
+                notes[RETIRING] = "{" + told + "}"
+            case _:
+                kept = {name: notes[name] for name in notes if name.endswith("owner-uid")}
+                body["metadata"]["annotations"] = kept
+        self.walked.kube.touch(body)
+
+    @rule(ref=A_NAME)
+    def stranger_takes_the_name(self, ref: Ref) -> None:
+        where, kube = (ref.namespace, ref.name), self.walked.kube
+        if where in kube.secrets:
+            return
+        body: dict[str, Any] = {
+            "metadata": {"name": ref.name, "namespace": ref.namespace, "uid": self._fresh()},
+            "data": {"theirs": base64.b64encode(b"own").decode()},
+        }
+        kube.touch(body)
+        kube.secrets[where], self.walked.foreign[where] = body, copy.deepcopy(body)
+
+    @rule(ref=A_NAME)
+    def stranger_leaves(self, ref: Ref) -> None:
+        where = ref.namespace, ref.name
+        if self.walked.foreign.pop(where, None) is not None:
+            del self.walked.kube.secrets[where]
+
+    @precondition(lambda self: self.walked.service.keys)
+    @rule(which=st.integers(0, 9))
+    def somebody_revokes(self, which: int) -> None:
+        keys = self.walked.service.keys
+        del keys[sorted(keys)[which % len(keys)]]
+
+    @rule()
+    def the_token_changes_its_user(self) -> None:
+        service = self.walked.service
+        service.user = "user-2" if service.user == "user-1" else "user-1"
+
+    # -- time and faults -------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, 31.0, 601.0, 4000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.walked.time.seconds += seconds
+
+    @rule(minutes=st.sampled_from([0, 0, 3, -90, 600]))
+    def the_clock_jumps(self, minutes: int) -> None:
+        jumped = self.walked.time.jumped
+        self.walked.time.jumped = type(jumped)(minutes=minutes)
+
+    @rule(lag=st.sampled_from([0.0, 10.0, SETTLE - 1]), half=st.integers(0, 2))
+    def lists_become_unreliable(self, lag: float, half: int) -> None:
+        self.walked.service.lag, self.walked.service.half_lists = lag, half
+
+    @rule()
+    def restart(self) -> None:
+        self.walked.restart()
+
+    # -- the operator ----------------------------------------------------------------------------
+
+    @rule(ref=A_NAME, words=SOME_WORDS)
+    def serve(self, ref: Ref, words: tuple[str, ...]) -> None:
+        self.walked.watch()
+        self.walked.serve(ref, words)
+
+    @rule(ref=A_NAME, words=SOME_WORDS)
+    def serve_on_an_old_cache(self, ref: Ref, words: tuple[str, ...]) -> None:
+        self.walked.serve(ref, words)
+
+    @rule()
+    def sweep(self) -> None:
+        self.walked.sweep()
+
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        self.walked.check()
+
+    def teardown(self) -> None:
+        kube, service = self.walked.kube, self.walked.service
+        for ref in list(self.walked.kube.crs):
+            notes = kube.crs[ref]["metadata"]["annotations"]
+            notes.pop("storage.amove.io/paused", None)
+            kube.touch(kube.crs[ref])
+        self.walked.watch()
+        self.walked.sweep()
+        if service.user != "user-1" or len({key.user for key in service.keys.values()}) > 1:
+            self.walked.time.seconds += 4000
+            self.walked.watch()
+            self.walked.sweep()
+            for ref in list(kube.crs):
+                self.walked.serve(ref)
+                self.edit(ref, "accept") if ref in kube.crs else None
+        self.walked.settle()
+
+
+def _walk(examples: int, steps: int) -> None:
+    chosen = int(os.environ.get("WALK_SEED", "0")) or int.from_bytes(os.urandom(4))
+    print(f"WALK_SEED={chosen}")
+    run_state_machine_as_test(
+        seed(chosen)(Walk),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_two_hundred_walks_break_nothing_and_settle() -> None:
+    _walk(200, 20)
+
+
+@pytest.mark.long
+def test_two_thousand_longer_walks_break_nothing_and_settle() -> None:
+    _walk(2000, 40)
