@@ -40,7 +40,7 @@ def test_a_deleted_or_edited_secret_gets_a_new_key_at_once_and_the_old_one_has_i
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
     run_operator(resync_interval="3600s")
-    grace = {"gracePeriod": "12s"}
+    grace = {"gracePeriod": "1h"}
     cluster.apply(a_bucket("photos"))
     cluster.apply(*(a_key(name, bucketRefs=refs("photos"), rotation=grace) for name in DAMAGE))
     old = {name: cluster.ready(KEY, name)["status"]["key"] for name in DAMAGE}
@@ -58,6 +58,8 @@ def test_a_deleted_or_edited_secret_gets_a_new_key_at_once_and_the_old_one_has_i
             assert refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b") is None
         with s3_with_only(former[name]) as s3:
             assert refusal(s3.get_object, Bucket="photos", Key="a") is None, "its grace runs"
+    ended = {"gracePeriod": "0s"}
+    cluster.apply(*(a_key(name, bucketRefs=refs("photos"), rotation=ended) for name in DAMAGE))
     for name in DAMAGE:
         key = cluster.found(KEY, name)
         eventually(partial(lives_alone, emulator, key), what=f"the end of {name}'s former key")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
@@ -241,51 +240,59 @@ def lives_alone(emulator: Emulator, key: Manifest) -> bool:
     return live_of(emulator, key) == [key["status"]["key"]["id"]]
 
 
-def went_on(told: list[str | None], before: int) -> bool:
-    return len(told) > before + 10
+class Client:
+    """Reads the Secret every second and writes an object all the time, in a thread of its own."""
 
+    def __init__(self, cluster: Cluster, secret: str) -> None:
+        self.refused: list[str] = []
+        self.used: list[str] = []
+        """The access key of each second."""
+        self._cluster = cluster
+        self._secret = secret
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._use)
 
-@contextmanager
-def in_use(cluster: Cluster, name: str) -> Iterator[list[str | None]]:
-    """A client that reads the Secret every second, and asks S3 all the time; what it was told."""
-    told: list[str | None] = []
-    over = threading.Event()
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
 
-    def use() -> None:
-        while not over.is_set():
-            with s3_with_only(cluster.secret(name)) as s3:
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join(10)
+
+    def uses(self, access_key: str, seconds: int = 2) -> bool:
+        """Whether it has used that pair alone for so many seconds."""
+        return self.used[-seconds - 1 :] == [access_key] * (seconds + 1)
+
+    def _use(self) -> None:
+        while not self._over.is_set():
+            secret = self._cluster.secret(self._secret)
+            self.used.append(secret["AWS_ACCESS_KEY_ID"])
+            with s3_with_only(secret) as s3:
                 until = time.monotonic() + 1.0
-                while time.monotonic() < until and not over.is_set():
-                    began = time.monotonic()
-                    answer = refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b")
-                    age = time.monotonic() - until + 1.0
-                    told.append(answer and f"{answer} after {age:.1f} s, request {time.monotonic()-began:.1f}")
-
-    client = threading.Thread(target=use)
-    client.start()
-    try:
-        yield told
-    finally:
-        over.set()
-        client.join(10)
+                while time.monotonic() < until and not self._over.is_set():
+                    refused = refusal(s3.put_object, Bucket="photos", Key="a", Body=b"b")
+                    self.refused += [refused] if refused else []
 
 
 def test_a_client_that_reads_the_secret_every_second_loses_no_request_while_keys_are_rotated(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
+    """And one that holds the old pair works until the grace ends."""
     run_operator(mint_budget=20)
-    spec = {"permission": "ReadWrite", "rotation": {"gracePeriod": "6s"}}
+    spec = {"permission": "ReadWrite", "rotation": {"gracePeriod": "1h"}}
     cluster.apply(a_bucket("photos"), changed("app", **spec))
-    current = cluster.ready(KEY, "app")["status"]["key"]["id"]
-    former = cluster.secret("app")
-    with in_use(cluster, "app") as told:
-        for number in range(2):
-            before = len(told)
-            cluster.annotate(KEY, "app", rotate_requested_at=str(number))
-            key = another_key(cluster, KEY, "app", current)
-            current = key["status"]["key"]["id"]
-            eventually(partial(lives_alone, emulator, key), what="the old key's end")
-            eventually(partial(went_on, told, before), what="more requests")
-    assert set(told) == {None}
-    with s3_with_only(former) as s3:
-        assert refusal(s3.list_objects_v2, Bucket="photos") == "InvalidAccessKeyId"
+    old = cluster.ready(KEY, "app")["status"]["key"]
+    with s3_with_only(cluster.secret("app")) as holds_the_old, Client(cluster, "app") as client:
+        eventually(partial(client.uses, old["accessKey"]), what="the client at work")
+        cluster.annotate(KEY, "app", rotate_requested_at="now")
+        key = another_key(cluster, KEY, "app", old["id"])
+        eventually(partial(client.uses, key["status"]["key"]["accessKey"]), what="the new pair")
+        assert refusal(holds_the_old.list_objects_v2, Bucket="photos") is None
+
+        # The grace ends now.
+        cluster.apply(changed("app", permission="ReadWrite", rotation={"gracePeriod": "0s"}))
+        eventually(partial(lives_alone, emulator, key), what="the old key's end")
+        eventually(partial(client.uses, key["status"]["key"]["accessKey"], 4), what="more use")
+        assert refusal(holds_the_old.list_objects_v2, Bucket="photos") == "InvalidAccessKeyId"
+    assert client.refused == []

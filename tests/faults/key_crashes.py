@@ -213,7 +213,9 @@ class Matrix:
             uids = uids or {name: self._uid(name) for name in names}
             self._left = [(story, name, uids[name]) for name in names]
             eventually(lambda: operator.killed or self._all_settled(), 30, what=f"{names}")
-            return not operator.killed
+            # What is settled may be so by the very effect that kills.
+            fatal = len(operator.effects) >= number
+            return not (fatal and eventually(lambda: operator.killed, what="its death"))
         finally:
             operator.stop()
 

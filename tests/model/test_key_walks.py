@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -27,12 +28,13 @@ from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secret_record import KEY_ID, RETIRING
 from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
 
-NAMES = [Ref(Kind.KEY, space, name) for space in ("red", "blue") for name in ("a", "b")]
+NAMES = [Ref(Kind.KEY, *name) for name in (("red", "a"), ("red", "b"), ("blue", "a"))]
 WORDS = ("ok", "unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")
-CALM = ("ok", "ok", "ok", "ok", "ok")
 A_WORD = st.one_of(st.just("ok"), st.sampled_from(WORDS))
 SOME_WORDS = st.one_of(st.just(()), st.lists(A_WORD, max_size=9).map(tuple))
-A_NAME = st.sampled_from(NAMES)
+THEN = st.one_of(st.none(), SOME_WORDS)
+A_NAME = st.sampled_from([NAMES[0], NAMES[0], *NAMES])
+LAGS = st.sampled_from([0.0, 10.0, SETTLE - 1])
 
 
 class Walk(RuleBasedStateMachine):
@@ -47,10 +49,22 @@ class Walk(RuleBasedStateMachine):
         self.count += 1
         return str(self.count)
 
+    def _then(self, ref: Ref, words: tuple[str, ...] | None) -> None:
+        """What people do is often noticed at once."""
+        if words is not None:
+            self.walked.watch()
+            self.walked.serve(ref, words)
+
+    @initialize(lag=LAGS, words=SOME_WORDS)
+    def begin(self, lag: float, words: tuple[str, ...]) -> None:
+        self.walked.service.lag = lag
+        self.create(NAMES[0], GRACE)
+        self._then(NAMES[0], words)
+
     # -- people --------------------------------------------------------------------------------
 
-    @rule(ref=A_NAME, grace=st.sampled_from([GRACE, "0s"]), retain=st.booleans())
-    def create(self, ref: Ref, grace: str, retain: bool) -> None:
+    @rule(ref=A_NAME, grace=st.sampled_from([GRACE, "0s"]))
+    def create(self, ref: Ref, grace: str) -> None:
         kube = self.walked.kube
         if ref in kube.crs:
             return
@@ -72,8 +86,18 @@ class Walk(RuleBasedStateMachine):
             "status": {"observedGeneration": -1},
         }
 
-    @rule(ref=A_NAME, what=st.sampled_from(["rotate", "scope", "grace", "pause", "accept", "delete"]))
-    def edit(self, ref: Ref, what: str) -> None:
+    @rule(
+        ref=A_NAME,
+        what=st.sampled_from(
+            ["rotate", "rotate", "scope", "scope", "grace", "pause", "accept", "delete"]
+        ),
+        then=THEN,
+    )
+    def edit(self, ref: Ref, what: str, then: tuple[str, ...] | None) -> None:
+        self._edit(ref, what)
+        self._then(ref, then)
+
+    def _edit(self, ref: Ref, what: str) -> None:
         body = self.walked.kube.crs.get(ref)
         if body is None:
             return
@@ -99,8 +123,16 @@ class Walk(RuleBasedStateMachine):
         meta["generation"] += 1
         self.walked.kube.touch(body)
 
-    @rule(ref=A_NAME, what=st.sampled_from(["delete", "data", "id", "retiring", "clear"]))
-    def vandalise(self, ref: Ref, what: str) -> None:
+    @rule(
+        ref=A_NAME,
+        what=st.sampled_from(["delete", "delete", "data", "id", "retiring", "clear"]),
+        then=THEN,
+    )
+    def vandalise(self, ref: Ref, what: str, then: tuple[str, ...] | None) -> None:
+        self._vandalise(ref, what)
+        self._then(ref, then)
+
+    def _vandalise(self, ref: Ref, what: str) -> None:
         where = ref.namespace, ref.name
         body = self.walked.kube.secrets.get(where)
         if body is None or where in self.walked.foreign:
@@ -164,7 +196,7 @@ class Walk(RuleBasedStateMachine):
         jumped = self.walked.time.jumped
         self.walked.time.jumped = type(jumped)(minutes=minutes)
 
-    @rule(lag=st.sampled_from([0.0, 10.0, SETTLE - 1]), half=st.integers(0, 2))
+    @rule(lag=LAGS, half=st.integers(0, 2))
     def lists_become_unreliable(self, lag: float, half: int) -> None:
         self.walked.service.lag, self.walked.service.half_lists = lag, half
 
@@ -192,20 +224,9 @@ class Walk(RuleBasedStateMachine):
         self.walked.check()
 
     def teardown(self) -> None:
-        kube, service = self.walked.kube, self.walked.service
-        for ref in list(self.walked.kube.crs):
-            notes = kube.crs[ref]["metadata"]["annotations"]
-            notes.pop("storage.amove.io/paused", None)
-            kube.touch(kube.crs[ref])
-        self.walked.watch()
-        self.walked.sweep()
-        if service.user != "user-1" or len({key.user for key in service.keys.values()}) > 1:
-            self.walked.time.seconds += 4000
-            self.walked.watch()
-            self.walked.sweep()
-            for ref in list(kube.crs):
-                self.walked.serve(ref)
-                self.edit(ref, "accept") if ref in kube.crs else None
+        for body in self.walked.kube.crs.values():
+            body["metadata"]["annotations"].pop("storage.amove.io/paused", None)
+            self.walked.kube.touch(body)
         self.walked.settle()
 
 

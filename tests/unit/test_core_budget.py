@@ -69,6 +69,13 @@ def test_a_rest_of_more_than_an_hour_gives_the_budget_back() -> None:
     assert next_issue_at(spent, 3, early - minutes(1)) > early - minutes(1)
 
 
+def test_what_was_issued_before_a_rest_counts_no_more() -> None:
+    spent = tuple(NOON + minutes(count) for count in (0, 0, 5, 15, 35))
+    again = spent[-1] + minutes(70)
+    assert next_issue_at((*spent, again), 3, again) == again
+    assert next_issue_at((*spent, again, again, again), 3, again) == again + minutes(5)
+
+
 def test_an_hourly_rotation_never_meets_the_budget() -> None:
     now, recent = NOON, tuple[datetime, ...]()
     for number in range(200):

@@ -284,19 +284,34 @@ def test_labels_annotations_and_owners_of_others_stay(
     assert (US in after.owners) == owner.owning
 
 
+FULL = recorded(RECORD, SPEC, "uid-1", DATA)
+TIDY = seen(
+    {MANAGED_BY: MANAGER, "team": "media"},
+    {**FULL.annotations("uid-1"), "example.com/note": "hello"},
+)
+
+
 @pytest.mark.parametrize(
     "edited",
     [
-        pytest.param(seen({MANAGED_BY: MANAGER, "team": "other"}), id="a label changed"),
-        pytest.param(seen({"team": "media"}), id="our label gone"),
-        pytest.param(seen(owners=()), id="the owner gone"),
+        pytest.param({"labels": {MANAGED_BY: MANAGER, "team": "other"}}, id="a label changed"),
+        pytest.param({"labels": {MANAGED_BY: MANAGER}}, id="a label gone"),
+        pytest.param({"labels": {"team": "media"}}, id="our label gone"),
+        pytest.param({"annotations": FULL.annotations("uid-1")}, id="an annotation gone"),
+        pytest.param({"annotations": {**TIDY.annotations, KEY_ID: "x"}}, id="the record edited"),
+        pytest.param({"owners": ()}, id="the owner gone"),
+        pytest.param({"owners": (WATCHER,)}, id="the owner replaced"),
     ],
 )
-def test_an_edit_of_ours_is_untidy(edited: SecretMetadata) -> None:
-    full = recorded(RECORD, SPEC, "uid-1", DATA)
-    tidy = {**full.annotations("uid-1"), "example.com/note": "hello"}
-    assert not untidy(seen({MANAGED_BY: MANAGER, "team": "media"}, tidy), OWNER, SPEC, full)
-    assert untidy(replace(edited, annotations=tidy), OWNER, SPEC, full)
+def test_an_edit_of_ours_is_untidy(edited: dict[str, Any]) -> None:
+    assert not untidy(TIDY, OWNER, SPEC, FULL)
+    assert untidy(replace(TIDY, **edited), OWNER, SPEC, FULL)
+
+
+def test_an_owner_reference_under_retain_is_untidy() -> None:
+    keeping = replace(OWNER, owning=False)
+    assert untidy(TIDY, keeping, SPEC, FULL)
+    assert not untidy(replace(TIDY, owners=()), keeping, SPEC, FULL)
 
 
 def test_what_the_spec_no_longer_asks_for_is_taken_out_again() -> None:

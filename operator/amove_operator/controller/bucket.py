@@ -232,6 +232,7 @@ class BucketReconciler:
             self._unknown(memory, error)
         else:
             self._accepted(memory)
+            memory.effect_pending = True
             await self._tell_created(ref, bucket, memory)
 
     async def _tell_created(self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory) -> None:
@@ -272,6 +273,7 @@ class BucketReconciler:
             self._unknown(memory, error)
         else:
             self._accepted(memory)
+            memory.effect_pending = True
             memory.delete_sent = True
             self._context.metrics.buckets_deleted.inc()
             await self._context.tell(

@@ -21,6 +21,7 @@ from amove_operator.core.bucket_world import (
     ClaimHeld,
     ClaimLost,
     Present,
+    Refused,
 )
 from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
@@ -75,6 +76,7 @@ def bucket_world(
         refusal=memory.refusal,
         blockers=_blockers(context, ref, name) if deleting else (),
         delete_sent=memory.delete_sent,
+        effect_pending=memory.effect_pending,
         repairs_left=memory.repairs_left,
         mass_loss=mass_loss,
         loss_unclear=loss_unclear,
@@ -93,13 +95,20 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
         memory.repairs_left = max(memory.repairs_left, 1)
     if changed or memory.stale or clock >= memory.retry_at:
         memory.seen = None
-        memory.refusal = None
+        memory.effect_pending = False
+        memory.refusal = memory.refusal if _is_disowning(bucket, memory) else None
         memory.retry_at = float("inf")
     elif memory.fingerprint is None and _settled(bucket):
         # The first look after a restart: a settled bucket waits for its turn in the resync.
         memory.seen = Present(bucket.status.observed) if bucket.status.observed else None
     memory.fingerprint = print_now
     memory.stale = False
+
+
+def _is_disowning(bucket: AmoveBucket, memory: BucketMemory) -> bool:
+    """The name turned out to be taken, and status still carries our intent: it must go first."""
+    taken = memory.refusal is not None and memory.refusal.what is Refused.EXISTS
+    return taken and bool(own_bucket_status(bucket).create_intent)
 
 
 def _settled(bucket: AmoveBucket) -> bool:

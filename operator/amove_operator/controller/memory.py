@@ -26,6 +26,7 @@ class BucketMemory:
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
     delete_sent: bool = False
+    effect_pending: bool = False
     recreating: bool = False
     retry_at: float = inf
     absent_since: float | None = None

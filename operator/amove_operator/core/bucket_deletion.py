@@ -17,7 +17,7 @@ from amove_operator.core.bucket_world import (
     ReleaseBucket,
     Unknown,
 )
-from amove_operator.core.conditions import Conclusion, stalled, unsynced
+from amove_operator.core.conditions import Conclusion, progressing, stalled, unsynced
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketFlags
 
@@ -79,6 +79,9 @@ def _delete(world: BucketWorld, flags: BucketFlags) -> BucketStep:
                 f"go of it. {shortened(world.refusal.message)}"
             )
             return _refused(world, flags, stalled(Reason.DeleteRefused, message))
+        case _ if world.effect_pending:
+            slow = "The service took the deletion, but still shows the bucket."
+            return _refused(world, flags, progressing(Reason.Deleting, slow))
         case _:
             return Delete()
 

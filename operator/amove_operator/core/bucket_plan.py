@@ -93,6 +93,10 @@ def _plan_absent(world: BucketWorld) -> BucketStep:
 def _create(world: BucketWorld) -> BucketStep:
     if not world.ours and world.name_in_use is not None:
         return _wait_for_name(found_absent(world), world.name_in_use)
+    if world.effect_pending:
+        slow = "The service took the creation, but does not show the bucket yet."
+        slowly = progressing(Reason.Progressing, slow)
+        return BucketReport(found_absent(world), slowly, retry=True)
     if not world.intent:
         return WriteIntent(intending(world), _trying(world, "Creating the bucket."))
     return Create(flags_at_creation(world.spec))

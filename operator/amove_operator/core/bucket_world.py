@@ -80,6 +80,7 @@ class BucketWorld:
     are this CR's. ``blockers`` are the keys that keep a deletion waiting.
     ``name_in_use``: whose live keys still reach the name, in words for a person.
     ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
+    ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
     ``repairs_left``: how many more ``update_bucket`` calls this drift is worth now.
     """
 
@@ -103,6 +104,7 @@ class BucketWorld:
     mass_loss: bool = False
     loss_unclear: bool = False
     delete_sent: bool = False
+    effect_pending: bool = False
     repairs_left: int = 2
 
     @property

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from amove_operator.core.rendering import checksum
 from amove_operator.models.shared import GROUP
@@ -126,9 +127,8 @@ def _read_retiring(text: str) -> tuple[Retiring, ...]:
     if not isinstance(parsed, dict):
         return ()
     pairs = ((key, moment(when)) for key, when in parsed.items() if isinstance(when, str))
-    return tuple(Retiring(key, when) for key, when in pairs if when is not None and _is_plain(key))[
-        :8
-    ]
+    told = (Retiring(key, when) for key, when in pairs if when is not None and _is_plain(key))
+    return tuple(islice(told, 8))
 
 
 def _read_written(text: str) -> Written:
