@@ -14,7 +14,7 @@ from amove_operator.crds import crds_yaml, write_crds
 from amove_operator.errors import SettingsError
 from amove_operator.orphans_command import run_orphans
 from amove_operator.runtime import run_operator
-from amove_operator.settings import Settings, load_settings, unknown_variables, variable
+from amove_operator.settings import Settings, load_settings, variable
 from amove_operator.telemetry import configure_logging
 
 WRONG_SETTING = 2
@@ -89,6 +89,4 @@ def _settings(given: argparse.Namespace) -> Settings:
     }
     settings = load_settings(os.environ, flags)
     configure_logging(settings.log_format, settings.log_level)
-    for name in unknown_variables(os.environ):
-        print(f"amove-operator: {name} is not a setting: is it misspelt?", file=sys.stderr)
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -11,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from amove_operator import handlers
-from amove_operator.api import AmoveClient, BreakerState
+from amove_operator.api import AmoveClient, BreakerState, credentials_for
 from amove_operator.controller.accounts import AccountBook
 from amove_operator.controller.cache import (
     Cache,
@@ -32,7 +33,7 @@ from amove_operator.core.refs import Kind
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
 from amove_operator.kube.lease import unique_identity
-from amove_operator.settings import Settings
+from amove_operator.settings import Settings, unknown_variables
 from amove_operator.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ class Runtime:
         self._spawn(self._election.run(self._lead, self._lose), "lease")
 
     async def _crds_served(self) -> None:
-        told = 0.0
+        told = float("-inf")
         while missing := await self._patiently(self._kube.missing_crds):
             if self._context.clock() - told > 60.0:
                 told = self._context.clock()
@@ -289,7 +290,10 @@ async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
 
 async def run_operator(settings: Settings) -> int:
     """Connect and run. Raises SettingsError for what only a person can mend."""
+    credentials_for(settings).check()
     kube = await Kube.connect()
+    for name in unknown_variables(os.environ):
+        _log.warning("%s is not a setting: is it misspelt?", name)
     try:
         return await Runtime(settings, kube).run()
     finally:

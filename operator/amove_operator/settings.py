@@ -26,6 +26,8 @@ from amove_operator.models.shared import (
 )
 
 PREFIX = "AMOVE_"
+_NOT_OURS = "AMOVE_DEV_"
+"""The development tools' own variables."""
 _NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _NAMESPACE_GLOB = r"^[a-z0-9*?\[\]!-]{1,63}$"
 
@@ -178,7 +180,11 @@ def _fault(location: tuple[int | str, ...], message: str) -> str:
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """AMOVE_ variables that no setting reads: most likely misspelt."""
     known = {variable(field) for field in Settings.model_fields}
-    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    return sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX) and not name.startswith(_NOT_OURS) and name not in known
+    )
 
 
 def logging_level(settings: Settings) -> int:

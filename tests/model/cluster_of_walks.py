@@ -36,7 +36,7 @@ SETTINGS = Settings(
     token_file="/dev/null",  # type: ignore[arg-type]
     cloud_account_id=ACCOUNT,
     storage_dn="s3.example",
-    trusted_namespaces=("*",),  # type: ignore[arg-type]
+    trusted_namespaces=("*",),
 )
 SETTLE = SETTINGS.listing_settle.total_seconds()
 METRICS = Metrics()
@@ -158,7 +158,10 @@ class Walked:
         assert ref is not None
         uid = self.kube.crs[ref]["metadata"]["uid"]
         assert _owner(key.name) == marker_of(CLUSTER, uid).owner, "another CR's key is revoked"
-        if "deletionTimestamp" in self.kube.crs[ref]["metadata"] or self._where(ref) in self.tainted:
+        if (
+            "deletionTimestamp" in self.kube.crs[ref]["metadata"]
+            or self._where(ref) in self.tainted
+        ):
             return
         assert self.held(ref) is not key, "the key that the Secret holds is revoked"
 

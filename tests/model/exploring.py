@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
-from tests.model.moves import Broken, Moves, canonical, is_settled
+from tests.model.changes import canonical, is_settled
+from tests.model.moves import Moves
 from tests.model.small_world import State
+from tests.model.states import Broken
 
 
 class Explored(NamedTuple):
@@ -32,14 +34,17 @@ def explore(
     while queue:
         state = queue.popleft()
         here = number[state]
-        if not settles or is_settled(state) or any(len(one.born) >= moves.most_keys for one in state.crs):
+        if (
+            not settles
+            or is_settled(state)
+            or any(len(one.born) >= moves.most_keys for one in state.crs)
+        ):
             good.append(here)
         try:
-            for label, kind, after in moves.after(state):
+            for label, kind, raw in moves.after(state):
                 edges += 1
-                after = canonical(after)
-                there = number.get(after)
-                if there is None:
+                after = raw if raw in number else canonical(raw)
+                if (there := number.get(after)) is None:
                     there = number[after] = len(parents)
                     parents.append((here, label))
                     back.append([])

@@ -215,7 +215,7 @@ class StandInKube:
         return self._effect(done)
 
 
-def _merged(old: Any, patch: Any) -> Any:  # noqa: ANN401 - JSON
+def _merged(old: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     old = old if isinstance(old, dict) else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import copy
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -31,7 +32,8 @@ from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
 NAMES = [Ref(Kind.KEY, *name) for name in (("red", "a"), ("red", "b"), ("blue", "a"))]
 WORDS = ("ok", "unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")
 A_WORD = st.one_of(st.just("ok"), st.sampled_from(WORDS))
-SOME_WORDS = st.one_of(st.just(()), st.lists(A_WORD, max_size=9).map(tuple))
+ONE_FAULT = st.builds(lambda n, word: ("ok",) * n + (word,), st.integers(0, 8), A_WORD)
+SOME_WORDS = st.one_of(st.just(()), ONE_FAULT, ONE_FAULT, st.lists(A_WORD, max_size=9).map(tuple))
 THEN = st.one_of(st.none(), SOME_WORDS)
 A_NAME = st.sampled_from([NAMES[0], NAMES[0], *NAMES])
 LAGS = st.sampled_from([0.0, 10.0, SETTLE - 1])
@@ -230,9 +232,11 @@ class Walk(RuleBasedStateMachine):
         self.walked.settle()
 
 
-def _walk(examples: int, steps: int) -> None:
+def _walk(examples: int, steps: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """``WALK_SEED`` in the environment repeats the walks of that seed."""
     chosen = int(os.environ.get("WALK_SEED", "0")) or int.from_bytes(os.urandom(4))
-    print(f"WALK_SEED={chosen}")
+    with capsys.disabled():
+        sys.stdout.write(f"\n  WALK_SEED={chosen} ")
     run_state_machine_as_test(
         seed(chosen)(Walk),
         settings=settings(
@@ -245,10 +249,12 @@ def _walk(examples: int, steps: int) -> None:
     )
 
 
-def test_two_hundred_walks_break_nothing_and_settle() -> None:
-    _walk(200, 20)
+def test_two_hundred_walks_break_nothing_and_settle(capsys: pytest.CaptureFixture[str]) -> None:
+    _walk(200, 25, capsys)
 
 
 @pytest.mark.long
-def test_two_thousand_longer_walks_break_nothing_and_settle() -> None:
-    _walk(2000, 40)
+def test_two_thousand_longer_walks_break_nothing_and_settle(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _walk(2000, 40, capsys)

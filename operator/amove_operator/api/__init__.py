@@ -3,7 +3,12 @@
 from amove_operator.api.breaker import Breaker, BreakerState
 from amove_operator.api.client import AmoveClient
 from amove_operator.api.clock import Clock
-from amove_operator.api.credentials import Credentials, TokenFile, token_expiry
+from amove_operator.api.credentials import (
+    Credentials,
+    TokenFile,
+    credentials_for,
+    token_expiry,
+)
 from amove_operator.api.models import (
     BucketAddress,
     CloudAccount,
@@ -29,5 +34,6 @@ __all__ = [
     "RemoteKey",
     "TokenFile",
     "Tuning",
+    "credentials_for",
     "token_expiry",
 ]

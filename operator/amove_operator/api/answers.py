@@ -37,7 +37,9 @@ _DONE = frozenset({200, 201, 204})
 _AUTH_CODES = frozenset({"auth", "token", "session", "session_maxout", "inactive_user"})
 _VAGUE_CODES = frozenset({"global", "default"})
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9 _.-]{0,63}")
-_EXISTS = re.compile(r"\balready[\s_-]+(exist|own)|alreadyexist|alreadyown")
+_EXISTS = re.compile(
+    r"\balready[\s_-]+(exist|own|taken|in use)|alreadyexist|alreadyown|\bname is not available"
+)
 _NOT_EMPTY = re.compile(r"\b(not|isn't)[\s_-]+empty\b|notempty")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

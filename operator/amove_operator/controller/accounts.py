@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from amove_operator.api import AmoveClient, CloudAccount
 from amove_operator.core.policy import Defaults
-from amove_operator.errors import ApiError, Rejected
+from amove_operator.errors import ApiError, Rejected, Unavailable
 from amove_operator.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -24,22 +25,29 @@ class AccountBook:
         self.failure: ApiError | None = None
 
     async def load(self) -> None:
-        """Read the accounts. Raises ApiError, except where the settings say it all.
+        """Read the accounts. Raises ApiError, except where one can go on without an answer.
 
         ``cloudaccount/get_all`` is a helper outside the seven storage calls: a service that
-        refuses it can still be used when account and storage host are set.
+        refuses it, or does not have it, can still be used when account and storage host are
+        set; and what was read once is kept while it cannot be read again.
         """
         try:
             found = await self._api.cloud_accounts()
-        except ApiError as refusal:
-            self.failure = refusal
-            told = self._settings.cloud_account_id and self._settings.storage_dn
-            if not isinstance(refusal, Rejected) or not told:
+        except ApiError as failure:
+            if self.loaded:
+                _log.warning("the cloud accounts cannot be read again: %s", failure)
+                return
+            self.failure = failure
+            if not (self._settings_say_it_all and _has_no_such_call(failure)):
                 raise
-            _log.warning("cloudaccount/get_all was refused: %s", refusal)
+            _log.warning("the cloud accounts cannot be read: %s", failure)
             found = ()
         self._accounts = {account.id.lower(): account for account in found}
         self.loaded, self.failure = True, None
+
+    @property
+    def _settings_say_it_all(self) -> bool:
+        return self._settings.cloud_account_id is not None and self._settings.storage_dn is not None
 
     @property
     def default_account(self) -> str | None:
@@ -56,6 +64,17 @@ class AccountBook:
             account=account,
             storage_dn=self.storage_dn(account) if account else self._settings.storage_dn,
             region=self._settings.region,
+        )
+
+    def judging_defaults(self, account: str | None, storage_dn: str | None) -> Defaults:
+        """The defaults to judge a spec by: before they are known, nothing differs from them."""
+        defaults = self.defaults()
+        if self.loaded:
+            return defaults
+        return replace(
+            defaults,
+            account=defaults.account or account,
+            storage_dn=defaults.storage_dn or storage_dn,
         )
 
     def storage_dn(self, account: str) -> str | None:
@@ -95,6 +114,12 @@ class AccountBook:
             return None
         url = known.service_url if "://" in known.service_url else f"https://{known.service_url}"
         return urlsplit(url).netloc.rpartition("@")[2].lower() or None
+
+
+def _has_no_such_call(failure: ApiError) -> bool:
+    """A refusal with the service's own code, or a plain "no such page"."""
+    missing = isinstance(failure, Unavailable) and failure.status in (404, 405, 501)
+    return isinstance(failure, Rejected) or missing
 
 
 def _usable(account: CloudAccount) -> bool:

@@ -55,6 +55,7 @@ from amove_operator.models import AmoveBucket
 _log = logging.getLogger(__name__)
 _MOST_STEPS = 20
 _FEW_LOOKS = 50
+_SLOWLY = 5.0
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
 _EFFECTS = (WriteIntent, Create, Repair, Delete, ReleaseBucket)
@@ -156,7 +157,8 @@ class BucketReconciler:
             case Repair():
                 await self._repair(memory, where, step)
             case Delete():
-                await self._delete(ref, bucket, memory, where)
+                if await self._is_current(item, bucket):
+                    await self._delete(ref, bucket, memory, where)
             case ReleaseBucket():
                 await self._release(item, bucket, world)
 
@@ -229,6 +231,8 @@ class BucketReconciler:
             self._refused(memory, Refused.CREATE, error)
             memory.seen = None
         except ApiError as error:
+            if not error.maybe_done:
+                memory.refusal = Refusal(Refused.UNSENT, str(error), 0)
             self._unknown(memory, error)
         else:
             self._accepted(memory)
@@ -256,6 +260,15 @@ class BucketReconciler:
         else:
             self._accepted(memory)
             memory.repairs_left -= 1
+
+    async def _is_current(self, item: Item, bucket: AmoveBucket) -> bool:
+        """Whether the CR still says what we go by: nothing is deleted on the word of a cache."""
+        if isinstance(item, Ghost):
+            return True
+        body = await self._context.kube.get_object(item)
+        if body is None or body["metadata"]["uid"] != bucket.metadata.uid:
+            raise Conflict(f"{item} is gone or another")
+        return self._context.cache.put(item, body) is None
 
     async def _delete(
         self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -321,9 +334,14 @@ class BucketReconciler:
             memory.seen_at = self._context.clock()  # not to be looked at: nobody waits for that
         if report.conclusion.synced.status == "True":
             memory.repairs_left = REPAIRS
-        if report.retry:
+        if report.retry and self._context.clock() < memory.retry_at < float("inf"):
+            # Woken before its time, and nothing new was asked: the back-off stands.
+            self._context.queue.add_after(item, memory.retry_at - self._context.clock())
+        elif report.retry:
             began = self._context.clock()
-            memory.retry_at = began + self._context.queue.fail(item, cap=self._context.resync)
+            memory.retry_at = began + self._context.queue.fail(
+                item, cap=self._context.resync, at_least=self._at_least(memory)
+            )
         else:
             self._context.queue.forget(item)
         self._note_wanted_name(item, bucket, report)
@@ -332,6 +350,10 @@ class BucketReconciler:
         """One that stalls may lose its claim: whoever waited for the name looks again."""
         if holds_claim(before) and not holds_claim(after):
             wake_claimants(self._context, bucket_name(after))
+
+    def _at_least(self, memory: BucketMemory) -> float:
+        """Seconds until the next try: what a person must mend first is not asked hastily."""
+        return min(_SLOWLY, self._context.resync) if memory.refusal is not None else 0.0
 
     def _note_wanted_name(self, item: Item, bucket: AmoveBucket, report: BucketReport) -> None:
         """Keys whose own bucket CR is gone give the name up to the CR that waits for it."""

@@ -15,20 +15,20 @@ from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import (
+    INTENT_VOID,
     Absent,
     BucketWorld,
     Claim,
     ClaimHeld,
     ClaimLost,
     Present,
-    Refused,
 )
 from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted, invalid
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveBucket
+from amove_operator.models import AmoveBucket, AmoveStorageKey
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -77,6 +77,7 @@ def bucket_world(
         blockers=_blockers(context, ref, name) if deleting else (),
         delete_sent=memory.delete_sent,
         effect_pending=memory.effect_pending,
+        recreating=memory.recreating,
         repairs_left=memory.repairs_left,
         mass_loss=mass_loss,
         loss_unclear=loss_unclear,
@@ -106,9 +107,9 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
 
 
 def _is_disowning(bucket: AmoveBucket, memory: BucketMemory) -> bool:
-    """The name turned out to be taken, and status still carries our intent: it must go first."""
-    taken = memory.refusal is not None and memory.refusal.what is Refused.EXISTS
-    return taken and bool(own_bucket_status(bucket).create_intent)
+    """The create was surely not ours, and status still carries our intent: it must go first."""
+    void = memory.refusal is not None and memory.refusal.what in INTENT_VOID
+    return void and bool(own_bucket_status(bucket).create_intent)
 
 
 def _settled(bucket: AmoveBucket) -> bool:
@@ -130,7 +131,7 @@ def bucket_fault(
     if faults:
         return invalid(list(faults))
     trusted = context.settings.trusts(bucket.metadata.namespace)
-    defaults = context.accounts.defaults()
+    defaults = context.accounts.judging_defaults(bucket.spec.cloud_account_id, None)
     if found := bucket_not_permitted(
         bucket.spec, bucket.metadata.namespace, defaults, trusted=trusted
     ):
@@ -139,6 +140,8 @@ def bucket_fault(
         return None if _settled(bucket) else pending
     if not account:
         return stalled(Reason.AccountUnknown, context.accounts.unknown())
+    if own_bucket_status(bucket).provenance is not None:
+        return None  # an account that was switched off is no reason to let go of what is there
     if problem := context.accounts.problem(account):
         return stalled(Reason.AccountUnusable, problem)
     return None
@@ -198,7 +201,7 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
     """Whose live keys reach this name from elsewhere, in words; ``None``: it is free."""
     for item, key in context.cache.keys_reaching(name):
         meta = key.metadata
-        if meta.namespace != ref.namespace and key.spec.bucket_refs is not None:
+        if meta.namespace != ref.namespace and not _reaches_freely(context, item, key):
             return f"Waiting until key {item} is revoked, which still reaches bucket {name}."
     for (namespace, secret), kept in context.retained.items():
         if name in kept and namespace != ref.namespace and context.settings.trusts(namespace):
@@ -206,12 +209,22 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
     return None
 
 
+def _reaches_freely(context: Context, item: Item, key: AmoveStorageKey) -> bool:
+    """A key of names or of all buckets, as only trusted namespaces may have: it blocks nobody.
+
+    An untrusted team that edits a key of ``bucketRefs`` into one must not thereby hide it.
+    """
+    trusted = context.settings.trusts(key.metadata.namespace)
+    return key.spec.bucket_refs is None and trusted and item not in context.cache.faults
+
+
 def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
     """The keys that keep a deletion waiting (design.md §3, §4.5)."""
     waiting = {f"AmoveStorageKey {key.name}" for key in context.cache.keys_referring_to(ref)}
     for item, key in context.cache.keys_reaching(name):
         same_team = key.metadata.namespace == ref.namespace
-        if key.spec.bucket_refs is not None or (same_team and key.spec.bucket_names is not None):
+        named = same_team and key.spec.bucket_names is not None
+        if named or not _reaches_freely(context, item, key):
             found = item.ref if isinstance(item, Ghost) else item
             waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
     for (namespace, secret), kept in context.retained.items():

@@ -114,6 +114,8 @@ class Controller:
         if last.metadata.finalized_by_us:
             return True
         if isinstance(last, AmoveBucket):
+            if last.metadata.deleting:
+                return False  # let go of before, and kept only by somebody else's finalizer
             return own_bucket_status(last).provenance is not None
         memory = self.context.keys.get(last.metadata.uid)
         status = own_key_status(last)

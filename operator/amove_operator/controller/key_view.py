@@ -203,7 +203,7 @@ def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> C
     if found := invalid(faults or rotation_faults(spec, limits)):
         return found
     namespace = key.metadata.namespace
-    defaults = context.accounts.defaults()
+    defaults = context.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
     if found := key_not_permitted(spec, namespace, defaults, trusted=settings.trusts(namespace)):
         return found
     if gate.closed is Reason.AccountMismatch:
@@ -252,7 +252,7 @@ def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: Key
 
 def _given_up(context: Context, key: AmoveStorageKey, status: KeyStatus) -> frozenset[str]:
     """Ids whose bucket name another namespace takes, while no CR of ours holds it any more."""
-    if key.spec.bucket_refs is None:
+    if key.spec.bucket_refs is None and context.settings.trusts(key.metadata.namespace):
         return frozenset()
     reached = {retiring.id: retiring.buckets for retiring in status.retiring}
     if status.key is not None:

@@ -53,7 +53,7 @@ def _to_be_deleted(world: BucketWorld) -> bool:
     """Asked for, and ours to delete: a bucket that was never ours is never deleted."""
     if world.spec.deletion_policy == "Retain" or world.observe_only:
         return False
-    return world.ours and not world.taken_by_stranger and not isinstance(world.claim, ClaimLost)
+    return world.ours and not world.intent_void and not isinstance(world.claim, ClaimLost)
 
 
 def _blocked(world: BucketWorld) -> BucketStep:

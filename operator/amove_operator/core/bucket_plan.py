@@ -47,8 +47,8 @@ def plan_bucket(world: BucketWorld) -> BucketStep:
     """Choose the next step towards the spec, or towards letting go."""
     if world.deleting:
         return plan_deletion(world)
-    if world.taken_by_stranger:
-        return WriteIntent(disowned(world), _trying(world, "The name is taken: looking again."))
+    if world.intent_void:
+        return WriteIntent(disowned(world), _trying(world, "Looking again, as before a create."))
     if world.paused:
         message = "Paused by annotation; nothing is called."
         return BucketReport(as_it_was(world), unsynced(Reason.Paused, message))
@@ -83,7 +83,7 @@ def _plan_absent(world: BucketWorld) -> BucketStep:
     if refusal is not None and refusal.what is Refused.CREATE:
         # Still absent, so a bucket of that name that shows up later is not ours.
         refused = words.create_refused(refusal.message, refusal.in_a_row)
-        return BucketReport(disowned(world), refused, retry=True)
+        return BucketReport(disowned(world), refused, retry=refused.stalled is None)
     if refusal is not None and refusal.what is Refused.EXISTS:
         taken = stalled(Reason.BucketExists, words.taken(world))
         return BucketReport(found_absent(world), taken)
@@ -137,7 +137,7 @@ def _repair(world: BucketWorld, flags: BucketFlags, differs: tuple[str, ...]) ->
     refusal = world.refusal
     if refusal is not None and refusal.what is Refused.UPDATE:
         refused = words.update_refused(world, refusal.message, refusal.in_a_row)
-        return BucketReport(found, refused, retry=True)
+        return BucketReport(found, refused, retry=refused.stalled is None)
     if world.repairs_left > 0:
         return Repair(flags_wanted(world.spec, flags))
     return BucketReport(

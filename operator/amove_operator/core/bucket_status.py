@@ -6,7 +6,7 @@ ever carries provenance and intent both (design.md §4.1).
 
 from __future__ import annotations
 
-from amove_operator.core.bucket_world import BucketWorld
+from amove_operator.core.bucket_world import BucketWorld, Refused
 from amove_operator.models.bucket import BucketFlags, BucketStatus
 
 
@@ -38,8 +38,13 @@ def intending(world: BucketWorld) -> BucketStatus:
 
 
 def disowned(world: BucketWorld) -> BucketStatus:
-    """Without intent and provenance: what shows up under the name is a stranger's."""
-    return _pinned(world.status, world, provenance=None, create_intent=None, observed=None)
+    """Without intent and provenance: what shows up under the name is a stranger's.
+
+    But a bucket of ours that was lost, and could not be made again, is ours if it comes back.
+    """
+    taken = world.refusal is not None and world.refusal.what is Refused.EXISTS
+    kept = "Created" if world.recreating and not taken else None
+    return _pinned(world.status, world, provenance=kept, create_intent=None, observed=None)
 
 
 def _pinned(status: BucketStatus, world: BucketWorld, **changes: object) -> BucketStatus:

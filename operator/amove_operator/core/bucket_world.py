@@ -57,10 +57,14 @@ class Refused(StrEnum):
     """Which write the service refused in this reconcile."""
 
     CREATE = "create"
+    UNSENT = "create, which surely was not done"
     EXISTS = "create, since the name is taken"
     UPDATE = "update"
     DELETE = "delete"
     NOT_EMPTY = "not empty"
+
+
+INTENT_VOID = frozenset({Refused.EXISTS, Refused.UNSENT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class BucketWorld:
     ``name_in_use``: whose live keys still reach the name, in words for a person.
     ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
     ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
+    ``recreating``: the create under way is that of a bucket of ours that was lost.
     ``repairs_left``: how many more ``update_bucket`` calls this drift is worth now.
     """
 
@@ -105,6 +110,7 @@ class BucketWorld:
     loss_unclear: bool = False
     delete_sent: bool = False
     effect_pending: bool = False
+    recreating: bool = False
     repairs_left: int = 2
 
     @property
@@ -118,10 +124,10 @@ class BucketWorld:
         return self.status.provenance is not None or self.intent
 
     @property
-    def taken_by_stranger(self) -> bool:
-        """Our create was answered that the name is taken: the intent proves nothing any more."""
-        refused = self.refusal is not None and self.refusal.what is Refused.EXISTS
-        return refused and self.intent
+    def intent_void(self) -> bool:
+        """Our create surely did not make the bucket: the intent proves nothing any more."""
+        void = self.refusal is not None and self.refusal.what in INTENT_VOID
+        return void and self.intent
 
     @property
     def may_adopt(self) -> bool:

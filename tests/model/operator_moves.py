@@ -1,0 +1,286 @@
+"""What the operator can do next in the small world, and what it must never do.
+
+The step is the real planner's choice; each has the outcomes that its executor can meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from amove_operator.core.key_status import status_of
+from amove_operator.core.key_world import (
+    AddFinalizer,
+    AwaitListing,
+    DeleteSecret,
+    DryRun,
+    KeyWorld,
+    Mint,
+    ReadSecret,
+    RecordIssue,
+    RemoveFinalizer,
+    Report,
+    Revoke,
+    WriteSecret,
+)
+from amove_operator.core.ledger import Ledger
+from tests.model.changes import all_pairs, freed_by_a_write, listed, shown_by_a_list
+from tests.model.small_world import (
+    FOREIGN,
+    GRACE,
+    NOW,
+    SCOPES,
+    SETTLE,
+    Born,
+    Chances,
+    Cr,
+    Hand,
+    Memory,
+    Process,
+    Rules,
+    Secret,
+    State,
+    Status,
+    View,
+)
+from tests.model.states import Broken, Move, World
+from tests.model.translation import (
+    Planner,
+    in_hand,
+    key_id,
+    place_of,
+    remembered,
+    told_retiring,
+    told_status,
+)
+
+
+class OperatorMoves:
+    """What can happen next, under some rules. ``most_keys``: where the walk is cut off."""
+
+    def __init__(self, rules: Rules, most_keys: int, *, careful: bool = True) -> None:
+        self.rules = rules
+        self.most_keys = most_keys
+        self.several = False
+        self.careful = careful
+        self.twice = False
+        self._planner = Planner(rules)
+
+    def start(self, crs: int, processes: int, chances: Chances) -> State:
+        """New CRs, and processes that took the lead just now."""
+        self.several = processes > 1
+        ones = tuple(Cr() for _ in range(crs))
+        born = tuple(self._newborn(ones) for _ in range(processes))
+        return State(ones, born, chances)
+
+    def _newborn(self, crs: tuple[Cr, ...]) -> Process:
+        return Process(tuple(self._blank(one) for one in crs))
+
+    def _blank(self, one: Cr) -> Memory:
+        ledger = Ledger.for_known(0.0, float(SETTLE))
+        blank = Memory("later", view=self._view(one))
+        return remembered(0, blank, ledger)
+
+    def _view(self, one: Cr) -> View | None:
+        return (one.wish, one.finalizer, one.status) if self.several else None
+
+    # -- the operator's next step ----------------------------------------------------------------
+
+    def _step(self, at: World) -> Iterator[Move]:
+        process = at.state.processes[at.process]
+        shown = None if process.listing is None else process.listing[at.cr]
+        world, step = self._planner.ask(at.cr, at.one, at.memory, shown, process.listed)
+        label = f"{at.process}/{at.cr} {type(step).__name__}"
+        match step:
+            case ReadSecret():
+                yield Move(label, True, self._read(at).state)
+            case AddFinalizer():
+                yield Move(label, True, self._protect(at).state)
+            case AwaitListing():
+                yield from self._await(label, at, world, step)
+            case DryRun():
+                done = at.memory._replace(dry=not self.rules.refusing, refused=self.rules.refusing)
+                yield Move(label, True, at.with_memory(done).state)
+            case RecordIssue(status):
+                yield from self._record(label, at, told_status(at.cr, status))
+            case Mint():
+                yield from self._mint(f"{label} {step.serial}", at, world, step)
+            case WriteSecret():
+                yield from self._write(label, at, step)
+            case Revoke():
+                yield from self._revoke(f"{label} {step.key_id} {step.why}", at, world, step)
+            case DeleteSecret():
+                gone = at if at.one.secret == FOREIGN else at.with_cr(at.one._replace(secret=None))
+                yield Move(label, True, self._unread(gone).state)
+            case RemoveFinalizer():
+                yield Move(label, True, self._release(at).state)
+            case Report():
+                yield Move(label, True, self._rest(at, told_status(at.cr, step.status)).state)
+            case _:
+                raise AssertionError(f"not modelled: {step}")
+
+    def _stale(self, at: World) -> bool:
+        return at.memory.view is not None and at.memory.view != self._view(at.one)
+
+    def _unread(self, at: World) -> World:
+        """The reconcile ends, or looks again: the object as it is now, the Secret unread."""
+        memory = at.memory._replace(
+            secret="unread", fresh=False, dry=False, refused=False, view=self._view(at.one)
+        )
+        return at.with_memory(memory)
+
+    def _rest(self, at: World, status: Status) -> World:
+        """Write status and end the reconcile; our Secret is remembered, without its freshness."""
+        if self._stale(at):
+            return self._unread(at)
+        at = at.with_cr(at.one._replace(status=status))
+        known = at.memory.secret if isinstance(at.memory.secret, Secret) else "unread"
+        return at.with_memory(self._unread(at).memory._replace(secret=known))
+
+    def _read(self, at: World) -> World:
+        memory, secret = at.memory, at.one.secret
+        seen = at.with_memory(memory._replace(secret=secret, fresh=True))
+        if memory.hand is None or not isinstance(secret, Secret) or not secret.intact:
+            return seen
+        held = secret.holder == key_id(at.cr, memory.hand.key)
+        return seen.learnt(Ledger.written) if held else seen
+
+    def _protect(self, at: World) -> World:
+        if self._stale(at):
+            return self._unread(at)
+        new = at.one.status is None
+        at = at.with_cr(at.one._replace(finalizer="on"))
+        at = at.with_memory(at.memory._replace(view=self._view(at.one)))
+        return at.learnt(lambda _: Ledger.for_new()) if new else at
+
+    def _await(self, label: str, at: World, world: KeyWorld, step: AwaitListing) -> Iterator[Move]:
+        early = step.since is not None and step.since > NOW
+        if early or at.memory.settled == "later":
+            yield Move(label, True, self._rest(at, told_status(at.cr, status_of(world))).state)
+            return
+        yield from self._listings(label, at.state, at.process)
+
+    def _record(self, label: str, at: World, status: Status) -> Iterator[Move]:
+        if self._stale(at):
+            yield Move(label, True, self._unread(at).state)
+            return
+        written = at.with_cr(at.one._replace(status=status))
+        seen = written.with_memory(at.memory._replace(view=self._view(written.one)))
+        yield Move(label, True, seen.learnt(Ledger.issue_recorded).state)
+        if at.state.chances.losses:
+            yield Move(f"{label}, unanswered", False, self._unread(written.less("losses")).state)
+
+    # -- the service -----------------------------------------------------------------------------
+
+    def _mint(self, label: str, at: World, world: KeyWorld, step: Mint) -> Iterator[Move]:
+        if self.rules.refusing:
+            raise Broken("a key was issued for a Secret that cannot be written")
+        if len(at.one.born) >= self.most_keys:
+            return
+        sent = at.learnt(lambda ledger: ledger.sending(step.serial))
+        made = self._made(sent, step)
+        hand = Hand(
+            len(at.one.born), at.memory.view[0].rotation if at.memory.view else at.one.wish.rotation
+        )
+        key = in_hand(at.cr, hand, made.one.born[hand.key])
+        got = made.learnt(lambda ledger: ledger.received(key, 0.0))
+        yield Move(label, True, got.with_memory(got.memory._replace(fresh=False)).state)
+        if not at.state.chances.losses:
+            return
+        status = told_status(at.cr, status_of(world))
+        done = self._made(made, step) if self.twice else made
+        for what, lost in (("done", done), ("not done", sent)):
+            after = lost.less("losses").learnt(lambda ledger: ledger.lost(0.0, SETTLE))
+            yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
+
+    def _made(self, at: World, step: Mint) -> World:
+        """A key comes into being at the service."""
+        one = at.one
+        born = Born(step.serial, SCOPES.index(step.scope))
+        one = one._replace(
+            born=(*one.born, born), live=(*one.live, len(one.born)), minted=one.minted + 1
+        )
+        if not self.several:
+            if len(one.live) > 2:
+                raise Broken("more than two live keys")
+            if one.minted > self.rules.budget + 1:
+                raise Broken("more keys issued than the budget allows")
+        return at.with_cr(one)
+
+    def _revoke(self, label: str, at: World, world: KeyWorld, step: Revoke) -> Iterator[Move]:
+        place = place_of(at.cr, step.key_id)
+        if place is None:
+            raise Broken("a key under another CR's marker is revoked")
+        if place not in at.one.live:
+            failed = at.learnt(lambda ledger: ledger.revoke_failed(step.key_id, 0.0))
+            yield Move(f"{label}, not found", True, failed.state)
+            return
+        self._may_revoke(at, place, step)
+        gone = at.with_cr(self._without(at.one, place))
+        done = gone.learnt(lambda ledger: ledger.revoke_confirmed(step.key_id, 0.0))
+        yield Move(label, True, done.state)
+        if not at.state.chances.losses:
+            return
+        status = told_status(at.cr, status_of(world))
+        for what, lost in (("done", gone), ("not done", at)):
+            after = lost.less("losses").learnt(
+                lambda ledger: ledger.revoke_failed(step.key_id, 0.0)
+            )
+            yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
+
+    def _may_revoke(self, at: World, place: int, step: Revoke) -> None:
+        one = at.one
+        if self.several or one.wish.deleted:
+            return
+        secret = one.secret
+        if isinstance(secret, Secret) and secret.intact and secret.holder == step.key_id:
+            raise Broken("the key that the Secret holds is revoked")
+        for freed, age in one.freed:
+            if freed == place and age < GRACE and step.why == "retired":
+                raise Broken("a replaced key is revoked before its grace ended")
+
+    def _without(self, one: Cr, place: int) -> Cr:
+        """A key is dead; where keys linger, a list may go on showing it until the next tick."""
+        return one._replace(
+            live=tuple(key for key in one.live if key != place),
+            shadows=tuple(sorted({*one.shadows, place})) if self.rules.lingering else (),
+            freed=tuple(pair for pair in one.freed if pair[0] != place),
+            held=tuple(key for key in one.held if key != place),
+        )
+
+    def _listings(self, label: str, state: State, process: int) -> Iterator[Move]:
+        """A complete listing: what is younger than the settle time may show or not."""
+        per_cr = [list(shown_by_a_list(one)) for one in state.crs]
+        for number, shown in enumerate(all_pairs(per_cr)):
+            yield Move(f"{label}, listed {shown}", number == 0, listed(state, process, shown))
+
+    # -- the Secret ------------------------------------------------------------------------------
+
+    def _write(self, label: str, at: World, step: WriteSecret) -> Iterator[Move]:
+        hand, one = at.memory.hand, at.one
+        assert hand is not None
+        if self.careful and at.memory.secret != one.secret:
+            yield Move(f"{label}, conflict", True, self._unread(at).state)
+            return
+        if one.secret == FOREIGN:
+            raise Broken("a foreign Secret is overwritten")
+        if not self.several and hand.key not in (*one.live, *one.killed):
+            raise Broken("a dead key is written")
+        unheld = {key_id(at.cr, key) for key in one.live if key not in one.held}
+        if not self.several and unheld & {key.id for key in step.retiring}:
+            raise Broken("a key that no Secret ever held is given a grace")
+        secret = Secret(key_id(at.cr, hand.key), True, told_retiring(step.retiring), hand.rotation)
+        held = () if self.several else tuple(sorted({*one.held, hand.key}))
+        written = at.with_cr(
+            one._replace(secret=secret, freed=freed_by_a_write(at.cr, one), held=held)
+        )
+        seen = written.with_memory(at.memory._replace(secret=secret, fresh=True))
+        yield Move(label, True, seen.learnt(Ledger.written).state)
+        if at.state.chances.losses:
+            yield Move(f"{label}, unanswered", False, self._unread(written.less("losses")).state)
+
+    def _release(self, at: World) -> World:
+        if self._stale(at):
+            return self._unread(at)
+        if at.one.live and not self.several:
+            raise Broken("a CR is let go while a key of it lives")
+        return at.with_cr(at.one._replace(finalizer="released"))

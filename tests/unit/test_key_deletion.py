@@ -1,0 +1,170 @@
+"""The end of a key as a table: each row is a sentence of design.md §5.9."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from amove_operator.core.key_plan import plan_key
+from amove_operator.core.key_world import (
+    DeleteSecret,
+    Gate,
+    Mass,
+    RecordStatus,
+    SecretAbsent,
+    SecretForeign,
+)
+from amove_operator.models.key import KeySpec
+from tests.unit.key_worlds import (
+    FIRST,
+    HOUR,
+    NARROW,
+    WIDE,
+    in_hand,
+    key,
+    ours,
+    planned,
+    reported,
+    retiring,
+    settled,
+    status,
+)
+
+SECOND = key(2, age=timedelta(minutes=10))
+DELETING = {"deleting": True}
+REVOKED = {**DELETING, "live": (), "forgotten": frozenset({"id-1", "id-2"})}
+RETAIN = {
+    **DELETING,
+    "spec": KeySpec(permission="ReadWrite", deletion_policy="Retain"),
+    "trusted": True,
+}
+
+ROWS: list[tuple[str, dict[str, Any], str]] = [
+    ("the key is revoked first", DELETING, "Revoke id-1 deleted"),
+    (
+        "every marked key is revoked",
+        {**DELETING, "live": (SECOND,), "status": status(None)},
+        "Revoke id-2 deleted",
+    ),
+    (
+        "an id that only status names is revoked too",
+        {**DELETING, "live": ()},
+        "Revoke id-1 deleted",
+    ),
+    (
+        "a retiring id that only status names is revoked too",
+        {
+            **REVOKED,
+            "forgotten": frozenset({"id-1"}),
+            "status": status(FIRST, retiring(SECOND, HOUR)),
+        },
+        "Revoke id-2 deleted",
+    ),
+    ("then our Secret goes", REVOKED, "DeleteSecret"),
+    ("the Secret goes only after a fresh look", {**REVOKED, "secret_fresh": False}, "ReadSecret"),
+    ("a foreign Secret stays", {**REVOKED, "secret": SecretForeign("x")}, "RemoveFinalizer"),
+    ("then the finalizer goes", {**REVOKED, "secret": SecretAbsent()}, "RemoveFinalizer"),
+    (
+        "a CR that nothing was issued for goes at once",
+        {
+            **DELETING,
+            "live": None,
+            "untouched": True,
+            "status": status(None),
+            "secret": SecretAbsent(),
+        },
+        "RemoveFinalizer",
+    ),
+    ("deletion waits for a list that tells all", {**DELETING, "live": None}, "AwaitListing"),
+    (
+        "the key in hand goes first",
+        {**DELETING, "in_hand": in_hand(SECOND)},
+        "Revoke id-2 unwritten",
+    ),
+    ("a pause stops the deletion", {**DELETING, "paused": True}, "Report Paused"),
+    (
+        "without our finalizer there is nothing to do",
+        {**DELETING, "finalizer": False},
+        "Report Deleting",
+    ),
+    (
+        "a mass loss confirms no deletion",
+        {**DELETING, "live": (), "mass": Mass.LOSS},
+        "Report MassKeyLoss",
+    ),
+    (
+        "a changed API user confirms no deletion",
+        {**DELETING, "live": (), "mass": Mass.USER_CHANGED},
+        "Report ApiUserChanged",
+    ),
+    (
+        "what a list shows is revoked although others are lost",
+        {**DELETING, "mass": Mass.LOSS},
+        "Revoke id-1 deleted",
+    ),
+    ("Retain keeps the key and lets go", RETAIN, "RemoveFinalizer"),
+    (
+        "Retain marks the Secret before letting go",
+        {**RETAIN, "secret": ours(FIRST, untidy=True)},
+        "RetainSecret",
+    ),
+    (
+        "Retain looks at the Secret and the namespace itself",
+        {**RETAIN, "secret_fresh": False},
+        "ReadSecret",
+    ),
+    (
+        "Retain revokes what is retiring",
+        {**RETAIN, "live": (FIRST, SECOND), "status": status(FIRST, retiring(SECOND, HOUR))},
+        "Revoke id-2 deleted",
+    ),
+    (
+        "Retain revokes after all when the Secret is gone",
+        {**RETAIN, "secret": SecretAbsent()},
+        "Revoke id-1 deleted",
+    ),
+    (
+        "Retain revokes after all when the Secret is going",
+        {**RETAIN, "secret": ours(FIRST, deleting=True)},
+        "Revoke id-1 deleted",
+    ),
+    (
+        "Retain revokes after all when the namespace terminates",
+        {**RETAIN, "namespace_terminating": True},
+        "Revoke id-1 deleted",
+    ),
+    (
+        "Retain revokes after all where trust was taken away",
+        {**RETAIN, "trusted": False},
+        "Revoke id-1 deleted",
+    ),
+    (
+        "Retain keeps no key whose buckets nobody could name",
+        {**RETAIN, "status": status(None), "gate": Gate(NARROW)},
+        "Revoke id-1 deleted",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_the_next_step_of_a_deletion(changes: dict[str, Any], step: str) -> None:
+    assert planned(**changes) == step
+
+
+def test_the_secret_is_deleted_by_its_uid() -> None:
+    assert plan_key(settled(**REVOKED)) == DeleteSecret("secret-uid")
+
+
+def test_a_retained_key_is_named_in_status_before_the_secret_tells_its_buckets() -> None:
+    step = plan_key(settled(**RETAIN, status=status(None), gate=Gate(WIDE)))
+    assert isinstance(step, RecordStatus)
+    assert step.status.key is not None
+    assert step.status.key.buckets == ("one", "two")
+
+
+def test_a_blocked_deletion_tries_again() -> None:
+    assert reported(**DELETING, live=(), mass=Mass.LOSS).retry

@@ -1,0 +1,472 @@
+"""The key planner as a table: each row is a sentence of design.md §5."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from amove_operator.core.conditions import stalled
+from amove_operator.core.key_plan import plan_key
+from amove_operator.core.key_world import (
+    AwaitListing,
+    Gate,
+    Mass,
+    RecordIssue,
+    Report,
+    SecretAbsent,
+    SecretForeign,
+    WriteSecret,
+)
+from amove_operator.core.reasons import Reason
+from amove_operator.core.secret_record import Retiring
+from tests.unit.key_worlds import (
+    FIRST,
+    GRACE,
+    HOUR,
+    NARROW,
+    NOW,
+    WIDE,
+    current,
+    in_hand,
+    key,
+    ours,
+    planned,
+    reason,
+    reported,
+    retiring,
+    settled,
+    status,
+)
+
+SECOND = key(2, age=timedelta(minutes=10))
+GONE = SecretAbsent()
+NEW = {"status": status(None), "secret": GONE, "live": (), "untouched": True}
+ROTATED = {
+    "status": status(SECOND, retiring(FIRST, HOUR / 2)),
+    "secret": ours(SECOND, Retiring(FIRST.id, NOW + HOUR / 2), age=timedelta(minutes=10)),
+    "live": (FIRST, SECOND),
+}
+Row = tuple[str, dict[str, Any], str]
+
+MINTING: list[Row] = [
+    ("a settled CR rests", {}, "Report Settled"),
+    ("a new CR is issued its first key", NEW, "Mint 1 no key was issued yet"),
+    ("nothing happens before the finalizer is on", {**NEW, "finalizer": False}, "AddFinalizer"),
+    ("the Secret is read before anything is decided", {"secret": None}, "ReadSecret"),
+    (
+        "a Secret that was only remembered is read again before a mint",
+        {"rotate_request": "now", "secret_fresh": False},
+        "ReadSecret",
+    ),
+    (
+        "no key while a bucket is not ready",
+        {**NEW, "gate": Gate(WIDE, Reason.BucketNotReady, "not yet")},
+        "Report BucketNotReady",
+    ),
+    (
+        "an issued key is untouched while its bucket is unready",
+        {"gate": Gate(None, Reason.BucketNotReady, "not yet")},
+        "Report Settled",
+    ),
+    (
+        "an issued key whose bucket's CR is gone stays, and its status says so",
+        {"gate": Gate(None, Reason.BucketNotFound, "gone")},
+        "Report BucketNotFound",
+    ),
+    ("a dry run comes before a mint", {**NEW, "dry_run_passed": False}, "DryRun"),
+    (
+        "what Kubernetes would refuse is not minted for",
+        {**NEW, "dry_run_passed": False, "refused": "quota"},
+        "Report SecretWriteRefused",
+    ),
+    (
+        "nothing is minted before the list tells what an earlier process did",
+        {"status": status(None), "secret": GONE, "live": None},
+        "AwaitListing",
+    ),
+    (
+        "a sound Secret needs no listing after a restart",
+        {"live": None, "listed_at": None},
+        "Report Settled",
+    ),
+    (
+        "a marked key that nobody holds is revoked before another is issued",
+        {"status": status(None), "secret": GONE},
+        "Revoke id-1 unheld",
+    ),
+    (
+        "a key that nobody holds is revoked beside a sound Secret too",
+        {"live": (FIRST, SECOND)},
+        "Revoke id-2 unheld",
+    ),
+    (
+        "every issue but the first is recorded before it is made",
+        {"secret": GONE, "issue_recorded": False},
+        "RecordIssue",
+    ),
+    (
+        "the first issue needs no record",
+        {**NEW, "issue_recorded": False},
+        "Mint 1 no key was issued yet",
+    ),
+    (
+        "beyond the budget a mint waits",
+        {"secret": GONE, "issue_recorded": False, "status": status(FIRST, issues=4)},
+        "Report MintBudgetExhausted",
+    ),
+    (
+        "a recorded issue may be made",
+        {"secret": GONE, "status": status(FIRST, issues=4)},
+        "Mint 2 the Secret is gone",
+    ),
+    (
+        "a serial is never used again by this process",
+        {"secret": GONE, "last_serial": 6},
+        "Mint 7 the Secret is gone",
+    ),
+]
+
+REASONS: list[Row] = [
+    ("a deleted Secret is written anew", {"secret": GONE}, "Mint 2 the Secret is gone"),
+    (
+        "edited data are replaced",
+        {"secret": ours(FIRST, intact=False)},
+        "Mint 2 the Secret's data were edited",
+    ),
+    (
+        "a key that is gone at the service is replaced",
+        {"live": ()},
+        "Mint 2 the key is gone at the service",
+    ),
+    ("another scope costs a new key", {"gate": Gate(NARROW)}, "Mint 2 the scope changed"),
+    ("another format costs a new key", {"format8": "other"}, "Mint 2 the Secret's format changed"),
+    ("a rotation asked for is done", {"rotate_request": "x"}, "Mint 2 a rotation was requested"),
+    (
+        "a rotation that is due is done",
+        {"interval": 4 * HOUR},
+        "Mint 2 the rotation interval has passed",
+    ),
+    ("a rotation that is not due waits", {"interval": 24 * HOUR}, "Report Settled"),
+    (
+        "a clock that is wrong rotates nothing",
+        {"interval": 4 * HOUR, "clock_skewed": True},
+        "Report ClockSkew",
+    ),
+    (
+        "edited labels are repaired in place",
+        {"secret": ours(FIRST, untidy=True)},
+        "TidySecret",
+    ),
+    (
+        "a held key that another process issued just now is not missed yet",
+        {"live": (), "secret": ours(FIRST, age=timedelta(0)), "status": status(None)},
+        "AwaitListing",
+    ),
+    (
+        "an issue dated in the future protects no key",
+        {"live": (), "secret": ours(FIRST, age=-HOUR), "status": status(None)},
+        "Mint 1 the key is gone at the service",
+    ),
+]
+
+RETIRING: list[Row] = [
+    ("a replaced key lives until its grace ends", ROTATED, "Report Settled"),
+    (
+        "a replaced key is revoked when its grace has ended",
+        {**ROTATED, "status": status(SECOND, retiring(FIRST, -HOUR / 60))},
+        "Revoke id-1 retired",
+    ),
+    (
+        "a grace that was shortened counts for a key that retires already",
+        {**ROTATED, "grace": timedelta(minutes=5)},
+        "Revoke id-1 retired",
+    ),
+    (
+        "a grace of 0s revokes right after the Secret is written",
+        {**ROTATED, "grace": timedelta(0)},
+        "Revoke id-1 retired",
+    ),
+    (
+        "a revoke-after that was edited to be later gains nothing",
+        {
+            **ROTATED,
+            "secret": ours(SECOND, Retiring(FIRST.id, NOW + 99 * HOUR)),
+            "status": status(SECOND, retiring(FIRST, -HOUR)),
+        },
+        "Revoke id-1 retired",
+    ),
+    (
+        "a clock that is wrong revokes nothing",
+        {**ROTATED, "grace": timedelta(0), "clock_skewed": True},
+        "Report ClockSkew",
+    ),
+    (
+        "a key is revoked only on a Secret read just now",
+        {**ROTATED, "grace": timedelta(0), "secret_fresh": False},
+        "ReadSecret",
+    ),
+    (
+        "another rotation within the grace waits",
+        {**ROTATED, "rotate_request": "x"},
+        "Report WaitingForGrace",
+    ),
+    (
+        "a deleted Secret makes room at once",
+        {**ROTATED, "secret": GONE},
+        "Revoke id-1 making room",
+    ),
+    (
+        "a scope that takes something away makes room at once",
+        {**ROTATED, "gate": Gate(NARROW)},
+        "Revoke id-1 making room",
+    ),
+    (
+        "an id that another CR's marker carries is never revoked, whoever names it",
+        {"secret": ours(FIRST, Retiring("another's", NOW - HOUR))},
+        "Report Settled",
+    ),
+]
+
+IN_HAND: list[Row] = [
+    (
+        "a fresh key is written only after a look at the Secret",
+        {"in_hand": in_hand(SECOND), "secret_fresh": False},
+        "ReadSecret",
+    ),
+    (
+        "a fresh key replaces a dead one",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,)},
+        "WriteSecret",
+    ),
+    (
+        "a Secret that is gone gets the fresh key",
+        {"in_hand": in_hand(SECOND), "live": (FIRST, SECOND), "secret": GONE},
+        "WriteSecret",
+    ),
+    (
+        "a Secret of ours with a live key stays, and the fresh key goes",
+        {"in_hand": in_hand(SECOND), "live": (FIRST, SECOND)},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a foreign Secret stays, and the fresh key goes",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,), "secret": SecretForeign("not ours")},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a Secret that is being deleted costs the fresh key",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,), "secret": ours(FIRST, deleting=True)},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a write that Kubernetes refused costs the fresh key",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,), "refused": "webhook"},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a fresh key of yesterday's scope goes",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,), "gate": Gate(NARROW)},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a fresh key of another API user goes",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,), "mass": Mass.USER_CHANGED},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a spec that became wrong costs the fresh key",
+        {"in_hand": in_hand(SECOND), "fault": stalled(Reason.InvalidSpec, "wrong")},
+        "Revoke id-2 unwritten",
+    ),
+    (
+        "a revocation without answer is looked after before it is tried again",
+        {"in_hand": in_hand(SECOND), "secret": SecretForeign("x"), "live": None, "unclear": True},
+        "AwaitListing",
+    ),
+]
+
+HELD_BACK: list[Row] = [
+    ("a paused CR is left alone", {"paused": True, "secret": None}, "Report Paused"),
+    (
+        "a fault of ours stops everything",
+        {"secret": GONE, "fault": stalled(Reason.NotPermitted, "no")},
+        "Report NotPermitted",
+    ),
+    (
+        "a foreign Secret is a conflict",
+        {"secret": SecretForeign("not ours")},
+        "Report SecretConflict",
+    ),
+    (
+        "a leftover Secret is waited for",
+        {"secret": SecretForeign("an earlier one", leftover=True)},
+        "Report SecretBeingCollected",
+    ),
+    (
+        "a key that nobody holds is revoked although a stranger has the Secret's name",
+        {"status": status(None), "secret": SecretForeign("not ours")},
+        "Revoke id-1 unheld",
+    ),
+    ("a mass loss replaces nothing", {"live": (), "mass": Mass.LOSS}, "Report MassKeyLoss"),
+    (
+        "a mass loss revokes nothing as unheld",
+        {"live": (FIRST, SECOND), "mass": Mass.LOSS},
+        "Report Settled",
+    ),
+    (
+        "a new CR goes on during a mass loss",
+        {**NEW, "mass": Mass.LOSS},
+        "Mint 1 no key was issued yet",
+    ),
+    (
+        "a new CR with an unheld key waits for the end of a mass loss",
+        {"status": status(None), "secret": GONE, "mass": Mass.LOSS},
+        "Report MassKeyLoss",
+    ),
+    (
+        "a changed API user replaces nothing",
+        {"secret": GONE, "mass": Mass.USER_CHANGED},
+        "Report ApiUserChanged",
+    ),
+    (
+        "a name that was given up is freed at once",
+        {"given_up": frozenset({"id-1"})},
+        "Revoke id-1 bucket name given up",
+    ),
+    (
+        "a spec made wrong on purpose keeps no name that was given up",
+        {"given_up": frozenset({"id-1"}), "fault": stalled(Reason.InvalidSpec, "wrong")},
+        "Revoke id-1 bucket name given up",
+    ),
+    (
+        "a call of ours without answer is looked after although the Secret is sound",
+        {"live": None, "unclear": True},
+        "AwaitListing",
+    ),
+]
+
+ROWS = [*MINTING, *REASONS, *RETIRING, *IN_HAND, *HELD_BACK]
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_the_next_step(changes: dict[str, Any], step: str) -> None:
+    assert planned(**changes) == step
+
+
+# ---------------------------------------------------------------- what the steps carry
+
+
+def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
+    report = reported(secret=GONE, issue_recorded=False, status=status(FIRST, issues=4))
+    assert report.wake == NOW + timedelta(minutes=5)
+    assert "the next key may be issued at 2026-03-01T12:05:00Z" in report.conclusion.synced.message
+
+
+def test_a_waiting_rotation_wakes_when_the_grace_ends() -> None:
+    assert reported(**ROTATED, rotate_request="x").wake == NOW + HOUR / 2
+
+
+def test_a_retiring_key_wakes_us_when_its_grace_ends() -> None:
+    assert reported(**ROTATED).wake == NOW + HOUR / 2
+
+
+def test_nothing_wakes_us_in_the_past_while_the_clock_is_wrong() -> None:
+    report = reported(**{**ROTATED, "grace": timedelta(0)}, clock_skewed=True, rotate_request="x")
+    assert reason(report) is Reason.ClockSkew
+    assert report.retry
+    assert report.wake is None
+
+
+def test_a_rotation_lists_the_replaced_key_with_its_whole_grace() -> None:
+    step = plan_key(settled(in_hand=in_hand(SECOND), live=(FIRST, SECOND), rotate_request="x"))
+    assert step == WriteSecret((Retiring(FIRST.id, NOW + GRACE),))
+
+
+def test_a_recorded_issue_belongs_to_this_very_cr() -> None:
+    step = plan_key(
+        settled(
+            status=status(None).model_copy(update={"owner_uid": None}),
+            secret=GONE,
+            live=(),
+            issue_recorded=False,
+        )
+    )
+    assert isinstance(step, RecordIssue)
+    assert step.status.owner_uid == "uid-1"
+    assert step.status.recent_issues[-1] == NOW
+
+
+def test_a_listing_that_can_judge_the_held_key_is_asked_for() -> None:
+    step = plan_key(settled(live=(), secret=ours(FIRST, age=timedelta(0)), status=status(None)))
+    assert isinstance(step, AwaitListing)
+    assert step.since == NOW + timedelta(seconds=30)
+
+
+def test_ready_is_false_while_a_mass_loss_keeps_a_missing_secret_from_being_replaced() -> None:
+    ready = reported(secret=GONE, mass=Mass.LOSS).conclusion.ready
+    assert ready is not None
+    assert ready.status == "False"
+
+
+def test_ready_stays_while_a_sound_secret_waits_for_anything() -> None:
+    for changes in ({**ROTATED, "rotate_request": "x"}, {"live": (), "mass": Mass.LOSS}):
+        assert reported(**changes).conclusion.ready is None
+
+
+def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revoked() -> None:
+    report = reported(live=(), gate=Gate(None, Reason.BucketNotFound, "gone"))
+    assert report.status.key is not None
+    assert report.status.key.buckets == ()
+
+
+def test_the_buckets_come_back_with_the_key() -> None:
+    without = current(FIRST).model_copy(update={"buckets": ()})
+    report = reported(status=status(FIRST).model_copy(update={"key": without}))
+    assert report.status.key == current(FIRST)
+
+
+def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> None:
+    world = settled(
+        status=status(None),
+        gate=Gate(NARROW, Reason.BucketNotReady, "not yet"),
+        scopes=((FIRST.id, settled().gate.scope),),
+    )
+    report = plan_key(world)
+    assert isinstance(report, Report)
+    assert report.status.key is not None
+    assert report.status.key.buckets == ("one", "two")
+
+
+def test_a_status_that_names_a_key_of_a_lost_secret_starts_its_grace_once() -> None:
+    closed = {"secret": GONE, "gate": Gate(None, Reason.BucketNotReady, "not yet")}
+    first = reported(**closed)
+    assert [one.revoke_after for one in first.status.retiring] == [NOW + GRACE]
+    later = reported(**closed, status=first.status, now=NOW + HOUR / 2)
+    assert later.status == first.status
+
+
+UNMOVED: list[tuple[str, dict[str, Any]]] = [
+    ("settled", {}),
+    ("within a grace", ROTATED),
+    ("rotating by the clock", {"interval": 24 * HOUR}),
+    ("over budget", {"secret": GONE, "issue_recorded": False, "status": status(FIRST, issues=4)}),
+    ("a foreign Secret", {"secret": SecretForeign("not ours")}),
+    ("a mass loss", {"live": (), "mass": Mass.LOSS}),
+    ("a lost Secret", {"secret": GONE, "gate": Gate(None, Reason.BucketNotReady, "no")}),
+    ("a key that is gone", {"live": (), "gate": Gate(None, Reason.BucketNotReady, "no")}),
+    ("an edited Secret", {"secret": ours(FIRST, intact=False), "gate": Gate(None)}),
+    ("a restart", {"live": None, "listed_at": None}),
+]
+
+
+@pytest.mark.parametrize("changes", [row[1] for row in UNMOVED], ids=[row[0] for row in UNMOVED])
+def test_a_report_planned_again_on_its_own_status_says_the_same(changes: dict[str, Any]) -> None:
+    first = reported(**changes)
+    again = {**changes, "status": first.status, "now": NOW + timedelta(seconds=90)}
+    if first.wake is None or first.wake > again["now"]:
+        assert reported(**again).status == first.status
+        assert reported(**again).conclusion == first.conclusion
