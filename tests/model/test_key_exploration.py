@@ -42,20 +42,23 @@ class SmallWorld(NamedTuple):
 
 LEAN = Rules(resyncs=False, dry_runs=False)
 LINGERING = Rules(lingering=True)
+NO_DRY_RUN = Rules(dry_runs=False)
 
 WORLDS = {
     "three crashes at any step": SmallWorld(Chances(crashes=3), 5),
     "a lost answer and a crash": SmallWorld(Chances(losses=1, crashes=1), 4),
     "two lost answers": SmallWorld(Chances(losses=2), 4),
-    "the Secret deleted or edited, and a crash": SmallWorld(Chances(vandals=1, crashes=1), 3),
+    "the Secret deleted or edited, and a crash": SmallWorld(
+        Chances(vandals=1, crashes=1), 3, NO_DRY_RUN
+    ),
     "a key revoked by others, and a crash": SmallWorld(Chances(kills=1, crashes=1), 4),
     "a key revoked by others; revoked keys linger in the list": SmallWorld(
         Chances(kills=1), 3, LINGERING
     ),
     "a rotation or another scope asked for, and a crash": SmallWorld(
-        Chances(changes=1, crashes=1), 3
+        Chances(changes=1, crashes=1), 3, NO_DRY_RUN
     ),
-    "two changes within one grace": SmallWorld(Chances(changes=2), 3),
+    "two changes within one grace": SmallWorld(Chances(changes=2), 3, LEAN),
     "a stranger's Secret where ours was": SmallWorld(Chances(vandals=1, strangers=1), 2),
     "deletion at any step, with a crash": SmallWorld(Chances(deletions=1, crashes=1), 3),
     "deletion at any step, with a lost answer": SmallWorld(Chances(deletions=1, losses=1), 3),
@@ -70,6 +73,10 @@ WORLDS = {
 }
 
 LONG_WORLDS = {
+    "two changes within one grace, in full": SmallWorld(Chances(changes=2), 4),
+    "the Secret deleted or edited, and a crash, in full": SmallWorld(
+        Chances(vandals=1, crashes=1), 4
+    ),
     "the Secret deleted or edited twice": SmallWorld(Chances(vandals=2), 3),
     "three crashes, a lost answer": SmallWorld(Chances(crashes=3, losses=1), 5),
     "a crash, a lost answer, a change": SmallWorld(Chances(crashes=1, losses=1, changes=1), 4),

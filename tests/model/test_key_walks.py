@@ -250,7 +250,7 @@ def _walk(examples: int, steps: int, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_two_hundred_walks_break_nothing_and_settle(capsys: pytest.CaptureFixture[str]) -> None:
-    _walk(200, 25, capsys)
+    _walk(200, 40, capsys)
 
 
 @pytest.mark.long
