@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from amove_operator.core.bucket_world import BucketSeen, Refusal
@@ -43,4 +43,3 @@ class KeyMemory:
     secret_version: tuple[str, str] | None = None
     record: SecretRecord | None = None
     record_uid: str | None = None
-    unconfirmed: set[str] = field(default_factory=set)
