@@ -4,7 +4,7 @@ ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE} AS wheel
 WORKDIR /src
 COPY requirements/build.lock requirements/build.lock
-RUN pip install --no-cache-dir --require-hashes --requirement requirements/build.lock
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY operator/amove_operator operator/amove_operator
 RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist .
@@ -13,7 +13,7 @@ RUN pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist .
 FROM ${BASE_IMAGE} AS environment
 COPY requirements/runtime.lock /src/requirements/runtime.lock
 RUN python -m venv /opt/amove-operator \
-    && /opt/amove-operator/bin/pip install --no-cache-dir --require-hashes --requirement /src/requirements/runtime.lock
+    && /opt/amove-operator/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement /src/requirements/runtime.lock
 COPY --from=wheel /dist /dist
 RUN /opt/amove-operator/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl \
     && /opt/amove-operator/bin/pip check

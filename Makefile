@@ -16,6 +16,8 @@ given = $(if $(filter command line,$(origin $(1))),$($(1)))
 unexport KUBECONFIG KEEP
 
 # Python compiles what it imports: compiling all that is installed would double the time.
+# The lock is complete, and pip check proves it: were pip to resolve as well (no --no-deps), a release newer
+# than the pinned one of a package that is wanted with an extra would make it fail.
 PIP        := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 UNIT_TESTS := tests/unit tests/api tests/emulator
 PYTEST     := $(BIN)/python -m pytest
@@ -68,8 +70,9 @@ $(READY): requirements/dev.lock pyproject.toml
 	@echo "== Creating the virtual environment $(VENV) with $$($(PYTHON) -V)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "== Installing $$(grep -c == requirements/dev.lock) pinned packages; the first time takes a minute or two"
-	@$(PIP) --require-hashes --requirement requirements/dev.lock
+	@$(PIP) --no-deps --require-hashes --requirement requirements/dev.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check --disable-pip-version-check >/dev/null
 	@touch $@
 
 .PHONY: controlplane

@@ -115,10 +115,17 @@ def test_the_image_runs_as_a_user_that_kubernetes_can_see_is_not_root() -> None:
 
 
 def test_the_image_installs_only_what_is_pinned() -> None:
-    for arguments in instructions("RUN"):
-        command = " ".join(arguments)
-        for install in re.findall(r"pip (?:install|wheel)[^&]*", command):
-            assert "--require-hashes" in install or "--no-deps" in install
+    commands = [" ".join(arguments) for arguments in instructions("RUN")]
+    installs = re.findall(r"pip (?:install|wheel)[^&]*", " && ".join(commands))
+    assert installs
+    assert all("--no-deps" in install for install in installs)
+    assert all("--require-hashes" in one for one in installs if "--requirement" in one)
+
+
+def test_the_tools_are_installed_from_the_lock_alone() -> None:
+    """A resolver would trip over releases newer than the pinned ones: a lock must not age."""
+    (install,) = re.findall(r"\$\(PIP\).*--requirement.*", (ROOT / "Makefile").read_text())
+    assert {"--no-deps", "--require-hashes"} <= set(install.split())
 
 
 def test_the_image_starts_the_operator() -> None:
