@@ -5,7 +5,7 @@ The step is the real planner's choice; each has the outcomes that its executor c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from amove_operator.core.key_status import status_of
 from amove_operator.core.key_world import (
@@ -17,6 +17,7 @@ from amove_operator.core.key_world import (
     Mint,
     ReadSecret,
     RecordIssue,
+    RecordStatus,
     RemoveFinalizer,
     Report,
     Revoke,
@@ -101,7 +102,12 @@ class OperatorMoves:
                 done = at.memory._replace(dry=not self.rules.refusing, refused=self.rules.refusing)
                 yield Move(label, True, at.with_memory(done).state)
             case RecordIssue(status):
-                yield from self._record(label, at, told_status(at.cr, status))
+                yield from self._record(
+                    label, at, told_status(at.cr, status), Ledger.issue_recorded
+                )
+            case RecordStatus(status):
+                begun = told_status(at.cr, status)._replace(begun=True)
+                yield from self._record(label, at, begun, _same)
             case Mint():
                 yield from self._mint(f"{label} {step.serial}", at, world, step)
             case WriteSecret():
@@ -132,7 +138,8 @@ class OperatorMoves:
         """Write status and end the reconcile; our Secret is remembered, without its freshness."""
         if self._stale(at):
             return self._unread(at)
-        at = at.with_cr(at.one._replace(status=status))
+        begun = at.one.status is not None and at.one.status.begun
+        at = at.with_cr(at.one._replace(status=status._replace(begun=begun)))
         known = at.memory.secret if isinstance(at.memory.secret, Secret) else "unread"
         return at.with_memory(self._unread(at).memory._replace(secret=known))
 
@@ -159,13 +166,15 @@ class OperatorMoves:
             return
         yield from self._listings(label, at.state, at.process)
 
-    def _record(self, label: str, at: World, status: Status) -> Iterator[Move]:
+    def _record(
+        self, label: str, at: World, status: Status, learn: Callable[[Ledger], Ledger]
+    ) -> Iterator[Move]:
         if self._stale(at):
             yield Move(label, True, self._unread(at).state)
             return
         written = at.with_cr(at.one._replace(status=status))
         seen = written.with_memory(at.memory._replace(view=self._view(written.one)))
-        yield Move(label, True, seen.learnt(Ledger.issue_recorded).state)
+        yield Move(label, True, seen.learnt(learn).state)
         if at.state.chances.losses:
             yield Move(f"{label}, unanswered", False, self._unread(written.less("losses")).state)
 
@@ -284,3 +293,7 @@ class OperatorMoves:
         if at.one.live and not self.several:
             raise Broken("a CR is let go while a key of it lives")
         return at.with_cr(at.one._replace(finalizer="released"))
+
+
+def _same(ledger: Ledger) -> Ledger:
+    return ledger

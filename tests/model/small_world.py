@@ -57,12 +57,16 @@ class Secret(NamedTuple):
 
 
 class Status(NamedTuple):
-    """The CR's status. ``key`` is the place of the current key; ``reach``: it names its buckets."""
+    """The CR's status. ``key`` is the place of the current key; ``reach``: it names its buckets.
+
+    ``begun``: it says that its keys are being revoked, the CR being deleted.
+    """
 
     key: int | None = None
     reach: bool = False
     retiring: tuple[tuple[str, int], ...] = ()
     issues: int = 0
+    begun: bool = False
 
 
 class Cr(NamedTuple):

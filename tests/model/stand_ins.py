@@ -90,6 +90,7 @@ class StandInKube:
     def __init__(self, time: Time, fate: Fate) -> None:
         self.crs: dict[Ref, Body] = {}
         self.secrets: dict[tuple[str, str], Body] = {}
+        self.to_be_checked: set[str] = set()
         self._time, self._fate, self._version = time, fate, 0
 
     @property
@@ -159,8 +160,9 @@ class StandInKube:
     async def namespace_terminating(self, _namespace: str) -> bool:
         return False
 
-    async def emit_event(self, *_args: object, **_kwargs: object) -> None:
-        return None
+    async def emit_event(self, *_args: object, reason: str, message: str, **_more: object) -> None:
+        if reason == "RevokeUnconfirmed":
+            self.to_be_checked.update(message.split())
 
     async def read_secret(self, namespace: str, name: str) -> SecretView | None:
         if self._fate.next() not in ("ok", "crash after"):

@@ -9,6 +9,7 @@ from math import inf
 from pydantic import SecretStr
 
 from amove_operator.core import key_plan
+from amove_operator.core.conditions import deleting, merge
 from amove_operator.core.key_world import (
     Gate,
     KeyLimits,
@@ -143,6 +144,7 @@ def _status(cr: int, status: Status | None, born: tuple[Born, ...]) -> KeyStatus
             for key, left in status.retiring
         ),
         recent_issues=(NOW,) * status.issues,
+        conditions=merge((), deleting(""), 1, NOW) if status.begun else (),
     )
 
 
@@ -196,6 +198,7 @@ def _secret(cr: int, secret: Secret | str | None, born: tuple[Born, ...]) -> Sec
         return None
     if not isinstance(secret, Secret):
         return SecretForeign("not ours")
+    place = place_of(cr, secret.holder)
     record = SecretRecord(
         key_id=secret.holder,
         issued_at=NOW - secret.age * TICK,
@@ -203,6 +206,7 @@ def _secret(cr: int, secret: Secret | str | None, born: tuple[Born, ...]) -> Sec
         format8="f",
         checksum="",
         retiring=tuple(Retiring(key, NOW + left * TICK) for key, left in secret.retiring),
+        scope="" if place is None else SCOPES[born[place].scope].text,
     )
     return SecretOurs("uid", "rv", record, intact=secret.intact)
 

@@ -23,8 +23,9 @@ from amove_operator.core.bucket_world import (
     Refused,
     Repair,
     Unknown,
+    WriteIntent,
 )
-from amove_operator.core.conditions import Conclusion, merge, stalled, unsynced
+from amove_operator.core.conditions import Conclusion, deleting, merge, stalled, unsynced
 from amove_operator.core.policy import Defaults, bucket_not_permitted
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
@@ -76,6 +77,17 @@ def fault_of(spec: BucketSpec, *, trusted: bool) -> Conclusion | None:
 def conditions_of(conclusion: Conclusion) -> tuple[Condition, ...]:
     """The conditions of an object whose first reconcile ended so."""
     return merge((), conclusion, 1, NOW)
+
+
+def told(step: BucketReport | WriteIntent) -> BucketStatus:
+    """The status as it is after that step, conditions included."""
+    return step.status.model_copy(
+        update={"conditions": merge(step.status.conditions, step.conclusion, 1, NOW)}
+    )
+
+
+BEGUN = conditions_of(deleting("The bucket is being deleted."))
+"""The conditions of a bucket whose deletion at the service was begun."""
 
 
 def remote_call(step: BucketStep) -> bool:
@@ -140,6 +152,7 @@ _BEFORE = [
     conditions_of(stalled(Reason.ApiRefused, "refused")),
     conditions_of(stalled(Reason.BucketExists, "exists")),
     conditions_of(stalled(Reason.BucketMissing, "missing")),
+    BEGUN,
 ]
 _PROOFS: list[dict[str, Any]] = [CREATED, ADOPTED, INTENDED, FOREIGN, {**CREATED, **INTENDED}]
 STATUSES = [

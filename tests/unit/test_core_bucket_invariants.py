@@ -25,6 +25,7 @@ from amove_operator.core.bucket_world import (
     Repair,
     WriteIntent,
 )
+from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketSpec
 from tests.unit.bucket_worlds import (
@@ -83,6 +84,7 @@ def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketWorld) ->
         assert not isinstance(world.claim, ClaimLost)
         assert not world.blockers
         assert isinstance(world.seen, Present)
+        assert deletion_begun(world.status.conditions)
 
 
 @thorough
@@ -97,10 +99,9 @@ def test_a_bucket_is_created_only_where_its_absence_was_seen_and_intent_written(
         assert world.status.provenance is None
         assert world.finalizer
         assert not world.deleting
-    if isinstance(step, WriteIntent) and step.status.create_intent:
+    if isinstance(step, WriteIntent) and step.status.create_intent and not world.deleting:
         assert isinstance(world.seen, Absent)
         assert world.finalizer
-        assert not world.deleting
 
 
 @thorough

@@ -20,15 +20,19 @@ from amove_operator.core.bucket_world import (
     Present,
     Refused,
     ReleaseBucket,
+    Unknown,
     WriteIntent,
 )
-from amove_operator.core.conditions import merge
+from amove_operator.core.conditions import deletion_begun, merge
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket
 from amove_operator.models.bucket import BucketFlags, BucketSpec
 from tests.unit.bucket_worlds import (
     ADOPTED,
+    BEGUN,
     CREATED,
+    FOREIGN,
+    INTENDED,
     NOW,
     UID,
     UNKNOWN,
@@ -39,6 +43,7 @@ from tests.unit.bucket_worlds import (
     said,
     spec,
     stalled_for,
+    told,
     world,
 )
 
@@ -134,9 +139,18 @@ def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) 
     assert said(step.conclusion) == {"Synced": ("False", "BucketMissing")}
 
 
-def test_new_buckets_are_still_made_while_others_are_lost() -> None:
-    step = plan_bucket(world(seen=Absent(), mass_loss=True))
-    assert isinstance(step, WriteIntent)
+@pytest.mark.parametrize("proof", [FOREIGN, INTENDED])
+def test_no_bucket_is_made_while_too_many_are_lost_and_the_new_one_says_why(
+    proof: dict[str, Any],
+) -> None:
+    step = report(plan_bucket(world(status=proved(**proof), seen=Absent(), mass_loss=True)))
+    assert step.retry
+    assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
+    assert "storage.amove.io/accept-loss" in step.conclusion.synced.message
+
+
+def test_a_new_bucket_does_not_wait_for_a_look_at_others() -> None:
+    assert isinstance(plan_bucket(world(seen=Absent(), loss_unclear=True)), WriteIntent)
 
 
 def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked_at() -> None:
@@ -150,6 +164,22 @@ def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked
 def test_an_absence_that_we_made_ourselves_is_no_loss() -> None:
     before = world(DELETE, proved(**CREATED), seen=Absent(), mass_loss=True, deleting=True)
     assert plan_bucket(replace(before, delete_sent=True)) == ReleaseBucket()
+
+
+def test_an_absence_that_an_earlier_process_was_making_is_no_loss() -> None:
+    begun = proved(**CREATED, conditions=BEGUN)
+    before = world(DELETE, begun, seen=Absent(), mass_loss=True, deleting=True)
+    assert plan_bucket(before) == ReleaseBucket()
+
+
+@pytest.mark.parametrize("seen", [UNKNOWN, Present(PLAIN)])
+def test_a_deletion_that_was_begun_stays_told_until_it_is_refused(seen: Unknown | Present) -> None:
+    begun = proved(**CREATED, conditions=BEGUN)
+    before = world(DELETE, begun, seen=seen, deleting=True)
+    slow = replace(before, effect_pending=True)
+    assert deletion_begun(told(report(plan_bucket(slow))).conditions)
+    refused = replace(before, seen=Present(PLAIN), refusal=refusal(Refused.NOT_EMPTY))
+    assert not deletion_begun(told(report(plan_bucket(refused))).conditions)
 
 
 # ---------------------------------------------------------------- deletion
@@ -194,7 +224,8 @@ def test_a_refused_deletion_passes_the_services_words_on() -> None:
 def test_an_earlier_refusal_of_something_else_does_not_stand_for_the_deletions(
     what: Refused,
 ) -> None:
-    before = world(DELETE, proved(**CREATED), deleting=True, seen=Present(PLAIN))
+    begun = proved(**CREATED, conditions=BEGUN)
+    before = world(DELETE, begun, deleting=True, seen=Present(PLAIN))
     assert plan_bucket(replace(before, refusal=refusal(what))) == Delete()
 
 

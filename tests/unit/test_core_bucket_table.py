@@ -7,6 +7,7 @@ our finalizer is on, the claim is ours, no key is in the way, nothing was refuse
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ from tests.unit.bucket_worlds import (
     UNKNOWN,
     fault_of,
     proved,
+    told,
     world,
 )
 
@@ -180,8 +182,11 @@ def lets_go(step: BucketStep, _: BucketWorld) -> None:
     assert step == ReleaseBucket()
 
 
-def deletes(step: BucketStep, _: BucketWorld) -> None:
-    assert step == Delete()
+def deletes(step: BucketStep, before: BucketWorld) -> None:
+    """Status says first that the deletion is begun: a crash after the call leaves no riddle."""
+    assert isinstance(step, WriteIntent)
+    assert proof(step.status) == proof(before.status)
+    assert plan_bucket(replace(before, status=told(step))) == Delete()
 
 
 def creates(step: BucketStep, _: BucketWorld) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from amove_operator.core.conditions import deleting, merge
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_world import (
     DeleteSecret,
@@ -16,11 +17,13 @@ from amove_operator.core.key_world import (
     SecretAbsent,
     SecretForeign,
 )
-from amove_operator.models.key import KeySpec
+from amove_operator.core.ledger import LiveKey
+from amove_operator.models.key import KeySpec, KeyStatus, RetiringKey
 from tests.unit.key_worlds import (
     FIRST,
     HOUR,
     NARROW,
+    NOW,
     WIDE,
     in_hand,
     key,
@@ -32,8 +35,15 @@ from tests.unit.key_worlds import (
     status,
 )
 
+
+def begun(held: LiveKey | None, *old: RetiringKey) -> KeyStatus:
+    """A status that says that its keys are being revoked."""
+    return status(held, *old).model_copy(update={"conditions": BEGUN})
+
+
 SECOND = key(2, age=timedelta(minutes=10))
-DELETING = {"deleting": True}
+BEGUN = merge((), deleting("The key is being revoked."), 1, NOW)
+DELETING = {"deleting": True, "status": begun(FIRST)}
 REVOKED = {**DELETING, "live": (), "forgotten": frozenset({"id-1", "id-2"})}
 RETAIN = {
     **DELETING,
@@ -42,10 +52,16 @@ RETAIN = {
 }
 
 ROWS: list[tuple[str, dict[str, Any], str]] = [
-    ("the key is revoked first", DELETING, "Revoke id-1 deleted"),
+    ("status says first that it is begun", {"deleting": True}, "RecordStatus"),
+    ("then the key is revoked", DELETING, "Revoke id-1 deleted"),
+    (
+        "what status does not name needs no such note",
+        {"deleting": True, "live": (SECOND,), "status": status(None)},
+        "Revoke id-2 deleted",
+    ),
     (
         "every marked key is revoked",
-        {**DELETING, "live": (SECOND,), "status": status(None)},
+        {**DELETING, "live": (SECOND,), "status": begun(None)},
         "Revoke id-2 deleted",
     ),
     (
@@ -58,7 +74,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         {
             **REVOKED,
             "forgotten": frozenset({"id-1"}),
-            "status": status(FIRST, retiring(SECOND, HOUR)),
+            "status": begun(FIRST, retiring(SECOND, HOUR)),
         },
         "Revoke id-2 deleted",
     ),
@@ -72,7 +88,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
             **DELETING,
             "live": None,
             "untouched": True,
-            "status": status(None),
+            "status": begun(None),
             "secret": SecretAbsent(),
         },
         "RemoveFinalizer",
@@ -117,7 +133,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "Retain revokes what is retiring",
-        {**RETAIN, "live": (FIRST, SECOND), "status": status(FIRST, retiring(SECOND, HOUR))},
+        {**RETAIN, "live": (FIRST, SECOND), "status": begun(FIRST, retiring(SECOND, HOUR))},
         "Revoke id-2 deleted",
     ),
     (
@@ -142,7 +158,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "Retain keeps no key whose buckets nobody could name",
-        {**RETAIN, "status": status(None), "gate": Gate(NARROW)},
+        {**RETAIN, "status": begun(None), "gate": Gate(NARROW)},
         "Revoke id-1 deleted",
     ),
 ]
@@ -160,7 +176,7 @@ def test_the_secret_is_deleted_by_its_uid() -> None:
 
 
 def test_a_retained_key_is_named_in_status_before_the_secret_tells_its_buckets() -> None:
-    step = plan_key(settled(**RETAIN, status=status(None), gate=Gate(WIDE)))
+    step = plan_key(settled(**{**RETAIN, "status": status(None)}, gate=Gate(WIDE)))
     assert isinstance(step, RecordStatus)
     assert step.status.key is not None
     assert step.status.key.buckets == ("one", "two")

@@ -418,9 +418,31 @@ def test_ready_stays_while_a_sound_secret_waits_for_anything() -> None:
 
 
 def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revoked() -> None:
-    report = reported(live=(), gate=Gate(None, Reason.BucketNotFound, "gone"))
+    closed = Gate(None, Reason.BucketNotFound, "gone")
+    report = reported(live=(), gate=closed, forgotten=frozenset({FIRST.id}))
     assert report.status.key is not None
     assert report.status.key.buckets == ()
+    assert report.status.key.dead
+
+
+def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
+    """Such a list speaks for nobody else: nothing of ours is forgotten by it."""
+    report = reported(live=(), gate=Gate(None, Reason.BucketNotFound, "gone"))
+    assert report.status.key == current(FIRST)
+
+
+def test_a_list_alone_frees_no_name_while_a_successor_may_still_tell_whose_list_it_was() -> None:
+    spent = {"status": status(FIRST, issues=5), "issue_recorded": False}
+    report = reported(live=(), forgotten=frozenset({FIRST.id}), **spent)
+    assert reason(report) is Reason.MintBudgetExhausted
+    assert report.status.key == current(FIRST)
+
+
+def test_a_key_that_we_revoked_reaches_nothing_even_before_its_successor() -> None:
+    spent = {"status": status(FIRST, issues=5), "issue_recorded": False}
+    report = reported(live=(), revoked=frozenset({FIRST.id}), **spent)
+    assert report.status.key is not None
+    assert report.status.key.dead
 
 
 def test_the_buckets_come_back_with_the_key() -> None:

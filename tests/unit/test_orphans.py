@@ -17,7 +17,7 @@ from amove_operator.core.ledger import Listing, LiveKey
 from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.orphans import Judgement, Look
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import KEY_ID, RETIRING
+from amove_operator.core.secret_record import KEY_ID, OWNER_UID, RETAINED_BUCKETS, RETIRING
 from amove_operator.kube import SecretMeta
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
@@ -25,6 +25,10 @@ from amove_operator.telemetry import Metrics
 CLUSTER = "uid-of-kube-system"
 SETTLE = 30.0
 GONE, LIVING = "uid-of-a-cr-that-is-gone", "uid-of-a-cr"
+
+
+KEPT = {KEY_ID: "a", OWNER_UID: GONE, RETAINED_BUCKETS: "media"}
+"""What the Secret says that was kept with its key."""
 
 
 def marked(key_id: str, owner: str = GONE, cluster: str = CLUSTER) -> LiveKey:
@@ -62,7 +66,7 @@ def test_a_key_whose_cr_is_gone_and_that_no_secret_holds_is_an_orphan() -> None:
 
 NOT_ORPHANS: list[tuple[str, LiveKey, dict[str, Any]]] = [
     ("its CR exists", marked("a", LIVING), {}),
-    ("a Secret of ours holds it", marked("a"), {"secrets": ({KEY_ID: "a"},)}),
+    ("a Secret of ours holds it", marked("a"), {"secrets": (KEPT,)}),
     ("it is another cluster's", marked("a", cluster="another"), {}),
     ("it carries no marker", LiveKey("a", "made-by-hand", "AK"), {}),
     (
@@ -78,6 +82,13 @@ NOT_ORPHANS: list[tuple[str, LiveKey, dict[str, Any]]] = [
 )
 def test_a_key_is_no_orphan_when(key: LiveKey, world: dict[str, Any]) -> None:
     assert twice(key, **world) == []
+
+
+@pytest.mark.parametrize("missing", [OWNER_UID, RETAINED_BUCKETS])
+def test_a_secret_that_was_not_kept_for_that_key_hides_no_orphan(missing: str) -> None:
+    forged = {name: value for name, value in KEPT.items() if name != missing}
+    assert twice(marked("a"), secrets=(forged,)) == ["a"]
+    assert twice(marked("a"), secrets=({**KEPT, OWNER_UID: "another"},)) == ["a"]
 
 
 def test_a_secret_that_only_lists_a_key_as_retiring_does_not_hold_it() -> None:
@@ -103,7 +114,7 @@ def test_without_a_settle_time_it_still_takes_two_looks() -> None:
 
 HELD_ONCE: list[tuple[str, Look]] = [
     ("its CR was there", look(marked("a"), begun=SETTLE, crs=(GONE,))),
-    ("a Secret held it", look(marked("a"), begun=SETTLE, secrets=({KEY_ID: "a"},))),
+    ("a Secret held it", look(marked("a"), begun=SETTLE, secrets=(KEPT,))),
     ("it was not listed", look(begun=SETTLE)),
 ]
 
@@ -214,7 +225,7 @@ def test_the_leader_takes_no_key_of_a_known_cr_or_of_one_that_vanished_for_an_or
 def test_the_leader_takes_no_key_that_a_retained_secret_holds_for_an_orphan() -> None:
     leader = Leader()
     where = ("team", "app")
-    leader.secrets[where] = SecretMeta(*where, "uid", "1", GONE, {KEY_ID: "a"})
+    leader.secrets[where] = SecretMeta(*where, "uid", "1", GONE, KEPT)
     leader.lists(0, marked("a"))
     assert leader.lists(SETTLE, marked("a")) == 0
 

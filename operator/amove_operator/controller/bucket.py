@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 from amove_operator.api import BucketAddress
 from amove_operator.controller.bucket_view import bucket_world, holds_claim
@@ -14,12 +12,12 @@ from amove_operator.controller.cache import (
     Item,
     bucket_name,
     fingerprint,
-    own_bucket_status,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import unlooked_buckets
+from amove_operator.controller.losses import is_known, unlooked_buckets
 from amove_operator.controller.memory import REPAIRS, BucketMemory
-from amove_operator.controller.reporting import explain, write_status
+from amove_operator.controller.reporting import explain, record_status, write_status
+from amove_operator.controller.turns import Turns
 from amove_operator.controller.wakeups import wake_claimants, wake_keys_of
 from amove_operator.core import conditions
 from amove_operator.core.bucket_plan import plan_bucket
@@ -66,33 +64,40 @@ class BucketReconciler:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._turns: Turns[str] = Turns(context.queue)
 
     async def reconcile(self, item: Item) -> None:
         """Serve one AmoveBucket, or the ghost of one.
 
-        One at a time for each bucket name: the claim is decided and used under the lock.
+        One at a time for each bucket name: the claim is decided and used in one turn.
         Raises Conflict, KubeUnavailable, KubeRefused, NotLeading.
         """
         bucket = self._look_up(item)
         if bucket is None:
             return
-        async with self._alone(bucket_name(bucket)):
-            await self._accounts_anew(bucket)
-            for _ in range(_MOST_STEPS):
-                bucket = self._look_up(item)
-                if bucket is None:
-                    return
-                memory = self._context.buckets.setdefault(bucket.metadata.uid, BucketMemory())
-                world = bucket_world(self._context, item, bucket, memory)
-                step = plan_bucket(world)
-                if isinstance(step, BucketReport):
-                    await self._rest(item, bucket, memory, step)
-                    return
-                if isinstance(step, _EFFECTS) and self._outdated(memory):
-                    memory.seen = None  # it may have waited long for another: look before acting
-                    continue
-                await self._perform(item, bucket, memory, world, step)
+        with self._turns.take(bucket_name(bucket), item) as mine:
+            if mine:
+                await self._accounts_anew(bucket)
+                await self._serve(item, bucket.metadata.uid)
+
+    async def _serve(self, item: Item, uid: str) -> None:
+        for _ in range(_MOST_STEPS):
+            bucket = self._look_up(item)
+            if bucket is None:
+                return
+            if bucket.metadata.uid != uid:  # a new object of that name: it has its own turn
+                self._context.queue.add(item)
+                return
+            memory = self._context.buckets.setdefault(uid, BucketMemory())
+            world = bucket_world(self._context, item, bucket, memory)
+            step = plan_bucket(world)
+            if isinstance(step, BucketReport):
+                await self._rest(item, bucket, memory, step)
+                return
+            if isinstance(step, _EFFECTS) and self._outdated(memory):
+                memory.seen = None  # it may have waited long for another: look before acting
+                continue
+            await self._perform(item, bucket, memory, world, step)
         raise RuntimeError(f"{item}: no rest after {_MOST_STEPS} steps")
 
     async def _accounts_anew(self, bucket: AmoveBucket) -> None:
@@ -113,21 +118,6 @@ class BucketReconciler:
             ghost = self._context.cache.ghosts.get(item)
             return ghost if isinstance(ghost, AmoveBucket) else None
         return self._context.cache.buckets.get(item)
-
-    @asynccontextmanager
-    async def _alone(self, name: str) -> AsyncIterator[None]:
-        """Hold the bucket name's own lock; it is dropped when nobody holds or wants it."""
-        lock, wanted = self._locks.get(name, (asyncio.Lock(), 0))
-        self._locks[name] = lock, wanted + 1
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, wanted = self._locks[name]
-            if wanted > 1:
-                self._locks[name] = lock, wanted - 1
-            else:
-                del self._locks[name]
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -151,7 +141,7 @@ class BucketReconciler:
                 if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
                     memory.seen = None
                 memory.recreating = world.status.provenance == "Created"
-                await write_status(self._context, ref, bucket, status, conclusion)
+                await record_status(self._context, item, bucket, status, conclusion)
             case Create():
                 await self._create(ref, bucket, memory, where, step)
             case Repair():
@@ -173,23 +163,23 @@ class BucketReconciler:
             self._unknown(memory, error)
             return
         memory.seen_at = self._context.clock()
+        uid = bucket.metadata.uid
         if isinstance(memory.seen, Present):
-            self._found(memory)
-        elif memory.absent_since is None and self._is_a_loss(bucket, memory):
-            memory.absent_since = memory.seen_at
+            self._found(uid, memory)
+        elif uid not in self._context.absent_buckets and self._is_a_loss(bucket, memory):
+            self._context.absent_buckets[uid] = memory.seen_at
             self._context.metrics.buckets_lost.inc()
             memory.accept_before = bucket.metadata.annotation("accept-loss")
             self._look_at_the_others(bucket)
 
     def _is_a_loss(self, bucket: AmoveBucket, memory: BucketMemory) -> bool:
         """One that was ours, and that we did not delete ourselves."""
-        return own_bucket_status(bucket).provenance is not None and not memory.delete_sent
+        return is_known(bucket) and not memory.delete_sent
 
-    def _found(self, memory: BucketMemory) -> None:
+    def _found(self, uid: str, memory: BucketMemory) -> None:
         if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
             memory.refusal = None  # answered: it is there, as a stranger's
-        if memory.absent_since is not None:
-            memory.absent_since = None
+        if self._context.absent_buckets.pop(uid, None) is not None:
             # What was absent with it may be back as well: nobody acts on the old look.
             self._wake_the_missing(look_again=True)
 
@@ -205,9 +195,10 @@ class BucketReconciler:
             self._wake_the_missing()
 
     def _wake_the_missing(self, *, look_again: bool = False) -> None:
+        """All that are absent, those too that were never made: a mass loss holds them up alike."""
         for ref, bucket in self._context.cache.buckets.items():
             memory = self._context.buckets.get(bucket.metadata.uid)
-            if memory is not None and memory.absent_since is not None:
+            if memory is not None and isinstance(memory.seen, Absent):
                 memory.stale = memory.stale or look_again
                 self._context.queue.add(ref)
 
@@ -241,7 +232,7 @@ class BucketReconciler:
 
     async def _tell_created(self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory) -> None:
         uid, name = bucket.metadata.uid, bucket_name(bucket)
-        memory.absent_since = None
+        self._context.absent_buckets.pop(uid, None)
         if not memory.recreating:
             self._context.metrics.buckets_created.inc()
             await self._context.tell(ref, uid, "Created", f"Created bucket {name}.")
@@ -314,7 +305,7 @@ class BucketReconciler:
                 self._context.released.discard(uid)
                 raise
             self._context.cache.drop(item)
-        self._context.buckets.pop(uid, None)
+        self._context.forget_bucket(uid)
         self._context.queue.forget(item)
         wake_claimants(self._context, world.name)
 

@@ -28,7 +28,7 @@ from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted, invalid
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.models import AmoveBucket, BucketSpec
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -52,25 +52,23 @@ def bucket_world(
     name = bucket_name(bucket)
     deleting = meta.deleting or isinstance(item, Ghost)
     refreshed(bucket, memory, context.clock())
-    # A bucket that is not there yet is no loss, and counting them takes a while.
-    loses = deleting or status.provenance is not None
-    mass_loss, loss_unclear = _loss(context, bucket, memory) if loses else (False, False)
+    mass_loss, loss_unclear = _loss(context, bucket, memory)
     return BucketWorld(
         now=context.now(),
         uid=meta.uid,
         namespace=meta.namespace,
         cr_name=meta.name,
-        spec=bucket.spec,
+        spec=_spec(item, bucket),
         status=status,
         name=name,
         account=account,
         finalizer=meta.finalized_by_us or isinstance(item, Ghost),
         deleting=deleting,
-        paused=meta.paused,
+        paused=meta.paused and not isinstance(item, Ghost),
         fault=None if deleting else bucket_fault(context, ref, bucket, account),
         claim=_ghost_claim(context, bucket)
         if isinstance(item, Ghost)
-        else claim_of(context, ref, bucket),
+        else claim_of(context, bucket),
         name_in_use=name_in_use(context, ref, name),
         seen=memory.seen,
         refusal=memory.refusal,
@@ -82,6 +80,16 @@ def bucket_world(
         mass_loss=mass_loss,
         loss_unclear=loss_unclear,
     )
+
+
+def _spec(item: Item, bucket: AmoveBucket) -> BucketSpec:
+    """A ghost is served by its own policy: nobody asked to delete the data of one that retains.
+
+    One that was paused is let go, since nobody can end its pause any more.
+    """
+    if isinstance(item, Ghost) and bucket.metadata.paused:
+        return bucket.spec.model_copy(update={"deletion_policy": "Retain"})
+    return bucket.spec
 
 
 def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
@@ -147,16 +155,19 @@ def bucket_fault(
     return None
 
 
-def claim_of(context: Context, ref: Ref, bucket: AmoveBucket) -> Claim:
+def claim_of(context: Context, bucket: AmoveBucket) -> Claim:
     """Whether this CR is the one of its bucket name, among all namespaces and accounts."""
-    rivals = context.cache.buckets_named(bucket_name(bucket))
-    claimants = [_claimant(context, other_ref, other) for other_ref, other in rivals]
-    mine = _claimant(context, ref, bucket, asking=True)
-    others = [one for one in claimants if one.uid != mine.uid]
+    mine = _claimant(bucket, asking=True)
+    others = [one for one in claimants(context, bucket_name(bucket)) if one.uid != mine.uid]
     holder = claim_holder([mine, *others])
     if holder is None or holder.uid == mine.uid:
         return ClaimHeld()
     return ClaimLost(str(holder))
+
+
+def claimants(context: Context, name: str) -> list[Claimant]:
+    """Every AmoveBucket that wants a bucket name."""
+    return [_claimant(bucket) for _, bucket in context.cache.buckets_named(name)]
 
 
 def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
@@ -165,7 +176,7 @@ def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
     return ClaimLost(f"{rivals[0][0].namespace}/{rivals[0][0].name}") if rivals else ClaimHeld()
 
 
-def _claimant(context: Context, ref: Ref, bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
+def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
     meta = bucket.metadata
     return Claimant(
         meta.namespace,
@@ -201,7 +212,7 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
     """Whose live keys reach this name from elsewhere, in words; ``None``: it is free."""
     for item, key in context.cache.keys_reaching(name):
         meta = key.metadata
-        if meta.namespace != ref.namespace and not _reaches_freely(context, item, key):
+        if meta.namespace != ref.namespace and context.cache.binds(key, name):
             return f"Waiting until key {item} is revoked, which still reaches bucket {name}."
     for (namespace, secret), kept in context.retained.items():
         if name in kept and namespace != ref.namespace and context.settings.trusts(namespace):
@@ -209,22 +220,12 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
     return None
 
 
-def _reaches_freely(context: Context, item: Item, key: AmoveStorageKey) -> bool:
-    """A key of names or of all buckets, as only trusted namespaces may have: it blocks nobody.
-
-    An untrusted team that edits a key of ``bucketRefs`` into one must not thereby hide it.
-    """
-    trusted = context.settings.trusts(key.metadata.namespace)
-    return key.spec.bucket_refs is None and trusted and item not in context.cache.faults
-
-
 def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
     """The keys that keep a deletion waiting (design.md §3, §4.5)."""
     waiting = {f"AmoveStorageKey {key.name}" for key in context.cache.keys_referring_to(ref)}
     for item, key in context.cache.keys_reaching(name):
         same_team = key.metadata.namespace == ref.namespace
-        named = same_team and key.spec.bucket_names is not None
-        if named or not _reaches_freely(context, item, key):
+        if same_team or context.cache.binds(key, name):
             found = item.ref if isinstance(item, Ghost) else item
             waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
     for (namespace, secret), kept in context.retained.items():
@@ -236,6 +237,5 @@ def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
 def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
     if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
         return False, False
-    if mass_bucket_loss(context):
-        return True, False
-    return False, others_unlooked(context, bucket.metadata.uid)
+    mass = mass_bucket_loss(context)
+    return mass, not mass and others_unlooked(context, bucket.metadata.uid)

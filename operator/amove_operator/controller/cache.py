@@ -19,6 +19,7 @@ from amove_operator.models import (
     KeyStatus,
     ObjectMeta,
 )
+from amove_operator.models.key import CurrentKey, RetiringKey
 from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
 
 Object = AmoveBucket | AmoveStorageKey
@@ -96,13 +97,15 @@ def own_key_status(key: AmoveStorageKey) -> KeyStatus:
     return key.status
 
 
+def named_keys(key: AmoveStorageKey) -> tuple[CurrentKey | RetiringKey, ...]:
+    """The keys that proven status names: the current one and the retiring ones."""
+    status = own_key_status(key)
+    return (*((status.key,) if status.key is not None else ()), *status.retiring)
+
+
 def reached_buckets(key: AmoveStorageKey) -> frozenset[str]:
     """The bucket names that the key's live keys reach, by proven status."""
-    status = own_key_status(key)
-    names = set(status.key.buckets) if status.key else set()
-    for retiring in status.retiring:
-        names.update(retiring.buckets)
-    return frozenset(names)
+    return frozenset(name for one in named_keys(key) for name in one.buckets)
 
 
 class Cache:
@@ -113,6 +116,7 @@ class Cache:
         self.keys: dict[Ref, AmoveStorageKey] = {}
         self.ghosts: dict[Ghost, Object] = {}
         self.faults: dict[Ref, tuple[str, ...]] = {}
+        self._expected: dict[str, tuple[Ref, frozenset[str]]] = {}
         self._by_bucket_name: Index[str] = Index()
         self._by_bucket_ref: Index[Ref] = Index()
         self._by_secret: Index[tuple[str, str]] = Index()
@@ -151,7 +155,7 @@ class Cache:
         """Keep an object that vanished until its protocol is served."""
         self.ghosts[ghost] = last_seen
         if isinstance(last_seen, AmoveStorageKey):
-            self._reaching.put(ghost, reached_buckets(last_seen))
+            self._reaching.put(ghost, self._all_reached(last_seen))
 
     def lay(self, ghost: Ghost) -> None:
         """The ghost's protocol is served."""
@@ -191,7 +195,44 @@ class Cache:
             ref, [Ref(Kind.BUCKET, ref.namespace, bucket.name) for bucket in named]
         )
         self._by_secret.put(ref, [(ref.namespace, secret_name(parsed))])
-        self._reaching.put(ref, reached_buckets(parsed))
+        self._reaching.put(ref, self._all_reached(parsed))
+
+    # -- names that a key is about to reach ------------------------------------------------------
+
+    def expect(self, ref: Ref, uid: str, names: Iterable[str]) -> None:
+        """A key for these names is about to be issued: they count before status can say so."""
+        self._expected[uid] = ref, self._expected_of(uid) | frozenset(names)
+        self._index_reach(uid)
+
+    def expect_nothing(self, uid: str) -> None:
+        """Status names every key of that CR by now, or none is left."""
+        if uid in self._expected:
+            ref, _ = self._expected[uid]
+            self._expected[uid] = ref, frozenset()
+            self._index_reach(uid)
+            del self._expected[uid]
+
+    def _index_reach(self, uid: str) -> None:
+        ref, _ = self._expected[uid]
+        ghost = Ghost(ref, uid)
+        for item, key in ((ref, self.keys.get(ref)), (ghost, self.ghosts.get(ghost))):
+            if isinstance(key, AmoveStorageKey) and key.metadata.uid == uid:
+                self._reaching.put(item, self._all_reached(key))
+
+    def _expected_of(self, uid: str) -> frozenset[str]:
+        return self._expected[uid][1] if uid in self._expected else frozenset()
+
+    def binds(self, key: AmoveStorageKey, name: str) -> bool:
+        """Whether the key keeps a bucket's name from other namespaces: one of ``bucketRefs`` does.
+
+        Keys of ``bucketNames``, as only trusted namespaces may have, block nobody (design.md §3).
+        """
+        if name in self._expected_of(key.metadata.uid):
+            return True
+        return any(one.issued_for is None and name in one.buckets for one in named_keys(key))
+
+    def _all_reached(self, key: AmoveStorageKey) -> frozenset[str]:
+        return reached_buckets(key) | self._expected_of(key.metadata.uid)
 
 
 def _newer(version: str, known: str) -> bool:

@@ -43,6 +43,7 @@ class Context:
     buckets: dict[str, BucketMemory] = field(default_factory=dict)
     keys: dict[str, KeyMemory] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
+    absent_buckets: dict[str, float] = field(default_factory=dict)
     wanted_names: dict[str, Ref] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
     retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
@@ -66,6 +67,18 @@ class Context:
         """The local clock is too far from the API server's to act by it (design.md §5.11)."""
         skew = self.kube.skew_seconds
         return skew is not None and abs(skew) > 60.0
+
+    def forget_key(self, uid: str) -> None:
+        """An AmoveStorageKey is gone, and all that was remembered of it goes."""
+        self.keys.pop(uid, None)
+        self.missing_keys.discard(uid)
+        self.accept_before.pop(uid, None)
+        self.cache.expect_nothing(uid)
+
+    def forget_bucket(self, uid: str) -> None:
+        """An AmoveBucket is gone, and all that was remembered of it goes."""
+        self.buckets.pop(uid, None)
+        self.absent_buckets.pop(uid, None)
 
     async def tell(
         self, ref: Ref, uid: str, reason: str, message: str, *, warning: bool = False

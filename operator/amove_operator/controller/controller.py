@@ -12,8 +12,8 @@ from amove_operator.controller.cache import (
     Item,
     Object,
     bucket_name,
+    named_keys,
     own_bucket_status,
-    own_key_status,
 )
 from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
@@ -99,10 +99,9 @@ class Controller:
             self.context.cache.haunt(ghost, last)
             self.context.queue.add(ghost)
         else:
-            self.context.buckets.pop(uid, None)
-            self.context.keys.pop(uid, None)
+            self.context.forget_bucket(uid)
+            self.context.forget_key(uid)
         self.context.missing_keys.discard(uid)
-        self.context.accept_before.pop(uid, None)
         self.context.queue.forget(ref)
         if isinstance(last, AmoveBucket):
             wake_keys_of(self.context, ref)
@@ -116,11 +115,11 @@ class Controller:
         if isinstance(last, AmoveBucket):
             if last.metadata.deleting:
                 return False  # let go of before, and kept only by somebody else's finalizer
-            return own_bucket_status(last).provenance is not None
+            status = own_bucket_status(last)
+            return status.provenance is not None or bool(status.create_intent)
         memory = self.context.keys.get(last.metadata.uid)
-        status = own_key_status(last)
-        minted = memory is not None and bool(memory.ledger.minted or memory.ledger.in_hand)
-        return minted or status.key is not None or bool(status.retiring)
+        touched = memory is not None and not memory.ledger.pristine
+        return touched or bool(named_keys(last))
 
     def secret_seen(self, secret: SecretMeta, *, deleted: bool) -> None:
         """Take in one change of a Secret of ours: the key that writes to it looks again."""

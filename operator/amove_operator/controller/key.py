@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from amove_operator.api import IssuedKey, NewKey
@@ -12,10 +13,11 @@ from amove_operator.controller.key_secret import KeySecret
 from amove_operator.controller.key_view import Look, forgotten, key_world, marker
 from amove_operator.controller.losses import loss_accepted
 from amove_operator.controller.memory import KeyMemory
-from amove_operator.controller.reporting import explain, write_status
+from amove_operator.controller.reporting import explain, record_status, write_status
+from amove_operator.controller.turns import Turns
 from amove_operator.controller.wakeups import wake_buckets_of
-from amove_operator.core.conditions import unsynced
-from amove_operator.core.key_facts import named_ids
+from amove_operator.core.conditions import Verdict, unsynced
+from amove_operator.core.key_facts import is_usable, named_ids
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_status import status_of
 from amove_operator.core.key_world import (
@@ -55,16 +57,29 @@ class KeyReconciler:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._secrets = KeySecret(context)
+        self._turns: Turns[str] = Turns(context.queue)
 
     async def reconcile(self, item: Item) -> None:
         """Serve one AmoveStorageKey, or the ghost of one.
 
+        One at a time for each UID: a ghost waits until what its object began is answered.
         Raises Conflict, KubeUnavailable, KubeRefused, NotLeading.
         """
+        key = self._look_up(item)
+        if key is None:
+            return
+        with self._turns.take(key.metadata.uid, item) as mine:
+            if mine:
+                await self._serve(item, key.metadata.uid)
+
+    async def _serve(self, item: Item, uid: str) -> None:
         look = Look()
         for _ in range(_MOST_STEPS):
             key = self._look_up(item)
             if key is None:
+                return
+            if key.metadata.uid != uid:  # a new object of that name: it has its own turn
+                self._context.queue.add(item)
                 return
             memory = self._memory(item, key)
             if look.secret is None:
@@ -98,6 +113,9 @@ class KeyReconciler:
         if memory.fingerprint != (now := fingerprint(key.metadata)):
             memory.secret = None  # whether it is tidy was judged by the former spec
             memory.fingerprint = now
+            memory.refused = ""
+        if self._context.clock() - memory.refused_at > self._context.resync:
+            memory.refused = ""
         self._judge_user(key, memory)
         return memory
 
@@ -141,13 +159,10 @@ class KeyReconciler:
                 await write_status(self._context, ref, key, status, conclusion)
                 memory.ledger = memory.ledger.issue_recorded()
             case RecordStatus(status, conclusion):
-                if isinstance(item, Ghost):  # there is no object any more that could say it
-                    self._context.cache.ghosts[item] = key.model_copy(update={"status": status})
-                else:
-                    await write_status(self._context, ref, key, status, conclusion)
+                await record_status(self._context, item, key, status, conclusion)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
             case Mint():
-                await self._mint(key, memory, look, step)
+                await self._mint(ref, key, memory, look, step)
             case WriteSecret(retiring):
                 await self._write(key, memory, look, retiring)
             case TidySecret() | RetainSecret():
@@ -163,10 +178,14 @@ class KeyReconciler:
         return False
 
     async def _protect(self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory) -> None:
-        """Put the finalizer on: on an untouched CR, that proves that nobody came before us."""
+        """Put the finalizer on: on an untouched CR, that proves that nobody came before us.
+
+        Not if we came before ourselves: anybody can take the finalizer off again.
+        """
         body = await self._context.kube.add_finalizer(ref, key.metadata)
         self._context.cache.put(ref, body)
-        if key.status.observed_generation in (None, -1) and not key.status.conditions:
+        untouched = key.status.observed_generation in (None, -1) and not key.status.conditions
+        if untouched and memory.ledger.pristine:
             memory.ledger = Ledger.for_new()
 
     async def _await_listing(
@@ -203,9 +222,11 @@ class KeyReconciler:
         try:
             await self._secrets.write(key, memory, look, retiring)
         except KubeRefused as error:
-            look.refused = str(error)
+            memory.refused, memory.refused_at = str(error), self._context.clock()
 
-    async def _mint(self, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint) -> None:
+    async def _mint(
+        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint
+    ) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
         scope, before = step.scope, memory.ledger
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
@@ -220,6 +241,8 @@ class KeyReconciler:
             cloud_account_id=scope.account,
         )
         memory.ledger = memory.ledger.sending(step.serial)
+        if key.spec.bucket_refs is not None:
+            self._context.cache.expect(ref, key.metadata.uid, scope.buckets)
         sent = False
         try:
             issued = await self._context.api.create_storage_key(new)
@@ -292,7 +315,7 @@ class KeyReconciler:
                 context.released.discard(uid)
                 raise
             context.cache.drop(item)
-        context.keys.pop(uid, None)
+        context.forget_key(uid)
         context.queue.forget(item)
         wake_buckets_of(context, key)
 
@@ -304,7 +327,11 @@ class KeyReconciler:
         if isinstance(step, Revoke):
             reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
             message = f"Key {step.key_id} is still to be revoked. {message}"
-        return Report(status_of(world), unsynced(reason, message), retry=True)
+        conclusion = unsynced(reason, message)
+        if world.secret is not None and not is_usable(world):
+            unready = Verdict("False", reason, message)
+            conclusion = replace(conclusion, ready=unready)
+        return Report(status_of(world), conclusion, retry=True)
 
     async def _rest(
         self, item: Item, key: AmoveStorageKey, report: Report, error: ApiError | None = None
@@ -316,6 +343,7 @@ class KeyReconciler:
             if before.key != report.status.key or before.retiring != report.status.retiring:
                 wake_buckets_of(context, key)
             await self._note_unconfirmed(item, key)
+            self._note_reach(key, report)
         if report.retry or error is not None:
             at_least = getattr(error, "retry_after", None) or 0.0
             context.queue.fail(item, cap=context.resync, at_least=at_least)
@@ -323,6 +351,16 @@ class KeyReconciler:
             context.queue.forget(item)
         if report.wake is not None:
             context.queue.add_after(item, _seconds_until(report.wake, context.now()))
+
+    def _note_reach(self, key: AmoveStorageKey, report: Report) -> None:
+        """Status was written: does it name every key that is alive, and so what they reach?"""
+        memory = self._context.keys.get(key.metadata.uid)
+        if memory is None or memory.ledger.in_hand is not None:
+            return
+        listing = self._context.listings.latest
+        alive = memory.ledger.live(marker(self._context, key), listing, self._context.settle)
+        if alive is not None and {one.id for one in alive} <= named_ids(report.status):
+            self._context.cache.expect_nothing(key.metadata.uid)
 
     async def _note_unconfirmed(self, ref: Ref, key: AmoveStorageKey) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""

@@ -5,21 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from amove_operator.controller.bucket_view import claim_of
+from amove_operator.controller.bucket_view import claim_of, claimants
 from amove_operator.controller.cache import (
     Ghost,
     Item,
     bucket_name,
+    named_keys,
     own_bucket_status,
     own_key_status,
     secret_name,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import loss_accepted
+from amove_operator.controller.losses import being_revoked, loss_accepted
 from amove_operator.controller.memory import KeyMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import ClaimHeld
+from amove_operator.core.claims import claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.key_world import Gate, KeyLimits, KeyWorld, Mass, SecretSeen
 from amove_operator.core.naming import Marker, marker_of
@@ -30,7 +32,7 @@ from amove_operator.core.rendering import Place, format_digest, template_fault
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets import SecretMetadata, SecretOwner
 from amove_operator.models import AmoveBucket, AmoveStorageKey, parse_duration
-from amove_operator.models.key import KeySpec, KeyStatus
+from amove_operator.models.key import Grant, KeySpec, KeyStatus
 
 
 @dataclass(slots=True)
@@ -55,7 +57,7 @@ def key_world(
     context: Context, item: Item, key: AmoveStorageKey, memory: KeyMemory, look: Look
 ) -> KeyWorld:
     """The world of one AmoveStorageKey as of now."""
-    meta, spec, ledger = key.metadata, key.spec, memory.ledger
+    meta, spec, ledger = key.metadata, _spec(item, key), memory.ledger
     ref = item.ref if isinstance(item, Ghost) else item
     status = own_key_status(key)
     gate = gate_of(context, key)
@@ -75,7 +77,7 @@ def key_world(
         rotate_request=meta.annotation("rotate-requested-at") or "",
         finalizer=meta.finalized_by_us or isinstance(item, Ghost),
         deleting=deleting,
-        paused=meta.paused,
+        paused=meta.paused and not isinstance(item, Ghost),
         trusted=trusted,
         namespace_terminating=look.namespace_terminating,
         fault=None if deleting else key_fault(context, ref, key, gate),
@@ -90,14 +92,30 @@ def key_world(
         unclear=ledger.unclear,
         scopes=ledger.scopes,
         dry_run_passed=look.dry_run_passed,
-        refused=look.refused,
+        refused=look.refused or memory.refused,
         issue_recorded=ledger.recorded,
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
-        given_up=_given_up(context, key, status),
+        grant=_asked(spec),
+        revoked=frozenset(key_id for key_id, _ in ledger.revoked),
+        revoking=ledger.failed_revokes,
+        given_up=_given_up(context, key),
         forgotten=forgotten(context, key, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
     )
+
+
+def _spec(item: Item, key: AmoveStorageKey) -> KeySpec:
+    """A ghost is served as ``Delete``, paused or not: nobody is there to end its pause."""
+    if isinstance(item, Ghost):
+        return key.spec.model_copy(update={"deletion_policy": "Delete"})
+    return key.spec
+
+
+def _asked(spec: KeySpec) -> Grant | None:
+    if spec.bucket_refs is not None:
+        return None
+    return "bucketNames" if spec.bucket_names is not None else "allBuckets"
 
 
 def _listed_at(context: Context) -> datetime | None:
@@ -126,7 +144,7 @@ def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
         status = own_bucket_status(bucket)
         if status.provenance is None or status.cloud_account_id is None:
             return _unborn(key, bucket)
-        closed = closed or _unready(context, ref, bucket)
+        closed = closed or _unready(context, bucket)
         names.append(bucket_name(bucket))
         accounts.add(status.cloud_account_id)
     if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
@@ -147,11 +165,11 @@ def _unborn(key: AmoveStorageKey, bucket: AmoveBucket) -> Gate:
     return Gate(None, Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
 
 
-def _unready(context: Context, ref: Ref, bucket: AmoveBucket) -> tuple[Reason, str] | None:
+def _unready(context: Context, bucket: AmoveBucket) -> tuple[Reason, str] | None:
     name = bucket.metadata.name
     if bucket.metadata.deleting:
         return Reason.BucketNotReady, f"AmoveBucket {name} is being deleted."
-    if not isinstance(claim_of(context, ref, bucket), ClaimHeld):
+    if not isinstance(claim_of(context, bucket), ClaimHeld):
         return Reason.BucketNotReady, f"AmoveBucket {name} does not hold its bucket's name."
     if not conditions.is_true(bucket.status.conditions, "Ready"):
         return Reason.BucketNotReady, f"AmoveBucket {name} is not ready."
@@ -242,7 +260,7 @@ def _example(key: AmoveStorageKey) -> Place:
 def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> Mass:
     if loss_accepted(context, key):
         return Mass.NONE
-    if memory.ledger.user_changed:
+    if memory.ledger.user_changed or _of_another_user(context, key, status):
         return Mass.USER_CHANGED
     missing = key.metadata.uid in context.missing_keys
     if context.mass_key_loss and (missing or status.key is None):
@@ -250,31 +268,35 @@ def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: Key
     return Mass.NONE
 
 
-def _given_up(context: Context, key: AmoveStorageKey, status: KeyStatus) -> frozenset[str]:
+def _of_another_user(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
+    """Whether a deletion would go by a list that cannot show the recorded user's keys."""
+    listing = context.listings.latest
+    if not key.metadata.deleting or listing is None or status.key is None:
+        return False
+    user = status.key.user_id
+    return user is not None and bool(listing.user_ids) and user not in listing.user_ids
+
+
+def _given_up(context: Context, key: AmoveStorageKey) -> frozenset[str]:
     """Ids whose bucket name another namespace takes, while no CR of ours holds it any more."""
-    if key.spec.bucket_refs is None and context.settings.trusts(key.metadata.namespace):
-        return frozenset()
-    reached = {retiring.id: retiring.buckets for retiring in status.retiring}
-    if status.key is not None:
-        reached[status.key.id] = status.key.buckets
     return frozenset(
-        key_id
-        for key_id, names in reached.items()
-        if any(_taken(context, key.metadata.namespace, name) for name in names)
+        one.id
+        for one in named_keys(key)
+        if one.issued_for is None
+        and any(_taken(context, key.metadata.namespace, name) for name in one.buckets)
     )
 
 
 def _taken(context: Context, namespace: str, name: str) -> bool:
-    claims = [ref for ref, _ in context.cache.buckets_named(name)]
-    if any(ref.namespace == namespace for ref in claims):
+    """Whether who holds the claim of the name is of another namespace, and has it or waits for it.
+
+    One of this namespace that holds no claim changes nothing: it may be there for a decoy.
+    """
+    holder = claim_holder(claimants(context, name))
+    if holder is None or holder.namespace == namespace:
         return False
     waiting = context.wanted_names.get(name)
-    if waiting is not None and waiting in claims:
-        return True
-    return any(
-        own_bucket_status(bucket).provenance is not None
-        for _, bucket in context.cache.buckets_named(name)
-    )
+    return holder.proven or waiting == Ref(Kind.BUCKET, holder.namespace, holder.name)
 
 
 def forgotten(
@@ -300,14 +322,13 @@ def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
     listing = context.listings.latest
     assert listing is not None  # noqa: S101 - asked only where there is one
     user = status.key.user_id if status.key is not None else None
-    if user is not None and user in listing.user_ids:
-        return True
+    if user is not None and listing.user_ids:
+        return user in listing.user_ids  # a list shows the keys of one user only
     others = context.missing_keys - {key.metadata.uid}
-    if others and not listing.user_ids:
-        # An empty list shows no other user either: a crash in the middle of several deletions
-        # leaves CRs whose keys are revoked, and they must not wait for one another.
-        leaving = {one.metadata.uid for one in context.cache.keys.values() if one.metadata.deleting}
-        others -= leaving
+    if others:
+        # What is being revoked is missing for that reason: such CRs do not wait for one another.
+        going = {one.metadata.uid for one in context.cache.keys.values() if being_revoked(one)}
+        others -= going
     return not others
 
 

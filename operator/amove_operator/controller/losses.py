@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from amove_operator.controller.cache import own_bucket_status, own_key_status
 from amove_operator.controller.context import Context
+from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.guard import is_mass_loss
 from amove_operator.core.ledger import Listing
 from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveStorageKey, ObjectMeta
+from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
 
 
 def accepted(meta: ObjectMeta, before: str | None) -> bool:
@@ -18,28 +19,18 @@ def accepted(meta: ObjectMeta, before: str | None) -> bool:
     return bool(value) and value != before
 
 
-def _known_buckets(context: Context) -> Iterator[str]:
-    for bucket in context.cache.buckets.values():
-        if own_bucket_status(bucket).provenance is not None:
-            yield bucket.metadata.uid
+def is_known(bucket: AmoveBucket) -> bool:
+    """Whether a bucket ought to be there: it was ours, and its deletion was not begun."""
+    begun = bucket.metadata.deleting and deletion_begun(bucket.status.conditions)
+    return own_bucket_status(bucket).provenance is not None and not begun
 
 
 def mass_bucket_loss(context: Context) -> bool:
     """More of our buckets are absent than one sweep may lose."""
-    if not is_mass_loss(_absent_buckets(context), 0):
+    if not is_mass_loss(len(context.absent_buckets), 0):
         return False  # without counting all: this is asked often
-    known = list(_known_buckets(context))
-    absent = sum(_is_absent(context, uid) for uid in known)
-    return is_mass_loss(absent, len(known))
-
-
-def _absent_buckets(context: Context) -> int:
-    return sum(memory.absent_since is not None for memory in context.buckets.values())
-
-
-def _is_absent(context: Context, uid: str) -> bool:
-    memory = context.buckets.get(uid)
-    return memory is not None and memory.absent_since is not None
+    known = [one.metadata.uid for one in context.cache.buckets.values() if is_known(one)]
+    return is_mass_loss(sum(uid in context.absent_buckets for uid in known), len(known))
 
 
 def unlooked_buckets(context: Context, uid: str) -> list[Ref]:
@@ -53,14 +44,14 @@ def others_unlooked(context: Context, uid: str) -> bool:
 
 
 def _unlooked(context: Context, uid: str) -> Iterator[Ref]:
-    memory = context.buckets.get(uid)
-    if memory is None or memory.absent_since is None:
+    since = context.absent_buckets.get(uid)
+    if since is None:
         return
     for ref, bucket in context.cache.buckets.items():
         other = bucket.metadata.uid
-        if other == uid or _looked_at(context, other, memory.absent_since):
+        if other == uid or _looked_at(context, other, since):
             continue
-        if own_bucket_status(bucket).provenance is not None:
+        if is_known(bucket):
             yield ref
 
 
@@ -79,16 +70,24 @@ def note_missing_keys(context: Context, listing: Listing) -> bool:
     for key in context.cache.keys.values():
         current = own_key_status(key).key
         uid = key.metadata.uid
-        if current is None:
+        if current is None or current.dead:
+            context.missing_keys.discard(uid)
             continue
         if _moved_meanwhile(context, uid, current.id, listing):
             context.missing_keys.discard(uid)
             continue
         gone = current.id not in listing.owners
         _note(context, key, gone=gone)
+        if being_revoked(key):
+            continue  # by us, now or before a restart: no loss
         known += 1
         missing += gone
     return is_mass_loss(missing, known)
+
+
+def being_revoked(key: AmoveStorageKey) -> bool:
+    """Whether status says that the key on record is deleted at the service by ourselves."""
+    return key.metadata.deleting and deletion_begun(key.status.conditions)
 
 
 def _moved_meanwhile(context: Context, uid: str, key_id: str, listing: Listing) -> bool:

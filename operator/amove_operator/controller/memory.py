@@ -29,13 +29,12 @@ class BucketMemory:
     effect_pending: bool = False
     recreating: bool = False
     retry_at: float = inf
-    absent_since: float | None = None
     accept_before: str | None = None
 
 
 @dataclass(slots=True)
 class KeyMemory:
-    """One AmoveStorageKey."""
+    """One AmoveStorageKey. ``refused``: why the API server did not take the Secret, and when."""
 
     ledger: Ledger
     fingerprint: tuple[object, ...] | None = None
@@ -43,3 +42,5 @@ class KeyMemory:
     secret_version: tuple[str, str] | None = None
     record: SecretRecord | None = None
     record_uid: str | None = None
+    refused: str = ""
+    refused_at: float = -inf

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TypeVar
 
-from amove_operator.controller.cache import Object
+from amove_operator.controller.cache import Item, Object
 from amove_operator.controller.context import Context
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
@@ -62,6 +62,19 @@ async def write_status(
         return
     context.cache.put(ref, body)
     await _tell_of_change(context, ref, meta.uid, seen.status.conditions, merged)
+
+
+async def record_status(
+    context: Context, item: Item, seen: Object, status: AnyStatus, conclusion: Conclusion
+) -> None:
+    """Write status before an effect; of a ghost, which has none any more, note it on its copy."""
+    if isinstance(item, Ref):
+        await write_status(context, item, seen, status, conclusion)
+        return
+    meta = seen.metadata
+    merged = conditions.merge(seen.status.conditions, conclusion, meta.generation, context.now())
+    noted = status.model_copy(update={"conditions": merged})
+    context.cache.ghosts[item] = seen.model_copy(update={"status": noted})
 
 
 async def _tell_of_change(

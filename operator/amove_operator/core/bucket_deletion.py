@@ -16,8 +16,16 @@ from amove_operator.core.bucket_world import (
     Refused,
     ReleaseBucket,
     Unknown,
+    WriteIntent,
 )
-from amove_operator.core.conditions import Conclusion, progressing, stalled, unsynced
+from amove_operator.core.conditions import (
+    Conclusion,
+    deleting,
+    deletion_begun,
+    progressing,
+    stalled,
+    unsynced,
+)
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketFlags
 
@@ -41,7 +49,7 @@ def plan_deletion(world: BucketWorld) -> BucketStep:
             return Observe()
         case Unknown(reason, message):
             return BucketReport(as_it_was(world), unsynced(reason, message), retry=True)
-        case Absent() if not world.delete_sent and (world.mass_loss or world.loss_unclear):
+        case Absent() if not _explained(world) and (world.mass_loss or world.loss_unclear):
             return BucketReport(found_absent(world), loss(world), retry=True)
         case Absent():
             return ReleaseBucket()
@@ -82,8 +90,15 @@ def _delete(world: BucketWorld, flags: BucketFlags) -> BucketStep:
         case _ if world.effect_pending:
             slow = "The service took the deletion, but still shows the bucket."
             return _refused(world, flags, progressing(Reason.Deleting, slow))
+        case _ if not deletion_begun(world.status.conditions):
+            return WriteIntent(as_it_was(world), deleting("The bucket is being deleted."))
         case _:
             return Delete()
+
+
+def _explained(world: BucketWorld) -> bool:
+    """Whether it is gone since we deleted it, or an earlier process did."""
+    return world.delete_sent or deletion_begun(world.status.conditions)
 
 
 def _refused(world: BucketWorld, flags: BucketFlags, conclusion: Conclusion) -> BucketReport:

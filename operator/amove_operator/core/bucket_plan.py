@@ -74,7 +74,7 @@ def plan_bucket(world: BucketWorld) -> BucketStep:
 
 
 def _plan_absent(world: BucketWorld) -> BucketStep:
-    if world.status.provenance is not None and (world.mass_loss or world.loss_unclear):
+    if world.mass_loss or (world.status.provenance is not None and world.loss_unclear):
         return BucketReport(found_absent(world), words.loss(world), retry=True)
     if world.observe_only or world.status.provenance == "Adopted":
         gone = stalled(Reason.BucketMissing, words.missing(world))

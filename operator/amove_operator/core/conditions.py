@@ -65,6 +65,20 @@ def unsynced(reason: Reason, message: str) -> Conclusion:
     return Conclusion(synced=Verdict("False", reason, message))
 
 
+def deleting(message: str) -> Conclusion:
+    """What is the object's own at the service is being deleted: told before the first such call.
+
+    After a crash it says why that is gone, so that the guards against a mass loss do not count it.
+    """
+    return progressing(Reason.Deleting, message)
+
+
+def deletion_begun(conditions: Iterable[Condition]) -> bool:
+    """Whether status says that deletions at the service were begun for this object."""
+    found = find(conditions, "Reconciling")
+    return found is not None and found.reason == Reason.Deleting
+
+
 def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion | None:
     """The conditions as they are, if they say "not Ready" and "not Synced" for one of ``reasons``.
 
@@ -89,16 +103,19 @@ def merge(
 ) -> tuple[Condition, ...]:
     """The new list of conditions; a transition time moves only with its status.
 
-    A Ready that is kept but was never there becomes False with the reason of Synced.
+    A Ready that is kept but was never there becomes False with the reason of Synced. A deletion
+    that was begun stays told until something is in its way for good.
     """
     before = {condition.type: condition for condition in old}
-    ready = conclusion.ready
+    ready, reconciling = conclusion.ready, conclusion.reconciling
     if ready is None and "Ready" not in before:
         ready = Verdict("False", conclusion.synced.reason, conclusion.synced.message)
+    if reconciling is None and conclusion.stalled is None and deletion_begun(before.values()):
+        reconciling = Verdict("True", Reason.Deleting, before["Reconciling"].message)
     wanted = {
         "Ready": ready,
         "Synced": conclusion.synced,
-        "Reconciling": conclusion.reconciling,
+        "Reconciling": reconciling,
         "Stalled": conclusion.stalled,
     }
     built = [

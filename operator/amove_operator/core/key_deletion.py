@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amove_operator.core.conditions import progressing, unsynced
+from amove_operator.core.conditions import deleting, deletion_begun, progressing, unsynced
 from amove_operator.core.key_facts import held_key, named_by_status
 from amove_operator.core.key_status import in_doubt, status_of
 from amove_operator.core.key_world import (
@@ -35,7 +35,7 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
         return drop_in_hand(world, world.in_hand)
     if not _never_issued(world) and world.live is None:
         return AwaitListing(
-            progressing(Reason.Deleting, "Deletion waits for a settled key list.", keep_ready=True)
+            progressing(Reason.Settling, "Deletion waits for a settled key list.", keep_ready=True)
         )
     kept = _kept(world)
     if (revocation := _next_revocation(world, kept)) is not None:
@@ -84,14 +84,23 @@ def _next_revocation(world: KeyWorld, kept: str | None) -> KeyStep | None:
         if key_id != kept:
             if key_id in named and world.mass is not Mass.NONE:
                 return Report(status_of(world), in_doubt(world), retry=True)
-            return Revoke(key_id, "deleted")
+            return _revoke(world, key_id)
     return None
+
+
+def _revoke(world: KeyWorld, key_id: str) -> KeyStep:
+    """The key on record is revoked only after status says so: a crash then leaves no riddle."""
+    current = world.status.key
+    if current is None or current.id != key_id or deletion_begun(world.status.conditions):
+        return Revoke(key_id, "deleted")
+    return RecordStatus(status_of(world), deleting("The key is being revoked."))
 
 
 def _retain(world: KeyWorld) -> KeyStep:
     status = status_of(world)
     if status.key != world.status.key:
-        return RecordStatus(status, progressing(Reason.Deleting, "The key and its Secret stay."))
+        stays = progressing(Reason.Progressing, "The key and its Secret stay.", keep_ready=True)
+        return RecordStatus(status, stays)
     secret = world.secret
     untidy = isinstance(secret, SecretOurs) and secret.untidy
     return RetainSecret() if untidy else RemoveFinalizer()

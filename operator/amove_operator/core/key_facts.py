@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from amove_operator.core.key_world import KeyWorld, SecretOurs, Why
 from amove_operator.core.ledger import LiveKey
 from amove_operator.core.naming import parse_name
 from amove_operator.core.rotation import next_rotation
+from amove_operator.core.scope import Scope
 from amove_operator.models.key import KeyStatus
 
 
@@ -178,6 +179,8 @@ def reissue_reason(world: KeyWorld) -> Why | None:
         return Why.DATA_EDITED
     if _key_gone(world):
         return Why.KEY_GONE
+    if is_unexplained(world):
+        return Why.UNEXPLAINED
     scope8 = _held_scope(world)
     wanted = world.gate.scope
     if wanted is not None and scope8 is not None and scope8 != wanted.digest:
@@ -188,6 +191,38 @@ def reissue_reason(world: KeyWorld) -> Why | None:
         return Why.REQUESTED
     due = rotation_due(world)
     return Why.DUE if due is not None and due <= world.now else None
+
+
+def known_scope(world: KeyWorld, key: LiveKey) -> Scope | None:
+    """A key's scope where it is known: as minted here, as the spec asks, as the Secret records it.
+
+    Whoever says it, it counts only with the digest that the remote name carries.
+    """
+    told = [scope for key_id, scope in world.scopes if key_id == key.id]
+    told += [world.gate.scope] if world.gate.scope is not None else []
+    if (found := next((one for one in told if one.digest == key.scope8), None)) is not None:
+        return found
+    if not isinstance(world.secret, SecretOurs) or world.secret.record.key_id != key.id:
+        return None
+    return Scope.proven(world.secret.record.scope, key.scope8)
+
+
+def is_unexplained(world: KeyWorld) -> bool:
+    """Whether the held key reaches buckets that nobody can name: they could become another's.
+
+    A crash came before status named the key, and then somebody edited what the Secret records.
+    """
+    held = held_key(world)
+    return held is not None and not _reach_told(world, held)
+
+
+def _reach_told(world: KeyWorld, key: LiveKey) -> bool:
+    return key.id in named_by_status(world) or known_scope(world, key) is not None
+
+
+def grace_of(world: KeyWorld, key: LiveKey) -> timedelta:
+    """How long a key lives on beside its successor: not at all where its reach is unexplained."""
+    return world.grace if _reach_told(world, key) else timedelta(0)
 
 
 def _key_gone(world: KeyWorld) -> bool:

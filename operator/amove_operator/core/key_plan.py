@@ -14,6 +14,8 @@ from amove_operator.core.budget import next_issue_at, remember_issue
 from amove_operator.core.conditions import Conclusion, progressing, stalled, unsynced
 from amove_operator.core.key_deletion import drop_in_hand, plan_deletion
 from amove_operator.core.key_facts import (
+    grace_of,
+    held_key,
     is_usable,
     judged_from,
     reissue_reason,
@@ -89,7 +91,16 @@ def _refused(world: KeyWorld) -> KeyStep | None:
         return None
     if world.in_hand is not None:
         return drop_in_hand(world, world.in_hand)
-    return _report(world, world.fault)
+    return _revocation_due(world) or _report(world, world.fault)
+
+
+def _revocation_due(world: KeyWorld) -> KeyStep | None:
+    """A refusal asks the service for nothing, but keeps no key alive whose time has come."""
+    if not world.live or not world.finalizer:
+        return None
+    if world.secret is None:
+        return ReadSecret()
+    return _unheld(world) or _overdue(world)
 
 
 def _unprotected(world: KeyWorld) -> KeyStep | None:
@@ -118,7 +129,8 @@ def _in_hand(world: KeyWorld) -> KeyStep | None:
         return None
     if not world.secret_fresh:
         return ReadSecret()
-    if _is_taken(world) or world.refused:
+    dying = world.in_hand.key.id in world.revoking
+    if _is_taken(world) or world.refused or dying:
         return drop_in_hand(world, world.in_hand)
     if world.live is None:
         return AwaitListing(progressing(Reason.Settling, "Waiting for a settled key list."))
@@ -142,13 +154,13 @@ def _outdated(world: KeyWorld) -> bool:
 def _retiring_after_issue(world: KeyWorld) -> tuple[Retiring, ...]:
     """What the Secret lists as retiring beside the key in hand: every other live key."""
     times = dict(revoke_times(world))
-    grace_ends = (world.now + world.grace).replace(microsecond=0)
     fresh = world.in_hand.key.id if world.in_hand else ""
-    return tuple(
-        Retiring(key.id, min(times.get(key.id, grace_ends), grace_ends))
+    ends = {
+        key.id: (world.now + grace_of(world, key)).replace(microsecond=0)
         for key in world.live or ()
         if key.id != fresh
-    )
+    }
+    return tuple(Retiring(key, min(times.get(key, end), end)) for key, end in ends.items())
 
 
 # ---------------------------------------------------------------- keys that must go
@@ -217,10 +229,13 @@ def _waiting_for_the_clock(world: KeyWorld) -> KeyStep:
     return _report(world, unsynced(Reason.ClockSkew, message), retry=True)
 
 
-def _closed(world: KeyWorld, _why: Why) -> KeyStep | None:
+def _closed(world: KeyWorld, why: Why) -> KeyStep | None:
     gate = world.gate
     if gate.closed is None and gate.scope is not None:
         return None
+    held = held_key(world)
+    if why is Why.UNEXPLAINED and held is not None and world.mass is Mass.NONE:
+        return _looking_again(world, Revoke(held.id, "unexplained"))
     closed = gate.closed or Reason.BucketNotReady
     return _report(world, progressing(closed, gate.message, keep_ready=is_usable(world)))
 

@@ -9,6 +9,7 @@ from amove_operator.core.key_facts import (
     held_key,
     is_usable,
     issued_at,
+    known_scope,
     named_by_status,
     revoke_times,
     rotation_due,
@@ -17,7 +18,7 @@ from amove_operator.core.key_world import KeyWorld, Mass, SecretForeign, SecretO
 from amove_operator.core.ledger import LiveKey
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import CurrentKey, KeyStatus, RetiringKey, SecretBinding
+from amove_operator.models.key import CurrentKey, Grant, KeyStatus, RetiringKey, SecretBinding
 
 
 def status_of(world: KeyWorld) -> KeyStatus:
@@ -38,9 +39,14 @@ def status_of(world: KeyWorld) -> KeyStatus:
 
 
 def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[datetime, ...]:
-    """The first issue is noted after the fact; every later one before it is made."""
+    """The first issue is noted after the fact; every later one before it is made.
+
+    One dated in the future (the clock jumped) counts from now on, and is written so: else it
+    would count as new at every look.
+    """
     if world.status.recent_issues or key is None:
-        return world.status.recent_issues
+        now = world.now.replace(microsecond=0)
+        return tuple(min(issue, now) for issue in world.status.recent_issues)
     return (key.issued_at,)
 
 
@@ -52,30 +58,38 @@ def _current(world: KeyWorld) -> CurrentKey | None:
     """
     held = held_key(world)
     before = world.status.key
-    scope = _scope_of(world, held) if held is not None else None
+    scope = known_scope(world, held) if held is not None else None
     if held is None or scope is None:
         return _without_reach(world, before)
-    if before is not None and before.id == held.id and before.buckets == scope.buckets:
-        return before
-    return _described(held, scope, issued_at(world) or world.now)
+    if before is None or before.id != held.id or before.buckets != scope.buckets:
+        return _described(held, scope, issued_at(world) or world.now, _grant(world, scope))
+    if world.fault is None and scope == world.gate.scope:
+        return before.model_copy(update={"issued_for": _grant(world, scope)})
+    return before
 
 
-def _scope_of(world: KeyWorld, key: LiveKey) -> Scope | None:
-    """A key's scope where it is known: as minted here, or as the spec says with that digest."""
-    known = [scope for key_id, scope in world.scopes if key_id == key.id]
-    known += [world.gate.scope] if world.gate.scope is not None else []
-    return next((scope for scope in known if scope.digest == key.scope8), None)
+def _grant(world: KeyWorld, scope: Scope) -> Grant | None:
+    """By which field it reaches its buckets; only trusted namespaces are issued keys by name."""
+    if scope.all_buckets:
+        return "allBuckets"
+    return "bucketNames" if world.trusted and world.grant == "bucketNames" else None
 
 
 def _without_reach(world: KeyWorld, key: CurrentKey | None) -> CurrentKey | None:
+    """What a list alone says is acted on only where no successor is on its way.
+
+    Else the successor tells first whether the list was that of another user.
+    """
     if key is None or world.live is None or world.mass is not Mass.NONE or world.deleting:
         return key
     if not key.buckets or key.id in {live.id for live in world.live}:
         return key
-    return key.model_copy(update={"buckets": ()})
+    rests = world.gate.closed is not None or world.fault is not None
+    proven = key.id in world.revoked or (rests and key.id in world.forgotten)
+    return key.model_copy(update={"buckets": ()}) if proven else key
 
 
-def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
+def _described(held: LiveKey, scope: Scope, issued: datetime, grant: Grant | None) -> CurrentKey:
     return CurrentKey(
         id=held.id,
         name=held.name,
@@ -87,6 +101,7 @@ def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
         region=scope.region,
         storage_dn=scope.storage_dn,
         permission=scope.permission,
+        issued_for=grant,
         buckets=scope.buckets,
     )
 
@@ -101,15 +116,21 @@ def _retiring(world: KeyWorld) -> tuple[RetiringKey, ...]:
     lost = _unheld_current(world)
     if lost is not None and lost not in times:
         times[lost] = (world.now + world.grace).replace(microsecond=0)
-    buckets = {key_id: scope.buckets for key_id, scope in world.scopes}
-    buckets |= {key.id: key.buckets for key in world.status.retiring}
-    before = world.status.key
-    if before is not None:
-        buckets.setdefault(before.id, before.buckets)
     return tuple(
-        RetiringKey(id=key_id, buckets=buckets.get(key_id, ()), revoke_after=when)
+        RetiringKey(id=key_id, buckets=buckets, issued_for=grant, revoke_after=when)
         for key_id, when in sorted(times.items())
+        for buckets, grant in [_reach(world, key_id)]
     )
+
+
+def _reach(world: KeyWorld, key_id: str) -> tuple[tuple[str, ...], Grant | None]:
+    """The buckets that one key of this CR reaches, and by which field of the spec."""
+    current = (world.status.key,) if world.status.key is not None else ()
+    for told in (*world.status.retiring, *current):
+        if told.id == key_id:
+            return told.buckets, told.issued_for
+    minted = next((scope for known, scope in world.scopes if known == key_id), None)
+    return (minted.buckets, _grant(world, minted)) if minted is not None else ((), None)
 
 
 def _unheld_current(world: KeyWorld) -> str | None:

@@ -11,7 +11,7 @@ from amove_operator.core.ledger import InHand, LiveKey
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import Retiring, SecretRecord
-from amove_operator.models.key import KeySpec, KeyStatus
+from amove_operator.models.key import Grant, KeySpec, KeyStatus
 
 # ---------------------------------------------------------------- the Secret as it was seen
 
@@ -81,6 +81,8 @@ class KeyWorld:
     ``listed_at``: when the listing behind ``live`` was begun. ``unclear``: this process sent a
     call of which only a listing can tell what it did. ``scopes``: of the keys that this process
     minted. ``refused``: why the API server would not take, or did not take, the Secret.
+    ``revoked``: ids whose revocation was answered 200. ``revoking``: ids whose revocation got no
+    answer, so that it may still be under way. ``grant``: by which field the spec names buckets, if not by ``bucketRefs``.
     """
 
     now: datetime
@@ -114,6 +116,9 @@ class KeyWorld:
     issue_recorded: bool = False
     mass: Mass = Mass.NONE
     clock_skewed: bool = False
+    grant: Grant | None = None
+    revoked: frozenset[str] = frozenset()
+    revoking: frozenset[str] = frozenset()
     given_up: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
     limits: KeyLimits = field(default_factory=KeyLimits)
@@ -129,6 +134,7 @@ class Why(StrEnum):
     SECRET_MISSING = "the Secret is gone"  # noqa: S105
     DATA_EDITED = "the Secret's data were edited"
     KEY_GONE = "the key is gone at the service"
+    UNEXPLAINED = "nothing proves which buckets the key reaches"
     SCOPE = "the scope changed"
     FORMAT = "the Secret's format changed"
     REQUESTED = "a rotation was requested"

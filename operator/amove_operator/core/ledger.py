@@ -200,6 +200,11 @@ class Ledger:
         return replace(self, other_user_at=None)
 
     @property
+    def pristine(self) -> bool:
+        """Whether this process never sent a call for the CR, and noted nothing."""
+        return self == Ledger(self.settles_at, untouched=self.untouched)
+
+    @property
     def user_changed(self) -> bool:
         """Whether keys would now be issued to another user than the one on record."""
         return self.other_user_at is not None

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from amove_operator.core.ledger import Listing, LiveKey
 from amove_operator.core.naming import digest
-from amove_operator.core.secret_record import KEY_ID
+from amove_operator.core.secret_record import KEY_ID, OWNER_UID, RETAINED_BUCKETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,14 @@ class Look:
     """The world at one moment: a complete listing, and whom its keys could belong to.
 
     ``cluster8``: the digest in the names of this cluster's keys. ``owners``: the digests of all
-    CRs that exist. ``held``: the ids of the keys that Secrets of ours hold.
+    CRs that exist. ``held``: the digest of the CR and the id of each key that was kept with its
+    Secret when its CR went; any other Secret of a CR that is gone proves nothing.
     """
 
     cluster8: str
     listing: Listing
     owners: frozenset[str]
-    held: frozenset[str]
+    held: frozenset[tuple[str, str]]
 
     @classmethod
     def of(
@@ -39,7 +40,11 @@ class Look:
     ) -> Look:
         """From the UIDs of namespace kube-system and of every CR, and our Secrets' annotations."""
         owners = frozenset(digest(uid, 10) for uid in cr_uids)
-        held = frozenset(found for each in secrets if (found := each.get(KEY_ID)))
+        held = frozenset(
+            (digest(each.get(OWNER_UID, ""), 10), each[KEY_ID])
+            for each in secrets
+            if KEY_ID in each and RETAINED_BUCKETS in each
+        )
         return cls(digest(cluster_uid, 8), listing, owners, held)
 
     def unowned(self) -> dict[str, LiveKey]:
@@ -49,7 +54,7 @@ class Look:
             for marker, keys in self.listing.marked.items()
             if marker.cluster == self.cluster8 and marker.owner not in self.owners
             for key in keys
-            if key.id not in self.held
+            if (marker.owner, key.id) not in self.held
         }
 
 

@@ -51,12 +51,35 @@ class Scope:
         return cls(account, region, storage_dn, permission, (), all_buckets=True)
 
     @property
+    def text(self) -> str:
+        """What :attr:`digest` is the digest of: enough to read the scope back."""
+        names: object = ALL if self.all_buckets else self.buckets
+        return json.dumps([self.account, self.region, self.storage_dn, self.permission, names])
+
+    @property
     def digest(self) -> str:
         """``scope8`` of the remote name."""
-        names: object = ALL if self.all_buckets else self.buckets
-        return digest(
-            json.dumps([self.account, self.region, self.storage_dn, self.permission, names]), 8
-        )
+        return digest(self.text, 8)
+
+    @classmethod
+    def proven(cls, text: str, scope8: str) -> Scope | None:
+        """The scope that ``text`` tells, if it has that digest: anybody may have written it."""
+        if digest(text, 8) != scope8:
+            return None
+        try:
+            account, region, storage_dn, permission, names = json.loads(text)
+            everything = names == ALL
+            scope = cls(
+                account,
+                region,
+                storage_dn,
+                permission,
+                () if everything else tuple(names),
+                everything,
+            )
+            return scope if permission in _RIGHTS and scope.text == text else None
+        except (ValueError, TypeError, RecursionError):
+            return None
 
     def covers(self, other: Scope) -> bool:
         """Whether everything that ``other`` may do, this scope may do too."""

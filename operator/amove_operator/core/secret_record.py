@@ -24,6 +24,7 @@ ROTATE_REQUEST = f"{GROUP}/rotate-requested-at"
 CHECKSUM = f"{GROUP}/checksum"
 FORMAT = f"{GROUP}/format"
 RETIRING = f"{GROUP}/retiring"
+SCOPE = f"{GROUP}/scope"
 WRITTEN = f"{GROUP}/written"
 RETAINED_BUCKETS = f"{GROUP}/retained-buckets"
 _LONGEST_NAME = 253 + 1 + 63
@@ -48,7 +49,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class SecretRecord:
-    """Which key the Secret holds and how it was written."""
+    """Which key the Secret holds and how it was written.
+
+    ``scope``: what the key reaches (``Scope.text``), for a process that finds the key in the
+    Secret before status names it; it counts only with the digest in the key's remote name.
+    """
 
     key_id: str
     issued_at: datetime | None
@@ -57,6 +62,7 @@ class SecretRecord:
     checksum: str
     retiring: tuple[Retiring, ...] = ()
     written: Written = Written()
+    scope: str = ""
 
     def annotations(self, owner_uid: str) -> dict[str, str]:
         """The record as annotations, written in one request with the data."""
@@ -74,6 +80,8 @@ class SecretRecord:
             record[ISSUED_AT] = rfc3339(self.issued_at)
         if self.rotate_request:
             record[ROTATE_REQUEST] = self.rotate_request
+        if self.scope:
+            record[SCOPE] = self.scope
         if self.retiring:
             record[RETIRING] = json.dumps(
                 {key.id: rfc3339(key.revoke_after) for key in self.retiring}, separators=(",", ":")
@@ -112,6 +120,7 @@ def read_record(annotations: Mapping[str, str]) -> SecretRecord:
         checksum=annotations.get(CHECKSUM, ""),
         retiring=_read_retiring(annotations.get(RETIRING, "")),
         written=_read_written(annotations.get(WRITTEN, "")),
+        scope=annotations.get(SCOPE, ""),
     )
 
 

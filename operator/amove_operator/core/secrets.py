@@ -16,6 +16,7 @@ from amove_operator.core.secret_record import (
     RETAINED_BUCKETS,
     RETIRING,
     ROTATE_REQUEST,
+    SCOPE,
     SecretRecord,
     Written,
 )
@@ -25,7 +26,7 @@ from amove_operator.models.shared import API_VERSION, OwnerReference
 OPAQUE = "Opaque"
 KIND = "AmoveStorageKey"
 # What a record does not always say: left in place, an older record's word would be read as its own.
-_NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING, RETAINED_BUCKETS)
+_NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING, RETAINED_BUCKETS, SCOPE)
 
 
 @dataclass(frozen=True, slots=True)

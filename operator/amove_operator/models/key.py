@@ -196,6 +196,21 @@ class KeySpec(KubeModel):
     )
 
 
+Grant = Literal["bucketNames", "allBuckets"]
+"""By which field of the spec a key reaches its buckets, where that is not ``bucketRefs``."""
+
+IssuedFor = Annotated[
+    Grant | None,
+    Field(
+        description=(
+            "Which field of the spec the key was issued for, unless it was bucketRefs: a key of "
+            "bucketRefs keeps its buckets' names from other namespaces, and is revoked before one "
+            "takes them."
+        )
+    ),
+]
+
+
 class CurrentKey(KubeModel):
     """The key in use: what is known of it, never its secret."""
 
@@ -221,9 +236,19 @@ class CurrentKey(KubeModel):
         description="Storage endpoint that the key was issued for."
     )
     permission: Permission = Field(description="What the key may do.")
+    issued_for: IssuedFor = None
     buckets: SeenBuckets = Field(
-        default=(), description="The buckets that the key reaches, by name; none for allBuckets."
+        default=(),
+        description=(
+            "The buckets that the key reaches, by name; none for allBuckets, and none once the key "
+            "is known to be revoked."
+        ),
     )
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was proven revoked: it reaches nothing any more."""
+        return not self.buckets and self.issued_for != "allBuckets"
 
 
 class RetiringKey(KubeModel):
@@ -233,6 +258,7 @@ class RetiringKey(KubeModel):
     buckets: SeenBuckets = Field(
         default=(), description="The buckets that the key reaches, by name; none for allBuckets."
     )
+    issued_for: IssuedFor = None
     revoke_after: Timestamp = Field(description="When the grace ends and the key is revoked.")
 
 
