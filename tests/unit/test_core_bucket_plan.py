@@ -36,6 +36,7 @@ from tests.unit.bucket_worlds import (
     said,
     spec,
     stalled_for,
+    told,
     world,
 )
 
@@ -77,10 +78,27 @@ def test_what_is_left_out_is_false_on_a_new_bucket_but_a_lock_brings_versions(
     assert plan_bucket(before) == Create(sent)
 
 
-def test_a_bucket_that_vanished_is_recreated_by_intent_without_the_old_provenance() -> None:
+def test_a_bucket_that_vanished_is_recreated_by_its_provenance_once_its_absence_is_told() -> None:
     step = plan_bucket(world(status=proved(**CREATED, observed=PLAIN), seen=Absent()))
     assert isinstance(step, WriteIntent)
-    assert step.status == proved(**INTENDED)
+    assert step.status == proved(**CREATED)
+    assert plan_bucket(world(status=told(step), seen=Absent())) == Create(PLAIN)
+
+
+def test_a_lost_bucket_whose_name_another_took_is_ours_no_more() -> None:
+    taken = refusal(Refused.EXISTS)
+    step = plan_bucket(world(status=proved(**CREATED), seen=Absent(), refusal=taken))
+    assert isinstance(step, WriteIntent)
+    assert step.status == proved()
+    again = plan_bucket(world(status=told(step), refusal=taken))
+    assert again == Observe()
+
+
+def test_a_lost_bucket_that_is_not_made_again_stays_ours_whatever_process_comes_next() -> None:
+    refused = refusal(Refused.CREATE)
+    step = report(plan_bucket(world(status=proved(**CREATED), seen=Absent(), refusal=refused)))
+    assert step.status == proved(**CREATED)
+    assert plan_bucket(world(status=told(step), seen=Absent())) == Create(PLAIN)
 
 
 @pytest.mark.parametrize("paused", [False, True])

@@ -63,7 +63,7 @@ no        Observe     *          *         adopted   present   settles as Adopte
 no        Observe     *          *         intended  present   settles as Created
 no        Observe     *          *         foreign   present   settles as Adopted
 
-no        Manage      *          *         created   absent    intends to create
+no        Manage      *          *         created   absent    makes it again
 no        Manage      *          *         adopted   absent    is missing
 no        Manage      *          *         intended  absent    creates
 no        Manage      *          *         foreign   absent    intends to create
@@ -147,7 +147,7 @@ SEEN: dict[str, BucketSeen] = {
     "unknown": UNKNOWN,
 }
 TIES: dict[str, BucketStatus] = {
-    "created": proved(**CREATED),
+    "created": proved(**CREATED, observed=BucketFlags()),
     "adopted": proved(**ADOPTED),
     "intended": proved(**INTENDED),
     "foreign": proved(**FOREIGN),
@@ -200,6 +200,16 @@ def intends(step: BucketStep, _: BucketWorld) -> None:
     assert step.conclusion.stalled is None
 
 
+def makes_again(step: BucketStep, before: BucketWorld) -> None:
+    """Its provenance is intent enough, and stays; what was observed is no more."""
+    assert isinstance(step, WriteIntent)
+    assert proof(step.status) == ("Created", False)
+    assert step.status.observed is None
+    assert step.conclusion.ready is not None
+    assert step.conclusion.ready.status == "False"
+    assert plan_bucket(replace(before, status=told(step))) == Create(BucketFlags())
+
+
 def waits(step: BucketStep, before: BucketWorld) -> None:
     """Nothing but Synced says so; it is tried again with back-off."""
     assert isinstance(step, BucketReport)
@@ -244,6 +254,7 @@ OUTCOMES: dict[str, Callable[[BucketStep, BucketWorld], None]] = {
     "deletes": deletes,
     "creates": creates,
     "intends to create": intends,
+    "makes it again": makes_again,
     "waits": waits,
     "settles as Created": settles("Created"),
     "settles as Adopted": settles("Adopted"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from math import inf
 
 from amove_operator.api import BucketAddress
 from amove_operator.controller.bucket_view import bucket_world, holds_claim
@@ -12,6 +13,7 @@ from amove_operator.controller.cache import (
     Item,
     bucket_name,
     fingerprint,
+    own_bucket_status,
 )
 from amove_operator.controller.context import Context
 from amove_operator.controller.losses import is_known, unlooked_buckets
@@ -140,7 +142,6 @@ class BucketReconciler:
             case WriteIntent(status, conclusion):
                 if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
                     memory.seen = None
-                memory.recreating = world.status.provenance == "Created"
                 await record_status(self._context, item, bucket, status, conclusion)
             case Create():
                 await self._create(ref, bucket, memory, where, step)
@@ -166,10 +167,13 @@ class BucketReconciler:
         uid = bucket.metadata.uid
         if isinstance(memory.seen, Present):
             self._found(uid, memory)
-        elif uid not in self._context.absent_buckets and self._is_a_loss(bucket, memory):
+            return
+        if not memory.absent:
+            memory.absent = True
+            memory.accept_before = bucket.metadata.annotation("accept-loss")
+        if uid not in self._context.absent_buckets and self._is_a_loss(bucket, memory):
             self._context.absent_buckets[uid] = memory.seen_at
             self._context.metrics.buckets_lost.inc()
-            memory.accept_before = bucket.metadata.annotation("accept-loss")
             self._look_at_the_others(bucket)
 
     def _is_a_loss(self, bucket: AmoveBucket, memory: BucketMemory) -> bool:
@@ -179,6 +183,7 @@ class BucketReconciler:
     def _found(self, uid: str, memory: BucketMemory) -> None:
         if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
             memory.refusal = None  # answered: it is there, as a stranger's
+        memory.absent, memory.effect_at = False, -inf
         if self._context.absent_buckets.pop(uid, None) is not None:
             # What was absent with it may be back as well: nobody acts on the old look.
             self._wake_the_missing(look_again=True)
@@ -205,6 +210,8 @@ class BucketReconciler:
     def _unknown(self, memory: BucketMemory, error: ApiError) -> None:
         reason, message = explain(error)
         memory.seen = Unknown(reason, message)
+        if isinstance(error, Rejected):
+            memory.seen_at = self._context.clock()  # an answer about this bucket: it is no loss
 
     async def _create(
         self,
@@ -217,7 +224,10 @@ class BucketReconciler:
         try:
             await self._context.api.create_bucket(where, step.flags)
         except AlreadyExists as error:
-            self._refused(memory, Refused.EXISTS, error)
+            if memory.effect_at > 0:  # our own, by a 200 before this: it only does not show yet
+                self._taken_up(memory)
+            else:
+                self._refused(memory, Refused.EXISTS, error)
         except Rejected as error:
             self._refused(memory, Refused.CREATE, error)
             memory.seen = None
@@ -226,14 +236,13 @@ class BucketReconciler:
                 memory.refusal = Refusal(Refused.UNSENT, str(error), 0)
             self._unknown(memory, error)
         else:
-            self._accepted(memory)
-            memory.effect_pending = True
-            await self._tell_created(ref, bucket, memory)
+            self._taken_up(memory)
+            await self._tell_created(ref, bucket)
 
-    async def _tell_created(self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory) -> None:
+    async def _tell_created(self, ref: Ref, bucket: AmoveBucket) -> None:
         uid, name = bucket.metadata.uid, bucket_name(bucket)
         self._context.absent_buckets.pop(uid, None)
-        if not memory.recreating:
+        if own_bucket_status(bucket).provenance is None:
             self._context.metrics.buckets_created.inc()
             await self._context.tell(ref, uid, "Created", f"Created bucket {name}.")
             return
@@ -255,11 +264,18 @@ class BucketReconciler:
     async def _is_current(self, item: Item, bucket: AmoveBucket) -> bool:
         """Whether the CR still says what we go by: nothing is deleted on the word of a cache."""
         if isinstance(item, Ghost):
-            return True
+            return await self._has_no_heir(item)
         body = await self._context.kube.get_object(item)
         if body is None or body["metadata"]["uid"] != bucket.metadata.uid:
             raise Conflict(f"{item} is gone or another")
         return self._context.cache.put(item, body) is None
+
+    async def _has_no_heir(self, ghost: Ghost) -> bool:
+        """Whether nobody was given the ghost's name: it would be the heir's bucket by now."""
+        if await self._context.kube.get_object(ghost.ref) is None:
+            return True
+        self._context.cache.lay(ghost)
+        return False
 
     async def _delete(
         self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -276,8 +292,7 @@ class BucketReconciler:
             memory.delete_sent = memory.delete_sent or error.maybe_done
             self._unknown(memory, error)
         else:
-            self._accepted(memory)
-            memory.effect_pending = True
+            self._taken_up(memory)
             memory.delete_sent = True
             self._context.metrics.buckets_deleted.inc()
             await self._context.tell(
@@ -292,6 +307,11 @@ class BucketReconciler:
         memory.refusals_in_a_row = 0
         memory.refusal = None
         memory.seen = None
+
+    def _taken_up(self, memory: BucketMemory) -> None:
+        """A create or delete was answered 200: it may take a while to show, and is not repeated."""
+        self._accepted(memory)
+        memory.effect_at = self._context.clock()
 
     async def _release(self, item: Item, bucket: AmoveBucket, world: BucketWorld) -> None:
         uid = bucket.metadata.uid
@@ -338,9 +358,15 @@ class BucketReconciler:
         self._note_wanted_name(item, bucket, report)
 
     def _wake_rivals(self, before: AmoveBucket, after: AmoveBucket) -> None:
-        """One that stalls may lose its claim: whoever waited for the name looks again."""
+        """Who waits for the name looks again when this one's claim goes; and says so if it wins."""
+        name = bucket_name(after)
         if holds_claim(before) and not holds_claim(after):
-            wake_claimants(self._context, bucket_name(after))
+            wake_claimants(self._context, name)
+        won = own_bucket_status(before).provenance is None
+        if won and own_bucket_status(after).provenance is not None:
+            for ref, rival in self._context.cache.buckets_named(name):
+                if rival.metadata.uid != after.metadata.uid:
+                    self._context.queue.add(ref)
 
     def _at_least(self, memory: BucketMemory) -> float:
         """Seconds until the next try: what a person must mend first is not asked hastily."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from amove_operator.controller.cache import (
     Ghost,
     Item,
@@ -10,24 +12,33 @@ from amove_operator.controller.cache import (
     own_bucket_status,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import accepted, mass_bucket_loss, others_unlooked
+from amove_operator.controller.losses import (
+    accepted,
+    is_concluded,
+    is_loss_unclear,
+    mass_bucket_loss,
+)
 from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import (
-    INTENT_VOID,
     Absent,
     BucketWorld,
     Claim,
     ClaimHeld,
     ClaimLost,
     Present,
+    Refused,
 )
 from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.naming import marker_of
 from amove_operator.core.policy import bucket_not_permitted, invalid
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
+from amove_operator.core.scope import Scope
+from amove_operator.core.secret_record import KEY_ID, OWNER_UID, SCOPE
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket, BucketSpec
 
 _NO_CLAIM = {
@@ -35,6 +46,7 @@ _NO_CLAIM = {
     Reason.BucketMissing,
     Reason.NotPermitted,
     Reason.AccountMismatch,
+    Reason.AccountUnknown,
     Reason.AccountUnusable,
     Reason.InvalidSpec,
 }
@@ -74,11 +86,11 @@ def bucket_world(
         refusal=memory.refusal,
         blockers=_blockers(context, ref, name) if deleting else (),
         delete_sent=memory.delete_sent,
-        effect_pending=memory.effect_pending,
-        recreating=memory.recreating,
+        effect_pending=context.clock() - memory.effect_at < context.settle,
         repairs_left=memory.repairs_left,
         mass_loss=mass_loss,
         loss_unclear=loss_unclear,
+        default_account=context.accounts.default_account,
     )
 
 
@@ -104,8 +116,8 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
         memory.repairs_left = max(memory.repairs_left, 1)
     if changed or memory.stale or clock >= memory.retry_at:
         memory.seen = None
-        memory.effect_pending = False
-        memory.refusal = memory.refusal if _is_disowning(bucket, memory) else None
+        if not (_is_taken(memory) and not changed) and not _is_disowning(bucket, memory):
+            memory.refusal = None
         memory.retry_at = float("inf")
     elif memory.fingerprint is None and _settled(bucket):
         # The first look after a restart: a settled bucket waits for its turn in the resync.
@@ -114,10 +126,20 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
     memory.stale = False
 
 
+def _is_taken(memory: BucketMemory) -> bool:
+    """The service said that the name is taken: nothing is tried again before a person changes it.
+
+    A look at each resync goes on, and shows a bucket that became ours to see.
+    """
+    return memory.refusal is not None and memory.refusal.what is Refused.EXISTS
+
+
 def _is_disowning(bucket: AmoveBucket, memory: BucketMemory) -> bool:
-    """The create was surely not ours, and status still carries our intent: it must go first."""
-    void = memory.refusal is not None and memory.refusal.what in INTENT_VOID
-    return void and bool(own_bucket_status(bucket).create_intent)
+    """The create was surely not ours, and status still says that it was: that must go first."""
+    status, what = own_bucket_status(bucket), memory.refusal.what if memory.refusal else None
+    if what is Refused.EXISTS:
+        return bool(status.create_intent) or status.provenance == "Created"
+    return what is Refused.UNSENT and bool(status.create_intent)
 
 
 def _settled(bucket: AmoveBucket) -> bool:
@@ -195,12 +217,13 @@ def _proven(bucket: AmoveBucket) -> bool:
 
 
 def _has_no_claim(bucket: AmoveBucket) -> bool:
-    """Stalled for a reason that holds no claim, by a status that speaks of this spec."""
-    if bucket.metadata.deleting:
-        return True
+    """Going, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
+    if bucket.metadata.deleting or bucket.metadata.paused:
+        return True  # a paused one is never looked at: it could keep the name without any right
     found = conditions.find(bucket.status.conditions, "Stalled")
-    current = bucket.status.observed_generation == bucket.metadata.generation
-    return current and found is not None and found.reason in {str(one) for one in _NO_CLAIM}
+    if found is None or found.observed_generation != bucket.metadata.generation:
+        return False
+    return found.reason in {str(one) for one in _NO_CLAIM}
 
 
 def holds_claim(bucket: AmoveBucket) -> bool:
@@ -214,8 +237,8 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
         meta = key.metadata
         if meta.namespace != ref.namespace and context.cache.binds(key, name):
             return f"Waiting until key {item} is revoked, which still reaches bucket {name}."
-    for (namespace, secret), kept in context.retained.items():
-        if name in kept and namespace != ref.namespace and context.settings.trusts(namespace):
+    for namespace, secret in _retained(context, name):
+        if namespace != ref.namespace:
             return f"The key in retained Secret {namespace}/{secret} still reaches bucket {name}."
     return None
 
@@ -228,14 +251,38 @@ def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
         if same_team or context.cache.binds(key, name):
             found = item.ref if isinstance(item, Ghost) else item
             waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
-    for (namespace, secret), kept in context.retained.items():
-        if name in kept and context.settings.trusts(namespace):
-            waiting.add(f"retained Secret {namespace}/{secret}")
+    waiting |= {f"retained Secret {where[0]}/{where[1]}" for where in _retained(context, name)}
     return tuple(sorted(waiting))
+
+
+def _retained(context: Context, name: str) -> Iterator[tuple[str, str]]:
+    """The retained Secrets whose live key reaches a bucket name."""
+    for where, kept in context.retained.items():
+        if name in kept and (
+            context.settings.trusts(where[0]) or _is_proven(context, context.secrets[where], name)
+        ):
+            yield where
+
+
+def _is_proven(context: Context, secret: SecretMeta, name: str) -> bool:
+    """Whether the list says that it is so; anybody can write a Secret that says it.
+
+    Only trusted namespaces get to keep a key, but one that is kept stays when trust goes. What
+    no list could tell yet counts: names are not given away on a guess.
+    """
+    listing, told = context.listings.latest, secret.annotations
+    if listing is None:
+        return True
+    owner = marker_of(context.cluster_uid, told.get(OWNER_UID, ""))
+    live = (key for key in listing.marked.get(owner, ()) if key.id == told.get(KEY_ID))
+    scopes = (Scope.proven(told.get(SCOPE, ""), key.scope8) for key in live)
+    return any(scope is not None and name in scope.buckets for scope in scopes)
 
 
 def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
     if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
         return False, False
+    if is_concluded(bucket) and not bucket.metadata.deleting:
+        return False, False  # told before as missing: nothing is made of it anyhow
     mass = mass_bucket_loss(context)
-    return mass, not mass and others_unlooked(context, bucket.metadata.uid)
+    return mass, not mass and is_loss_unclear(context, bucket.metadata.uid)

@@ -71,6 +71,8 @@ class Controller:
             return
         if isinstance(now, AmoveBucket) and isinstance(known, AmoveBucket):
             self._look_anew_if_adopted(known, now)
+            if now.metadata.paused != known.metadata.paused:
+                wake_claimants(self.context, bucket_name(now))  # its claim comes and goes with it
         self._changed(ref)
 
     def _look_anew_if_adopted(self, before: AmoveBucket, now: AmoveBucket) -> None:
@@ -78,7 +80,8 @@ class Controller:
         if own_bucket_status(before).provenance == own_bucket_status(now).provenance:
             return
         if conditions.is_true(before.status.conditions, "Stalled"):
-            self.context.buckets.setdefault(now.metadata.uid, BucketMemory()).stale = True
+            memory = self.context.buckets.setdefault(now.metadata.uid, BucketMemory())
+            memory.stale, memory.refusal = True, None
 
     def _changed(self, ref: Ref) -> None:
         self.context.queue.add(ref)

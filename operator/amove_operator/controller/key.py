@@ -114,6 +114,8 @@ class KeyReconciler:
             memory.secret = None  # whether it is tidy was judged by the former spec
             memory.fingerprint = now
             memory.refused = ""
+            if loss_accepted(self._context, key):  # as it is from now on, not by an older list
+                memory.ledger = memory.ledger.look_anew(self._context.clock())
         if self._context.clock() - memory.refused_at > self._context.resync:
             memory.refused = ""
         self._judge_user(key, memory)

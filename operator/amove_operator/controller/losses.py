@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from amove_operator.controller.cache import own_bucket_status, own_key_status
 from amove_operator.controller.context import Context
-from amove_operator.core.conditions import deletion_begun
+from amove_operator.core.conditions import deletion_begun, find
 from amove_operator.core.guard import is_mass_loss
 from amove_operator.core.ledger import Listing
+from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
 
@@ -20,17 +21,39 @@ def accepted(meta: ObjectMeta, before: str | None) -> bool:
 
 
 def is_known(bucket: AmoveBucket) -> bool:
-    """Whether a bucket ought to be there: it was ours, and its deletion was not begun."""
-    begun = bucket.metadata.deleting and deletion_begun(bucket.status.conditions)
-    return own_bucket_status(bucket).provenance is not None and not begun
+    """Whether a bucket ought to be there: it is ours, not going, and not told as missing before.
+
+    A loss that was concluded in an earlier sweep is no part of a later one.
+    """
+    told = bucket.status.conditions
+    begun = bucket.metadata.deleting and deletion_begun(told)
+    return own_bucket_status(bucket).provenance is not None and not (begun or is_concluded(bucket))
+
+
+def is_concluded(bucket: AmoveBucket) -> bool:
+    """Whether the loss of a bucket is told for good: not made here, so not made again."""
+    told = find(bucket.status.conditions, "Stalled")
+    return told is not None and told.reason == Reason.BucketMissing
 
 
 def mass_bucket_loss(context: Context) -> bool:
     """More of our buckets are absent than one sweep may lose."""
     if not is_mass_loss(len(context.absent_buckets), 0):
         return False  # without counting all: this is asked often
-    known = [one.metadata.uid for one in context.cache.buckets.values() if is_known(one)]
-    return is_mass_loss(sum(uid in context.absent_buckets for uid in known), len(known))
+    lost, known = _lost_and_known(context)
+    return is_mass_loss(lost, known)
+
+
+def _lost_and_known(context: Context) -> tuple[int, int]:
+    known = [one.metadata for one in context.cache.buckets.values() if is_known(one)]
+    return sum(_is_lost(context, meta) for meta in known), len(known)
+
+
+def _is_lost(context: Context, meta: ObjectMeta) -> bool:
+    """Absent, and no person said that this is right."""
+    memory = context.buckets.get(meta.uid)
+    before = memory.accept_before if memory is not None else None
+    return meta.uid in context.absent_buckets and not accepted(meta, before)
 
 
 def unlooked_buckets(context: Context, uid: str) -> list[Ref]:
@@ -38,9 +61,16 @@ def unlooked_buckets(context: Context, uid: str) -> list[Ref]:
     return list(_unlooked(context, uid))
 
 
-def others_unlooked(context: Context, uid: str) -> bool:
-    """Whether there are any such buckets; the first one found answers it."""
-    return any(True for _ in _unlooked(context, uid))
+def is_loss_unclear(context: Context, uid: str) -> bool:
+    """Whether it could be a mass loss, were all that were not looked at since gone as well.
+
+    So a few that cannot be read, for whatever reason, hold nobody up.
+    """
+    unlooked = sum(1 for _ in _unlooked(context, uid))
+    if not unlooked:
+        return False
+    lost, known = _lost_and_known(context)
+    return is_mass_loss(lost + unlooked, known)
 
 
 def _unlooked(context: Context, uid: str) -> Iterator[Ref]:
@@ -49,7 +79,7 @@ def _unlooked(context: Context, uid: str) -> Iterator[Ref]:
         return
     for ref, bucket in context.cache.buckets.items():
         other = bucket.metadata.uid
-        if other == uid or _looked_at(context, other, since):
+        if other == uid or other in context.absent_buckets or _looked_at(context, other, since):
             continue
         if is_known(bucket):
             yield ref

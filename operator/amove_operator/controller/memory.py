@@ -16,7 +16,11 @@ REPAIRS = 2
 
 @dataclass(slots=True)
 class BucketMemory:
-    """One AmoveBucket. ``stale``: the resync wants a fresh look. Moments are monotonic."""
+    """One AmoveBucket. ``stale``: somebody wants a fresh look. Moments are monotonic.
+
+    ``effect_at``: when a create or delete was answered 200 that did not show yet. ``absent``: the
+    last clear answer; ``accept_before``: the annotation ``accept-loss`` at the first such.
+    """
 
     fingerprint: tuple[object, ...] | None = None
     seen: BucketSeen | None = None
@@ -26,9 +30,9 @@ class BucketMemory:
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
     delete_sent: bool = False
-    effect_pending: bool = False
-    recreating: bool = False
+    effect_at: float = -inf
     retry_at: float = inf
+    absent: bool = False
     accept_before: str | None = None
 
 

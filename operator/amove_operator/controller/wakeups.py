@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from amove_operator.controller.cache import bucket_name, reached_buckets
+from amove_operator.controller.cache import bucket_name, own_bucket_status, reached_buckets
 from amove_operator.controller.context import Context
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 
 
 def wake_claimants(context: Context, name: str) -> None:
-    """Every CR that wants the bucket name: the name, or a key that reached it, went free."""
-    for ref, _ in context.cache.buckets_named(name):
+    """Every CR that wants the bucket name: the name, or a key that reached it, went free.
+
+    What a waiting one saw before may be long past: it looks again.
+    """
+    for ref, bucket in context.cache.buckets_named(name):
+        memory = context.buckets.get(bucket.metadata.uid)
+        if memory is not None and own_bucket_status(bucket).provenance is None:
+            memory.stale = True
         context.queue.add(ref)
     for ghost, last in context.cache.ghosts.items():
         if isinstance(last, AmoveBucket) and bucket_name(last) == name:

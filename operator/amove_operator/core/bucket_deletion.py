@@ -22,6 +22,7 @@ from amove_operator.core.conditions import (
     Conclusion,
     deleting,
     deletion_begun,
+    find,
     progressing,
     stalled,
     unsynced,
@@ -90,10 +91,16 @@ def _delete(world: BucketWorld, flags: BucketFlags) -> BucketStep:
         case _ if world.effect_pending:
             slow = "The service took the deletion, but still shows the bucket."
             return _refused(world, flags, progressing(Reason.Deleting, slow))
-        case _ if not deletion_begun(world.status.conditions):
+        case _ if not (deletion_begun(world.status.conditions) or _refused_before(world)):
             return WriteIntent(as_it_was(world), deleting("The bucket is being deleted."))
         case _:
             return Delete()
+
+
+def _refused_before(world: BucketWorld) -> bool:
+    """Another try at what was refused changes nothing in status, unless it works."""
+    told = find(world.status.conditions, "Stalled")
+    return told is not None and told.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
 
 
 def _explained(world: BucketWorld) -> bool:

@@ -40,7 +40,12 @@ from amove_operator.models.bucket import BucketFlags, BucketStatus
 
 # A create that was refused before is tried again at each resync: its conditions stay meanwhile,
 # or each try would show, and tell by Events, as a change and a change back.
-_TRIED_AGAIN = {Reason.ApiRefused, Reason.BucketExists}
+_TRIED_AGAIN = {
+    Reason.ApiRefused,
+    Reason.ApiUnavailable,
+    Reason.ApiUnauthorized,
+    Reason.BucketExists,
+}
 
 
 def plan_bucket(world: BucketWorld) -> BucketStep:
@@ -97,8 +102,10 @@ def _create(world: BucketWorld) -> BucketStep:
         slow = "The service took the creation, but does not show the bucket yet."
         slowly = progressing(Reason.Progressing, slow)
         return BucketReport(found_absent(world), slowly, retry=True)
-    if not world.intent:
-        return WriteIntent(intending(world), _trying(world, "Creating the bucket."))
+    noted = world.status.observed is None if world.recreating else world.intent
+    if not noted:
+        what = "It was gone; creating it again." if world.recreating else "Creating the bucket."
+        return WriteIntent(intending(world), _trying(world, what))
     return Create(flags_at_creation(world.spec))
 
 
@@ -129,7 +136,8 @@ def _plan_present(world: BucketWorld, flags: BucketFlags) -> BucketStep:
         return BucketReport(
             found, words.usable(world, Reason.DriftObserved, words.drift_observed(differs))
         )
-    return BucketReport(found, settled(Reason.Available, words.available(world)))
+    well = settled(Reason.Available, words.available(world), words.pinned(world))
+    return BucketReport(found, well)
 
 
 def _repair(world: BucketWorld, flags: BucketFlags, differs: tuple[str, ...]) -> BucketStep:

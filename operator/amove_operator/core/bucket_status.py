@@ -33,7 +33,9 @@ def found_present(world: BucketWorld, flags: BucketFlags, *, adopt: bool) -> Buc
 
 
 def intending(world: BucketWorld) -> BucketStatus:
-    """``create_bucket`` is about to be sent."""
+    """``create_bucket`` is about to be sent; to make a lost one again, its provenance stays."""
+    if world.recreating:
+        return found_absent(world)
     return _pinned(world.status, world, provenance=None, create_intent=True, observed=None)
 
 
@@ -43,7 +45,7 @@ def disowned(world: BucketWorld) -> BucketStatus:
     But a bucket of ours that was lost, and could not be made again, is ours if it comes back.
     """
     taken = world.refusal is not None and world.refusal.what is Refused.EXISTS
-    kept = "Created" if world.recreating and not taken else None
+    kept = world.status.provenance if world.recreating and not taken else None
     return _pinned(world.status, world, provenance=kept, create_intent=None, observed=None)
 
 

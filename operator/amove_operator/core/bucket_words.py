@@ -24,6 +24,17 @@ def available(world: BucketWorld) -> str:
     return f"Bucket {world.name} is there."
 
 
+def pinned(world: BucketWorld) -> str:
+    """That a default which changed since has moved nothing; empty where it is the same."""
+    by_default = world.spec.cloud_account_id is None and world.default_account is not None
+    if not by_default or world.default_account == world.account:
+        return ""
+    return (
+        f"Pinned to cloud account {world.account}, the default at its first use; the default is "
+        f"{world.default_account} by now, which moves nothing."
+    )
+
+
 def claimed(world: BucketWorld, holder: str) -> str:
     """Another AmoveBucket has the name."""
     return (

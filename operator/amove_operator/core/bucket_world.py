@@ -64,9 +64,6 @@ class Refused(StrEnum):
     NOT_EMPTY = "not empty"
 
 
-INTENT_VOID = frozenset({Refused.EXISTS, Refused.UNSENT})
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A 499 to a write of ours: what, its words, and how many came in a row."""
@@ -85,7 +82,7 @@ class BucketWorld:
     ``name_in_use``: whose live keys still reach the name, in words for a person.
     ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
     ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
-    ``recreating``: the create under way is that of a bucket of ours that was lost.
+    ``default_account``: the one for buckets that name none.
     ``repairs_left``: how many more ``update_bucket`` calls this drift is worth now.
     """
 
@@ -108,9 +105,9 @@ class BucketWorld:
     blockers: tuple[str, ...] = ()
     mass_loss: bool = False
     loss_unclear: bool = False
+    default_account: str | None = None
     delete_sent: bool = False
     effect_pending: bool = False
-    recreating: bool = False
     repairs_left: int = 2
 
     @property
@@ -124,10 +121,17 @@ class BucketWorld:
         return self.status.provenance is not None or self.intent
 
     @property
+    def recreating(self) -> bool:
+        """A bucket of ours was lost: its provenance is intent enough for making it again."""
+        return self.status.provenance == "Created"
+
+    @property
     def intent_void(self) -> bool:
-        """Our create surely did not make the bucket: the intent proves nothing any more."""
-        void = self.refusal is not None and self.refusal.what in INTENT_VOID
-        return void and self.intent
+        """Our create surely did not make the bucket: what status says proves nothing any more."""
+        what = self.refusal.what if self.refusal is not None else None
+        if what is Refused.EXISTS:
+            return self.intent or (self.recreating and isinstance(self.seen, Absent))
+        return what is Refused.UNSENT and self.intent
 
     @property
     def may_adopt(self) -> bool:

@@ -37,10 +37,10 @@ class Conclusion:
     stalled: Verdict | None = None
 
 
-def settled(reason: Reason, message: str) -> Conclusion:
-    """All is as the spec says."""
+def settled(reason: Reason, message: str, note: str = "") -> Conclusion:
+    """All is as the spec says; ``note``: what a person may still want to know."""
     return Conclusion(
-        ready=Verdict("True", reason, message), synced=Verdict("True", Reason.Settled, "")
+        ready=Verdict("True", reason, message), synced=Verdict("True", Reason.Settled, note)
     )
 
 
@@ -80,22 +80,25 @@ def deletion_begun(conditions: Iterable[Condition]) -> bool:
 
 
 def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion | None:
-    """The conditions as they are, if they say "not Ready" and "not Synced" for one of ``reasons``.
+    """The conditions as they are, if not Ready, and not Synced for one of ``reasons``.
 
     For a step that is only another try at what these conditions tell already.
     """
     held = {condition.type: condition for condition in old}
-    for kind in ("Ready", "Synced"):
-        if kind not in held or held[kind].status != "False" or held[kind].reason not in reasons:
-            return None
-    verdicts = {
-        kind: Verdict(found.status, Reason(found.reason), found.message)
-        for kind, found in held.items()
-        if found.reason in reasons
-    }
+    ready, synced, halted = held.get("Ready"), held.get("Synced"), held.get("Stalled")
+    if ready is None or synced is None or synced.reason not in reasons:
+        return None
+    if (ready.status, synced.status) != ("False", "False"):
+        return None
     return Conclusion(
-        ready=verdicts["Ready"], synced=verdicts["Synced"], stalled=verdicts.get("Stalled")
+        ready=_verdict(ready),
+        synced=_verdict(synced),
+        stalled=None if halted is None else _verdict(halted),
     )
+
+
+def _verdict(condition: Condition) -> Verdict:
+    return Verdict(condition.status, Reason(condition.reason), condition.message)
 
 
 def merge(
@@ -104,7 +107,8 @@ def merge(
     """The new list of conditions; a transition time moves only with its status.
 
     A Ready that is kept but was never there becomes False with the reason of Synced. A deletion
-    that was begun stays told until something is in its way for good.
+    that was begun stays told until something is in its way for good. What says only that nothing
+    could be learned or done leaves this generation's Stalled as it was.
     """
     before = {condition.type: condition for condition in old}
     ready, reconciling = conclusion.ready, conclusion.reconciling
@@ -124,8 +128,10 @@ def merge(
         if verdict is not None
     ]
     if ready is None:
-        kept = before["Ready"]
-        built.insert(0, kept)
+        built.insert(0, before["Ready"])
+        halted = before.get("Stalled")
+        if halted is not None and wanted["Stalled"] is None and reconciling is None:
+            built += [halted] if halted.observed_generation == generation else []
     foreign = [condition for kind, condition in before.items() if kind not in wanted]
     return (*built, *foreign)
 

@@ -82,7 +82,8 @@ class KeyWorld:
     call of which only a listing can tell what it did. ``scopes``: of the keys that this process
     minted. ``refused``: why the API server would not take, or did not take, the Secret.
     ``revoked``: ids whose revocation was answered 200. ``revoking``: ids whose revocation got no
-    answer, so that it may still be under way. ``grant``: by which field the spec names buckets, if not by ``bucketRefs``.
+    answer, so that it may still be under way. ``grant``: by which field the spec names buckets,
+    if not by ``bucketRefs``.
     """
 
     now: datetime

@@ -191,6 +191,10 @@ class Ledger:
             failed_revokes=self.failed_revokes | {key_id},
         )
 
+    def look_anew(self, at: float) -> Ledger:
+        """What a listing begun before tells counts no more."""
+        return replace(self, settles_at=max(self.settles_at, at))
+
     def other_user(self, at: float) -> Ledger:
         """The service issued a key to another user than the one on record."""
         return replace(self, other_user_at=at)
