@@ -281,16 +281,26 @@ def test_an_existing_service_account_is_used_everywhere(render: Render) -> None:
     assert f"{NAMESPACE}:mine" in fence["spec"]["validations"][0]["expression"]
 
 
-def test_the_status_fence_leaves_unwatched_namespaces_to_others(
-    render: Render,
+@pytest.mark.parametrize("watched", [[], ["team-a"]])
+def test_the_status_is_fenced_in_namespaces_too_that_are_not_watched_yet(
+    render: Render, watched: list[str]
 ) -> None:
+    """What is forged there would prove ownership on the day they are."""
     name = f"{RELEASE}-status"
-    everywhere = render().one("ValidatingAdmissionPolicyBinding", name)
-    assert everywhere["spec"] == {"policyName": name, "validationActions": ["Deny"]}
-    watched = render(settings={"watchNamespaces": ["team-a"]})
-    binding = watched.one("ValidatingAdmissionPolicyBinding", name)
-    (expression,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
-    assert expression["values"] == ["team-a"]
+    binding = render(settings={"watchNamespaces": watched}).one(
+        "ValidatingAdmissionPolicyBinding", name
+    )
+    assert binding["spec"] == {"policyName": name, "validationActions": ["Deny"]}
+
+
+def test_another_installations_operator_passes_the_fence_by_name(render: Render) -> None:
+    other = "system:serviceaccount:elsewhere:amove"
+    fence = render(statusAdmins={"users": [other]}).one(
+        "ValidatingAdmissionPolicy", f"{RELEASE}-status"
+    )
+    (rule,) = fence["spec"]["validations"]
+    assert f'"{other}"]' in rule["expression"]
+    assert f", by {other}" in rule["message"]
 
 
 def test_what_is_optional_comes_only_when_asked_for(render: Render) -> None:
