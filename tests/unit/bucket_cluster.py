@@ -1,0 +1,244 @@
+"""The real bucket reconciler with its queue and workers, on a virtual clock and stand-ins.
+
+For what takes hours, or an unlucky order of things; the real API server and the emulator are the
+cluster tests'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, cast
+
+from amove_operator.api import AmoveClient, BucketAddress
+from amove_operator.controller.accounts import AccountBook
+from amove_operator.controller.cache import Cache, Item
+from amove_operator.controller.context import Context
+from amove_operator.controller.controller import Controller
+from amove_operator.controller.listings import Listings
+from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.queue import WorkQueue, run_workers
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.errors import AlreadyExists, ApiError, NotEmpty, NotFound
+from amove_operator.kube import Kube
+from amove_operator.models.bucket import BucketFlags
+from amove_operator.settings import Settings
+from amove_operator.telemetry import Metrics
+from tests.model.stand_ins import Fate, StandInKube, Time
+from tests.unit.virtual_time import VirtualTimeLoop
+
+ACCOUNT = "11111111-1111-4111-8111-111111111111"
+METRICS = Metrics()
+
+
+class Service:
+    """The Amove API's buckets. ``hidden``: those that do not show (yet), though they are there.
+
+    ``failing``: by call and bucket, what is raised instead of doing it.
+    """
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, BucketFlags] = {}
+        self.hidden: set[str] = set()
+        self.full: set[str] = set()
+        self.failing: dict[tuple[str, str], ApiError] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.pause: asyncio.Event | None = None
+
+    async def _called(self, call: str, where: BucketAddress) -> str:
+        name = where[1]
+        self.calls.append((call, name))
+        if self.pause is not None:
+            await self.pause.wait()
+        if (error := self.failing.get((call, name))) is not None:
+            raise error
+        return name
+
+    async def bucket_status(self, where: BucketAddress) -> BucketFlags:
+        name = await self._called("status", where)
+        if name in self.hidden or name not in self.buckets:
+            raise NotFound("NOT_FOUND", "no such bucket")
+        return self.buckets[name]
+
+    async def create_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
+        name = await self._called("create", where)
+        if name in self.buckets:
+            raise AlreadyExists("DUPLICATE", "it exists")
+        self.buckets[name] = flags
+
+    async def delete_bucket(self, where: BucketAddress) -> None:
+        name = await self._called("delete", where)
+        if name in self.full:
+            raise NotEmpty("DEFAULT", "not empty")
+        if self.buckets.pop(name, None) is None:
+            raise NotFound("NOT_FOUND", "no such bucket")
+
+    async def cloud_accounts(self) -> tuple[()]:
+        return ()
+
+    def count(self, call: str) -> int:
+        return sum(made == call for made, _ in self.calls)
+
+
+class CountingKube(StandInKube):
+    """Counts the writes of status."""
+
+    def __init__(self, time: Time, fate: Fate) -> None:
+        super().__init__(time, fate)
+        self.writes = 0
+        self.events: list[str] = []
+
+    async def write_status(
+        self, ref: Ref, version: str, before: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        written = await super().write_status(ref, version, before, new)
+        self.writes += written is not None
+        return written
+
+    async def emit_event(self, *_args: object, reason: str, message: str, **_more: object) -> None:
+        self.events.append(reason)
+
+
+class BucketCluster:
+    """One operator at work; namespaces called ``trusted…`` are trusted."""
+
+    def __init__(self, loop: VirtualTimeLoop, resync: str = "1h") -> None:
+        self.loop, self.service = loop, Service()
+        self.kube = CountingKube(Time(), Fate())
+        self._settings = Settings.model_validate(
+            {
+                "token_file": "/dev/null",
+                "cloud_account_id": ACCOUNT,
+                "storage_dn": "s3.example",
+                "trusted_namespaces": "trusted*",
+                "resync_interval": resync,
+            }
+        )
+        self._count = 0
+        self._workers: asyncio.Task[None] | None = None
+        self.start()
+
+    def start(self) -> None:
+        """A process takes the lead, and sees all there is."""
+        api = cast(AmoveClient, self.service)
+        queue: WorkQueue[Item] = WorkQueue(clock=self.loop.time, jitter=lambda delay: delay)
+        self.context = Context(
+            settings=self._settings,
+            kube=cast(Kube, self.kube),
+            api=api,
+            cache=Cache(),
+            queue=queue,
+            accounts=AccountBook(self._settings, api),
+            metrics=METRICS,
+            cluster_uid="cluster",
+            leading_since=self.loop.time(),
+            clock=self.loop.time,
+        )
+        self.context.accounts.loaded = True
+        self.controller = Controller(self.context)
+        self.controller.leading = True
+        self.context.listings = Listings(api, self.loop.time, self.controller.listed)
+        for ref, body in self.kube.crs.items():
+            self.controller.seen(ref.kind, None, copy.deepcopy(body))
+        self._workers = self.loop.create_task(run_workers(queue, self.controller.handle, 4))
+
+    async def stop(self) -> None:
+        """The process is killed, in the middle of whatever it was at."""
+        assert self._workers is not None
+        self._workers.cancel()
+        await asyncio.gather(self._workers, return_exceptions=True)
+
+    async def restart(self) -> None:
+        """Another process takes over."""
+        await self.stop()
+        self.start()
+
+    # -- people ----------------------------------------------------------------------------------
+
+    def apply(self, namespace: str, name: str, **spec: Any) -> Ref:
+        """A new AmoveBucket; each is a second younger than the one before."""
+        self._count += 1
+        ref = Ref(Kind.BUCKET, namespace, name)
+        body = {
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": f"uid-{self._count}",
+                "generation": 1,
+                "creationTimestamp": f"2026-01-01T00:00:{self._count:02}Z",
+                "annotations": {},
+            },
+            "spec": spec,
+            "status": {"observedGeneration": -1},
+        }
+        self.kube.crs[ref] = body
+        self._show(ref)
+        return ref
+
+    def annotate(self, ref: Ref, **values: str | None) -> None:
+        """Set or drop annotations of ``storage.amove.io/``; an underscore stands for a hyphen."""
+        notes = self.kube.crs[ref]["metadata"]["annotations"]
+        for name, value in values.items():
+            full = f"storage.amove.io/{name.replace('_', '-')}"
+            notes.pop(full, None)
+            if value is not None:
+                notes[full] = value
+        self._show(ref)
+
+    def delete(self, ref: Ref) -> None:
+        meta = self.kube.crs[ref]["metadata"]
+        meta["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+        meta["generation"] += 1
+        self._show(ref)
+
+    def strip(self, ref: Ref) -> None:
+        """The finalizer is taken off and the object deleted, while the operator watches."""
+        gone = self.kube.crs.pop(ref)
+        self.controller.seen(ref.kind, "DELETED", gone)
+
+    def _show(self, ref: Ref) -> None:
+        self.controller.seen(ref.kind, None, self.kube.touch(self.kube.crs[ref]))
+
+    # -- time ------------------------------------------------------------------------------------
+
+    async def passes(self, seconds: float = 5.0) -> None:
+        await asyncio.sleep(seconds)
+
+    async def resync(self) -> None:
+        """Every bucket is looked at once more."""
+        for ref, bucket in list(self.context.cache.buckets.items()):
+            memory = self.context.buckets.setdefault(bucket.metadata.uid, BucketMemory())
+            memory.stale = True
+            self.context.queue.add(ref)
+        await self.passes()
+
+    # -- looking at it ---------------------------------------------------------------------------
+
+    def says(self, ref: Ref) -> dict[str, tuple[str, str]]:
+        """The conditions as ``type: (status, reason)``."""
+        told = self.kube.crs[ref]["status"].get("conditions", ())
+        return {one["type"]: (one["status"], one["reason"]) for one in told}
+
+    def provenance(self, ref: Ref) -> str | None:
+        found: str | None = self.kube.crs[ref]["status"].get("provenance")
+        return found
+
+
+def on_cluster(
+    scenario: Callable[[BucketCluster], Coroutine[Any, Any, None]], resync: str = "1h"
+) -> None:
+    """Run a scenario on a cluster of its own, on a virtual clock."""
+    loop = VirtualTimeLoop()
+
+    async def played() -> None:
+        cluster = BucketCluster(loop, resync)
+        try:
+            await scenario(cluster)
+        finally:
+            await cluster.stop()
+
+    try:
+        loop.run(played())
+    finally:
+        loop.close()
