@@ -198,7 +198,7 @@ def test_a_role_with_a_wildcard_does_not_reach_the_status(
         # A policy that was made a moment ago may take a moment to hold.
         complaint = until("the fence holds", attempt)
         assert f"The status is written only by the operator ({OPERATOR})" in complaint
-        assert "members of system:masters (the chart's value statusAdmins)" in complaint
+        assert "members of system:masters (the chart's values statusAdmins.groups" in complaint
 
 
 def test_the_fence_leaves_the_rest_of_a_resource_to_its_owner(

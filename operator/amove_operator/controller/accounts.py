@@ -98,8 +98,8 @@ class AccountBook:
         if known is None or _usable(known):
             return None
         what = "is not active" if known.internal_storage else "is not internal storage"
-        default = " (AMOVE_CLOUD_ACCOUNT_ID)" if account == self.default_account else ""
-        return f"Cloud account {account}{default} {what}: name an active internal-storage account."
+        where = " in AMOVE_CLOUD_ACCOUNT_ID" if account == self.default_account else ""
+        return f"Cloud account {account} {what}: name an active internal-storage account{where}."
 
     def unknown(self) -> str:
         """What to tell where no default account can be had."""
