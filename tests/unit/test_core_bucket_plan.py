@@ -295,3 +295,18 @@ def test_another_object_lock_stalls_repairs_nothing_and_adopts_nothing(
     step = report(plan_bucket(world(asked, proved(**proof), seen=Present(seen))))
     assert said(step.conclusion) == stalled_for("ObjectLockMismatch")
     assert step.status.provenance == proof.get("provenance")
+
+
+# ---------------------------------------------------------------- changed defaults
+
+
+def test_a_changed_default_account_moves_nothing_and_is_told() -> None:
+    settled = world(status=proved(**CREATED), seen=Present(PLAIN))
+    same = report(plan_bucket(replace(settled, default_account=settled.account)))
+    assert same.conclusion.synced.message == ""
+    moved = report(plan_bucket(replace(settled, default_account="another")))
+    assert moved.conclusion.synced.status == "True"
+    assert f"Pinned to cloud account {settled.account}" in moved.conclusion.synced.message
+    assert moved.status.cloud_account_id == settled.account
+    named = replace(settled, spec=spec(cloudAccountId=settled.account), default_account="another")
+    assert report(plan_bucket(named)).conclusion.synced.message == ""

@@ -19,8 +19,10 @@ from amove_operator.core.key_world import (
     SecretForeign,
     WriteSecret,
 )
+from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secret_record import Retiring
+from amove_operator.models.key import KeySpec
 from tests.unit.key_worlds import (
     FIRST,
     GRACE,
@@ -492,3 +494,31 @@ def test_a_report_planned_again_on_its_own_status_says_the_same(changes: dict[st
     if first.wake is None or first.wake > again["now"]:
         assert reported(**again).status == first.status
         assert reported(**again).conclusion == first.conclusion
+
+
+# ---------------------------------------------------------------- changed defaults
+
+
+@pytest.mark.parametrize(
+    ("defaults", "told"),
+    [
+        (Defaults("account", "s3.example", "region"), ""),
+        (Defaults("account", "s3.example", "west"), "region region (the default is west by now)"),
+        (Defaults("account", "new.example", "region"), "storage s3.example"),
+        (Defaults("other", "new.example", "region"), "cloud account account"),
+        (Defaults(None, None, "region"), ""),
+    ],
+)
+def test_a_changed_default_moves_nothing_and_is_told(defaults: Defaults, told: str) -> None:
+    report = reported(defaults=defaults)
+    synced = report.conclusion.synced
+    assert (synced.status, synced.reason) == ("True", Reason.Settled)
+    assert told in synced.message
+    assert bool(synced.message) == bool(told)
+    assert report.status.key == current(FIRST)
+
+
+def test_what_the_spec_says_itself_is_pinned_to_no_default() -> None:
+    asked = KeySpec(permission="ReadWrite", region="region")
+    moved = Defaults("account", "s3.example", "west")
+    assert reported(defaults=moved, spec=asked).conclusion.synced.message == ""

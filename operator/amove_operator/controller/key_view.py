@@ -97,6 +97,7 @@ def key_world(
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
         grant=_asked(spec),
+        defaults=context.accounts.defaults(),
         revoked=frozenset(key_id for key_id, _ in ledger.revoked),
         revoking=ledger.failed_revokes,
         given_up=_given_up(context, key),

@@ -24,7 +24,7 @@ from amove_operator.core.key_facts import (
     unheld_keys,
     wake_time,
 )
-from amove_operator.core.key_status import in_doubt, status_of
+from amove_operator.core.key_status import in_doubt, pinned, status_of
 from amove_operator.core.key_world import (
     AddFinalizer,
     AwaitListing,
@@ -356,7 +356,8 @@ _CHECKS: tuple[Callable[[KeyWorld], KeyStep | None], ...] = (
 def _settled(world: KeyWorld) -> KeyStep:
     status = status_of(world)
     name = status.key.name if status.key else "?"
-    conclusion = conditions.settled(Reason.Issued, f"Key {name} is in Secret {world.secret_name}.")
+    held = f"Key {name} is in Secret {world.secret_name}."
+    conclusion = conditions.settled(Reason.Issued, held, pinned(world))
     doubt = None
     if world.gate.closed in (Reason.BucketNotFound, Reason.AccountMismatch):
         # The key that is out stays as it is; only a reader of the status must know.

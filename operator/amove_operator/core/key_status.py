@@ -149,6 +149,27 @@ def _binding(world: KeyWorld) -> SecretBinding | None:
     return SecretBinding(name=world.secret_name) if isinstance(world.secret, SecretOurs) else None
 
 
+def pinned(world: KeyWorld) -> str:
+    """That defaults which changed since have moved nothing; empty where they are the same."""
+    key, spec, defaults = world.status.key, world.spec, world.defaults
+    if key is None or defaults is None:
+        return ""
+    same_account = key.cloud_account_id == defaults.account
+    by_default = (
+        ("cloud account", spec.cloud_account_id, key.cloud_account_id, defaults.account),
+        ("region", spec.region, key.region, defaults.region),
+        ("storage", spec.storage_dn, key.storage_dn, defaults.storage_dn if same_account else None),
+    )
+    moved = [
+        f"{what} {was} (the default is {now} by now)"
+        for what, asked, was, now in by_default
+        if asked is None and now not in (None, was)
+    ]
+    # A key of bucketRefs is where its buckets are, and they tell of their account themselves.
+    told = moved if spec.bucket_refs is None else [one for one in moved if "account" not in one]
+    return f"Pinned to {', '.join(told)}: that moves nothing." if told else ""
+
+
 # ---------------------------------------------------------------- what a loss reads like
 
 _LOSSES = {

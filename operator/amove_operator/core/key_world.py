@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.ledger import InHand, LiveKey
+from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import Retiring, SecretRecord
@@ -118,6 +119,7 @@ class KeyWorld:
     mass: Mass = Mass.NONE
     clock_skewed: bool = False
     grant: Grant | None = None
+    defaults: Defaults | None = None
     revoked: frozenset[str] = frozenset()
     revoking: frozenset[str] = frozenset()
     given_up: frozenset[str] = frozenset()
