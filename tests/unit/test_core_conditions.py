@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from amove_operator.core.conditions import (
     Conclusion,
     Verdict,
+    deleting,
+    deletion_begun,
     find,
     is_true,
     merge,
@@ -192,3 +194,22 @@ def test_what_is_not_there_is_not_true() -> None:
     assert not is_true((), "Ready")
     assert not is_true(merge((), STALLED, 1, NOON), "Ready")
     assert is_true(merge((), SETTLED, 1, NOON), "Ready")
+
+
+def test_what_could_not_be_learned_leaves_stalled_as_it_was_for_this_generation() -> None:
+    before = merge((), STALLED, 1, NOON)
+    after = merge(before, UNSYNCED, 1, LATER)
+    assert find(after, "Stalled") == find(before, "Stalled")
+    assert find(after, "Ready") == find(before, "Ready")
+    found = find(after, "Synced")
+    assert found is not None
+    assert found.reason == Reason.ApiUnavailable
+    assert find(merge(before, UNSYNCED, 2, LATER), "Stalled") is None
+
+
+def test_a_deletion_that_was_begun_stays_told_until_something_stalls_it() -> None:
+    begun = merge((), deleting("The key is being revoked."), 1, NOON)
+    assert deletion_begun(begun)
+    assert deletion_begun(merge(begun, UNSYNCED, 1, LATER))
+    assert not deletion_begun(merge(begun, STALLED, 1, LATER))
+    assert not deletion_begun(merge((), UNSYNCED, 1, LATER))

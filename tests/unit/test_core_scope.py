@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amove_operator.core.naming import digest
 from amove_operator.core.scope import Scope, scope_of, takes_away
 from amove_operator.models.key import CurrentKey, Permission
 
@@ -151,3 +152,25 @@ def test_the_scope_in_status_is_read_back_as_it_was_issued() -> None:
             buckets=issued.buckets,
         )
         assert scope_of(key) == issued
+
+
+@given(some_scopes)
+def test_a_recorded_scope_is_read_back_by_the_digest_in_the_keys_name(one: Scope) -> None:
+    assert Scope.proven(one.text, one.digest) == one
+    assert Scope.proven(one.text, scope("another").digest) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 5000,
+        '["a", "r", "d", "Read", 7]',
+        '["a", "r", "d", "Everything", ["b"]]',
+        '["a",  "r", "d", "Read", ["b"]]',
+    ],
+)
+def test_a_text_that_records_no_scope_proves_nothing_even_with_its_own_digest(text: str) -> None:
+    assert Scope.proven(text, digest(text, 8)) is None
