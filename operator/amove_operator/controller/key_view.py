@@ -261,7 +261,7 @@ def _example(key: AmoveStorageKey) -> Place:
 def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> Mass:
     if loss_accepted(context, key):
         return Mass.NONE
-    if memory.ledger.user_changed or _of_another_user(context, key, status):
+    if memory.ledger.user_changed or _of_another_user(context, status):
         return Mass.USER_CHANGED
     missing = key.metadata.uid in context.missing_keys
     if context.mass_key_loss and (missing or status.key is None):
@@ -269,10 +269,10 @@ def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: Key
     return Mass.NONE
 
 
-def _of_another_user(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
-    """Whether a deletion would go by a list that cannot show the recorded user's keys."""
+def _of_another_user(context: Context, status: KeyStatus) -> bool:
+    """Whether the list cannot show the recorded user's keys: it shows those of one user only."""
     listing = context.listings.latest
-    if not key.metadata.deleting or listing is None or status.key is None:
+    if listing is None or status.key is None:
         return False
     user = status.key.user_id
     return user is not None and bool(listing.user_ids) and user not in listing.user_ids
