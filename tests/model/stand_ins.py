@@ -251,7 +251,7 @@ class StandInService:
 
     def __init__(self, time: Time, fate: Fate) -> None:
         self.keys: dict[str, StoredKey] = {}
-        self.user = "user-1"
+        self.user = self.listed_as = "user-1"
         self.lag = 0.0
         self.half_lists = 0
         self.creating: Callable[[NewKey], None] = lambda _new: None
@@ -268,6 +268,7 @@ class StandInService:
         if self.half_lists:
             self.half_lists -= 1
             raise IncompleteListing("the pages do not add up")
+        self.listed_as = self.user
         shown = [
             key
             for key in self.keys.values()
