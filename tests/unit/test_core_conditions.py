@@ -213,3 +213,9 @@ def test_a_deletion_that_was_begun_stays_told_until_something_stalls_it() -> Non
     assert deletion_begun(merge(begun, UNSYNCED, 1, LATER))
     assert not deletion_begun(merge(begun, STALLED, 1, LATER))
     assert not deletion_begun(merge((), UNSYNCED, 1, LATER))
+
+
+def test_waiting_for_a_list_after_a_crash_does_not_hide_that_a_deletion_was_begun() -> None:
+    begun = merge((), deleting("The key is being revoked."), 1, NOON)
+    waiting = progressing(Reason.Settling, "Deletion waits for a list.", keep_ready=True)
+    assert deletion_begun(merge(begun, waiting, 1, LATER))

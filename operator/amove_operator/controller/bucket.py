@@ -20,7 +20,7 @@ from amove_operator.controller.losses import is_known, unlooked_buckets
 from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import explain, record_status, write_status
 from amove_operator.controller.turns import Turns
-from amove_operator.controller.wakeups import wake_claimants, wake_keys_of
+from amove_operator.controller.wakeups import wake_claimants, wake_keys_of, wake_reaching
 from amove_operator.core import conditions
 from amove_operator.core.bucket_plan import plan_bucket
 from amove_operator.core.bucket_world import (
@@ -378,7 +378,6 @@ class BucketReconciler:
         waits = report.conclusion.synced.reason is Reason.NameInUse and isinstance(item, Ref)
         if waits and isinstance(item, Ref):
             self._context.wanted_names[name] = item
-            for reaching, _ in self._context.cache.keys_reaching(name):
-                self._context.queue.add(reaching)
+            wake_reaching(self._context, name)
         elif self._context.wanted_names.get(name) == item:
             del self._context.wanted_names[name]

@@ -25,6 +25,7 @@ from amove_operator.controller.wakeups import (
     wake_buckets_of,
     wake_claimants,
     wake_keys_of,
+    wake_reaching,
 )
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import Unknown
@@ -70,15 +71,19 @@ class Controller:
         if now is None:
             return
         if isinstance(now, AmoveBucket) and isinstance(known, AmoveBucket):
-            self._look_anew_if_adopted(known, now)
+            self._note_new_owner(known, now)
             if now.metadata.paused != known.metadata.paused:
                 wake_claimants(self.context, bucket_name(now))  # its claim comes and goes with it
         self._changed(ref)
 
-    def _look_anew_if_adopted(self, before: AmoveBucket, now: AmoveBucket) -> None:
-        """An admin made a stalled bucket ours: what was seen of it then may be hours old."""
+    def _note_new_owner(self, before: AmoveBucket, now: AmoveBucket) -> None:
+        """An admin made a stalled bucket ours: what was seen of it then may be hours old.
+
+        And what another team's keys still reach is theirs no more.
+        """
         if own_bucket_status(before).provenance == own_bucket_status(now).provenance:
             return
+        wake_reaching(self.context, bucket_name(now))
         if conditions.is_true(before.status.conditions, "Stalled"):
             memory = self.context.buckets.setdefault(now.metadata.uid, BucketMemory())
             memory.stale, memory.refusal = True, None
@@ -163,6 +168,8 @@ class Controller:
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)
+        for name in {name for names in context.retained.values() for name in names}:
+            wake_claimants(context, name)  # whether those Secrets count is told by a list
 
     def service_is_back(self) -> None:
         """The circuit breaker closed: what could not be asked is asked again."""

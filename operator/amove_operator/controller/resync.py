@@ -51,10 +51,15 @@ class Resync:
     def _settled_at(self) -> float:
         return self._context.leading_since + self._context.settle
 
+    @property
+    def _somebody_asks(self) -> bool:
+        context = self._context
+        return bool(context.cache.keys or context.retained) or sees_all(context)
+
     async def _listed(self) -> None:
         """One complete listing for the whole sweep, as soon as it can tell all."""
         context = self._context
-        while (context.cache.keys or sees_all(context)) and context.clock() >= self._settled_at:
+        while self._somebody_asks and context.clock() >= self._settled_at:
             try:
                 await context.listings.fresh()
             except ApiError as error:

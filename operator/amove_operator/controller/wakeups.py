@@ -23,6 +23,12 @@ def wake_claimants(context: Context, name: str) -> None:
             context.queue.add(ghost)
 
 
+def wake_reaching(context: Context, name: str) -> None:
+    """The keys that reach a bucket name: it may be another team's by now."""
+    for item, _ in context.cache.keys_reaching(name):
+        context.queue.add(item)
+
+
 def wake_keys_of(context: Context, bucket: Ref) -> None:
     """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
     for ref in context.cache.keys_referring_to(bucket):

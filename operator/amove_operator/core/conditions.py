@@ -114,7 +114,7 @@ def merge(
     ready, reconciling = conclusion.ready, conclusion.reconciling
     if ready is None and "Ready" not in before:
         ready = Verdict("False", conclusion.synced.reason, conclusion.synced.message)
-    if reconciling is None and conclusion.stalled is None and deletion_begun(before.values()):
+    if conclusion.stalled is None and deletion_begun(before.values()):
         reconciling = Verdict("True", Reason.Deleting, before["Reconciling"].message)
     wanted = {
         "Ready": ready,

@@ -18,6 +18,7 @@ from amove_operator.core.key_facts import (
     held_key,
     is_usable,
     judged_from,
+    named_by_status,
     reissue_reason,
     retiring_keys,
     revoke_times,
@@ -73,7 +74,7 @@ def _paused(world: KeyWorld) -> KeyStep | None:
 def _given_up(world: KeyWorld) -> KeyStep | None:
     """Our bucket's CR vanished and another team takes the name: the grace is cut.
 
-    Asked before our own refusals: a spec made wrong on purpose must not keep a key alive.
+    Asked before a pause and our own refusals: neither may keep a key on another team's bucket.
     """
     if not world.given_up or world.mass is not Mass.NONE:
         return None
@@ -96,10 +97,11 @@ def _refused(world: KeyWorld) -> KeyStep | None:
 
 def _revocation_due(world: KeyWorld) -> KeyStep | None:
     """A refusal asks the service for nothing, but keeps no key alive whose time has come."""
-    if not world.live or not world.finalizer:
+    if world.live is None or not world.finalizer:
         return None
     if world.secret is None:
-        return ReadSecret()
+        # What status names and is dead must be known as dead as well: it keeps names from others.
+        return ReadSecret() if world.live or named_by_status(world) else None
     return _unheld(world) or _overdue(world)
 
 
@@ -337,8 +339,8 @@ def _unclear(world: KeyWorld) -> KeyStep | None:
 
 
 _CHECKS: tuple[Callable[[KeyWorld], KeyStep | None], ...] = (
-    _paused,
     _given_up,
+    _paused,
     _refused,
     _unprotected,
     _unread,
