@@ -91,3 +91,11 @@ def test_the_readable_part_of_a_name_proves_nothing() -> None:
     forged = f"{FIRST.name}-{key_name('', marker_of('cluster', 'uid-2'), WIDE.digest, 1)}"
     listing = Listing.of(0.0, [LiveKey("id-9", forged, "AK9")])
     assert ids(Ledger.for_new(), listing) == []
+
+
+def test_a_listing_shows_no_key_any_more_that_was_revoked_since() -> None:
+    listing = Listing.of(0.0, [key(1), key(2)])
+    listing.forget(key(1).id)
+    listing.forget("unknown")
+    assert set(listing.owners) == {key(2).id}
+    assert listing.of_marker(MARKER) == (key(2),)

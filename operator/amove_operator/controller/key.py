@@ -300,6 +300,8 @@ class KeyReconciler:
             look.failed.add(key_id)
             return
         memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
+        if self._context.listings.latest is not None:
+            self._context.listings.latest.forget(key_id)
         self._context.metrics.keys_revoked.labels(why).inc()
         message = f"Revoked key {key_id}: {why}."
         await self._context.tell(ref, key.metadata.uid, "KeyRevoked", message)

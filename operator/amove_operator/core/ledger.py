@@ -73,6 +73,15 @@ class Listing:
         frozen = {marker: tuple(found) for marker, found in marked.items()}
         return cls(begun, frozen, owners, frozenset(users))
 
+    def forget(self, key_id: str) -> None:
+        """A listed key was revoked, by a 200: this listing is spoken of as if it had been before.
+
+        In place, since a copy for each of many revocations would take long.
+        """
+        marker = self.owners.pop(key_id, None)
+        if marker is not None:
+            self.marked[marker] = tuple(key for key in self.marked[marker] if key.id != key_id)
+
     def of_marker(self, marker: Marker) -> tuple[LiveKey, ...]:
         """The keys under one CR's marker."""
         return self.marked.get(marker, ())
