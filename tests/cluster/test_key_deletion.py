@@ -98,15 +98,15 @@ def test_a_refused_revocation_keeps_the_key_cr_until_it_succeeds(
     run_operator()
     cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
     cluster.ready(KEY, "app")
-    emulator.control.fault("delete_storage_key", status=499, code="ACCESS", message="No.", times=2)
+    emulator.control.fault("delete_storage_key", status=499, code="ACCESS", message="No.", times=4)
 
     cluster.delete(KEY, "app")
 
-    seen = cluster.until(KEY, "app", "Synced", status="False")
+    seen = cluster.until(KEY, "app", "Synced", "ApiRefused", status="False")
     assert "No." in condition(seen, "Synced")["message"]
     cluster.gone(KEY, "app", 30)
     assert live_ids(emulator) == set()
-    assert len(revoked(emulator)) == 3
+    assert len(revoked(emulator)) == 5
 
 
 def test_a_trusted_namespace_keeps_key_and_secret_and_revokes_the_retiring_one(

@@ -35,11 +35,11 @@ class Done(NamedTuple):
 
 @pytest.fixture
 def add_key(whole_cluster: Cluster, emulator: Emulator) -> AddKey:
-    """Have a key at the service that no CR knows; ``add_key(cluster_uid=None)``: its id."""
+    """Have a key at the service that no CR knows, of a cluster and an owner; gives its id."""
     own = whole_cluster.found("Namespace", "kube-system")["metadata"]["uid"]
 
-    def add(cluster_uid: str | None = None) -> str:
-        marker = marker_of(cluster_uid or own, str(uuid4()))
+    def add(cluster_uid: str | None = None, owner: str | None = None) -> str:
+        marker = marker_of(cluster_uid or own, owner or str(uuid4()))
         return str(emulator.control.add_key(key_name("lost", marker, "0123abcd", 1))["id"])
 
     return add
@@ -205,11 +205,14 @@ def test_a_key_that_finds_its_secret_again_while_the_person_thinks_stays(
     command: Callable[..., Done],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lost, restored = add_key(), add_key()
+    lost, restored = add_key(), add_key(owner="uid-of-old")
     meta = {
         "name": "from-a-backup",
         "labels": {"app.kubernetes.io/managed-by": "amove-operator"},
-        "annotations": {"storage.amove.io/key-id": restored},
+        "annotations": {
+            "storage.amove.io/key-id": restored,
+            "storage.amove.io/owner-uid": "uid-of-old",
+        },
     }
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
     monkeypatch.setattr("sys.stdin", Person("yes", lambda: cluster.apply(secret)))

@@ -78,6 +78,16 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         },
         "Revoke id-2 deleted",
     ),
+    (
+        "what only a list says is gone is asked for once",
+        {**REVOKED, "unasked": frozenset({"id-1"})},
+        "Revoke id-1 deleted",
+    ),
+    (
+        "but not while the list is in doubt",
+        {**REVOKED, "unasked": frozenset({"id-1"}), "mass": Mass.LOSS},
+        "Report MassKeyLoss",
+    ),
     ("then our Secret goes", REVOKED, "DeleteSecret"),
     ("the Secret goes only after a fresh look", {**REVOKED, "secret_fresh": False}, "ReadSecret"),
     ("a foreign Secret stays", {**REVOKED, "secret": SecretForeign("x")}, "RemoveFinalizer"),

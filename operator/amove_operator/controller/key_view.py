@@ -23,6 +23,7 @@ from amove_operator.core import conditions
 from amove_operator.core.bucket_world import ClaimHeld
 from amove_operator.core.claims import claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.key_facts import named_ids
 from amove_operator.core.key_world import Gate, KeyLimits, KeyWorld, Mass, SecretSeen
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
@@ -102,6 +103,7 @@ def key_world(
         revoking=ledger.failed_revokes,
         given_up=_given_up(context, key),
         forgotten=forgotten(context, key, memory, status),
+        unasked=_unasked(context, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
     )
 
@@ -308,14 +310,25 @@ def forgotten(
     gone = {key_id for key_id, _ in memory.ledger.revoked}
     if listing is None or listing.begun < memory.ledger.settles_at:
         return frozenset(gone)
-    named = {retiring.id for retiring in status.retiring}
-    if status.key is not None:
-        named.add(status.key.id)
+    named = named_ids(status)
     mine = marker(context, key)
     foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
     if loss_accepted(context, key) or (not context.mass_key_loss and _speaks(context, key, status)):
         gone |= {one for one in named if one not in listing.owners}
     return frozenset(gone | foreign)
+
+
+def _unasked(context: Context, memory: KeyMemory, status: KeyStatus) -> frozenset[str]:
+    """Ids of ours that the service was never asked to revoke, and that a list lacks.
+
+    Not where it shows other keys of the recorded user, who is no other then.
+    """
+    listing, current = context.listings.latest, status.key
+    if listing is None or (current is not None and current.user_id in listing.user_ids):
+        return frozenset()
+    ours = named_ids(status) | {key_id for key_id, _ in memory.ledger.scopes}
+    dead = {current.id} if current is not None and current.dead else set()
+    return frozenset(ours - listing.owners.keys() - memory.ledger.asked - dead)
 
 
 def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:

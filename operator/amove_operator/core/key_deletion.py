@@ -79,7 +79,8 @@ def _kept(world: KeyWorld) -> str | None:
 
 def _next_revocation(world: KeyWorld, kept: str | None) -> KeyStep | None:
     alive = [key.id for key in world.live or ()]
-    named = sorted(named_by_status(world) - world.forgotten - set(alive))
+    unproven = (named_by_status(world) - world.forgotten) | world.unasked
+    named = sorted(unproven - set(alive))
     for key_id in (*alive, *named):
         if key_id != kept:
             if key_id in named and world.mass is not Mass.NONE:

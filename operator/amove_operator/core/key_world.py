@@ -78,6 +78,8 @@ class KeyWorld:
     ``status`` is empty unless its ``owner_uid`` is the CR's UID. ``live`` is ``None`` while
     the rule of time does not let us know. ``fault`` is a reason of our own to refuse.
     ``forgotten``: ids in status that are proven gone or listed as somebody else's.
+    ``unasked``: ids in status, or minted here, that only a list says are gone, which may be that
+    of another user: nobody asked the service yet to revoke them.
     ``given_up``: ids in status that reach a bucket name which another team now takes.
     ``listed_at``: when the listing behind ``live`` was begun. ``unclear``: this process sent a
     call of which only a listing can tell what it did. ``scopes``: of the keys that this process
@@ -124,6 +126,7 @@ class KeyWorld:
     revoking: frozenset[str] = frozenset()
     given_up: frozenset[str] = frozenset()
     forgotten: frozenset[str] = frozenset()
+    unasked: frozenset[str] = frozenset()
     limits: KeyLimits = field(default_factory=KeyLimits)
 
 

@@ -106,6 +106,7 @@ class Ledger:
     ``untouched``: this process was the first to touch the CR and has not yet sent a create.
     ``recorded``: status says that an issue is about to be made, and it was not sent yet.
     ``scopes``: of the keys minted here, since the spec may have moved on before status is written.
+    ``asked``: ids whose revocation this process asked for.
     ``other_user_at``: when the service issued a key to another user than the one on record.
     """
 
@@ -116,6 +117,7 @@ class Ledger:
     revoked: tuple[tuple[str, float], ...] = ()
     failed_revokes: frozenset[str] = frozenset()
     unconfirmed: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
     create_lost: bool = False
     last_serial: int = 0
     recorded: bool = False
@@ -190,6 +192,7 @@ class Ledger:
             revoked=(*self.revoked, (key_id, at)),
             minted=tuple(pair for pair in self.minted if pair[0].id != key_id),
             failed_revokes=self.failed_revokes - {key_id},
+            asked=self.asked | {key_id},
         )
 
     def revoke_failed(self, key_id: str, at: float) -> Ledger:
@@ -198,6 +201,7 @@ class Ledger:
             self,
             settles_at=max(self.settles_at, at),
             failed_revokes=self.failed_revokes | {key_id},
+            asked=self.asked | {key_id},
         )
 
     def look_anew(self, at: float) -> Ledger:

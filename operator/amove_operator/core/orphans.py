@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from amove_operator.core.ledger import Listing, LiveKey
 from amove_operator.core.naming import digest
-from amove_operator.core.secret_record import KEY_ID, OWNER_UID, RETAINED_BUCKETS
+from amove_operator.core.secret_record import KEY_ID, OWNER_UID
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Look:
     """The world at one moment: a complete listing, and whom its keys could belong to.
 
     ``cluster8``: the digest in the names of this cluster's keys. ``owners``: the digests of all
-    CRs that exist. ``held``: the digest of the CR and the id of each key that was kept with its
-    Secret when its CR went; any other Secret of a CR that is gone proves nothing.
+    CRs that exist. ``held``: the digest of the CR and the id of each key that a Secret of that CR
+    says to hold; another CR's Secret hides no orphan.
     """
 
     cluster8: str
@@ -43,7 +43,7 @@ class Look:
         held = frozenset(
             (digest(each.get(OWNER_UID, ""), 10), each[KEY_ID])
             for each in secrets
-            if KEY_ID in each and RETAINED_BUCKETS in each
+            if KEY_ID in each
         )
         return cls(digest(cluster_uid, 8), listing, owners, held)
 
