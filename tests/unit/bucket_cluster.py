@@ -35,6 +35,7 @@ METRICS = Metrics()
 class Service:
     """The Amove API's buckets. ``hidden``: those that do not show (yet), though they are there.
 
+    ``lingering``: those that still show, whether they are there or not.
     ``failing``: by call and bucket, what is raised instead of doing it.
     """
 
@@ -42,6 +43,7 @@ class Service:
         self.buckets: dict[str, BucketFlags] = {}
         self.hidden: set[str] = set()
         self.full: set[str] = set()
+        self.lingering: dict[str, BucketFlags] = {}
         self.failing: dict[tuple[str, str], ApiError] = {}
         self.calls: list[tuple[str, str]] = []
         self.pause: asyncio.Event | None = None
@@ -57,6 +59,8 @@ class Service:
 
     async def bucket_status(self, where: BucketAddress) -> BucketFlags:
         name = await self._called("status", where)
+        if name in self.lingering:
+            return self.lingering[name]
         if name in self.hidden or name not in self.buckets:
             raise NotFound("NOT_FOUND", "no such bucket")
         return self.buckets[name]

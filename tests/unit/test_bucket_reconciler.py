@@ -243,18 +243,54 @@ def test_a_deletion_that_is_refused_for_an_hour_tells_it_once(reason: str) -> No
     on_cluster(scenario, resync="10m")
 
 
-def test_a_ghost_lets_go_of_a_bucket_that_has_an_heir_by_now() -> None:
+def test_a_bucket_that_still_shows_after_its_deletion_is_not_deleted_over_and_over() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "slow", deletionPolicy="Delete")
+        await cluster.passes()
+        cluster.service.lingering["slow"] = FLAGS
+        cluster.delete(ref)
+        await cluster.passes(25)
+        assert cluster.service.count("delete") == 1
+        assert cluster.says(ref)["Reconciling"] == ("True", "Deleting")
+        await cluster.passes(100)
+        assert 1 < cluster.service.count("delete") < 6
+        cluster.service.lingering.clear()
+        await cluster.passes(120)
+        assert cluster.kube.crs == {}
+        assert cluster.kube.events.count("Deleted") == 1
+
+    on_cluster(scenario)
+
+
+def test_a_deletion_told_by_a_restored_status_is_not_this_objects() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        told = {"type": "Reconciling", "status": "True", "reason": "Deleting", "message": "x"}
+        ref = cluster.apply("team", "media")
+        cluster.kube.crs[ref]["status"] = {"ownerUID": "before", "conditions": [told]}
+        cluster.annotate(ref, reconcile_requested_at="now")
+        await cluster.passes()
+        assert cluster.says(ref) == SETTLED
+
+    on_cluster(scenario)
+
+
+@pytest.mark.parametrize(("names", "left"), [("media", ["media"]), ("other", [])])
+def test_a_ghost_lets_go_of_a_bucket_only_where_its_heir_has_the_same(
+    names: str, left: list[str]
+) -> None:
     async def scenario(cluster: BucketCluster) -> None:
         ref = cluster.apply("team", "media", deletionPolicy="Delete")
         await cluster.passes()
         cluster.strip(ref)
         # Applied again, though its event has not come yet.
-        heir = dict(cluster.context.cache.ghosts)
-        assert len(heir) == 1
-        cluster.kube.crs[ref] = {"metadata": {"name": "media", "uid": "heir"}}
+        cluster.kube.crs[ref] = {
+            "metadata": {"name": "media", "uid": "heir"},
+            "spec": {"bucketName": names},
+        }
         await cluster.passes()
-        assert "media" in cluster.service.buckets
+        assert list(cluster.service.buckets) == left
         assert cluster.context.cache.ghosts == {}
+        assert cluster.context.buckets == {}
 
     on_cluster(scenario)
 

@@ -14,9 +14,10 @@ from amove_operator.controller.cache import (
     bucket_name,
     fingerprint,
     own_bucket_status,
+    parse_bucket,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import is_known, unlooked_buckets
+from amove_operator.controller.losses import is_concluded, is_known, unlooked_buckets
 from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import explain, record_status, write_status
 from amove_operator.controller.turns import Turns
@@ -138,7 +139,7 @@ class BucketReconciler:
                 body = await self._context.kube.add_finalizer(ref, bucket.metadata)
                 self._context.cache.put(ref, body)
             case Observe():
-                await self._observe(bucket, memory, where)
+                await self._observe(ref, bucket, memory, where)
             case WriteIntent(status, conclusion):
                 if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
                     memory.seen = None
@@ -151,10 +152,10 @@ class BucketReconciler:
                 if await self._is_current(item, bucket):
                     await self._delete(ref, bucket, memory, where)
             case ReleaseBucket():
-                await self._release(item, bucket, world)
+                await self._release(item, bucket)
 
     async def _observe(
-        self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
+        self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
     ) -> None:
         try:
             memory.seen = Present(await self._context.api.bucket_status(where))
@@ -172,7 +173,7 @@ class BucketReconciler:
             memory.absent = True
             memory.accept_before = bucket.metadata.annotation("accept-loss")
         if uid not in self._context.absent_buckets and self._is_a_loss(bucket, memory):
-            self._context.absent_buckets[uid] = memory.seen_at
+            self._context.absent_buckets[uid] = ref, memory.seen_at
             self._context.metrics.buckets_lost.inc()
             self._look_at_the_others(bucket)
 
@@ -183,7 +184,9 @@ class BucketReconciler:
     def _found(self, uid: str, memory: BucketMemory) -> None:
         if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
             memory.refusal = None  # answered: it is there, as a stranger's
-        memory.absent, memory.effect_at = False, -inf
+        memory.absent = False
+        if not memory.delete_sent:
+            memory.effect_at = -inf  # the create shows; what was deleted may still show for a while
         if self._context.absent_buckets.pop(uid, None) is not None:
             # What was absent with it may be back as well: nobody acts on the old look.
             self._wake_the_missing(look_again=True)
@@ -264,17 +267,18 @@ class BucketReconciler:
     async def _is_current(self, item: Item, bucket: AmoveBucket) -> bool:
         """Whether the CR still says what we go by: nothing is deleted on the word of a cache."""
         if isinstance(item, Ghost):
-            return await self._has_no_heir(item)
+            return await self._has_no_heir(item, bucket)
         body = await self._context.kube.get_object(item)
         if body is None or body["metadata"]["uid"] != bucket.metadata.uid:
             raise Conflict(f"{item} is gone or another")
         return self._context.cache.put(item, body) is None
 
-    async def _has_no_heir(self, ghost: Ghost) -> bool:
+    async def _has_no_heir(self, ghost: Ghost, bucket: AmoveBucket) -> bool:
         """Whether nobody was given the ghost's name: it would be the heir's bucket by now."""
-        if await self._context.kube.get_object(ghost.ref) is None:
+        body = await self._context.kube.get_object(ghost.ref)
+        if body is None or bucket_name(parse_bucket(body)) != bucket_name(bucket):
             return True
-        self._context.cache.lay(ghost)
+        self._forget(ghost, bucket)
         return False
 
     async def _delete(
@@ -283,7 +287,8 @@ class BucketReconciler:
         try:
             await self._context.api.delete_bucket(where)
         except NotFound:
-            memory.seen = None
+            self._taken_up(memory)
+            memory.delete_sent = True
         except NotEmpty as error:
             self._refused(memory, Refused.NOT_EMPTY, error)
         except Rejected as error:
@@ -313,21 +318,26 @@ class BucketReconciler:
         self._accepted(memory)
         memory.effect_at = self._context.clock()
 
-    async def _release(self, item: Item, bucket: AmoveBucket, world: BucketWorld) -> None:
+    async def _release(self, item: Item, bucket: AmoveBucket) -> None:
         uid = bucket.metadata.uid
-        if isinstance(item, Ghost):
-            self._context.cache.lay(item)
-        else:
+        if isinstance(item, Ref):
             self._context.released.add(uid)
             try:
                 await self._context.kube.remove_finalizer(item, bucket.metadata)
             except Conflict:
                 self._context.released.discard(uid)
                 raise
+        self._forget(item, bucket)
+
+    def _forget(self, item: Item, bucket: AmoveBucket) -> None:
+        """It is served to its end: whoever waits for the name looks again."""
+        if isinstance(item, Ghost):
+            self._context.cache.lay(item)
+        else:
             self._context.cache.drop(item)
-        self._context.forget_bucket(uid)
+        self._context.forget_bucket(bucket.metadata.uid)
         self._context.queue.forget(item)
-        wake_claimants(self._context, world.name)
+        wake_claimants(self._context, bucket_name(bucket))
 
     # -- rest ----------------------------------------------------------------------------------
 
@@ -338,6 +348,8 @@ class BucketReconciler:
             before = bucket.status
             await write_status(self._context, item, bucket, report.status, report.conclusion)
             after = self._context.cache.buckets.get(item)
+            if after is not None and is_concluded(after):
+                self._context.absent_buckets.pop(after.metadata.uid, None)
             if after is not None and after.status != before:
                 wake_keys_of(self._context, item)
                 self._wake_rivals(bucket, after)

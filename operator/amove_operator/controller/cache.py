@@ -204,13 +204,15 @@ class Cache:
         self._expected[uid] = ref, self._expected_of(uid) | frozenset(names)
         self._index_reach(uid)
 
-    def expect_nothing(self, uid: str) -> None:
-        """Status names every key of that CR by now, or none is left."""
-        if uid in self._expected:
-            ref, _ = self._expected[uid]
-            self._expected[uid] = ref, frozenset()
-            self._index_reach(uid)
-            del self._expected[uid]
+    def expect_nothing(self, uid: str) -> frozenset[str]:
+        """Status names every key of that CR by now, or none is left; the names held till now."""
+        if uid not in self._expected:
+            return frozenset()
+        ref, names = self._expected[uid]
+        self._expected[uid] = ref, frozenset()
+        self._index_reach(uid)
+        del self._expected[uid]
+        return names
 
     def _index_reach(self, uid: str) -> None:
         ref, _ = self._expected[uid]
@@ -258,6 +260,13 @@ def parse(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, tuple[str, ...]]
     found = faults or spec_faults_key(metadata.name, key_spec)
     key_status = _status(KeyStatus, body)
     return AmoveStorageKey(metadata=metadata, spec=key_spec, status=key_status), tuple(found)
+
+
+def parse_bucket(body: Mapping[str, Any]) -> AmoveBucket:
+    """An AmoveBucket, whatever is wrong with its spec."""
+    found, _ = parse(Kind.BUCKET, body)
+    assert isinstance(found, AmoveBucket)  # noqa: S101 - of that kind
+    return found
 
 
 Spec = TypeVar("Spec", BucketSpec, KeySpec)

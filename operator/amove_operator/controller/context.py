@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import inf
 
 from amove_operator.api import AmoveClient
 from amove_operator.controller.accounts import AccountBook
@@ -43,7 +44,8 @@ class Context:
     buckets: dict[str, BucketMemory] = field(default_factory=dict)
     keys: dict[str, KeyMemory] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
-    absent_buckets: dict[str, float] = field(default_factory=dict)
+    absent_buckets: dict[str, tuple[Ref, float]] = field(default_factory=dict)
+    known_buckets: tuple[float, int] = (-inf, 0)
     wanted_names: dict[str, Ref] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
     retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
@@ -68,12 +70,15 @@ class Context:
         skew = self.kube.skew_seconds
         return skew is not None and abs(skew) > 60.0
 
-    def forget_key(self, uid: str) -> None:
-        """An AmoveStorageKey is gone, and all that was remembered of it goes."""
+    def forget_key(self, uid: str) -> frozenset[str]:
+        """An AmoveStorageKey is gone, and all that was remembered of it goes.
+
+        Answers the bucket names that were kept for a key of it that status did not name yet.
+        """
         self.keys.pop(uid, None)
         self.missing_keys.discard(uid)
         self.accept_before.pop(uid, None)
-        self.cache.expect_nothing(uid)
+        return self.cache.expect_nothing(uid)
 
     def forget_bucket(self, uid: str) -> None:
         """An AmoveBucket is gone, and all that was remembered of it goes."""

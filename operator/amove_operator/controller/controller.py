@@ -26,6 +26,7 @@ from amove_operator.controller.wakeups import (
     wake_claimants,
     wake_keys_of,
     wake_reaching,
+    wake_waiting,
 )
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import Unknown
@@ -108,7 +109,7 @@ class Controller:
             self.context.queue.add(ghost)
         else:
             self.context.forget_bucket(uid)
-            self.context.forget_key(uid)
+            wake_waiting(self.context, self.context.forget_key(uid))
         self.context.missing_keys.discard(uid)
         self.context.queue.forget(ref)
         if isinstance(last, AmoveBucket):
@@ -168,8 +169,8 @@ class Controller:
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)
-        for name in {name for names in context.retained.values() for name in names}:
-            wake_claimants(context, name)  # whether those Secrets count is told by a list
+        for names in context.retained.values():
+            wake_waiting(context, names)  # whether those Secrets count is told by a list
 
     def service_is_back(self) -> None:
         """The circuit breaker closed: what could not be asked is asked again."""

@@ -15,7 +15,7 @@ from amove_operator.controller.losses import loss_accepted
 from amove_operator.controller.memory import KeyMemory
 from amove_operator.controller.reporting import explain, record_status, write_status
 from amove_operator.controller.turns import Turns
-from amove_operator.controller.wakeups import wake_buckets_of
+from amove_operator.controller.wakeups import wake_buckets_of, wake_waiting
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.key_facts import is_usable, named_ids
 from amove_operator.core.key_plan import plan_key
@@ -35,6 +35,7 @@ from amove_operator.core.key_world import (
     Report,
     RetainSecret,
     Revoke,
+    SecretOurs,
     TidySecret,
     WriteSecret,
 )
@@ -319,7 +320,7 @@ class KeyReconciler:
                 context.released.discard(uid)
                 raise
             context.cache.drop(item)
-        context.forget_key(uid)
+        wake_waiting(context, context.forget_key(uid))
         context.queue.forget(item)
         wake_buckets_of(context, key)
 
@@ -332,7 +333,9 @@ class KeyReconciler:
             reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
             message = f"Key {step.key_id} is still to be revoked. {message}"
         conclusion = unsynced(reason, message)
-        if world.secret is not None and not is_usable(world):
+        dead = isinstance(step, Mint) and not is_usable(world)
+        held = isinstance(world.secret, SecretOurs) and world.secret.intact
+        if dead or (world.secret is not None and not held):
             unready = Verdict("False", reason, message)
             conclusion = replace(conclusion, ready=unready)
         return Report(status_of(world), conclusion, retry=True)
@@ -364,7 +367,7 @@ class KeyReconciler:
         listing = self._context.listings.latest
         alive = memory.ledger.live(marker(self._context, key), listing, self._context.settle)
         if alive is not None and {one.id for one in alive} <= named_ids(report.status):
-            self._context.cache.expect_nothing(key.metadata.uid)
+            wake_waiting(self._context, self._context.cache.expect_nothing(key.metadata.uid))
 
     async def _note_unconfirmed(self, ref: Ref, key: AmoveStorageKey) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""

@@ -15,6 +15,7 @@ from amove_operator.core.key_world import (
     SecretOurs,
     SecretSeen,
 )
+from amove_operator.core.ledger import Ledger
 from amove_operator.core.rendering import Place, format_digest, render
 from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import Retiring, SecretRecord, sound_record
@@ -66,6 +67,8 @@ class KeySecret:
         look.secret_fresh = True
         look.metadata = _metadata(view) if view is not None else None
         ours = isinstance(look.secret, SecretOurs)
+        if ours and memory.ledger.untouched:  # not new: its finalizer was taken off once
+            memory.ledger = Ledger.for_known(self._context.leading_since, self._context.settle)
         memory.secret = look.secret if isinstance(look.secret, SecretOurs) else None
         memory.secret_version = (view.uid, view.resource_version) if view and ours else None
         fresh = memory.ledger.in_hand

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from amove_operator.controller.cache import own_bucket_status, own_key_status
 from amove_operator.controller.context import Context
 from amove_operator.core.conditions import deletion_begun, find
-from amove_operator.core.guard import is_mass_loss
+from amove_operator.core.guard import is_mass_loss, most_lost
 from amove_operator.core.ledger import Listing
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
@@ -38,22 +39,36 @@ def is_concluded(bucket: AmoveBucket) -> bool:
 
 def mass_bucket_loss(context: Context) -> bool:
     """More of our buckets are absent than one sweep may lose."""
-    if not is_mass_loss(len(context.absent_buckets), 0):
-        return False  # without counting all: this is asked often
-    lost, known = _lost_and_known(context)
-    return is_mass_loss(lost, known)
+    lost = _lost(context)
+    return is_mass_loss(lost, 0) and is_mass_loss(lost, _known(context))
 
 
-def _lost_and_known(context: Context) -> tuple[int, int]:
-    known = [one.metadata for one in context.cache.buckets.values() if is_known(one)]
-    return sum(_is_lost(context, meta) for meta in known), len(known)
+def _lost(context: Context) -> int:
+    """How many buckets of ours are absent, and no person said that this is right."""
+    found = (
+        (uid, context.cache.buckets.get(ref)) for uid, (ref, _) in context.absent_buckets.items()
+    )
+    return sum(
+        bucket is not None
+        and bucket.metadata.uid == uid
+        and is_known(bucket)
+        and not _is_accepted(context, bucket.metadata)
+        for uid, bucket in found
+    )
 
 
-def _is_lost(context: Context, meta: ObjectMeta) -> bool:
-    """Absent, and no person said that this is right."""
+def _is_accepted(context: Context, meta: ObjectMeta) -> bool:
     memory = context.buckets.get(meta.uid)
-    before = memory.accept_before if memory is not None else None
-    return meta.uid in context.absent_buckets and not accepted(meta, before)
+    return accepted(meta, memory.accept_before if memory is not None else None)
+
+
+def _known(context: Context) -> int:
+    """How many buckets ought to be there; counted once a second, since this is asked often."""
+    at, known = context.known_buckets
+    if context.clock() - at > 1.0:
+        known = sum(is_known(bucket) for bucket in context.cache.buckets.values())
+        context.known_buckets = context.clock(), known
+    return known
 
 
 def unlooked_buckets(context: Context, uid: str) -> list[Ref]:
@@ -66,17 +81,14 @@ def is_loss_unclear(context: Context, uid: str) -> bool:
 
     So a few that cannot be read, for whatever reason, hold nobody up.
     """
-    unlooked = sum(1 for _ in _unlooked(context, uid))
-    if not unlooked:
-        return False
-    lost, known = _lost_and_known(context)
-    return is_mass_loss(lost + unlooked, known)
+    most = most_lost(_known(context)) - _lost(context)
+    return next(islice(_unlooked(context, uid), max(most, 0), None), None) is not None
 
 
 def _unlooked(context: Context, uid: str) -> Iterator[Ref]:
-    since = context.absent_buckets.get(uid)
-    if since is None:
+    if uid not in context.absent_buckets:
         return
+    _, since = context.absent_buckets[uid]
     for ref, bucket in context.cache.buckets.items():
         other = bucket.metadata.uid
         if other == uid or other in context.absent_buckets or _looked_at(context, other, since):

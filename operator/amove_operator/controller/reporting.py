@@ -52,7 +52,11 @@ async def write_status(
 ) -> None:
     """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale."""
     meta = seen.metadata
-    merged = conditions.merge(seen.status.conditions, conclusion, meta.generation, context.now())
+    told = seen.status.conditions
+    if not meta.deleting and conditions.deletion_begun(told):
+        # Restored from a backup that was made in the middle of a deletion.
+        told = tuple(one for one in told if one.type != "Reconciling")
+    merged = conditions.merge(told, conclusion, meta.generation, context.now())
     wanted = status.model_copy(
         update={"conditions": merged, "observed_generation": meta.generation}
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from amove_operator.controller.cache import bucket_name, own_bucket_status, reached_buckets
 from amove_operator.controller.context import Context
+from amove_operator.core import conditions
+from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 
@@ -21,6 +25,15 @@ def wake_claimants(context: Context, name: str) -> None:
     for ghost, last in context.cache.ghosts.items():
         if isinstance(last, AmoveBucket) and bucket_name(last) == name:
             context.queue.add(ghost)
+
+
+def wake_waiting(context: Context, names: Iterable[str]) -> None:
+    """Those alone that wait for a key which reaches the names: not to be looked at otherwise."""
+    for name in names:
+        for ref, bucket in context.cache.buckets_named(name):
+            told = conditions.find(bucket.status.conditions, "Synced")
+            if told is not None and told.reason in (Reason.NameInUse, Reason.DeletionBlocked):
+                context.queue.add(ref)
 
 
 def wake_reaching(context: Context, name: str) -> None:

@@ -6,6 +6,11 @@ _FEW = 3
 _SHARE = 0.2
 
 
+def most_lost(known: int) -> int:
+    """How many of so many may be missing in one sweep: max(3, 20 %) (design.md §4.6, §5.7)."""
+    return max(_FEW, int(_SHARE * known))
+
+
 def is_mass_loss(missing: int, known: int) -> bool:
-    """More than max(3, 20 %) of what is known is missing in one sweep (design.md §4.6, §5.7)."""
-    return missing > max(_FEW, _SHARE * known)
+    """More than that is missing."""
+    return missing > most_lost(known)

@@ -7,11 +7,12 @@ decides. The executor performs the step, looks again, and asks again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from amove_operator.core import conditions
 from amove_operator.core.budget import next_issue_at, remember_issue
-from amove_operator.core.conditions import Conclusion, progressing, stalled, unsynced
+from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
 from amove_operator.core.key_deletion import drop_in_hand, plan_deletion
 from amove_operator.core.key_facts import (
     grace_of,
@@ -68,7 +69,13 @@ def plan_key(world: KeyWorld) -> KeyStep:
 def _paused(world: KeyWorld) -> KeyStep | None:
     if not world.paused:
         return None
-    return _report(world, unsynced(Reason.Paused, "Paused by annotation; nothing is called."))
+    if world.given_up and world.secret is None:
+        return ReadSecret()  # no call, and status must tell what was revoked: others wait for it
+    conclusion = unsynced(Reason.Paused, "Paused by annotation; nothing is called.")
+    if world.given_up and not is_usable(world):
+        revoked = "The key was revoked: its bucket is another team's."
+        conclusion = replace(conclusion, ready=Verdict("False", Reason.BucketNotFound, revoked))
+    return _report(world, conclusion)
 
 
 def _given_up(world: KeyWorld) -> KeyStep | None:
