@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import datetime
 
 from amove_emulator import Emulator
-from tests.cluster.harness import BUCKET, Manifest, condition
+from tests.cluster.harness import BUCKET, Manifest, condition, eventually
 from tests.cluster.harness_cluster import Cluster
 
 CHANGING = ("create_bucket", "update_bucket", "delete_bucket")
 CALLS = ("bucket_status", *CHANGING)
+
+
+def about(call: Manifest) -> str:
+    """The bucket that a call of the journal was about."""
+    return str((call["body"] or call["query"])["bucketName"])
 
 
 def calls(emulator: Emulator, name: str, *which: str) -> int:
@@ -20,14 +26,16 @@ def calls(emulator: Emulator, name: str, *which: str) -> int:
 
 
 def stalled(cluster: Cluster, name: str, reason: str, deadline: float = 20.0) -> str:
-    """Wait until the AmoveBucket is Stalled for that reason; the message."""
-    seen = cluster.until(BUCKET, name, "Stalled", reason, deadline=deadline)
-    for kind in ("Ready", "Synced"):
-        assert (condition(seen, kind)["status"], condition(seen, kind)["reason"]) == (
-            "False",
-            reason,
-        )
-    return str(condition(seen, "Stalled")["message"])
+    """Wait until the AmoveBucket is Stalled for that reason and for no other; the message."""
+
+    def ask() -> str:
+        seen = cluster.until(BUCKET, name, "Stalled", reason, deadline=0)
+        for kind in ("Ready", "Synced"):
+            one = condition(seen, kind)
+            assert (one["status"], one["reason"]) == ("False", reason), seen["status"]
+        return str(condition(seen, "Stalled")["message"])
+
+    return eventually(ask, deadline, what=f"{name} stalled: {reason}")
 
 
 def unsynced(cluster: Cluster, name: str, reason: str) -> Manifest:
@@ -40,3 +48,12 @@ def unsynced(cluster: Cluster, name: str, reason: str) -> Manifest:
 def kubectl_line(message: str) -> list[str]:
     """The arguments of the ``kubectl`` line that a message tells an admin to run."""
     return shlex.split(message[message.index("kubectl ") :])[1:]
+
+
+def writes_since(cluster: Cluster, since: datetime) -> list[str]:
+    """What the operator wrote, Events included: a settled object has nothing to tell."""
+    return [
+        f"{event.verb} {event.resource} {event.name}"
+        for event in cluster.requests(since)
+        if event.writes
+    ]

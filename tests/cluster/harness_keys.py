@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from base64 import b64decode
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from amove_emulator import Emulator
-from tests.cluster.harness import Manifest, eventually
+from controlplane.launcher import ControlPlane
+from tests.cluster.harness import (
+    KEY,
+    Manifest,
+    a_bucket,
+    a_key,
+    eventually,
+    refs,
+    refusal,
+    s3_with_only,
+)
 from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_operator import Operator
 
 MARKED = re.compile(r"-[0-9a-f]{8}-([0-9a-f]{10})-[0-9a-f]{8}-\d+$")
 KEY_ID = "storage.amove.io/key-id"
 OWNER_UID = "storage.amove.io/owner-uid"
 CHECKSUM = "storage.amove.io/checksum"
 RETIRING = "storage.amove.io/retiring"
+SCOPE = "storage.amove.io/scope"
+PAST = "2001-01-01T00:00:00Z"
+OURS = {"app.kubernetes.io/managed-by": "amove-operator"}
 
 
 def owner_of(name: str) -> str:
@@ -34,6 +52,11 @@ def live_of(emulator: Emulator, key: Manifest) -> list[str]:
     found = [one for one in emulator.control.live_keys() if owner_of(one["name"]) == mine]
     found.sort(key=lambda one: int(one["name"].rsplit("-", 1)[1]))
     return [one["id"] for one in found]
+
+
+def lives_alone(emulator: Emulator, key: Manifest) -> bool:
+    """Whether the key that status names is the only one of its CR that works."""
+    return live_of(emulator, key) == [key["status"]["key"]["id"]]
 
 
 def live_ids(emulator: Emulator) -> set[str]:
@@ -87,3 +110,117 @@ def another_key(
     found = eventually(ask, deadline, what=f"another key of {name}")
     assert found is not None
     return found
+
+
+# ---------------------------------------------------------------- hostile tenants
+
+
+class Tenant:
+    """kubectl as somebody with edit rights on the two kinds and on Secrets of one namespace."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self._plane = plane
+        self._where = f"--namespace={namespace}"
+        self._kubeconfig: Path = plane.user_kubeconfig(f"tenant-{namespace}")
+        roles = {
+            "amove": ("--clusterrole=amove-operator-edit",),
+            "secrets": ("--role=secrets",),
+        }
+        verbs = "get,list,watch,create,update,patch,delete,deletecollection"
+        make = ("create", "role", "secrets", f"--verb={verbs}", "--resource=secrets")
+        plane.kubectl(*make, self._where)
+        for name, role in roles.items():
+            who = f"--user=tenant-{namespace}"
+            plane.kubectl("create", "rolebinding", name, who, *role, self._where)
+
+    def tries(self, *args: str, given: Manifest | None = None) -> str:
+        """What kubectl complained of; empty when it was done."""
+        text = json.dumps(given) if given is not None else None
+        done = self._plane.kubectl(
+            *args, self._where, input=text, check=False, kubeconfig=self._kubeconfig
+        )
+        return done.stderr if done.returncode else ""
+
+    def does(self, *args: str, given: Manifest | None = None) -> None:
+        """Something that is allowed."""
+        assert self.tries(*args, given=given) == ""
+
+    def applies(self, *manifests: Manifest) -> None:
+        for manifest in manifests:
+            self.does("apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest)
+
+    def forges(self, secret: str, **annotations: str) -> None:
+        """Edit a Secret's annotations."""
+        pairs = [f"{name}={value}" for name, value in annotations.items()]
+        self.does("annotate", "--overwrite", "secret", secret, *pairs)
+
+    def strips(self, kind: str, name: str) -> None:
+        """Take every finalizer off."""
+        gone = '{"metadata":{"finalizers":null}}'
+        self.does("patch", kind, name, "--type=merge", "--patch", gone)
+
+    def deletes(self, kind: str, name: str) -> None:
+        """Without waiting for its end."""
+        self.does("delete", kind, name, "--wait=false")
+
+
+class Stage:
+    """A victim with a bucket and a key, and a tenant next door; one operator serves both."""
+
+    def __init__(
+        self,
+        whole: Cluster,
+        namespaces: tuple[str, str],
+        emulator: Emulator,
+        run: Callable[..., Operator],
+        **settings: object,
+    ) -> None:
+        """``namespaces``: the victim's and the tenant's."""
+        self.victim, self.here = (whole.within(name) for name in namespaces)
+        self.tenant = tenant = Tenant(whole.plane, namespaces[1])
+        self._emulator = emulator
+        self._run = run
+        self._settings: dict[str, object] = {
+            "watch_namespaces": list(namespaces),
+            "cloud_account_id": emulator.cloud_account_id,
+            "min_rotation_interval": "1s",
+            "mint_budget": 20,
+            **settings,
+        }
+        self.operator = self.starts()
+        self.victim.apply(a_bucket("treasure"), a_key("owner", bucketRefs=refs("treasure")))
+        self.key = self.victim.ready(KEY, "owner")
+        self.id = str(self.key["status"]["key"]["id"])
+        self._secret = self.victim.found("Secret", "owner")
+        tenant.applies(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+        self.mine = self.here.ready(KEY, "app")
+
+    def starts(self, **changes: Any) -> Operator:
+        """An operator for this stage, in place of one that ended."""
+        self.operator = self._run(**{**self._settings, **changes})
+        return self.operator
+
+    def unharmed(self) -> None:
+        """The victim's key lives, its Secret is as it was, and nobody asked for its revocation."""
+        assert self.id not in revoked(self._emulator)
+        assert live_of(self._emulator, self.key) == [self.id]
+        assert self.victim.found("Secret", "owner") == self._secret
+        with s3_with_only(self.victim.secret("owner")) as s3:
+            assert refusal(s3.put_object, Bucket="treasure", Key="a", Body=b"b") is None
+        reached = {
+            name
+            for one in self._emulator.control.live_keys()
+            if one["id"] != self.id
+            for name in one["buckets"] or ["*"]
+        }
+        assert not reached & {"treasure", "*"}
+
+
+def forged_checksum(owner_uid: str, key_id: str, data: dict[str, str]) -> str:
+    """The checksum is no secret: whoever reads the source can compute it."""
+    parts = hashlib.sha256()
+    for piece in (owner_uid, key_id):
+        parts.update(piece.encode() + b"\0")
+    for name in sorted(data):
+        parts.update(name.encode() + b"\0" + hashlib.sha256(b64decode(data[name])).digest())
+    return parts.hexdigest()

@@ -6,9 +6,10 @@ All with an hour's resync: whoever takes over was woken.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from amove_emulator import Emulator
-from tests.cluster.bucket_words import CHANGING, stalled
+from tests.cluster.bucket_words import CHANGING, stalled, unsynced
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import Cluster
@@ -75,19 +76,148 @@ def _age(team: Cluster) -> tuple[str, str]:
     return metadata["creationTimestamp"], metadata["uid"]
 
 
-def test_two_of_one_moment_make_one_bucket(
+def test_of_three_that_were_there_from_the_start_the_oldest_makes_the_one_bucket(
     whole_cluster: Cluster,
     make_namespace: Callable[[], str],
     emulator: Emulator,
     run_operator: RunOperator,
 ) -> None:
-    teams = [whole_cluster.within(make_namespace()) for _ in range(2)]
-    in_one_second(teams)  # both are there before anybody looks
-    run_operator(watch_namespaces=[team.namespace for team in teams])
-    first, second = sorted(teams, key=_age)
-    first.ready(BUCKET, "shared")
-    stalled(second, "shared", "BucketClaimed")
+    """Two of one second and a younger one; nobody looked before all were there."""
+    *pair, late = (whole_cluster.within(make_namespace()) for _ in range(3))
+    in_one_second(pair)
+    second = _age(pair[0])[0]
+
+    def younger() -> bool:
+        late.apply(a_bucket("shared", deletionPolicy="Delete"))
+        if _age(late)[0] > second:
+            return True
+        late.delete(BUCKET, "shared")
+        return False
+
+    eventually(younger, what="one of a later second")
+    run_operator(watch_namespaces=[late.namespace, *(team.namespace for team in pair)])
+
+    first, *others = sorted((*pair, late), key=_age)
+    assert first.ready(BUCKET, "shared")["status"]["provenance"] == "Created"
+    for team in others:
+        assert f"{first.namespace}/shared" in stalled(team, "shared", "BucketClaimed")
+        assert "createIntent" not in team.found(BUCKET, "shared")["status"]
     assert emulator.control.count("create_bucket") == 1
+    assert others[-1].namespace == late.namespace
+
+    first.delete(BUCKET, "shared")
+    first.gone(BUCKET, "shared")
+    assert others[0].ready(BUCKET, "shared", SOON)["status"]["provenance"] == "Created"
+    eventually(
+        lambda: f"{others[0].namespace}/shared" in stalled(late, "shared", "BucketClaimed"), SOON
+    )
+    assert emulator.control.count("create_bucket") == 2
+
+
+def test_who_takes_a_bucket_over_tells_the_others_and_who_follows_looks_anew(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    """The older one saw a stranger's bucket; by the time it may have the name, there is none."""
+    older, younger = (whole_cluster.within(make_namespace()) for _ in range(2))
+    emulator.control.add_bucket("archive")
+    run_operator(
+        watch_namespaces=[older.namespace, younger.namespace],
+        trusted_namespaces=[younger.namespace],
+    )
+    older.apply(a_bucket("archive"))
+    stalled(older, "archive", "BucketExists")
+    adopting: dict[str, Any] = {"adoptionPolicy": "IfExists", "deletionPolicy": "Delete"}
+    younger.apply(a_bucket("archive", **adopting))
+    assert younger.ready(BUCKET, "archive")["status"]["provenance"] == "Adopted"
+    claimed = stalled(older, "archive", "BucketClaimed", SOON)
+    assert f"belongs to AmoveBucket {younger.namespace}/archive" in claimed
+    assert emulator.control.count("create_bucket") == 0
+
+    younger.delete(BUCKET, "archive")
+    younger.gone(BUCKET, "archive")
+    assert older.ready(BUCKET, "archive", SOON)["status"]["provenance"] == "Created"
+    assert emulator.control.count("create_bucket") == 1
+
+
+def test_who_is_paused_or_has_no_account_keeps_no_name_from_others(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    """Unless its status proves that the bucket is its own."""
+    older, younger = (whole_cluster.within(make_namespace()) for _ in range(2))
+    emulator.control.add_account()  # of two accounts none is the default
+    run_operator(
+        watch_namespaces=[older.namespace, younger.namespace],
+        trusted_namespaces=[younger.namespace],
+    )
+    here: dict[str, Any] = {"cloudAccountId": emulator.cloud_account_id}
+    older.apply(
+        a_bucket("asleep", annotations={"storage.amove.io/paused": "true"}),
+        a_bucket("homeless"),
+    )
+    unsynced(older, "asleep", "Paused")
+    stalled(older, "homeless", "AccountUnknown")
+
+    for name in ("asleep", "homeless"):
+        younger.apply(a_bucket(name, **here))
+        younger.ready(BUCKET, name)
+    stalled(older, "homeless", "AccountUnknown")
+
+    older.annotate(BUCKET, "asleep", paused=None)
+    older.until(BUCKET, "asleep", "Stalled")
+    younger.annotate(BUCKET, "asleep", paused="true")
+    unsynced(younger, "asleep", "Paused")
+    older.annotate(BUCKET, "asleep", reconcile_requested_at="now")
+    older.until(BUCKET, "asleep", "Stalled")
+    assert "provenance" not in older.found(BUCKET, "asleep")["status"]
+    assert emulator.control.count("create_bucket") == 2
+
+
+def test_a_retained_secret_holds_its_names_until_it_is_deleted_trusted_or_not(
+    whole_cluster: Cluster,
+    make_namespace: Callable[[], str],
+    emulator: Emulator,
+    run_operator: RunOperator,
+) -> None:
+    theirs, ours = (whole_cluster.within(make_namespace()) for _ in range(2))
+    both = [theirs.namespace, ours.namespace]
+    first = run_operator(watch_namespaces=both, trusted_namespaces=both)
+    theirs.apply(
+        a_bucket("archive", deletionPolicy="Delete"),
+        a_key("app", bucketRefs=refs("archive"), deletionPolicy="Retain"),
+    )
+    theirs.ready(KEY, "app")
+    theirs.delete(KEY, "app")
+    theirs.gone(KEY, "app")
+    theirs.delete(BUCKET, "archive")
+    blocked = stalled(theirs, "archive", "DeletionBlocked")
+    assert f"retained Secret {theirs.namespace}/app" in blocked
+    theirs.patch(BUCKET, "archive", {"spec": {"deletionPolicy": "Retain"}})
+    theirs.gone(BUCKET, "archive")
+    ours.apply(a_bucket("archive", adoptionPolicy="IfExists"))
+    waits_for_the_secret(ours, theirs)
+
+    first.stop()
+    run_operator(watch_namespaces=both, trusted_namespaces=[ours.namespace], resync_interval="1s")
+    eventually(lambda: emulator.control.count("get_all") >= 5, what="some sweeps without trust")
+    waits_for_the_secret(ours, theirs)
+    assert len(emulator.control.live_keys()) == 1
+
+    theirs.delete("Secret", "app")
+    assert ours.ready(BUCKET, "archive", SOON)["status"]["provenance"] == "Adopted"
+    assert emulator.control.count(*CHANGING) == 1
+
+
+def waits_for_the_secret(ours: Cluster, theirs: Cluster) -> None:
+    seen = ours.until(BUCKET, "archive", "Reconciling", "NameInUse")
+    told = condition(seen, "Synced")["message"]
+    assert f"retained Secret {theirs.namespace}/app still reaches bucket archive" in told
+    assert "provenance" not in seen["status"]
 
 
 def test_a_claim_holds_across_accounts(
@@ -131,7 +261,7 @@ def test_a_name_is_not_given_away_while_somebody_elses_live_key_reaches_it(
     emulator: Emulator,
     run_operator: RunOperator,
 ) -> None:
-    """Their bucket's resource is gone, their key is paused: then it is given up, grace cut."""
+    """Their bucket's resource is gone: then the key is given up, grace cut, pause or not."""
     theirs, ours = (whole_cluster.within(make_namespace()) for _ in range(2))
     run_operator(
         watch_namespaces=[theirs.namespace, ours.namespace], trusted_namespaces=[ours.namespace]
@@ -145,6 +275,7 @@ def test_a_name_is_not_given_away_while_somebody_elses_live_key_reaches_it(
     theirs.until(KEY, "app", "Synced", "Paused", status="False")
     ours.apply(a_bucket("archive", adoptionPolicy="IfExists"))
     stalled(ours, "archive", "BucketClaimed")
+    silence = emulator.control.fault("delete_storage_key", hang="before")
 
     theirs.delete(BUCKET, "archive")
     theirs.gone(BUCKET, "archive")
@@ -155,8 +286,8 @@ def test_a_name_is_not_given_away_while_somebody_elses_live_key_reaches_it(
     (key,) = emulator.control.live_keys()
     assert key["buckets"] == ["archive"]
 
-    theirs.annotate(KEY, "app", paused=None)
-    assert ours.ready(BUCKET, "archive", SOON)["status"]["provenance"] == "Adopted"
+    emulator.control.clear_faults(silence)
+    assert ours.ready(BUCKET, "archive", 15)["status"]["provenance"] == "Adopted"
     assert emulator.control.live_keys() == []
 
 

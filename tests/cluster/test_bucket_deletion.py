@@ -12,7 +12,7 @@ import pytest
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CALLS, calls, stalled
 from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
+from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 
 
@@ -93,6 +93,60 @@ def test_a_deletion_that_the_service_refuses_says_why_and_backs_off(
     assert emulator.control.count("delete_bucket") <= 4
 
 
+def test_a_deletion_is_noted_before_its_first_call_and_what_is_refused_tells_one_thing(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """So that after a crash nobody takes it for a loss; a refusal is told in its place."""
+    run_operator()
+    cluster.apply(a_bucket("photos", deletionPolicy="Delete"))
+    cluster.ready(BUCKET, "photos")
+    emulator.control.put_object("photos", "cat.jpg", "meow")
+    silence = emulator.control.fault("delete_bucket", hang="before")
+    cluster.delete(BUCKET, "photos")
+    emulator.control.wait_for_calls("delete_bucket", 1, arrived=True)
+    for kind, status in (("Reconciling", "True"), ("Synced", "False"), ("Ready", "False")):
+        noted = condition(cluster.found(BUCKET, "photos"), kind)
+        assert (noted["status"], noted["reason"]) == (status, "Deleting")
+
+    emulator.control.clear_faults(silence)
+    assert "never emptied" in stalled(cluster, "photos", "BucketNotEmpty")
+    seen = cluster.found(BUCKET, "photos")
+    assert condition(seen, "Reconciling") == {}
+    assert seen["status"]["provenance"] == "Created"
+    told = [reason for reason, _ in cluster.events("photos")]
+    assert told.count("BucketNotEmpty") == 1
+
+    emulator.control.empty_bucket("photos")
+    cluster.annotate(BUCKET, "photos", reconcile_requested_at="it is empty")
+    cluster.gone(BUCKET, "photos")
+    assert emulator.control.buckets() == {}
+
+
+def test_a_deletion_that_does_not_show_yet_is_not_asked_for_again(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """The service answers 200 and still shows the bucket; and again, after the settle time."""
+    run_operator(listing_settle="3s", resync_interval="1s")
+    cluster.apply(a_bucket("photos", deletionPolicy="Delete"))
+    cluster.ready(BUCKET, "photos")
+    emulator.control.fault("delete_bucket", status=200, body="")
+    looks = emulator.control.count("bucket_status")
+    cluster.delete(BUCKET, "photos")
+
+    seen = cluster.until(BUCKET, "photos", "Reconciling", "Deleting")
+    eventually(lambda: "still shows the bucket" in _told(cluster, "photos"))
+    assert seen["status"]["provenance"] == "Created"
+    cluster.gone(BUCKET, "photos")
+    assert emulator.control.buckets() == {}
+    first, second = emulator.control.journal("delete_bucket")
+    assert second["time"] - first["time"] >= 3.0
+    assert emulator.control.count("bucket_status") - looks >= 4  # it was looked at meanwhile
+
+
+def _told(cluster: Cluster, name: str) -> str:
+    return str(condition(cluster.found(BUCKET, name), "Synced").get("message", ""))
+
+
 def test_a_finalizer_stripped_by_hand_changes_nothing_of_what_the_policy_says(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
@@ -138,6 +192,37 @@ def test_one_that_vanished_waits_for_its_keys_and_leaves_its_heir_alone(
     eventually(lambda: "awaited" not in emulator.control.buckets(), 5)
     assert set(emulator.control.buckets()) == {"inherited"}
     assert calls(emulator, "inherited", "delete_bucket") == 0
+
+
+def test_one_that_vanished_is_let_go_of_where_an_heir_is_there_or_it_was_paused(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """The heir came while nobody could see it: the bucket may be meant to be its own."""
+    operator = run_operator()
+    names = ("replaced", "asleep", "doomed")
+    for name in names:
+        cluster.apply(a_bucket(name, deletionPolicy="Delete"))
+        cluster.ready(BUCKET, name)
+    cluster.annotate(BUCKET, "asleep", paused="true")
+    cluster.until(BUCKET, "asleep", "Synced", "Paused", status="False")
+    os.kill(operator.pid, signal.SIGSTOP)  # else it would put the finalizer back in between
+    for name in names:
+        cluster.patch(BUCKET, name, STRIPPED)
+        cluster.delete(BUCKET, name)
+        cluster.gone(BUCKET, name)
+    cluster.apply(a_bucket("replaced", deletionPolicy="Delete"))
+    os.kill(operator.pid, signal.SIGCONT)
+
+    eventually(lambda: "doomed" not in emulator.control.buckets(), what="the deletion by policy")
+    assert "exists already" in stalled(cluster, "replaced", "BucketExists")
+    for name in names:
+        operator.wait_log(f"{name} vanished")
+    operator.wait_idle()
+    assert set(emulator.control.buckets()) == {"replaced", "asleep"}
+    (deletion,) = emulator.control.journal("delete_bucket")
+    assert deletion["query"]["bucketName"] == "doomed"
+    cluster.apply(a_bucket("asleep"))  # the name is free, and the bucket nobody's
+    stalled(cluster, "asleep", "BucketExists", 5)
 
 
 @pytest.fixture

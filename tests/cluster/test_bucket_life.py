@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.bucket_words import CALLS, CHANGING, calls, kubectl_line, stalled, unsynced
+from tests.cluster.bucket_words import (
+    CALLS,
+    CHANGING,
+    calls,
+    kubectl_line,
+    stalled,
+    unsynced,
+    writes_since,
+)
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, Manifest, a_bucket, condition, eventually
 from tests.cluster.harness_cluster import Cluster
@@ -70,6 +78,43 @@ def test_a_name_that_the_service_calls_taken_is_a_strangers(
     assert cluster.ready(BUCKET, "found")["status"]["provenance"] == "Adopted"
     eventually(lambda: "kubectl patch" in stalled(cluster, "theirs", "BucketExists"))
     assert emulator.control.count(*CHANGING) == 2
+
+
+def test_a_create_that_does_not_show_yet_is_not_sent_again_nor_disowned(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """Answered 200 and not seen: for less than the settle time, and for longer."""
+    run_operator(listing_settle="3s", resync_interval="1s")
+    absent = {"status": 499, "code": "NOT_FOUND", "message": "Object not found."}
+    for name in ("slow", "slower"):
+        times = 2 if name == "slow" else None  # after the first look, which is true
+        emulator.control.fault("bucket_status", contains=f'"{name}"', nth=2, times=times, **absent)
+    cluster.apply(a_bucket("slow"), a_bucket("slower"))
+    for name in ("slow", "slower"):
+        seen = cluster.until(BUCKET, name, "Reconciling", "Progressing")
+        eventually(partial(does_not_show, cluster, name))
+    assert cluster.ready(BUCKET, "slow")["status"]["provenance"] == "Created"
+    assert calls(emulator, "slow", "create_bucket") == 1
+
+    # The second try is told that the name is taken: by the first, of which this process knows.
+    first, second = emulator.control.wait_for_calls("create_bucket", 3)[1:]
+    assert (first["body"]["bucketName"], second["body"]["bucketName"]) == ("slower", "slower")
+    assert second["code"] == "DUPLICATE"
+    assert second["time"] - first["time"] >= 3.0
+    eventually(partial(does_not_show, cluster, "slower"))
+    seen = cluster.found(BUCKET, "slower")
+    assert condition(seen, "Stalled") == {}
+    assert seen["status"]["createIntent"] is True
+    emulator.control.clear_faults()
+    assert cluster.ready(BUCKET, "slower")["status"]["provenance"] == "Created"
+
+
+def does_not_show(cluster: Cluster, name: str) -> bool:
+    return "does not show the bucket yet" in _synced(cluster, name)
+
+
+def _synced(cluster: Cluster, name: str) -> str:
+    return str(condition(cluster.found(BUCKET, name), "Synced")["message"])
 
 
 def test_no_copy_passes_for_the_owner(
@@ -278,6 +323,77 @@ def test_a_mass_loss_creates_and_lets_go_of_nothing_until_it_is_accepted(
     assert operator.metric("mass_loss", kind="bucket") == 0
 
 
+def test_what_says_nothing_of_the_bucket_leaves_it_stalled_as_it_was(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, namespace: str
+) -> None:
+    """A pause, and an answer that is none."""
+    run_operator(trusted_namespaces=[namespace])
+    emulator.control.add_bucket("adopted")
+    emulator.control.add_bucket("theirs")
+    cluster.apply(a_bucket("adopted", adoptionPolicy="IfExists"), a_bucket("theirs"))
+    stalled(cluster, "theirs", "BucketExists")
+    cluster.ready(BUCKET, "adopted")
+    emulator.control.drop_bucket("adopted")
+    cluster.annotate(BUCKET, "adopted", reconcile_requested_at="now")
+    stalled(cluster, "adopted", "BucketMissing")
+    reasons = {"adopted": "BucketMissing", "theirs": "BucketExists"}
+
+    emulator.control.fault("bucket_status", times=None, status=500)
+    for name, reason in reasons.items():
+        cluster.annotate(BUCKET, name, reconcile_requested_at="while it is down")
+        still_stalled(cluster, name, "ApiUnavailable", reason)
+        cluster.annotate(BUCKET, name, paused="true")
+        still_stalled(cluster, name, "Paused", reason)
+    emulator.control.clear_faults()
+    for name, reason in reasons.items():
+        cluster.annotate(BUCKET, name, paused=None)
+        stalled(cluster, name, reason)
+    assert emulator.control.count(*CHANGING) == 0
+
+
+def still_stalled(cluster: Cluster, name: str, synced: str, reason: str) -> None:
+    """Only Synced tells of it."""
+    seen = cluster.until(BUCKET, name, "Synced", synced, status="False")
+    for kind, status in (("Ready", "False"), ("Stalled", "True")):
+        one = condition(seen, kind)
+        assert (one["status"], one["reason"]) == (status, reason)
+
+
+# ---------------------------------------------------------------- the default account
+
+
+def test_a_changed_default_account_moves_nothing_and_is_told(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    former, later = emulator.cloud_account_id, emulator.control.add_account()
+    first = run_operator(cloud_account_id=former)
+    cluster.apply(a_bucket("photos"), a_bucket("doomed", deletionPolicy="Delete"))
+    for name in ("photos", "doomed"):
+        cluster.ready(BUCKET, name)
+    first.stop()
+    after = emulator.control.last_seq()
+
+    second = run_operator(cloud_account_id=later, resync_interval="1s")
+    eventually(lambda: f"Pinned to cloud account {former}" in _synced(cluster, "photos"))
+    seen = cluster.until(BUCKET, "photos", "Synced", "Settled")
+    assert f"the default is {later} by now" in condition(seen, "Synced")["message"]
+    assert condition(seen, "Ready")["message"] == "Bucket photos is there."
+    assert seen["status"]["cloudAccountId"] == former
+    cluster.apply(a_bucket("photos", versioningEnabled=True))
+    eventually(lambda: emulator.control.buckets()["photos"]["versioningEnabled"])
+    cluster.delete(BUCKET, "doomed")
+    cluster.gone(BUCKET, "doomed")
+    made = [call for call in emulator.control.journal(after=after) if call["call"] in CALLS]
+    assert {(call["body"] or call["query"])["cloudAccountId"] for call in made} == {former}
+
+    cluster.apply(a_bucket("new"))
+    assert cluster.ready(BUCKET, "new")["status"]["cloudAccountId"] == later
+    second.stop()
+    run_operator(cloud_account_id=former, resync_interval="1s")
+    eventually(lambda: _synced(cluster, "photos") == "")
+    assert set(emulator.control.buckets()) == {"photos", "new"}
+
+
 # ---------------------------------------------------------------- pause
 
 
@@ -366,12 +482,3 @@ def looked_at(emulator: Emulator, after: int) -> set[str]:
     return {
         entry["body"]["bucketName"] for entry in emulator.control.journal("bucket_status", after)
     }
-
-
-def writes_since(cluster: Cluster, since: datetime) -> list[str]:
-    """What the operator wrote, Events included: a settled object has nothing to tell."""
-    return [
-        f"{event.verb} {event.resource} {event.name}"
-        for event in cluster.requests(since)
-        if event.writes
-    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from amove_emulator import Emulator
-from tests.cluster.bucket_words import CALLS, CHANGING, calls, stalled, unsynced
+from tests.cluster.bucket_words import CALLS, CHANGING, calls, stalled, unsynced, writes_since
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, a_bucket, condition, eventually
 from tests.cluster.harness_cluster import Cluster
@@ -75,6 +77,46 @@ def test_a_refused_create_says_so_stalls_after_five_and_heals_by_itself(
 
     emulator.control.clear_faults()
     assert cluster.ready(BUCKET, "photos")["status"]["provenance"] == "Created"
+
+
+def test_a_name_that_is_taken_is_only_looked_at_until_a_person_changes_something(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """Its status says absent, its create says taken; the name goes free, and nobody can know."""
+    run_operator(resync_interval="1s")
+    names = ("asked", "changed")
+    for name in names:
+        emulator.control.add_bucket(name)
+        emulator.control.hide_bucket(name)
+        cluster.apply(a_bucket(name))
+        assert "is taken at the service" in stalled(cluster, name, "BucketExists")
+    change_their_minds(cluster, "still taken")
+    for name in names:
+        eventually(partial(tried, emulator, name, 2))
+        assert "is taken at the service" in stalled(cluster, name, "BucketExists")
+        emulator.control.drop_bucket(name)
+    after, since = emulator.control.last_seq(), cluster.now()
+
+    eventually(lambda: len(emulator.control.journal("bucket_status", after)) >= 3 * len(names))
+
+    for name in names:
+        assert tried(emulator, name, 2)
+        stalled(cluster, name, "BucketExists")
+    assert writes_since(cluster, since) == []
+    change_their_minds(cluster, "it is free now")
+    for name in names:
+        assert cluster.ready(BUCKET, name)["status"]["provenance"] == "Created"
+        assert tried(emulator, name, 3)
+
+
+def change_their_minds(cluster: Cluster, why: str) -> None:
+    cluster.annotate(BUCKET, "asked", reconcile_requested_at=why)
+    versioned = not cluster.found(BUCKET, "changed")["spec"].get("versioningEnabled", False)
+    cluster.apply(a_bucket("changed", versioningEnabled=versioned))
+
+
+def tried(emulator: Emulator, name: str, times: int) -> bool:
+    return calls(emulator, name, "create_bucket") == times
 
 
 def test_codes_that_nobody_knows_are_passed_on_and_heal_on_demand(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from base64 import b64decode
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +15,6 @@ from tests.cluster.harness import (
     BUCKET,
     GROUP,
     KEY,
-    Manifest,
     a_bucket,
     a_key,
     condition,
@@ -31,118 +27,28 @@ from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import (
     CHECKSUM,
     KEY_ID,
+    OURS,
     OWNER_UID,
+    PAST,
     RETIRING,
+    Stage,
     a_secret,
     another_key,
+    forged_checksum,
     live_of,
     mints,
-    revoked,
 )
-
-PAST = "2001-01-01T00:00:00Z"
-OURS = {"app.kubernetes.io/managed-by": "amove-operator"}
-
-
-class Tenant:
-    """kubectl as somebody with edit rights on the two kinds and on Secrets of one namespace."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self._plane = plane
-        self._where = f"--namespace={namespace}"
-        self._kubeconfig: Path = plane.user_kubeconfig(f"tenant-{namespace}")
-        roles = {
-            "amove": ("--clusterrole=amove-operator-edit",),
-            "secrets": ("--role=secrets",),
-        }
-        verbs = "get,list,watch,create,update,patch,delete,deletecollection"
-        make = ("create", "role", "secrets", f"--verb={verbs}", "--resource=secrets")
-        plane.kubectl(*make, self._where)
-        for name, role in roles.items():
-            who = f"--user=tenant-{namespace}"
-            plane.kubectl("create", "rolebinding", name, who, *role, self._where)
-
-    def tries(self, *args: str, given: Manifest | None = None) -> str:
-        """What kubectl complained of; empty when it was done."""
-        text = json.dumps(given) if given is not None else None
-        done = self._plane.kubectl(
-            *args, self._where, input=text, check=False, kubeconfig=self._kubeconfig
-        )
-        return done.stderr if done.returncode else ""
-
-    def does(self, *args: str, given: Manifest | None = None) -> None:
-        """Something that is allowed."""
-        assert self.tries(*args, given=given) == ""
-
-    def applies(self, *manifests: Manifest) -> None:
-        for manifest in manifests:
-            self.does("apply", "--server-side", "--force-conflicts", "-f", "-", given=manifest)
-
-    def forges(self, secret: str, **annotations: str) -> None:
-        """Edit a Secret's annotations."""
-        pairs = [f"{name}={value}" for name, value in annotations.items()]
-        self.does("annotate", "--overwrite", "secret", secret, *pairs)
-
-
-class Stage:
-    """A victim with a bucket and a key, and a tenant next door; one operator serves both."""
-
-    def __init__(self, victim: Cluster, here: Cluster, tenant: Tenant, emulator: Emulator) -> None:
-        self.victim = victim
-        self.here = here
-        self.tenant = tenant
-        self._emulator = emulator
-        victim.apply(a_bucket("treasure"), a_key("owner", bucketRefs=refs("treasure")))
-        self.key = victim.ready(KEY, "owner")
-        self.id = str(self.key["status"]["key"]["id"])
-        self._secret = victim.found("Secret", "owner")
-        tenant.applies(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
-        self.mine = here.ready(KEY, "app")
-
-    def unharmed(self) -> None:
-        """The victim's key lives, its Secret is as it was, and nobody asked for its revocation."""
-        assert self.id not in revoked(self._emulator)
-        assert live_of(self._emulator, self.key) == [self.id]
-        assert self.victim.found("Secret", "owner") == self._secret
-        with s3_with_only(self.victim.secret("owner")) as s3:
-            assert refusal(s3.put_object, Bucket="treasure", Key="a", Body=b"b") is None
-        reached = {
-            name
-            for one in self._emulator.control.live_keys()
-            if one["id"] != self.id
-            for name in one["buckets"] or ["*"]
-        }
-        assert not reached & {"treasure", "*"}
 
 
 @pytest.fixture
 def stage(
     whole_cluster: Cluster,
     make_namespace: Callable[[], str],
-    cluster: Cluster,
     namespace: str,
-    plane: ControlPlane,
     emulator: Emulator,
     run_operator: RunOperator,
 ) -> Stage:
-    victim = make_namespace()
-    run_operator(
-        watch_namespaces=[namespace, victim],
-        cloud_account_id=emulator.cloud_account_id,
-        min_rotation_interval="1s",
-        mint_budget=20,
-    )
-    return Stage(whole_cluster.within(victim), cluster, Tenant(plane, namespace), emulator)
-
-
-def forged_checksum(owner_uid: str, key_id: str, data: dict[str, str]) -> str:
-    """The checksum is no secret: whoever reads the source can compute it."""
-    parts = hashlib.sha256()
-    for piece in (owner_uid, key_id):
-        parts.update(piece.encode() + b"\0")
-    for name in sorted(data):
-        parts.update(name.encode() + b"\0" + hashlib.sha256(b64decode(data[name])).digest())
-    return parts.hexdigest()
+    return Stage(whole_cluster, (make_namespace(), namespace), emulator, run_operator)
 
 
 def test_forged_annotations_of_a_secret_revoke_no_key_of_another(
@@ -351,11 +257,10 @@ def test_a_clone_of_anothers_key_even_with_its_status_proves_nothing(
 def test_stripping_ones_own_finalizer_leaves_no_live_key_and_harms_nobody(
     stage: Stage, emulator: Emulator
 ) -> None:
-    strip = '{"metadata":{"finalizers":null}}'
     tenant = stage.tenant
     tenant.forges("app", **{KEY_ID: stage.id, RETIRING: json.dumps({stage.id: PAST})})
-    tenant.does("patch", "akey", "app", "--type=merge", "--patch", strip)
-    tenant.does("delete", "akey", "app", "--wait=false")
+    tenant.strips(KEY, "app")
+    tenant.deletes(KEY, "app")
     eventually(lambda: live_of(emulator, stage.mine) == [], what="the end of the tenant's keys")
     stage.unharmed()
 

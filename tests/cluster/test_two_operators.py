@@ -84,6 +84,33 @@ def test_two_operators_without_a_lease_end_with_one_held_key_for_each_cr(
     eventually(lambda: live_ids(emulator) == set(), 30, what="no key of theirs")
 
 
+def test_foreign_secrets_that_appear_while_two_operators_issue_keys_are_left_alone(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """Between the look of each at the Secret's name and its write, while no Lease keeps order."""
+    settings = {"mint_budget": 20, "resync_interval": "3s"}
+    run_operator(**settings)
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    run_operator(**settings)
+    emulator.control.fault("create_storage_key", delay_after=1.0, times=None)
+    cluster.apply(*(a_key(name, bucketRefs=refs("photos")) for name in NAMES))
+    emulator.control.wait_for_calls("create_storage_key", len(NAMES), arrived=True)
+    asked = emulator.control.journal("create_storage_key")
+    assert all(entry["status"] is None for entry in asked), "all of them are under way"
+
+    foreign = cluster.apply(*(a_secret(name, {"password": "theirs"}) for name in NAMES))
+
+    for name in NAMES:
+        cluster.until(KEY, name, "Stalled", "SecretConflict")
+    eventually(lambda: live_ids(emulator) == set(), what="the end of what no Secret took")
+    assert [cluster.found("Secret", name) for name in NAMES] == foreign
+    for name in NAMES:
+        cluster.delete(KEY, name)
+        cluster.gone(KEY, name)
+    assert [cluster.found("Secret", name) for name in NAMES] == foreign
+
+
 def test_a_standby_is_ready_and_silent_and_takes_over_when_the_leader_dies(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:

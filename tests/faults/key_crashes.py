@@ -15,7 +15,14 @@ from typing import Any, Self
 from amove_emulator import Emulator
 from tests.cluster.harness import KEY, Manifest, a_key, condition, eventually, refs, s3_with_only
 from tests.cluster.harness_cluster import Cluster
-from tests.cluster.harness_keys import live_of, marker_of, most_live, owner_of
+from tests.cluster.harness_keys import (
+    another_key,
+    held,
+    live_of,
+    marker_of,
+    most_live,
+    owner_of,
+)
 
 DATA = {
     "AWS_ACCESS_KEY_ID",
@@ -31,20 +38,34 @@ DATA = {
 class Story:
     """``before`` brings a key to where the story begins; ``act`` is what the operator answers.
 
-    ``told`` says, of the CR and its Secret's annotations, that the answer was given.
+    ``told`` says, of the CR and its Secret's annotations, that the answer was given. ``rotated``:
+    a replaced key retires already when the story begins. ``ends``: the CR goes; ``keeps``: its
+    Secret and the key in it stay.
     """
 
     name: str
     act: Callable[[Cluster, str], object]
     before: bool = True
     told: Callable[[Manifest, Manifest], bool] = lambda key, secret: True
+    rotated: bool = False
     ends: bool = False
+    keeps: bool = False
     grace: str = "0s"
 
+    def begin(self, cluster: Cluster, names: list[str]) -> None:
+        """Bring keys of these names to where the story begins."""
+        policy = "Retain" if self.keeps else "Delete"
+        cluster.apply(*(manifest(name, self.grace, deletionPolicy=policy) for name in names))
+        first = {name: cluster.ready(KEY, name)["status"]["key"]["id"] for name in names}
+        if self.rotated:
+            for name in names:
+                cluster.annotate(KEY, name, rotate_requested_at="before")
+            for name in names:
+                another_key(cluster, KEY, name, first[name])
 
-def manifest(name: str, grace: str, permission: str = "ReadWrite") -> Manifest:
-    rotation = {"gracePeriod": grace}
-    return a_key(name, bucketRefs=refs("photos"), permission=permission, rotation=rotation)
+
+def manifest(name: str, grace: str, **spec: Any) -> Manifest:
+    return a_key(name, bucketRefs=refs("photos"), rotation={"gracePeriod": grace}, **spec)
 
 
 def _edit_data(cluster: Cluster, name: str) -> None:
@@ -64,12 +85,17 @@ ROTATE = Story(
 )
 REISSUE = Story(
     "reissue",
-    lambda c, n: c.apply(manifest(n, "0s", "Read")),
+    lambda c, n: c.apply(manifest(n, "0s", permission="Read")),
     told=lambda key, _: key["status"]["key"]["permission"] == "Read",
 )
 DELETED = Story("deleted-secret", lambda c, n: c.delete("Secret", n), told=_issued_again)
 EDITED = Story("edited-secret", _edit_data, told=_issued_again)
 DELETE = Story("delete", lambda c, n: c.delete(KEY, n), ends=True)
+RETAIN = Story(
+    "retain", lambda c, n: c.delete(KEY, n), rotated=True, ends=True, keeps=True, grace="1h"
+)
+# Long enough for the story to begin before the operator revokes the first of them.
+GRACE_END = Story("grace-end", lambda _c, _n: None, rotated=True, grace="3s")
 
 
 class SecretVersions:
@@ -129,6 +155,10 @@ class Judge:
         """The story's end: one live key, held by a Secret that works; or nothing at all."""
         if story.ends:
             assert self._cluster.get(KEY, name) is None, "it is still there"
+        if story.keeps:
+            assert self.live(uid) == [held(self._cluster, name)]
+            return True
+        if story.ends:
             assert self._cluster.get("Secret", name) is None, "its Secret is still there"
             assert self.live(uid) == []
             return True
@@ -183,16 +213,18 @@ class Judge:
 class Matrix:
     """Operators one after the other: each mends what its predecessor left, then dies of its own.
 
-    ``start`` starts one that is to crash at ``3:before`` …; ``""`` lives.
+    ``start`` starts one that is to crash at ``3:before`` …; ``""`` lives. With ``armed`` its
+    effects count from its very start, and it need not live to lead.
     """
 
     def __init__(
-        self, cluster: Cluster, emulator: Emulator, start: Callable[[str], Any], abreast: int = 2
+        self, cluster: Cluster, emulator: Emulator, start: Callable[..., Any], abreast: int = 2
     ) -> None:
         self.judge = Judge(cluster, emulator)
         self._cluster = cluster
         self._start = start
         self._abreast = abreast
+        self._plays = 0
         self._left: list[tuple[Story, str, str]] = []
         self.kept: set[str] = set()
 
@@ -201,23 +233,34 @@ class Matrix:
         operator = self._start(f"{number}:{when}")
         try:
             self._mended()
-            names = [f"{story.name}-{number}-{when}-{each}" for each in range(self._abreast)]
+            self._plays += 1
+            names = [f"{story.name}-{self._plays}-{each}" for each in range(self._abreast)]
             if story.before:
-                self._cluster.apply(*(manifest(name, story.grace) for name in names))
-                for name in names:
-                    self._cluster.ready(KEY, name)
+                story.begin(self._cluster, names)
             uids = {name: self._uid(name) for name in names} if story.before else {}
             operator.arm()
             for name in names:
                 story.act(self._cluster, name)
             uids = uids or {name: self._uid(name) for name in names}
             self._left = [(story, name, uids[name]) for name in names]
-            eventually(lambda: operator.killed or self._all_settled(), 30, what=f"{names}")
-            # What is settled may be so by the very effect that kills.
-            fatal = len(operator.effects) >= number
-            return not (fatal and eventually(lambda: operator.killed, what="its death"))
+            return self._outlives(operator, number)
         finally:
             operator.stop()
+
+    def heals(self, number: int, when: str) -> bool:
+        """Whether the next operator lives through what the last one left, its n-th effect too."""
+        operator = self._start(f"{number}:{when}", armed=True)
+        try:
+            return self._outlives(operator, number)
+        finally:
+            operator.stop()
+
+    def _outlives(self, operator: Any, number: int) -> bool:
+        names = [name for _, name, _ in self._left]
+        eventually(lambda: operator.killed or self._all_settled(), 30, what=f"{names}")
+        # What is settled may be so by the very effect that kills.
+        fatal = len(operator.effects) >= number
+        return not (fatal and eventually(lambda: operator.killed, what="its death"))
 
     def mend(self) -> None:
         """One more operator, for what the last one left."""
@@ -231,7 +274,7 @@ class Matrix:
         for story, name, uid in self._left:
             where = f"{name} as it should be"
             eventually(partial(self.judge.settled, story, name, uid), 30, what=where)
-            if not story.ends:
+            if story.keeps or not story.ends:
                 self.judge.usable(name)
                 self.kept.add(uid)
         self._left = []

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 from amove_operator.api import AmoveClient, NewKey
 from amove_operator.controller.accounts import AccountBook
-from amove_operator.controller.cache import Cache, Item
+from amove_operator.controller.cache import Cache, Ghost, Item, own_key_status
 from amove_operator.controller.context import Context
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.listings import Listings
 from amove_operator.controller.queue import WorkQueue
-from amove_operator.core.naming import marker_of, parse_name
+from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secret_record import KEY_ID, MANAGED_BY, MANAGER, OWNER_UID
 from amove_operator.errors import ApiError
@@ -65,13 +65,26 @@ class Walked:
         self.service = StandInService(self.time, self.fate)
         self.service.creating = self._creating
         self.service.deleting = self._deleting
+        self.service.listed = self._listed
+        self.fate.meanwhile = self._meanwhile
+        self.watches_are_quick = True
         self.tainted: set[Where] = set()
         self.foreign: dict[Where, Body] = {}
-        self.serving: Ref | None = None
+        self.stripped: set[str] = set()
+        self.orphaned: set[str] = set()
+        self.looks_new: set[str] = set()
+        self.revoked: set[str] = set()
+        self.lost: set[str] = set()
+        self.misled: set[str] = set()
+        self.serving: Item | None = None
+        self.uid = ""
         self.restart()
 
     def restart(self) -> None:
-        """A new process takes the lead."""
+        """A new process takes the lead. It knows no ghosts: what they left are orphans."""
+        self.lost = set()
+        self.looks_new |= {owner for owner in self.stripped if self._is_untouched(owner)}
+        self.orphaned |= self.stripped - {_digest(uid) for uid in self._uids()}
         kube, api = cast(Kube, self.kube), cast(AmoveClient, self.service)
         self.context = Context(
             settings=SETTINGS,
@@ -111,17 +124,22 @@ class Walked:
         for secret in shown.values():
             self.controller.secret_seen(secret, deleted=False)
 
-    def serve(self, ref: Ref, words: tuple[str, ...] = ()) -> None:
+    def serve(self, item: Item, words: tuple[str, ...] = ()) -> None:
         """One reconcile, whose first effects meet ``words``."""
         self.fate.words = list(words)
-        self.serving = ref
+        self.serving, self.uid = item, self._uid(item)
         try:
-            run(self.controller.handle(ref))
+            run(self.controller.handle(item))
         except Crash:
             self.restart()
         finally:
             self.fate.words = []
             self.serving = None
+
+    def serve_ghosts(self, words: tuple[str, ...] = ()) -> None:
+        """One reconcile for each object that vanished."""
+        for ghost in list(self.context.cache.ghosts):
+            self.serve(ghost, words)
 
     def sweep(self) -> None:
         """The resync's listing; may fail."""
@@ -130,17 +148,71 @@ class Walked:
         except ApiError:
             return
 
+    # -- what others do --------------------------------------------------------------------------
+
+    def strip(self, ref: Ref, *, vanish: bool) -> None:
+        """Somebody takes our finalizer off, and perhaps deletes the object."""
+        body = self.kube.crs.get(ref)
+        if body is None:
+            return
+        self.stripped.add(_digest(body["metadata"]["uid"]))
+        body["metadata"]["finalizers"] = []
+        self.kube.touch(body)
+        if vanish or "deletionTimestamp" in body["metadata"]:
+            del self.kube.crs[ref]
+
+    def take_secret(self, ref: Ref) -> None:
+        """Somebody deletes our Secret."""
+        where = self._where(ref)
+        if where in self.kube.secrets and where not in self.foreign:
+            self.tainted.add(where)
+            del self.kube.secrets[where]
+
+    def collect(self) -> None:
+        """The garbage collector takes the Secrets whose owners are gone."""
+        uids = self._uids()
+        for where, body in list(self.kube.secrets.items()):
+            owners = body["metadata"].get("ownerReferences", ())
+            if owners and not any(one["uid"] in uids for one in owners):
+                del self.kube.secrets[where]
+
+    def _meanwhile(self, word: str) -> None:
+        ref = self.serving.ref if isinstance(self.serving, Ghost) else self.serving
+        assert ref is not None
+        if word == "Secret goes":
+            self.take_secret(ref)
+        elif word == "edit" and ref in self.kube.crs:
+            self.kube.touch(self.kube.crs[ref])
+        elif word != "edit":
+            self.strip(ref, vanish=word == "vanish")
+        if self.watches_are_quick:
+            self.watch()
+
     # -- what must never happen ------------------------------------------------------------------
 
     def _creating(self, new: NewKey) -> None:
         ref = self.serving
-        assert ref is not None
-        body, held = self.kube.crs[ref], self.held(ref)
-        parsed = parse_name(new.name)
+        assert isinstance(ref, Ref), "a key for a ghost"
+        uid, parsed = self.uid, parse_name(new.name)
         assert parsed is not None
-        assert parsed.marker == marker_of(CLUSTER, body["metadata"]["uid"])
-        assert FINALIZER in body["metadata"].get("finalizers", ()), "a key before the finalizer"
+        assert parsed.marker == marker_of(CLUSTER, uid)
+        live = [key.id for key in self.visible() if _owner(key.name) == parsed.marker.owner]
+        if parsed.marker.owner not in self.looks_new:
+            assert len(live) < 2, f"a third live key beside {live}"
+        self._is_needed(ref, uid, parsed)
+        hour = [at for at, name in self.service.created if _owner(name) == parsed.marker.owner]
+        recent = [at for at in hour if at > self.time.seconds - 3600]
+        assert len(recent) <= SETTINGS.mint_budget + 1 + 3, "beyond the budget"
+
+    def _is_needed(self, ref: Ref, uid: str, parsed: MarkedName) -> None:
+        body, held = self.kube.crs.get(ref), self.held(ref, uid)
+        if body is None or body["metadata"]["uid"] != uid:
+            return  # it vanished, and we cannot know yet
+        if parsed.marker.owner not in self.stripped:
+            assert FINALIZER in body["metadata"].get("finalizers", ()), "a key before the finalizer"
         assert self._where(ref) not in self.foreign, "a key for a foreign Secret"
+        accepted = "storage.amove.io/accept-loss" in body["metadata"]["annotations"]
+        assert accepted or uid not in self.lost, "a replacement in a mass loss"
         if held is not None and self._where(ref) not in self.tainted and held.name:
             recorded = body.get("status", {}).get("key", {}).get("id")
             asked = body["metadata"]["annotations"].get("storage.amove.io/rotate-requested-at", "")
@@ -150,28 +222,39 @@ class Walked:
             # An empty list tells nobody whose it is; the token may have changed since.
             hidden = {self.service.user, self.service.listed_as} != {held.user}
             assert wanted or hidden, f"a needless key; status names {recorded}"
-        hour = [at for at, name in self.service.created if _owner(name) == parsed.marker.owner]
-        recent = [at for at in hour if at > self.time.seconds - 3600]
-        assert len(recent) <= SETTINGS.mint_budget + 1 + 3, "beyond the budget"
 
     def _deleting(self, key: StoredKey) -> None:
-        ref = self.serving
-        assert ref is not None
-        uid = self.kube.crs[ref]["metadata"]["uid"]
-        assert _owner(key.name) == marker_of(CLUSTER, uid).owner, "another CR's key is revoked"
-        if (
-            "deletionTimestamp" in self.kube.crs[ref]["metadata"]
-            or self._where(ref) in self.tainted
-        ):
+        item = self.serving
+        assert item is not None
+        self.revoked.add(key.id)
+        uid = self.uid
+        assert _owner(key.name) == _digest(uid), "another CR's key is revoked"
+        body = self.kube.crs.get(item) if isinstance(item, Ref) else None
+        if body is None or "deletionTimestamp" in body["metadata"]:
             return
-        assert self.held(ref) is not key, "the key that the Secret holds is revoked"
+        ref = item if isinstance(item, Ref) else item.ref
+        if self._where(ref) not in self.tainted and body["metadata"]["uid"] == uid:
+            assert self.held(ref, uid) is not key, "the key that the Secret holds is revoked"
+
+    def _listed(self, shown: list[StoredKey]) -> None:
+        """A complete list tells who lost a key; more than three are a mass loss."""
+        if not shown:  # which could be that of the user who issued our keys
+            self.misled |= {key.id for key in self.service.keys.values()}
+        ids, lost = {key.id for key in shown} | self.revoked, set()
+        for key in self.context.cache.keys.values():
+            current = own_key_status(key).key
+            if current is None or current.dead or key.metadata.deleting or current.id in ids:
+                continue
+            if (self.time.true() - current.issued_at).total_seconds() > SETTLE + 1:
+                lost.add(key.metadata.uid)
+        self.lost = lost if len(lost) > 3 else set()
 
     def check(self) -> None:
         """What holds after every move."""
         for body in self.kube.crs.values():
-            owner = marker_of(CLUSTER, body["metadata"]["uid"]).owner
+            owner = _digest(body["metadata"]["uid"])
             live = [key.id for key in self.visible() if _owner(key.name) == owner]
-            assert len(live) <= 2, f"more than two live keys: {live}"
+            assert len(live) <= 2 or owner in self.looks_new, f"more than two live keys: {live}"
         for where, body in self.foreign.items():
             assert self.kube.secrets.get(where) == body, "a foreign Secret was touched"
         for where, body in self.kube.secrets.items():
@@ -191,12 +274,27 @@ class Walked:
         body = self.kube.secrets[self._where(ref)]
         return str(body["metadata"].get("annotations", {}).get(name, ""))
 
-    def held(self, ref: Ref) -> StoredKey | None:
+    def _uids(self) -> set[str]:
+        return {body["metadata"]["uid"] for body in self.kube.crs.values()}
+
+    def _is_untouched(self, owner: str) -> bool:
+        """Stripped, and nothing was written to its status: a new process takes it for new.
+
+        What it does not know shows in its next list, and is revoked (docs/key-protocol.md).
+        """
+        found = [one for one in self.kube.crs.values() if _digest(one["metadata"]["uid"]) == owner]
+        return any("conditions" not in one["status"] for one in found)
+
+    def _uid(self, item: Item) -> str:
+        known = self.context.cache.keys.get(item) if isinstance(item, Ref) else None
+        return known.metadata.uid if known is not None else getattr(item, "uid", "")
+
+    def held(self, ref: Ref, uid: str) -> StoredKey | None:
         """The live key that the CR's own Secret holds, both halves."""
         body = self.kube.secrets.get(self._where(ref))
         if body is None or self._where(ref) in self.foreign:
             return None
-        if self._annotation(ref, OWNER_UID) != self.kube.crs[ref]["metadata"]["uid"]:
+        if self._annotation(ref, OWNER_UID) != uid:
             return None
         return self.service.keys.get(self._annotation(ref, KEY_ID))
 
@@ -206,8 +304,10 @@ class Walked:
         self.time.jumped = type(self.time.jumped)()
         for _ in range(9):
             self.time.seconds += 4000
+            self.collect()
             self.watch()
             self.sweep()
+            self.serve_ghosts()
             for ref in list(self.kube.crs):
                 for _ in range(2):
                     if ref in self.kube.crs:
@@ -233,12 +333,12 @@ class Walked:
         wrong = []
         owners = set()
         for ref, body in self.kube.crs.items():
-            owner = marker_of(CLUSTER, body["metadata"]["uid"]).owner
-            owners.add(owner)
+            uid = body["metadata"]["uid"]
+            owners.add(_digest(uid))
             if self._where(ref) in self.foreign:
                 continue
-            live = [key for key in self.visible() if _owner(key.name) == owner]
-            if len(live) != 1 or self.held(ref) is not live[0]:
+            live = [key for key in self.visible() if _owner(key.name) == _digest(uid)]
+            if len(live) != 1 or self.held(ref, uid) is not live[0]:
                 wrong.append(f"{ref}: live {[key.id for key in live]}, {_words(body)}")
         wrong += [f"left: {key.id}" for key in self.visible() if self._is_left(key, owners)]
         return wrong
@@ -246,9 +346,17 @@ class Walked:
     def _is_left(self, key: StoredKey, owners: set[str]) -> bool:
         """A key without a CR, unless a person was told that its revocation was not confirmed.
 
-        An empty list proves a key gone (design.md §5.9), also where it was that of another user.
+        An empty list proves a key gone (design.md §5.9), also where it was that of another user;
+        then one whose id nobody was answered is an orphan.
         """
-        return _owner(key.name) not in owners and key.id not in self.kube.to_be_checked
+        owner = _owner(key.name)
+        told = key.id in self.kube.to_be_checked or owner in self.orphaned
+        unknown = key.id in self.misled & self.service.unanswered
+        return owner not in owners and not told and not unknown
+
+
+def _digest(uid: str) -> str:
+    return marker_of(CLUSTER, uid).owner
 
 
 def _owner(name: str) -> str:

@@ -34,17 +34,25 @@ class Crash(BaseException):
     """The process is killed here."""
 
 
+MEANWHILE = ("strip", "vanish", "edit", "Secret goes")
+"""What somebody else may do while an effect is under way, which is then done."""
+
+
 class Fate:
     """What the next effects meet: one word for each, then ``ok`` for ever."""
 
     def __init__(self) -> None:
         self.words: list[str] = []
+        self.meanwhile: Callable[[str], None] = lambda _word: None
 
     def next(self) -> str:
         """The word for this effect; a crash before it is raised at once."""
         word = self.words.pop(0) if self.words else "ok"
         if word == "crash before":
             raise Crash
+        if word in MEANWHILE:
+            self.meanwhile(word)
+            return "ok"
         return word
 
 
@@ -256,6 +264,8 @@ class StandInService:
         self.half_lists = 0
         self.creating: Callable[[NewKey], None] = lambda _new: None
         self.deleting: Callable[[StoredKey], None] = lambda _key: None
+        self.listed: Callable[[list[StoredKey]], None] = lambda _shown: None
+        self.unanswered: set[str] = set()
         self.created: list[tuple[float, str]] = []
         self._time, self._fate = time, fate
 
@@ -274,6 +284,7 @@ class StandInService:
             for key in self.keys.values()
             if key.user == self.user and key.shows <= self._time.seconds
         ]
+        self.listed(shown)
         return StandInListing(shown)
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
@@ -293,6 +304,7 @@ class StandInService:
         )
         self.keys[issued.id] = StoredKey(issued, self.user, self._time.seconds + self.lag)
         if word in ("unanswered, done", "refused"):
+            self.unanswered.add(issued.id)
             raise TransportFault("create_storage_key: dropped")
         after(word)
         return issued

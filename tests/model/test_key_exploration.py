@@ -90,7 +90,6 @@ LONG_WORLDS = {
     "deletion with crashes and a lost answer": SmallWorld(
         Chances(deletions=1, crashes=2, losses=1), 4
     ),
-    "two operators at once, and a crash": SmallWorld(Chances(crashes=1), 2, LEAN, processes=2),
     "two CRs and a crash": SmallWorld(Chances(crashes=1), 2, LEAN, crs=2),
 }
 

@@ -28,14 +28,16 @@ from hypothesis.stateful import (
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secret_record import KEY_ID, RETIRING
 from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
+from tests.model.stand_ins import MEANWHILE
 
-NAMES = [Ref(Kind.KEY, *name) for name in (("red", "a"), ("red", "b"), ("blue", "a"))]
-WORDS = ("ok", "unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")
+NAMES = [Ref(Kind.KEY, space, name) for space in ("red", "blue") for name in "abc"]
+FAULTS = ("unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")
+WORDS = ("ok", *FAULTS, *MEANWHILE)
 A_WORD = st.one_of(st.just("ok"), st.sampled_from(WORDS))
 ONE_FAULT = st.builds(lambda n, word: ("ok",) * n + (word,), st.integers(0, 8), A_WORD)
 SOME_WORDS = st.one_of(st.just(()), ONE_FAULT, ONE_FAULT, st.lists(A_WORD, max_size=9).map(tuple))
 THEN = st.one_of(st.none(), SOME_WORDS)
-A_NAME = st.sampled_from([NAMES[0], NAMES[0], *NAMES])
+A_NAME = st.sampled_from([*NAMES[:1] * 6, *NAMES])
 LAGS = st.sampled_from([0.0, 10.0, SETTLE - 1])
 
 
@@ -57,11 +59,12 @@ class Walk(RuleBasedStateMachine):
             self.walked.watch()
             self.walked.serve(ref, words)
 
-    @initialize(lag=LAGS, words=SOME_WORDS)
-    def begin(self, lag: float, words: tuple[str, ...]) -> None:
-        self.walked.service.lag = lag
-        self.create(NAMES[0], GRACE)
-        self._then(NAMES[0], words)
+    @initialize(lag=LAGS, quick=st.booleans(), crowd=st.booleans(), words=SOME_WORDS)
+    def begin(self, lag: float, quick: bool, crowd: bool, words: tuple[str, ...]) -> None:
+        self.walked.service.lag, self.walked.watches_are_quick = lag, quick
+        for ref in NAMES if crowd else NAMES[:1]:
+            self.create(ref, GRACE)
+            self._then(ref, words)
 
     # -- people --------------------------------------------------------------------------------
 
@@ -120,7 +123,7 @@ class Walk(RuleBasedStateMachine):
             case _ if meta.get("finalizers"):
                 meta["deletionTimestamp"] = "2026-01-01T00:00:00Z"
             case _:
-                del self.walked.kube.crs[ref]
+                self.walked.strip(ref, vanish=True)
                 return
         meta["generation"] += 1
         self.walked.kube.touch(body)
@@ -144,7 +147,7 @@ class Walk(RuleBasedStateMachine):
         others = [key.id for key in self.walked.visible()]
         match what:
             case "delete":
-                del self.walked.kube.secrets[where]
+                self.walked.take_secret(ref)
                 return
             case "data":
                 body["data"]["AWS_SECRET_ACCESS_KEY"] = base64.b64encode(b"x").decode()
@@ -182,6 +185,21 @@ class Walk(RuleBasedStateMachine):
         keys = self.walked.service.keys
         del keys[sorted(keys)[which % len(keys)]]
 
+    @precondition(lambda self: len(self.walked.service.keys) > 3)
+    @rule()
+    def somebody_revokes_all(self) -> None:
+        self.walked.service.keys.clear()
+
+    @rule(ref=A_NAME, vanish=st.booleans(), then=THEN)
+    def somebody_strips_the_finalizer(
+        self, ref: Ref, vanish: bool, then: tuple[str, ...] | None
+    ) -> None:
+        self.walked.strip(ref, vanish=vanish)
+        if then is not None:
+            self.walked.watch()
+            self.walked.serve(ref, then)
+            self.walked.serve_ghosts(then)
+
     @rule()
     def the_token_changes_its_user(self) -> None:
         service = self.walked.service
@@ -216,6 +234,15 @@ class Walk(RuleBasedStateMachine):
     @rule(ref=A_NAME, words=SOME_WORDS)
     def serve_on_an_old_cache(self, ref: Ref, words: tuple[str, ...]) -> None:
         self.walked.serve(ref, words)
+
+    @rule(words=SOME_WORDS)
+    def serve_the_ghosts(self, words: tuple[str, ...]) -> None:
+        self.walked.watch()
+        self.walked.serve_ghosts(words)
+
+    @rule()
+    def the_garbage_is_collected(self) -> None:
+        self.walked.collect()
 
     @rule()
     def sweep(self) -> None:
