@@ -53,7 +53,6 @@ def test_in_a_mass_loss_nothing_is_created_until_it_is_over_or_accepted_anew() -
     async def scenario(cluster: BucketCluster) -> None:
         ours = [cluster.apply("team", f"ours-{number}") for number in range(5)]
         await cluster.passes()
-        kept = dict(cluster.service.buckets)
         cluster.service.buckets.clear()
         await cluster.resync()
         assert {cluster.says(ref)["Synced"] for ref in ours} == {("False", "MassBucketLoss")}
@@ -67,6 +66,24 @@ def test_in_a_mass_loss_nothing_is_created_until_it_is_over_or_accepted_anew() -
             ("False", "MassBucketLoss")
         }
         assert cluster.service.buckets == {}
+        for ref in ours[:2]:
+            cluster.annotate(ref, accept_loss="now")
+        await cluster.passes(1)
+        assert [cluster.says(ref) for ref in (*ours, held)] == [SETTLED] * 6, "no mass any more"
+        assert len(cluster.service.buckets) == 7
+
+    on_cluster(scenario)
+
+
+def test_a_mass_loss_that_was_none_ends_by_itself_and_one_object_may_go_on_before() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ours = [cluster.apply("team", f"ours-{number}") for number in range(5)]
+        await cluster.passes()
+        kept = dict(cluster.service.buckets)
+        cluster.service.buckets.clear()
+        await cluster.resync()
+        restored, held = cluster.apply("team", "restored"), cluster.apply("team", "held")
+        await cluster.passes(7200)
         cluster.annotate(restored, accept_loss="now")
         await cluster.passes()
         assert list(cluster.service.buckets) == ["restored"]

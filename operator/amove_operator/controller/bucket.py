@@ -17,7 +17,12 @@ from amove_operator.controller.cache import (
     parse_bucket,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import is_concluded, is_known, unlooked_buckets
+from amove_operator.controller.losses import (
+    is_concluded,
+    is_known,
+    mass_bucket_loss,
+    unlooked_buckets,
+)
 from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import explain, record_status, write_status
 from amove_operator.controller.turns import Turns
@@ -202,6 +207,13 @@ class BucketReconciler:
             # With many, each would wake all the others: they have a retry of their own.
             self._wake_the_missing()
 
+    def _judge_losses(self) -> None:
+        """What a mass loss held up goes on as soon as it is none any more."""
+        before = self._context.mass_bucket_loss
+        self._context.mass_bucket_loss = mass_bucket_loss(self._context)
+        if before and not self._context.mass_bucket_loss:
+            self._wake_the_missing()
+
     def _wake_the_missing(self, *, look_again: bool = False) -> None:
         """All that are absent, those too that were never made: a mass loss holds them up alike."""
         for ref, bucket in self._context.cache.buckets.items():
@@ -368,6 +380,7 @@ class BucketReconciler:
         else:
             self._context.queue.forget(item)
         self._note_wanted_name(item, bucket, report)
+        self._judge_losses()
 
     def _wake_rivals(self, before: AmoveBucket, after: AmoveBucket) -> None:
         """Who waits for the name looks again when this one's claim goes; and says so if it wins."""

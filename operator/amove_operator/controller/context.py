@@ -49,6 +49,7 @@ class Context:
     wanted_names: dict[str, Ref] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
     retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    mass_bucket_loss: bool = False
     mass_key_loss: bool = False
     missing_keys: set[str] = field(default_factory=set)
     accept_before: dict[str, str | None] = field(default_factory=dict)

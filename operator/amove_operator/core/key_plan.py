@@ -17,6 +17,7 @@ from amove_operator.core.key_deletion import drop_in_hand, plan_deletion
 from amove_operator.core.key_facts import (
     grace_of,
     held_key,
+    is_unexplained,
     is_usable,
     judged_from,
     named_by_status,
@@ -109,7 +110,7 @@ def _revocation_due(world: KeyWorld) -> KeyStep | None:
     if world.secret is None:
         # What status names and is dead must be known as dead as well: it keeps names from others.
         return ReadSecret() if world.live or named_by_status(world) else None
-    return _unheld(world) or _overdue(world)
+    return _unheld(world) or _overdue(world) or _unexplained(world)
 
 
 def _unprotected(world: KeyWorld) -> KeyStep | None:
@@ -191,6 +192,14 @@ def _overdue(world: KeyWorld) -> KeyStep | None:
     return _looking_again(world, Revoke(due[0], "retired"))
 
 
+def _unexplained(world: KeyWorld) -> KeyStep | None:
+    """A key that could reach what is another's by now does not wait for its successor."""
+    held = held_key(world)
+    if held is None or world.mass is not Mass.NONE or not is_unexplained(world):
+        return None
+    return _looking_again(world, Revoke(held.id, "unexplained"))
+
+
 def _looking_again(world: KeyWorld, revocation: Revoke) -> KeyStep:
     """Revoke only on a Secret read just now: a remembered one may name the key of yesterday."""
     return revocation if world.secret_fresh else ReadSecret()
@@ -221,7 +230,7 @@ def _reissue(world: KeyWorld) -> KeyStep | None:
         return None
     for gate in _GATES:
         if (step := gate(world, why)) is not None:
-            return step
+            return (_unexplained(world) or step) if isinstance(step, Report) else step
     return _mint(world, why)
 
 
@@ -238,13 +247,10 @@ def _waiting_for_the_clock(world: KeyWorld) -> KeyStep:
     return _report(world, unsynced(Reason.ClockSkew, message), retry=True)
 
 
-def _closed(world: KeyWorld, why: Why) -> KeyStep | None:
+def _closed(world: KeyWorld, _why: Why) -> KeyStep | None:
     gate = world.gate
     if gate.closed is None and gate.scope is not None:
         return None
-    held = held_key(world)
-    if why is Why.UNEXPLAINED and held is not None and world.mass is Mass.NONE:
-        return _looking_again(world, Revoke(held.id, "unexplained"))
     closed = gate.closed or Reason.BucketNotReady
     return _report(world, progressing(closed, gate.message, keep_ready=is_usable(world)))
 
