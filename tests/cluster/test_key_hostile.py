@@ -546,11 +546,11 @@ def test_edits_without_end_during_an_issue_cost_no_more_than_the_budget(
 
     def at_rest() -> bool:
         seen = here.found(KEY, "busy")
-        if condition(seen, "Ready").get("status") == "True":
-            assert condition(seen, "Synced").get("status") == "True", seen["status"]
-            return live_of(emulator, seen) == [seen["status"]["key"]["id"]]
-        assert condition(seen, "Reconciling")["reason"] == "MintBudgetExhausted", seen["status"]
-        return True
+        synced = condition(seen, "Synced")
+        assert synced["observedGeneration"] == seen["metadata"]["generation"]
+        if synced["status"] == "True":
+            return lives_alone(emulator, seen)
+        return bool(synced["reason"] == "MintBudgetExhausted")
 
     eventually(at_rest)
     assert asked_for(emulator, uid) <= 1 + 3

@@ -95,7 +95,7 @@ RETAIN = Story(
     "retain", lambda c, n: c.delete(KEY, n), rotated=True, ends=True, keeps=True, grace="1h"
 )
 # Long enough for the story to begin before the operator revokes the first of them.
-GRACE_END = Story("grace-end", lambda _c, _n: None, rotated=True, grace="3s")
+GRACE_END = Story("grace-end", lambda _c, _n: None, rotated=True, grace="4s")
 
 
 class SecretVersions:

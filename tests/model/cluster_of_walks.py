@@ -350,7 +350,7 @@ class Walked:
         then one whose id nobody was answered is an orphan.
         """
         owner = _owner(key.name)
-        told = key.id in self.kube.to_be_checked or owner in self.orphaned
+        told = key.id in self.kube.to_be_checked or owner in self.orphaned | self.looks_new
         unknown = key.id in self.misled & self.service.unanswered
         return owner not in owners and not told and not unknown
 

@@ -289,6 +289,53 @@ IN_HAND: list[Row] = [
     ),
 ]
 
+UNEXPLAINED_KEY = {"status": status(None), "gate": Gate(NARROW)}
+UNEXPLAINED: list[Row] = [
+    (
+        "a key whose buckets nobody can name is replaced",
+        UNEXPLAINED_KEY,
+        "Mint 2 nothing proves which buckets the key reaches",
+    ),
+    (
+        "or revoked, where a key that retires takes the room",
+        {
+            **UNEXPLAINED_KEY,
+            "status": status(None, retiring(key(2, NARROW), HOUR, NARROW)),
+            "live": (FIRST, key(2, NARROW)),
+        },
+        "Revoke id-1 unexplained",
+    ),
+    (
+        "or where the budget is spent",
+        {"gate": Gate(NARROW), "status": status(None, issues=9), "issue_recorded": False},
+        "Revoke id-1 unexplained",
+    ),
+    (
+        "or where its buckets are not ready",
+        {"status": status(None), "gate": Gate(None, Reason.BucketNotFound, "gone")},
+        "Revoke id-1 unexplained",
+    ),
+    (
+        "or where the spec was made wrong on purpose",
+        {**UNEXPLAINED_KEY, "fault": stalled(Reason.InvalidSpec, "wrong")},
+        "Revoke id-1 unexplained",
+    ),
+    (
+        "but not on a remembered Secret",
+        {
+            **UNEXPLAINED_KEY,
+            "fault": stalled(Reason.InvalidSpec, "wrong"),
+            "secret_fresh": False,
+        },
+        "ReadSecret",
+    ),
+    (
+        "nor in a mass loss",
+        {**UNEXPLAINED_KEY, "mass": Mass.USER_CHANGED},
+        "Report ApiUserChanged",
+    ),
+]
+
 HELD_BACK: list[Row] = [
     ("a paused CR is left alone", {"paused": True, "secret": None}, "Report Paused"),
     (
@@ -349,7 +396,7 @@ HELD_BACK: list[Row] = [
     ),
 ]
 
-ROWS = [*MINTING, *REASONS, *RETIRING, *IN_HAND, *HELD_BACK]
+ROWS = [*MINTING, *REASONS, *RETIRING, *UNEXPLAINED, *IN_HAND, *HELD_BACK]
 
 
 @pytest.mark.parametrize(
