@@ -6,12 +6,22 @@ All with an hour's resync: whoever takes over was woken.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CHANGING, stalled, unsynced
 from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
+from tests.cluster.harness import (
+    BUCKET,
+    KEY,
+    Manifest,
+    a_bucket,
+    a_key,
+    condition,
+    eventually,
+    refs,
+)
 from tests.cluster.harness_cluster import Cluster
 
 SOON = 5.0
@@ -71,9 +81,16 @@ def in_one_second(teams: list[Cluster]) -> None:
     eventually(made, what="two of one second")
 
 
-def _age(team: Cluster) -> tuple[str, str]:
-    metadata = team.found(BUCKET, "shared")["metadata"]
+def _age(team: Cluster, name: str = "shared") -> tuple[str, str]:
+    metadata = team.found(BUCKET, name)["metadata"]
     return metadata["creationTimestamp"], metadata["uid"]
+
+
+def make_younger(team: Cluster, manifest: Manifest, than: Cluster) -> None:
+    """Apply it when the second is over in which the other team made its own of that name."""
+    made = datetime.fromisoformat(_age(than, manifest["metadata"]["name"])[0])
+    eventually(lambda: team.now() >= made + timedelta(seconds=1))
+    team.apply(manifest)
 
 
 def test_of_three_that_were_there_from_the_start_the_oldest_makes_the_one_bucket(
@@ -85,16 +102,7 @@ def test_of_three_that_were_there_from_the_start_the_oldest_makes_the_one_bucket
     """Two of one second and a younger one; nobody looked before all were there."""
     *pair, late = (whole_cluster.within(make_namespace()) for _ in range(3))
     in_one_second(pair)
-    second = _age(pair[0])[0]
-
-    def younger() -> bool:
-        late.apply(a_bucket("shared", deletionPolicy="Delete"))
-        if _age(late)[0] > second:
-            return True
-        late.delete(BUCKET, "shared")
-        return False
-
-    eventually(younger, what="one of a later second")
+    make_younger(late, a_bucket("shared", deletionPolicy="Delete"), than=pair[0])
     run_operator(watch_namespaces=[late.namespace, *(team.namespace for team in pair)])
 
     first, *others = sorted((*pair, late), key=_age)
@@ -130,7 +138,7 @@ def test_who_takes_a_bucket_over_tells_the_others_and_who_follows_looks_anew(
     older.apply(a_bucket("archive"))
     stalled(older, "archive", "BucketExists")
     adopting: dict[str, Any] = {"adoptionPolicy": "IfExists", "deletionPolicy": "Delete"}
-    younger.apply(a_bucket("archive", **adopting))
+    make_younger(younger, a_bucket("archive", **adopting), than=older)
     assert younger.ready(BUCKET, "archive")["status"]["provenance"] == "Adopted"
     claimed = stalled(older, "archive", "BucketClaimed", SOON)
     assert f"belongs to AmoveBucket {younger.namespace}/archive" in claimed
@@ -164,7 +172,7 @@ def test_who_is_paused_or_has_no_account_keeps_no_name_from_others(
     stalled(older, "homeless", "AccountUnknown")
 
     for name in ("asleep", "homeless"):
-        younger.apply(a_bucket(name, **here))
+        make_younger(younger, a_bucket(name, **here), than=older)
         younger.ready(BUCKET, name)
     stalled(older, "homeless", "AccountUnknown")
 

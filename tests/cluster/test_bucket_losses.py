@@ -99,19 +99,22 @@ def test_losses_that_were_accepted_count_no_more(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
     """With one of four accepted, three are left: few enough to be made again."""
-    run_operator(resync_interval="2s")
+    run_operator()
     names = several(4)
     settled(cluster, *names)
     for name in names:
         emulator.control.drop_bucket(name)
+    look_again(cluster, *names)
     for name in names:
         unsynced(cluster, name, "MassBucketLoss")
+    cluster.apply(a_bucket("new"))
+    unsynced(cluster, "new", "MassBucketLoss")
     assert emulator.control.count("create_bucket") == len(names)
     cluster.annotate(BUCKET, names[0], accept_loss="yes")
-    eventually(lambda: set(emulator.control.buckets()) == set(names))
-    for name in names:
+    for name in (*names, "new"):
         cluster.until(BUCKET, name, "Synced", "Settled")
-    assert emulator.control.count("create_bucket") == 2 * len(names)
+    assert set(emulator.control.buckets()) == {*names, "new"}
+    assert emulator.control.count("create_bucket") == 2 * len(names) + 1
 
 
 def test_buckets_that_cannot_be_read_hold_up_another_only_if_they_could_make_a_mass_loss(

@@ -22,9 +22,12 @@ from tests.model.translation import ledger_of, listing_of, place_of, remembered
 
 
 def freed_by_a_write(cr: int, one: Cr) -> tuple[tuple[int, int], ...]:
-    """Replaced from now on: the key that the Secret held until now, if pods can have it."""
+    """Replaced from now on: the key that the Secret held until now, if pods can have it.
+
+    One whose scope was edited away may have no grace to come.
+    """
     secret = one.secret
-    if not isinstance(secret, Secret) or not secret.intact:
+    if not isinstance(secret, Secret) or not secret.intact or not secret.noted:
         return one.freed
     place = place_of(cr, secret.holder)
     return (*one.freed, (place, 0)) if place in one.live and place is not None else one.freed
@@ -157,7 +160,10 @@ def canonical(state: State) -> State:
         )
         crs = put(crs, cr, one)
         lean = [
-            memory._replace(scopes=tuple(key for key in memory.scopes if key in one.live))
+            memory._replace(
+                scopes=tuple(key for key in memory.scopes if key in one.live),
+                asked=memory.asked if one.wish.deleted else (),
+            )
             for memory in memories
         ]
         processes = tuple(

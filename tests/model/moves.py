@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.model.changes import rested, ticked
 from tests.model.operator_moves import OperatorMoves
-from tests.model.small_world import FOREIGN, Cr, Secret, State
+from tests.model.small_world import FOREIGN, OLD, Cr, Secret, State
 from tests.model.states import Broken, Move, World, less, put, with_cr
 from tests.model.translation import key_id
 
@@ -52,6 +52,13 @@ class Moves(OperatorMoves):
             if one.secret.intact:
                 edited = one.secret._replace(intact=False)
                 yield move("Secret edited", "vandals", one._replace(secret=edited))
+        if chances.notes and isinstance(one.secret, Secret) and one.secret.noted:
+            edited = one.secret._replace(noted=False)
+            yield move("the note of the scope edited", "notes", one._replace(secret=edited))
+        if chances.restores and isinstance(one.secret, Secret):
+            for place, _ in one.freed:
+                older = Secret(key_id(cr, place), rotation=0, age=OLD)
+                yield move("an older Secret put back", "restores", one._replace(secret=older))
         if chances.strangers and one.secret is None:
             yield move("a stranger's Secret", "strangers", one._replace(secret=FOREIGN))
         if one.secret == FOREIGN:

@@ -24,6 +24,7 @@ from amove_operator.core.key_world import (
     WriteSecret,
 )
 from amove_operator.core.ledger import Ledger
+from amove_operator.core.reasons import Reason
 from tests.model.changes import all_pairs, freed_by_a_write, listed, shown_by_a_list
 from tests.model.small_world import (
     FOREIGN,
@@ -120,9 +121,21 @@ class OperatorMoves:
             case RemoveFinalizer():
                 yield Move(label, True, self._release(at).state)
             case Report():
+                self._may_wait(at, step)
                 yield Move(label, True, self._rest(at, told_status(at.cr, step.status)).state)
             case _:
                 raise AssertionError(f"not modelled: {step}")
+
+    def _may_wait(self, at: World, step: Report) -> None:
+        """For a grace nobody waits who has no Secret, or whose replaced key reaches too much."""
+        if step.conclusion.synced.reason is not Reason.GraceRunning or self._stale(at):
+            return
+        one, secret = at.one, at.memory.secret
+        if not isinstance(secret, Secret) or not secret.intact:
+            raise Broken("a missing Secret waits for the grace of a replaced key")
+        others = [key for key in one.live if key_id(at.cr, key) != secret.holder]
+        if one.wish.scope == 1 and any(one.born[key].scope == 0 for key in others):
+            raise Broken("a key that reaches too much keeps its grace")
 
     def _stale(self, at: World) -> bool:
         return at.memory.view is not None and at.memory.view != self._view(at.one)
@@ -183,6 +196,8 @@ class OperatorMoves:
     def _mint(self, label: str, at: World, world: KeyWorld, step: Mint) -> Iterator[Move]:
         if self.rules.refusing:
             raise Broken("a key was issued for a Secret that cannot be written")
+        if self._is_served(at):
+            raise Broken("a key is issued although the Secret holds one that works")
         if len(at.one.born) >= self.most_keys:
             return
         sent = at.learnt(lambda ledger: ledger.sending(step.serial))
@@ -200,6 +215,16 @@ class OperatorMoves:
         for what, lost in (("done", done), ("not done", sent)):
             after = lost.less("losses").learnt(lambda ledger: ledger.lost(0.0, SETTLE))
             yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
+
+    def _is_served(self, at: World) -> bool:
+        """Whether the Secret as it was read just now holds what the CR asks for."""
+        one, secret = at.one, at.one.secret
+        if not isinstance(secret, Secret) or secret != at.memory.secret or not secret.intact:
+            return False
+        place, wished = place_of(at.cr, secret.holder), one.wish
+        if place is None or place not in one.live or self._stale(at) or not secret.noted:
+            return False
+        return one.born[place].scope == wished.scope and secret.rotation == wished.rotation
 
     def _made(self, at: World, step: Mint) -> World:
         """A key comes into being at the service."""
@@ -241,6 +266,10 @@ class OperatorMoves:
         if self.several or one.wish.deleted:
             return
         secret = one.secret
+        if at.memory.fresh and at.memory.secret != secret:
+            return  # changed since it was read a moment ago
+        if step.why == "unexplained" and isinstance(secret, Secret) and not secret.noted:
+            return
         if isinstance(secret, Secret) and secret.intact and secret.holder == step.key_id:
             raise Broken("the key that the Secret holds is revoked")
         for freed, age in one.freed:
@@ -278,6 +307,7 @@ class OperatorMoves:
         if not self.several and unheld & {key.id for key in step.retiring}:
             raise Broken("a key that no Secret ever held is given a grace")
         secret = Secret(key_id(at.cr, hand.key), True, told_retiring(step.retiring), hand.rotation)
+        self._may_retire(at, dict(secret.retiring))
         held = () if self.several else tuple(sorted({*one.held, hand.key}))
         written = at.with_cr(
             one._replace(secret=secret, freed=freed_by_a_write(at.cr, one), held=held)
@@ -286,6 +316,17 @@ class OperatorMoves:
         yield Move(label, True, seen.learnt(Ledger.written).state)
         if at.state.chances.losses:
             yield Move(f"{label}, unanswered", False, self._unread(written.less("losses")).state)
+
+    def _may_retire(self, at: World, ends: dict[str, int]) -> None:
+        """A key of which neither status, Secret, spec nor process tells the reach has no grace."""
+        one, old = at.one, at.one.secret
+        place = place_of(at.cr, old.holder) if isinstance(old, Secret) and not old.noted else None
+        if place is None or place in at.memory.scopes or self.several or one.status is None:
+            return
+        named = {one.status.key, *(place_of(at.cr, key) for key, _ in one.status.retiring)}
+        told = place in named or one.born[place].scope == one.wish.scope
+        if not told and ends.get(key_id(at.cr, place)):
+            raise Broken("a key whose buckets nobody can name is given a grace")
 
     def _release(self, at: World) -> World:
         if self._stale(at):

@@ -46,7 +46,7 @@ class Wish(NamedTuple):
 class Secret(NamedTuple):
     """Our Secret. ``holder`` and ``retiring`` are ids: of this CR, or forged ones of another.
 
-    ``age``: ticks since it was written.
+    ``age``: ticks since it was written. ``noted``: what it records of the key's scope is unedited.
     """
 
     holder: str
@@ -54,6 +54,7 @@ class Secret(NamedTuple):
     retiring: tuple[tuple[str, int], ...] = ()
     rotation: int = 0
     age: int = 0
+    noted: bool = True
 
 
 class Status(NamedTuple):
@@ -115,6 +116,7 @@ class Memory(NamedTuple):
     minted: tuple[tuple[int, int], ...] = ()
     revoked: tuple[tuple[str, int], ...] = ()
     failed: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     lost: bool = False
     last_serial: int = 0
     recorded: bool = False
@@ -139,6 +141,8 @@ class Chances(NamedTuple):
 
     crashes: int = 0
     vandals: int = 0
+    notes: int = 0
+    restores: int = 0
     kills: int = 0
     losses: int = 0
     changes: int = 0
@@ -161,6 +165,7 @@ class Rules(NamedTuple):
     budget: int = 3
     refusing: bool = False
     reads: bool = True
+    doubts: bool = True
     grace: int = GRACE
     dry_runs: bool = True
     lingering: bool = False

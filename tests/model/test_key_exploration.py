@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
-from amove_operator.core import key_deletion, key_plan
+from amove_operator.core import key_deletion, key_facts, key_plan
 from amove_operator.core.ledger import InHand, Ledger
 from tests.model.exploring import explore
 from tests.model.moves import Moves
@@ -59,6 +59,13 @@ WORLDS = {
         Chances(changes=1, crashes=1), 3, NO_DRY_RUN
     ),
     "two changes within one grace": SmallWorld(Chances(changes=2), 3, LEAN),
+    "the note of the scope edited, another scope asked for, and a crash": SmallWorld(
+        Chances(notes=1, changes=1, crashes=1), 2, NO_DRY_RUN
+    ),
+    "an older Secret put back after a change": SmallWorld(
+        Chances(restores=1, changes=1), 3, NO_DRY_RUN
+    ),
+    "two changes and a lost answer": SmallWorld(Chances(changes=2, losses=1), 3, LEAN),
     "a stranger's Secret where ours was": SmallWorld(Chances(vandals=1, strangers=1), 2),
     "deletion at any step, with a crash": SmallWorld(Chances(deletions=1, crashes=1), 3),
     "deletion at any step, with a lost answer": SmallWorld(Chances(deletions=1, losses=1), 3),
@@ -76,6 +83,9 @@ LONG_WORLDS = {
     "two changes within one grace, in full": SmallWorld(Chances(changes=2), 4),
     "the Secret deleted or edited, and a crash, in full": SmallWorld(
         Chances(vandals=1, crashes=1), 4
+    ),
+    "the note of the scope edited, another scope asked for, and a crash, in full": SmallWorld(
+        Chances(notes=1, changes=1, crashes=1), 4
     ),
     "the Secret deleted or edited twice": SmallWorld(Chances(vandals=2), 3),
     "three crashes, a lost answer": SmallWorld(Chances(crashes=3, losses=1), 5),
@@ -167,6 +177,18 @@ def _deletion_does_not_wait_for_a_list(patch: Patch, _moves: Moves) -> None:
     patch.setattr(key_deletion, "_never_issued", lambda _world: True)
 
 
+def _damage_waits_for_a_grace(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(key_plan, "_DAMAGE", ())
+
+
+def _too_wide_a_key_keeps_its_grace(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(key_plan, "takes_away", lambda *_: False)
+
+
+def _every_key_is_explained(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(key_facts, "_reach_told", lambda _world, _key: True)
+
+
 def _nothing(_patch: Patch, _moves: Moves) -> None:
     """The rule is taken out by the world's own Rules."""
 
@@ -217,6 +239,30 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
     "a revocation without answer is looked after": (
         _without_check("_unclear"),
         SmallWorld(Chances(changes=1, losses=1), 3, Rules(resyncs=False)),
+    ),
+    "the Secret is read anew before a revocation": (
+        _nothing,
+        SmallWorld(Chances(restores=1, changes=1), 3, Rules(reads=False)),
+    ),
+    "a key that another issued just now is not missed yet": (
+        _without_check("_unjudged"),
+        SmallWorld(Chances(), 3, NO_DRY_RUN, processes=2),
+    ),
+    "a key in hand whose revocation may be under way is not written": (
+        _nothing,
+        SmallWorld(Chances(changes=2, losses=1), 4, Rules(doubts=False)),
+    ),
+    "a retiring key makes room for a missing Secret": (
+        _damage_waits_for_a_grace,
+        SmallWorld(Chances(changes=1, vandals=1), 4),
+    ),
+    "a key that reaches too much makes room": (
+        _too_wide_a_key_keeps_its_grace,
+        SmallWorld(Chances(changes=2), 4),
+    ),
+    "a key whose buckets nobody can name has no grace": (
+        _every_key_is_explained,
+        SmallWorld(Chances(notes=1, changes=1, crashes=1), 4),
     ),
     "no key is issued before a dry run": (
         _nothing,

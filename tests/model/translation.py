@@ -38,6 +38,7 @@ from tests.model.small_world import (
     Rules,
     Secret,
     Status,
+    Wish,
 )
 
 
@@ -79,6 +80,7 @@ def ledger_of(cr: int, memory: Memory, born: tuple[Born, ...]) -> Ledger:
         minted=tuple((live_key(cr, key, born[key]), float(-age)) for key, age in memory.minted),
         revoked=tuple((key, float(-age)) for key, age in memory.revoked),
         failed_revokes=frozenset(memory.failed),
+        asked=frozenset(memory.asked),
         create_lost=memory.lost,
         last_serial=memory.last_serial,
         recorded=memory.recorded,
@@ -111,6 +113,7 @@ def remembered(cr: int, memory: Memory, ledger: Ledger) -> Memory:
         minted=tuple((_place(cr, key.id), int(-at)) for key, at in ledger.minted),
         revoked=tuple((key, int(-at)) for key, at in ledger.revoked),
         failed=tuple(sorted(ledger.failed_revokes)),
+        asked=tuple(sorted(ledger.asked)),
         lost=ledger.create_lost,
         last_serial=ledger.last_serial,
         recorded=ledger.recorded,
@@ -206,7 +209,7 @@ def _secret(cr: int, secret: Secret | str | None, born: tuple[Born, ...]) -> Sec
         format8="f",
         checksum="",
         retiring=tuple(Retiring(key, NOW + left * TICK) for key, left in secret.retiring),
-        scope="" if place is None else SCOPES[born[place].scope].text,
+        scope="" if place is None or not secret.noted else SCOPES[born[place].scope].text,
     )
     return SecretOurs("uid", "rv", record, intact=secret.intact)
 
@@ -264,6 +267,8 @@ class Planner:
                 refused="no" if memory.refused else "",
                 issue_recorded=ledger.recorded,
                 mass=Mass.NONE,
+                revoking=ledger.failed_revokes if self._rules.doubts else frozenset(),
+                unasked=_unasked(cr, wish, status, memory, shown),
                 forgotten=_forgotten(cr, status, memory, shown),
                 limits=KeyLimits(self._rules.budget),
             )
@@ -282,3 +287,14 @@ def _forgotten(
     named = {key for key, _ in status.retiring}
     named |= {key_id(cr, status.key)} if status.key is not None else set()
     return frozenset(gone | {key for key in named if place_of(cr, key) not in shown})
+
+
+def _unasked(
+    cr: int, wish: Wish, status: Status | None, memory: Memory, shown: tuple[int, ...] | None
+) -> frozenset[str]:
+    """As key_view tells it; only a deletion wants to know."""
+    if shown is None or shown or status is None or not wish.deleted:
+        return frozenset()
+    named = {key for key, _ in status.retiring} | {key_id(cr, key) for key in memory.scopes}
+    named |= {key_id(cr, status.key)} if status.key is not None and status.reach else set()
+    return frozenset(named - set(memory.asked))

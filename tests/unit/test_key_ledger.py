@@ -99,3 +99,10 @@ def test_a_listing_shows_no_key_any_more_that_was_revoked_since() -> None:
     listing.forget("unknown")
     assert set(listing.owners) == {key(2).id}
     assert listing.of_marker(MARKER) == (key(2),)
+
+
+def test_what_was_asked_to_be_revoked_stays_known_whatever_the_answer() -> None:
+    asked = minted().revoke_failed("id-1", 110.0).revoke_confirmed("id-2", 111.0)
+    heard = asked.heard(Listing.of(200.0, []), SETTLE)
+    assert heard.asked == {"id-1", "id-2"}
+    assert not heard.pristine

@@ -301,6 +301,7 @@ UNEXPLAINED: list[Row] = [
         {
             **UNEXPLAINED_KEY,
             "status": status(None, retiring(key(2, NARROW), HOUR, NARROW)),
+            "secret": ours(FIRST, age=timedelta(minutes=10)),
             "live": (FIRST, key(2, NARROW)),
         },
         "Revoke id-1 unexplained",
