@@ -25,19 +25,23 @@ from tests.model.states import Broken
 
 
 class SmallWorld(NamedTuple):
-    """What there is, and what may go wrong in it. ``keys``: the walk ends at so many per CR."""
+    """What there is, and what may go wrong in it. ``keys``: the walk ends at so many per CR.
+
+    ``settles`` of False asks for the invariants only: without resyncs some ways back are missing.
+    """
 
     chances: Chances
     keys: int
     rules: Rules = Rules()
     crs: int = 1
     processes: int = 1
+    settles: bool = True
 
     def explored(self) -> int:
         """The number of states; raises Broken."""
         moves = Moves(self.rules, self.keys)
         start = moves.start(self.crs, self.processes, self.chances)
-        return explore(moves, start).states
+        return explore(moves, start, settles=self.settles).states
 
 
 LEAN = Rules(resyncs=False, dry_runs=False)
@@ -89,6 +93,15 @@ LONG_WORLDS = {
     ),
     "the Secret deleted or edited twice": SmallWorld(Chances(vandals=2), 3),
     "three crashes, a lost answer": SmallWorld(Chances(crashes=3, losses=1), 5),
+    "two crashes, a lost answer, a key revoked by others": SmallWorld(
+        Chances(crashes=2, losses=1, kills=1), 5, NO_DRY_RUN
+    ),
+    "a crash, a lost answer, a vandal, a key revoked by others": SmallWorld(
+        Chances(crashes=1, losses=1, vandals=1, kills=1), 5, NO_DRY_RUN
+    ),
+    "a crash, a lost answer, a vandal, a key revoked by others, a change": SmallWorld(
+        Chances(crashes=1, losses=1, vandals=1, kills=1, changes=1), 2, LEAN, settles=False
+    ),
     "a crash, a lost answer, a change": SmallWorld(Chances(crashes=1, losses=1, changes=1), 4),
     "a vandal, a change, a crash": SmallWorld(Chances(vandals=1, changes=1, crashes=1), 4),
     "a key revoked by others, a crash, a change": SmallWorld(
@@ -99,6 +112,9 @@ LONG_WORLDS = {
     ),
     "deletion with crashes and a lost answer": SmallWorld(
         Chances(deletions=1, crashes=2, losses=1), 4
+    ),
+    "two operators at once, and a crash": SmallWorld(
+        Chances(crashes=1), 2, LEAN, processes=2, settles=False
     ),
     "two CRs and a crash": SmallWorld(Chances(crashes=1), 2, LEAN, crs=2),
 }
