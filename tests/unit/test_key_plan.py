@@ -570,3 +570,19 @@ def test_what_the_spec_says_itself_is_pinned_to_no_default() -> None:
     asked = KeySpec(permission="ReadWrite", region="region")
     moved = Defaults("account", "s3.example", "west")
     assert reported(defaults=moved, spec=asked).conclusion.synced.message == ""
+
+
+# ---------------------------------------------------------------- a pause hides nothing
+
+
+def test_a_pause_does_not_keep_status_from_naming_a_key_that_only_the_secret_names() -> None:
+    """Else its buckets' names would not be kept from others while it lives."""
+    unnamed = {"paused": True, "status": status(None)}
+    assert planned(**unnamed, secret=None, secret_fresh=False) == "ReadSecret"
+    report = reported(**unnamed)
+    assert reason(report) is Reason.Paused
+    assert report.status.key == current(FIRST)
+
+
+def test_a_paused_key_that_status_names_is_left_alone_altogether() -> None:
+    assert planned(paused=True, secret=None, secret_fresh=False) == "Report Paused"

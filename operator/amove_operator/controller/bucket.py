@@ -20,8 +20,9 @@ from amove_operator.controller.context import Context
 from amove_operator.controller.losses import (
     is_concluded,
     is_known,
-    mass_bucket_loss,
-    unlooked_buckets,
+    judge_losses,
+    look_at_the_others,
+    wake_the_missing,
 )
 from amove_operator.controller.memory import REPAIRS, BucketMemory
 from amove_operator.controller.reporting import explain, record_status, write_status
@@ -60,7 +61,6 @@ from amove_operator.models import AmoveBucket
 
 _log = logging.getLogger(__name__)
 _MOST_STEPS = 20
-_FEW_LOOKS = 50
 _SLOWLY = 5.0
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
@@ -180,7 +180,7 @@ class BucketReconciler:
         if uid not in self._context.absent_buckets and self._is_a_loss(bucket, memory):
             self._context.absent_buckets[uid] = ref, memory.seen_at
             self._context.metrics.buckets_lost.inc()
-            self._look_at_the_others(bucket)
+            look_at_the_others(self._context, uid)
 
     def _is_a_loss(self, bucket: AmoveBucket, memory: BucketMemory) -> bool:
         """One that was ours, and that we did not delete ourselves."""
@@ -194,33 +194,7 @@ class BucketReconciler:
             memory.effect_at = -inf  # the create shows; what was deleted may still show for a while
         if self._context.absent_buckets.pop(uid, None) is not None:
             # What was absent with it may be back as well: nobody acts on the old look.
-            self._wake_the_missing(look_again=True)
-
-    def _look_at_the_others(self, bucket: AmoveBucket) -> None:
-        """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
-        others = unlooked_buckets(self._context, bucket.metadata.uid)
-        if len(others) <= _FEW_LOOKS:
-            for ref in others:
-                found = self._context.cache.buckets[ref].metadata.uid
-                self._context.buckets.setdefault(found, BucketMemory()).stale = True
-                self._context.queue.add(ref)
-            # With many, each would wake all the others: they have a retry of their own.
-            self._wake_the_missing()
-
-    def _judge_losses(self) -> None:
-        """What a mass loss held up goes on as soon as it is none any more."""
-        before = self._context.mass_bucket_loss
-        self._context.mass_bucket_loss = mass_bucket_loss(self._context)
-        if before and not self._context.mass_bucket_loss:
-            self._wake_the_missing()
-
-    def _wake_the_missing(self, *, look_again: bool = False) -> None:
-        """All that are absent, those too that were never made: a mass loss holds them up alike."""
-        for ref, bucket in self._context.cache.buckets.items():
-            memory = self._context.buckets.get(bucket.metadata.uid)
-            if memory is not None and isinstance(memory.seen, Absent):
-                memory.stale = memory.stale or look_again
-                self._context.queue.add(ref)
+            wake_the_missing(self._context, look_again=True)
 
     def _unknown(self, memory: BucketMemory, error: ApiError) -> None:
         reason, message = explain(error)
@@ -239,7 +213,7 @@ class BucketReconciler:
         try:
             await self._context.api.create_bucket(where, step.flags)
         except AlreadyExists as error:
-            if memory.effect_at > 0:  # our own, by a 200 before this: it only does not show yet
+            if memory.effect_at > -inf:  # our own, by a 200 before this: it only does not show yet
                 self._taken_up(memory)
             else:
                 self._refused(memory, Refused.EXISTS, error)
@@ -380,7 +354,7 @@ class BucketReconciler:
         else:
             self._context.queue.forget(item)
         self._note_wanted_name(item, bucket, report)
-        self._judge_losses()
+        judge_losses(self._context)
 
     def _wake_rivals(self, before: AmoveBucket, after: AmoveBucket) -> None:
         """Who waits for the name looks again when this one's claim goes; and says so if it wins."""

@@ -7,12 +7,16 @@ from itertools import islice
 
 from amove_operator.controller.cache import own_bucket_status, own_key_status
 from amove_operator.controller.context import Context
+from amove_operator.controller.memory import BucketMemory
+from amove_operator.core.bucket_world import Absent
 from amove_operator.core.conditions import deletion_begun, find
 from amove_operator.core.guard import is_mass_loss, most_lost
 from amove_operator.core.ledger import Listing
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
+
+_FEW_LOOKS = 50
 
 
 def accepted(meta: ObjectMeta, before: str | None) -> bool:
@@ -71,9 +75,34 @@ def _known(context: Context) -> int:
     return known
 
 
-def unlooked_buckets(context: Context, uid: str) -> list[Ref]:
-    """Our other buckets that were not looked at since this one was found absent."""
-    return list(_unlooked(context, uid))
+def look_at_the_others(context: Context, uid: str) -> None:
+    """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
+    others = list(islice(_unlooked(context, uid), _FEW_LOOKS + 1))
+    if len(others) > _FEW_LOOKS:
+        return
+    for ref in others:
+        found = context.cache.buckets[ref].metadata.uid
+        context.buckets.setdefault(found, BucketMemory()).stale = True
+        context.queue.add(ref)
+    # With many, each would wake all the others: they have a retry of their own.
+    wake_the_missing(context)
+
+
+def wake_the_missing(context: Context, *, look_again: bool = False) -> None:
+    """All that are absent, those too that were never made: a mass loss holds them up alike."""
+    for ref, bucket in context.cache.buckets.items():
+        memory = context.buckets.get(bucket.metadata.uid)
+        if memory is not None and isinstance(memory.seen, Absent):
+            memory.stale = memory.stale or look_again
+            context.queue.add(ref)
+
+
+def judge_losses(context: Context) -> None:
+    """What a mass loss held up goes on as soon as it is none any more."""
+    before = context.mass_bucket_loss
+    context.mass_bucket_loss = mass_bucket_loss(context)
+    if before and not context.mass_bucket_loss:
+        wake_the_missing(context)
 
 
 def is_loss_unclear(context: Context, uid: str) -> bool:

@@ -70,8 +70,10 @@ def plan_key(world: KeyWorld) -> KeyStep:
 def _paused(world: KeyWorld) -> KeyStep | None:
     if not world.paused:
         return None
-    if world.given_up and world.secret is None:
-        return ReadSecret()  # no call, and status must tell what was revoked: others wait for it
+    untold = {key.id for key in world.live or ()} - named_by_status(world)
+    if (world.given_up or untold) and world.secret is None:
+        # No call: status must tell what lives and what was revoked, since others wait for it.
+        return ReadSecret()
     conclusion = unsynced(Reason.Paused, "Paused by annotation; nothing is called.")
     if world.given_up and not is_usable(world):
         revoked = "The key was revoked: its bucket is another team's."
