@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine, Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 from amove_operator.api import AmoveClient, BucketAddress
@@ -47,6 +48,7 @@ class Service:
         self.failing: dict[tuple[str, str], ApiError] = {}
         self.calls: list[tuple[str, str]] = []
         self.pause: asyncio.Event | None = None
+        self.breaker = SimpleNamespace(open=False)
 
     async def _called(self, call: str, where: BucketAddress) -> str:
         name = where[1]
@@ -78,6 +80,9 @@ class Service:
         if self.buckets.pop(name, None) is None:
             raise NotFound("NOT_FOUND", "no such bucket")
 
+    async def get_storage_keys(self) -> SimpleNamespace:
+        return SimpleNamespace(keys=())
+
     async def cloud_accounts(self) -> tuple[()]:
         return ()
 
@@ -99,6 +104,9 @@ class CountingKube(StandInKube):
         written = await super().write_status(ref, version, before, new)
         self.writes += written is not None
         return written
+
+    async def list_objects(self, kind: Kind, _namespaces: object) -> list[dict[str, Any]]:
+        return [copy.deepcopy(body) for ref, body in self.crs.items() if ref.kind is kind]
 
     async def emit_event(self, *_args: object, reason: str, message: str, **_more: object) -> None:
         self.events.append(reason)

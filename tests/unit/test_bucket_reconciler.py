@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from amove_operator.controller.resync import Resync
 from amove_operator.core.ledger import Listing, LiveKey
 from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.scope import Scope
@@ -230,6 +231,24 @@ def test_a_lost_bucket_that_cannot_be_made_again_stays_ours_across_a_restart() -
         cluster.service.buckets["lost"] = flags  # the account was switched on again
         await cluster.resync()
         assert cluster.says(ref) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_a_sweep_that_begins_while_a_look_is_under_way_asks_for_no_other() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.service.pause = asyncio.Event()
+        ref = cluster.apply("team", "media")
+        sweep = asyncio.create_task(Resync(cluster.controller).run())
+        await cluster.passes(1)
+        assert cluster.service.calls == [("status", "media")]
+        cluster.service.pause.set()
+        await cluster.passes(60)
+        assert cluster.says(ref) == SETTLED
+        assert [call for call, _ in cluster.service.calls] == ["status", "create", "status"]
+        await cluster.passes(3600)
+        assert cluster.service.count("status") == 3, "the next sweep looks again"
+        sweep.cancel()
 
     on_cluster(scenario)
 

@@ -162,6 +162,7 @@ class BucketReconciler:
     async def _observe(
         self, ref: Ref, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
     ) -> None:
+        memory.looked_at = self._context.clock()
         try:
             memory.seen = Present(await self._context.api.bucket_status(where))
         except NotFound:

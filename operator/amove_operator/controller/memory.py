@@ -18,12 +18,14 @@ REPAIRS = 2
 class BucketMemory:
     """One AmoveBucket. ``stale``: somebody wants a fresh look. Moments are monotonic.
 
+    ``looked_at``: when the last look began, ``seen_at``: when the last clear answer came.
     ``effect_at``: when a create or delete was answered 200 that did not show yet. ``absent``: the
     last clear answer; ``accept_before``: the annotation ``accept-loss`` at the first such.
     """
 
     fingerprint: tuple[object, ...] | None = None
     seen: BucketSeen | None = None
+    looked_at: float = -inf
     seen_at: float = -inf
     stale: bool = False
     refusal: Refusal | None = None

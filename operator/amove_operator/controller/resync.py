@@ -112,8 +112,8 @@ class Resync:
         bucket = self._context.cache.buckets.get(ref)
         if bucket is not None:
             memory = self._context.buckets.setdefault(bucket.metadata.uid, BucketMemory())
-            # One that was seen since the sweep began has had its look: a new one, at a start.
-            memory.stale = memory.stale or memory.seen_at < began
+            # One looked at since the sweep began needs no other, even if the answer is on its way.
+            memory.stale = memory.stale or memory.looked_at < began
         self._context.queue.add(ref)
 
     async def _while_the_service_is_down(self) -> None:
