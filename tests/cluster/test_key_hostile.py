@@ -484,6 +484,56 @@ def test_a_key_written_before_a_crash_whose_record_was_edited_is_revoked(
     stage.unharmed()
 
 
+def test_names_that_only_a_secret_tells_after_a_crash_are_given_away_when_its_key_is_dead(
+    stage: Stage, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Killed before status named the key; its bucket's object is gone when the next process starts.
+
+    Before a list could tell whether the Secret is right, nobody gets the name on a guess.
+    """
+    tenant, here, victim = stage.tenant, stage.here, stage.victim
+    tenant.applies(a_bucket("gallery"))
+    here.ready(BUCKET, "gallery")
+    stage.operator.stop()
+    effects = tmp_path / "effects"
+    crashing = {"CRASH_ABOUT": "visits", "CRASH_AT": "4:before", "CRASH_LIST": str(effects)}
+    operator = stage.starts(program=[CRASHING], environ=crashing)
+    tenant.applies(a_key("visits", bucketRefs=refs("gallery"), rotation=LONG_GRACE))
+    assert operator.wait() == -signal.SIGKILL
+    key, pair = here.found(KEY, "visits"), here.secret("visits")
+    assert opens(pair, "gallery") is None
+    tenant.strips(BUCKET, "gallery")
+    tenant.deletes(BUCKET, "gallery")
+    here.gone(BUCKET, "gallery")
+    victim.apply(a_bucket("gallery", adoptionPolicy="IfExists"))
+
+    stage.starts(listing_settle="4s")
+
+    waiting = victim.until(BUCKET, "gallery", "Reconciling", "NameInUse")
+    told = condition(waiting, "Reconciling")["message"]
+    assert f"Secret {here.namespace}/visits may reach bucket gallery" in told
+    victim.ready(BUCKET, "gallery")
+    assert live_of(emulator, key) == []
+    assert opens(pair, "gallery") == "InvalidAccessKeyId"
+    stage.unharmed()
+
+
+def test_a_secret_forged_while_nobody_looks_keeps_no_name_for_longer_than_the_first_list(
+    stage: Stage, emulator: Emulator
+) -> None:
+    tenant, victim = stage.tenant, stage.victim
+    stage.operator.stop()
+    forgery = {KEY_ID: "unheard-of", SCOPE: scope_of(emulator, "pearls", "treasure")}
+    tenant.forges("app", **forgery, **{CHECKSUM: "or it would be put right at once"})
+    victim.apply(a_bucket("pearls"))
+
+    stage.starts(listing_settle="4s", resync_interval="1h")
+
+    victim.until(BUCKET, "pearls", "Reconciling", "NameInUse")
+    victim.ready(BUCKET, "pearls")
+    stage.unharmed()
+
+
 def test_no_secret_that_tells_of_a_retained_key_holds_another_teams_name(
     stage: Stage, emulator: Emulator
 ) -> None:

@@ -441,7 +441,8 @@ def keep(cluster: BucketCluster, **notes: str) -> SecretMeta:
     """A Secret that says that its key was kept, in a namespace that is not trusted (any more)."""
     name = key_name("app", marker_of("cluster", "gone"), SCOPE_KEPT.digest, 1)
     live = LiveKey("id-1", name, "AK1", user_id="user-1")
-    cluster.context.listings.latest = Listing.of(0.0, [live])
+    settled_at = cluster.context.leading_since + cluster.context.settle
+    cluster.context.listings.latest = Listing.of(settled_at, [live])
     secret = SecretMeta("former", "kept", "uid", "1", "gone", {**KEPT, **notes})
     cluster.controller.secret_seen(secret, deleted=False)
     return secret

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from amove_operator.controller.cache import (
     Ghost,
     Item,
@@ -19,6 +17,7 @@ from amove_operator.controller.losses import (
     mass_bucket_loss,
 )
 from amove_operator.controller.memory import REPAIRS, BucketMemory
+from amove_operator.controller.names import name_in_use, who_keeps
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import (
@@ -32,14 +31,11 @@ from amove_operator.core.bucket_world import (
 )
 from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
-from amove_operator.core.naming import marker_of
 from amove_operator.core.policy import bucket_not_permitted, invalid
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.core.scope import Scope
-from amove_operator.core.secret_record import KEY_ID, OWNER_UID, SCOPE
-from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket, BucketSpec
+from amove_operator.models.bucket import BucketStatus
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -81,10 +77,10 @@ def bucket_world(
         claim=_ghost_claim(context, bucket)
         if isinstance(item, Ghost)
         else claim_of(context, bucket),
-        name_in_use=name_in_use(context, ref, name),
+        name_in_use=None if _is_ours(status) else name_in_use(context, ref, name),
         seen=memory.seen,
         refusal=memory.refusal,
-        blockers=_blockers(context, ref, name) if deleting else (),
+        blockers=who_keeps(context, ref, name) if deleting else (),
         delete_sent=memory.delete_sent,
         effect_pending=context.clock() - memory.effect_at < context.settle,
         repairs_left=memory.repairs_left,
@@ -210,10 +206,14 @@ def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
     )
 
 
+def _is_ours(status: BucketStatus) -> bool:
+    return status.provenance is not None or bool(status.create_intent)
+
+
 def _proven(bucket: AmoveBucket) -> bool:
     meta, status = bucket.metadata, own_bucket_status(bucket)
     let_go = meta.deleting and not meta.finalized_by_us  # it is here only for another's finalizer
-    return not let_go and (status.provenance is not None or bool(status.create_intent))
+    return not let_go and _is_ours(status)
 
 
 def _has_no_claim(bucket: AmoveBucket) -> bool:
@@ -229,55 +229,6 @@ def _has_no_claim(bucket: AmoveBucket) -> bool:
 def holds_claim(bucket: AmoveBucket) -> bool:
     """Whether it counts among the claimants of its bucket's name (design.md §3)."""
     return _proven(bucket) or not _has_no_claim(bucket)
-
-
-def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
-    """Whose live keys reach this name from elsewhere, in words; ``None``: it is free."""
-    for item, key in context.cache.keys_reaching(name):
-        meta = key.metadata
-        if meta.namespace != ref.namespace and context.cache.binds(key, name):
-            return f"Waiting until key {item} is revoked, which still reaches bucket {name}."
-    for namespace, secret in _retained(context, name):
-        if namespace != ref.namespace:
-            return f"The key in retained Secret {namespace}/{secret} still reaches bucket {name}."
-    return None
-
-
-def _blockers(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
-    """The keys that keep a deletion waiting (design.md §3, §4.5)."""
-    waiting = {f"AmoveStorageKey {key.name}" for key in context.cache.keys_referring_to(ref)}
-    for item, key in context.cache.keys_reaching(name):
-        same_team = key.metadata.namespace == ref.namespace
-        if same_team or context.cache.binds(key, name):
-            found = item.ref if isinstance(item, Ghost) else item
-            waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
-    waiting |= {f"retained Secret {where[0]}/{where[1]}" for where in _retained(context, name)}
-    return tuple(sorted(waiting))
-
-
-def _retained(context: Context, name: str) -> Iterator[tuple[str, str]]:
-    """The retained Secrets whose live key reaches a bucket name."""
-    for where, kept in context.retained.items():
-        if name in kept and (
-            context.settings.trusts(where[0]) or _is_proven(context, context.secrets[where], name)
-        ):
-            yield where
-
-
-def _is_proven(context: Context, secret: SecretMeta, name: str) -> bool:
-    """Whether the list says that it is so; anybody can write a Secret that says it.
-
-    Only trusted namespaces get to keep a key, but one that is kept stays when trust goes. What
-    no list could tell yet counts: names are not given away on a guess.
-    """
-    listing, told = context.listings.latest, secret.annotations
-    in_doubt = context.mass_key_loss or bool(context.missing_keys)  # whose list it is, even
-    if listing is None or (in_doubt and told.get(KEY_ID) not in listing.owners):
-        return True
-    owner = marker_of(context.cluster_uid, told.get(OWNER_UID, ""))
-    live = (key for key in listing.marked.get(owner, ()) if key.id == told.get(KEY_ID))
-    scopes = (Scope.proven(told.get(SCOPE, ""), key.scope8) for key in live)
-    return any(scope is not None and name in scope.buckets for scope in scopes)
 
 
 def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:

@@ -19,6 +19,7 @@ from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
 from amove_operator.controller.memory import BucketMemory
+from amove_operator.controller.names import note_untold_names
 from amove_operator.controller.orphans import OrphanWatch
 from amove_operator.controller.wakeups import (
     wake_all,
@@ -169,6 +170,7 @@ class Controller:
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)
+        note_untold_names(context, listing)
         for names in context.retained.values():
             wake_waiting(context, names)  # whether those Secrets count is told by a list
 

@@ -64,8 +64,11 @@ class Scope:
     @classmethod
     def proven(cls, text: str, scope8: str) -> Scope | None:
         """The scope that ``text`` tells, if it has that digest: anybody may have written it."""
-        if digest(text, 8) != scope8:
-            return None
+        return cls.read(text) if digest(text, 8) == scope8 else None
+
+    @classmethod
+    def read(cls, text: str) -> Scope | None:
+        """The scope that :attr:`text` stands for; ``None`` where it is the text of none."""
         try:
             account, region, storage_dn, permission, names = json.loads(text)
             everything = names == ALL
@@ -77,7 +80,8 @@ class Scope:
                 () if everything else tuple(names),
                 everything,
             )
-            return scope if permission in _RIGHTS and scope.text == text else None
+            words = all(isinstance(word, str) for word in (account, region, storage_dn, *names))
+            return scope if words and permission in _RIGHTS and scope.text == text else None
         except (ValueError, TypeError, RecursionError):
             return None
 
