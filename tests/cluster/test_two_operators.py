@@ -47,7 +47,6 @@ def test_two_operators_without_a_lease_end_with_one_held_key_for_each_cr(
     """The worst case: both act on everything at once, and the docs forbid it."""
     settings = {"mint_budget": 20, "resync_interval": "3s"}
     run_operator(**settings)
-    # Of two that create a bucket at once, one takes the other for a stranger.
     cluster.apply(a_bucket("photos"))
     cluster.ready(BUCKET, "photos")
     run_operator(**settings)
@@ -82,6 +81,29 @@ def test_two_operators_without_a_lease_end_with_one_held_key_for_each_cr(
     for name in NAMES:
         cluster.gone(KEY, name, 60)
     eventually(lambda: live_ids(emulator) == set(), 30, what="no key of theirs")
+
+
+def test_two_operators_that_create_the_same_buckets_at_once_end_with_their_own_bucket(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """The later is told that the bucket exists, and takes back the intent of both."""
+    for _ in range(2):
+        run_operator(resync_interval="3s")
+    emulator.control.fault("create_bucket", delay_before=0.5, times=None)
+    names = [f"photos-{number}" for number in range(6)]
+    cluster.apply(*(a_bucket(name, versioningEnabled=True) for name in names))
+
+    def owned() -> bool:
+        for name in names:
+            seen = cluster.ready(BUCKET, name)
+            assert seen["status"]["provenance"] == "Created", name
+            assert "createIntent" not in seen["status"], name
+        return True
+
+    eventually(owned, 60)
+    answers = [entry["status"] for entry in emulator.control.journal("create_bucket")]
+    assert answers.count(200) == len(names) < len(answers), "both tried"
+    assert set(emulator.control.buckets()) == set(names)
 
 
 def test_foreign_secrets_that_appear_while_two_operators_issue_keys_are_left_alone(

@@ -174,6 +174,7 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("mass_loss", True),
     ("loss_unclear", True),
     ("delete_sent", True),
+    ("created", True),
     ("repairs_left", 1),
     ("repairs_left", 0),
     *(

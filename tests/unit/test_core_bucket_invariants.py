@@ -48,7 +48,8 @@ DELETE = [
 
 
 def is_ours(world: BucketWorld) -> bool:
-    return world.status.provenance is not None or bool(world.status.create_intent)
+    status = world.status
+    return status.provenance is not None or bool(status.create_intent) or world.created
 
 
 @thorough

@@ -175,6 +175,8 @@ class BucketReconciler:
         if isinstance(memory.seen, Present):
             self._found(uid, memory)
             return
+        if memory.seen_at - memory.effect_at >= self._context.settle:
+            memory.created = False  # gone by now: what shows up later need not be ours
         if not memory.absent:
             memory.absent = True
             memory.accept_before = bucket.metadata.annotation("accept-loss")
@@ -216,6 +218,8 @@ class BucketReconciler:
         except AlreadyExists as error:
             if memory.effect_at > -inf:  # our own, by a 200 before this: it only does not show yet
                 self._taken_up(memory)
+            elif self._proven_meanwhile(ref, bucket):
+                self._accepted(memory)  # and so it exists: look again
             else:
                 self._refused(memory, Refused.EXISTS, error)
         except Rejected as error:
@@ -227,7 +231,16 @@ class BucketReconciler:
             self._unknown(memory, error)
         else:
             self._taken_up(memory)
+            memory.created = True
             await self._tell_created(ref, bucket)
+
+    def _proven_meanwhile(self, ref: Ref, before: AmoveBucket) -> bool:
+        """Another process wrote, while our create was under way, that the bucket is the CR's."""
+        now = self._context.cache.buckets.get(ref)
+        if now is None or now.metadata.uid != before.metadata.uid:
+            return False
+        gained = own_bucket_status(now).provenance is not None
+        return gained and own_bucket_status(before).provenance is None
 
     async def _tell_created(self, ref: Ref, bucket: AmoveBucket) -> None:
         uid, name = bucket.metadata.uid, bucket_name(bucket)

@@ -82,6 +82,7 @@ def bucket_world(
         refusal=memory.refusal,
         blockers=who_keeps(context, ref, name) if deleting else (),
         delete_sent=memory.delete_sent,
+        created=memory.created,
         effect_pending=context.clock() - memory.effect_at < context.settle,
         repairs_left=memory.repairs_left,
         mass_loss=mass_loss,
@@ -118,6 +119,8 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
     elif memory.fingerprint is None and _settled(bucket):
         # The first look after a restart: a settled bucket waits for its turn in the resync.
         memory.seen = Present(bucket.status.observed) if bucket.status.observed else None
+    if own_bucket_status(bucket).provenance is not None:
+        memory.created = False  # from here on status is the proof
     memory.fingerprint = print_now
     memory.stale = False
 

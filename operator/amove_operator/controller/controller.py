@@ -30,7 +30,7 @@ from amove_operator.controller.wakeups import (
     wake_waiting,
 )
 from amove_operator.core import conditions
-from amove_operator.core.bucket_world import Unknown
+from amove_operator.core.bucket_world import Refused, Unknown
 from amove_operator.core.ledger import Listing
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secret_record import RETAINED_BUCKETS
@@ -79,15 +79,16 @@ class Controller:
         self._changed(ref)
 
     def _note_new_owner(self, before: AmoveBucket, now: AmoveBucket) -> None:
-        """An admin made a stalled bucket ours: what was seen of it then may be hours old.
+        """An admin, or another process, made it ours: what was seen of it then may be hours old.
 
         And what another team's keys still reach is theirs no more.
         """
         if own_bucket_status(before).provenance == own_bucket_status(now).provenance:
             return
         wake_reaching(self.context, bucket_name(now))
-        if conditions.is_true(before.status.conditions, "Stalled"):
-            memory = self.context.buckets.setdefault(now.metadata.uid, BucketMemory())
+        memory = self.context.buckets.setdefault(now.metadata.uid, BucketMemory())
+        taken = memory.refusal is not None and memory.refusal.what is Refused.EXISTS
+        if taken or conditions.is_true(before.status.conditions, "Stalled"):
             memory.stale, memory.refusal = True, None
 
     def _changed(self, ref: Ref) -> None:

@@ -19,8 +19,9 @@ class BucketMemory:
     """One AmoveBucket. ``stale``: somebody wants a fresh look. Moments are monotonic.
 
     ``looked_at``: when the last look began, ``seen_at``: when the last clear answer came.
-    ``effect_at``: when a create or delete was answered 200 that did not show yet. ``absent``: the
-    last clear answer; ``accept_before``: the annotation ``accept-loss`` at the first such.
+    ``created``: a create was answered 200 and status does not say so yet. ``effect_at``: when a
+    create or delete was answered 200 that did not show yet. ``absent``: the last clear answer;
+    ``accept_before``: the annotation ``accept-loss`` at the first such.
     """
 
     fingerprint: tuple[object, ...] | None = None
@@ -31,6 +32,7 @@ class BucketMemory:
     refusal: Refusal | None = None
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
+    created: bool = False
     delete_sent: bool = False
     effect_at: float = -inf
     retry_at: float = inf

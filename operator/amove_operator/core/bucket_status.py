@@ -25,7 +25,7 @@ def found_absent(world: BucketWorld) -> BucketStatus:
 def found_present(world: BucketWorld, flags: BucketFlags, *, adopt: bool) -> BucketStatus:
     """The bucket was seen: provenance in, intent out; a stranger's bucket stays a stranger's."""
     status = as_it_was(world)
-    if status.provenance is None and status.create_intent:
+    if status.provenance is None and (status.create_intent or world.created):
         return _pinned(status, world, provenance="Created", create_intent=None, observed=flags)
     if status.provenance is None and adopt:
         return _pinned(status, world, provenance="Adopted", observed=flags)

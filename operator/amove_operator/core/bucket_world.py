@@ -81,6 +81,7 @@ class BucketWorld:
     are this CR's. ``blockers`` are the keys that keep a deletion waiting.
     ``name_in_use``: whose live keys still reach the name, in words for a person.
     ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
+    ``created``: this process had a 200 to its create, whatever became of the intent in status.
     ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
     ``default_account``: the one for buckets that name none.
     ``repairs_left``: how many more ``update_bucket`` calls this drift is worth now.
@@ -107,6 +108,7 @@ class BucketWorld:
     loss_unclear: bool = False
     default_account: str | None = None
     delete_sent: bool = False
+    created: bool = False
     effect_pending: bool = False
     repairs_left: int = 2
 
@@ -118,7 +120,7 @@ class BucketWorld:
     @property
     def ours(self) -> bool:
         """Created or adopted here, or created by a call whose answer we may not have seen."""
-        return self.status.provenance is not None or self.intent
+        return self.status.provenance is not None or self.intent or self.created
 
     @property
     def recreating(self) -> bool:
