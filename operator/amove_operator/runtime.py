@@ -176,8 +176,7 @@ class Runtime:
                 await asyncio.sleep(_PATIENCE)
 
     def _lead(self) -> None:
-        self._context.leading_since = self._context.clock()
-        self._controller.leading = True
+        self._controller.lead()
         self._metrics.leader.set(1)
         self._spawn(self._load_accounts(), "accounts")
         wake_all(self._context)

@@ -178,13 +178,18 @@ class Cluster:
         eventually(lambda: there.get("ServiceAccount", "default"), what="its ServiceAccount")
 
     def drop_namespace(self, name: str) -> None:
-        """Let go of all that is in it, whoever holds it, and delete it without waiting."""
+        """Let go of all that is in it, whoever holds it, and delete it without waiting.
+
+        The objects first: where the API server was started anew a moment ago, the controller of
+        namespaces may not know our kinds yet, and leave objects behind in a namespace that is gone.
+        """
         there = self.within(name)
         for kind in (BUCKET, KEY, "ConfigMap"):
             for each in there.every(kind):
                 if each["metadata"].get("finalizers"):
                     gone = {"metadata": {"finalizers": None}}
                     there.patch(kind, each["metadata"]["name"], gone)
+                there.delete(kind, each["metadata"]["name"])
         self.delete("Namespace", name)
 
     # -- what the operator wrote -----------------------------------------------------------------

@@ -58,7 +58,8 @@ class Started:
         with os.fdopen(handle, "wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, *command],
-                env=environment(**variables),
+                # The Kubernetes client leaves certificates in files where its process is killed.
+                env=environment(TMPDIR=str(folder), **variables),
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=log,

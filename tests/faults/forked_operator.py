@@ -40,7 +40,7 @@ class ArmedCrash(Crash):
 def operate(variables: dict[str, str], folder: Path, crash_at: str) -> None:
     """``amove-operator run`` in this process, which is a fresh child."""
     os.environ.clear()
-    os.environ.update(environment(**variables))
+    os.environ.update(environment(TMPDIR=str(folder), **variables))
     with (folder / "operator.log").open("ab") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

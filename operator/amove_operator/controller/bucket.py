@@ -175,8 +175,6 @@ class BucketReconciler:
         if isinstance(memory.seen, Present):
             self._found(uid, memory)
             return
-        if memory.seen_at - memory.effect_at >= self._context.settle:
-            memory.created = False  # gone by now: what shows up later need not be ours
         if not memory.absent:
             memory.absent = True
             memory.accept_before = bucket.metadata.annotation("accept-loss")
@@ -353,6 +351,7 @@ class BucketReconciler:
             if after is not None and after.status != before:
                 wake_keys_of(self._context, item)
                 self._wake_rivals(bucket, after)
+        memory.created = False  # told, or not to be told: what shows up later need not be ours
         if memory.seen is None:
             memory.seen_at = self._context.clock()  # not to be looked at: nobody waits for that
         if report.conclusion.synced.status == "True":

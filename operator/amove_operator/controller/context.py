@@ -49,6 +49,8 @@ class Context:
     wanted_names: dict[str, Ref] = field(default_factory=dict)
     secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
     retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    doubts: dict[str, tuple[Ref, SecretMeta]] = field(default_factory=dict)
+    doubted: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     mass_bucket_loss: bool = False
     mass_key_loss: bool = False
     missing_keys: set[str] = field(default_factory=set)

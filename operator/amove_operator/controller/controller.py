@@ -19,7 +19,7 @@ from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
 from amove_operator.controller.memory import BucketMemory
-from amove_operator.controller.names import note_untold_names
+from amove_operator.controller.names import judge_doubts, note_doubt
 from amove_operator.controller.orphans import OrphanWatch
 from amove_operator.controller.wakeups import (
     wake_all,
@@ -54,6 +54,13 @@ class Controller:
         self._keys = KeyReconciler(context)
         self._orphans = OrphanWatch(context)
 
+    def lead(self) -> None:
+        """From now on this process acts, and answers for what the one before it left behind."""
+        self.context.leading_since = self.context.clock()
+        self.leading = True
+        for secret in self.context.secrets.values():
+            note_doubt(self.context, secret)
+
     # -- what the watches show -------------------------------------------------------------------
 
     def seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
@@ -86,6 +93,8 @@ class Controller:
         if own_bucket_status(before).provenance == own_bucket_status(now).provenance:
             return
         wake_reaching(self.context, bucket_name(now))
+        if own_bucket_status(now).provenance is None:
+            return  # we have disowned it, or it was taken away: what is known of it stays true
         memory = self.context.buckets.setdefault(now.metadata.uid, BucketMemory())
         taken = memory.refusal is not None and memory.refusal.what is Refused.EXISTS
         if taken or conditions.is_true(before.status.conditions, "Stalled"):
@@ -140,6 +149,8 @@ class Controller:
             self.context.secrets.pop(where, None)
         else:
             self.context.secrets[where] = secret
+            if self.leading:
+                note_doubt(self.context, secret)
         for ref in self.context.cache.keys_writing_to(*where):
             if deleted or not self._known_version(ref, secret):
                 self.context.queue.add(ref)
@@ -171,7 +182,7 @@ class Controller:
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)
-        note_untold_names(context, listing)
+        judge_doubts(context, listing)
         for names in context.retained.values():
             wake_waiting(context, names)  # whether those Secrets count is told by a list
 

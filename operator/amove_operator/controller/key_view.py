@@ -16,7 +16,7 @@ from amove_operator.controller.cache import (
     secret_name,
 )
 from amove_operator.controller.context import Context
-from amove_operator.controller.losses import being_revoked, loss_accepted
+from amove_operator.controller.losses import loss_accepted, missing_unasked
 from amove_operator.controller.memory import KeyMemory
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
@@ -338,12 +338,8 @@ def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
     user = status.key.user_id if status.key is not None else None
     if user is not None and listing.user_ids:
         return user in listing.user_ids  # a list shows the keys of one user only
-    others = context.missing_keys - {key.metadata.uid}
-    if others:
-        # What is being revoked is missing for that reason: such CRs do not wait for one another.
-        going = {one.metadata.uid for one in context.cache.keys.values() if being_revoked(one)}
-        others -= going
-    return not others
+    # What is being revoked is missing for that reason: such CRs do not wait for one another.
+    return not missing_unasked(context) - {key.metadata.uid}
 
 
 # ---------------------------------------------------------------- the Secret's owner

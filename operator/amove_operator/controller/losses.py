@@ -156,6 +156,17 @@ def note_missing_keys(context: Context, listing: Listing) -> bool:
     return is_mass_loss(missing, known)
 
 
+def missing_unasked(context: Context) -> set[str]:
+    """The UIDs of CRs whose key a list lacks though nobody was asked to revoke it.
+
+    Else whoever keeps a deleted CR with a finalizer of his own could have a key missing for ever.
+    """
+    if not context.missing_keys:
+        return set()
+    keys = context.cache.keys.values()
+    return context.missing_keys - {key.metadata.uid for key in keys if being_revoked(key)}
+
+
 def being_revoked(key: AmoveStorageKey) -> bool:
     """Whether status says that the key on record is deleted at the service by ourselves."""
     return key.metadata.deleting and deletion_begun(key.status.conditions)

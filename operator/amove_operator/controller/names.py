@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from amove_operator.controller.cache import Ghost, named_keys
 from amove_operator.controller.context import Context
-from amove_operator.controller.wakeups import wake_waiting
+from amove_operator.controller.losses import missing_unasked
+from amove_operator.controller.wakeups import wake_claimants
 from amove_operator.core.ledger import Listing
 from amove_operator.core.naming import marker_of
 from amove_operator.core.refs import Ref
@@ -14,6 +15,8 @@ from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import KEY_ID, OWNER_UID, SCOPE
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveStorageKey
+
+_MOST_BUCKETS = 64  # that a spec can name
 
 
 def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
@@ -24,7 +27,7 @@ def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
     for namespace, secret in _retained(context, name):
         if namespace != ref.namespace:
             return f"The key in retained Secret {namespace}/{secret} still reaches bucket {name}."
-    for namespace, secret in _doubtful(context, name):
+    for namespace, secret in sorted(context.doubted.get(name, ())):
         if namespace != ref.namespace:
             return f"Waiting for a key list: Secret {namespace}/{secret} may reach bucket {name}."
     return None
@@ -39,7 +42,7 @@ def who_keeps(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
             found = item.ref if isinstance(item, Ghost) else item
             waiting.add(f"AmoveStorageKey {found.name}" if same_team else str(found))
     waiting |= {f"retained Secret {where[0]}/{where[1]}" for where in _retained(context, name)}
-    waiting |= {f"Secret {where[0]}/{where[1]}" for where in _doubtful(context, name)}
+    waiting |= {f"Secret {where[0]}/{where[1]}" for where in context.doubted.get(name, ())}
     return tuple(sorted(waiting))
 
 
@@ -64,7 +67,7 @@ def _is_settled(context: Context, listing: Listing) -> bool:
 
 
 def _whose_is_unclear(context: Context) -> bool:
-    return context.mass_key_loss or bool(context.missing_keys)
+    return context.mass_key_loss or bool(missing_unasked(context))
 
 
 def _proven_names(context: Context, secret: SecretMeta, listing: Listing) -> tuple[str, ...]:
@@ -96,44 +99,48 @@ def _retained(context: Context, name: str) -> Iterator[tuple[str, str]]:
 # ------------------------------------------- keys of which a crash kept status from telling
 
 
-def note_untold_names(context: Context, listing: Listing) -> None:
-    """Names count that a Secret's key reaches, though status does not say so yet.
+def note_doubt(context: Context, secret: SecretMeta) -> None:
+    """A Secret's key that status does not name: a process ended between the two writes, or a lie.
 
-    A process ended between the two writes. The list proves the key and its names; status will
-    tell them when the key's turn comes, and until then they are kept.
+    What it says of names is kept until a settled list judges it, whatever becomes of Secret and
+    CR meanwhile; one Secret for each CR. Not of a key that this process issued, whose names are
+    known, and not of ``bucketNames`` where they are allowed: such keys block nobody.
     """
-    for ref, key, secret in _untold(context):
-        if names := _proven_names(context, secret, listing):
-            context.cache.expect(ref, key.metadata.uid, names)
-        said = Scope.read(secret.annotations.get(SCOPE, ""))
-        wake_waiting(context, said.buckets if said is not None else ())
-
-
-def _doubtful(context: Context, name: str) -> Iterator[tuple[str, str]]:
-    """Secrets that say so of a name while no list can tell whether it is true."""
     listing = context.listings.latest
-    if listing and _is_settled(context, listing) and not _whose_is_unclear(context):
+    if listing is not None and _is_settled(context, listing):
         return
-    for _, _, secret in _untold(context):
-        text = secret.annotations.get(SCOPE, "")
-        if name not in text or _list_on(context, secret) is not None:
+    told = secret.annotations
+    scope = Scope.read(told.get(SCOPE, ""))
+    if scope is None or len(scope.buckets) > _MOST_BUCKETS:
+        return
+    for ref in context.cache.keys_writing_to(secret.namespace, secret.name):
+        key = context.cache.keys[ref]
+        uid = key.metadata.uid
+        free = key.spec.bucket_refs is None and context.settings.trusts(ref.namespace)
+        if free or told.get(OWNER_UID) != uid or uid in context.doubts:
             continue
-        said = Scope.read(text)
-        if said is not None and name in said.buckets:
-            yield secret.namespace, secret.name
+        if told.get(KEY_ID) not in _known_ids(context, key):
+            context.doubts[uid] = ref, secret
+            for name in scope.buckets:
+                context.doubted.setdefault(name, set()).add((secret.namespace, secret.name))
 
 
-def _untold(context: Context) -> Iterator[tuple[Ref, AmoveStorageKey, SecretMeta]]:
-    """The Secrets of CRs whose status does not name the key in them.
+def judge_doubts(context: Context, listing: Listing) -> None:
+    """The list proves which of the doubtful keys there are: their names stay, all others go."""
+    if not _is_settled(context, listing):
+        return
+    doubts, names = context.doubts, context.doubted
+    context.doubts, context.doubted = {}, {}
+    for uid, (ref, secret) in doubts.items():
+        proven, key = _proven_names(context, secret, listing), context.cache.keys.get(ref)
+        there = key is not None and key.metadata.uid == uid
+        if proven and (there or Ghost(ref, uid) in context.cache.ghosts):
+            context.cache.expect(ref, uid, proven)
+    for name in names:
+        wake_claimants(context, name)
 
-    Not those of ``bucketNames`` where that is allowed: such keys block nobody.
-    """
-    for where, secret in context.secrets.items():
-        for ref in context.cache.keys_writing_to(*where):
-            key = context.cache.keys[ref]
-            told = secret.annotations
-            free = key.spec.bucket_refs is None and context.settings.trusts(ref.namespace)
-            if free or told.get(OWNER_UID) != key.metadata.uid:
-                continue
-            if told.get(KEY_ID) not in {one.id for one in named_keys(key)}:
-                yield ref, key, secret
+
+def _known_ids(context: Context, key: AmoveStorageKey) -> set[str]:
+    memory = context.keys.get(key.metadata.uid)
+    minted = {key_id for key_id, _ in memory.ledger.scopes} if memory is not None else set()
+    return minted | {one.id for one in named_keys(key)}

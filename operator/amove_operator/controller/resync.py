@@ -122,7 +122,9 @@ class Resync:
             await asyncio.sleep(1.0)
 
     async def _sleep_until(self, moment: float) -> None:
-        await asyncio.sleep(max(0.0, moment - self._context.clock()))
+        await asyncio.sleep(0)
+        while (left := moment - self._context.clock()) > 0:
+            await asyncio.sleep(left)
 
 
 def _pause() -> float:
