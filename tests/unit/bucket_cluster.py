@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
 
-from amove_operator.api import AmoveClient, BucketAddress
+from pydantic import SecretStr
+
+from amove_operator.api import AmoveClient, BucketAddress, IssuedKey, NewKey
 from amove_operator.controller.accounts import AccountBook
 from amove_operator.controller.cache import Cache, Item
 from amove_operator.controller.context import Context
@@ -23,6 +26,7 @@ from amove_operator.controller.queue import WorkQueue, run_workers
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import AlreadyExists, ApiError, NotEmpty, NotFound
 from amove_operator.kube import Kube
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models.bucket import BucketFlags
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
@@ -34,8 +38,9 @@ METRICS = Metrics()
 
 
 class Service:
-    """The Amove API's buckets. ``hidden``: those that do not show (yet), though they are there.
+    """The Amove API's buckets, and the keys that it issued.
 
+    ``hidden``: buckets that do not show (yet), though they are there.
     ``lingering``: those that still show, whether they are there or not.
     ``failing``: by call and bucket, what is raised instead of doing it.
     """
@@ -46,6 +51,7 @@ class Service:
         self.full: set[str] = set()
         self.lingering: dict[str, BucketFlags] = {}
         self.failing: dict[tuple[str, str], ApiError] = {}
+        self.keys: dict[str, IssuedKey] = {}
         self.calls: list[tuple[str, str]] = []
         self.pause: asyncio.Event | None = None
         self.breaker = SimpleNamespace(open=False)
@@ -81,7 +87,25 @@ class Service:
             raise NotFound("NOT_FOUND", "no such bucket")
 
     async def get_storage_keys(self) -> SimpleNamespace:
-        return SimpleNamespace(keys=())
+        return SimpleNamespace(keys=tuple(self.keys.values()))
+
+    async def create_storage_key(self, new: NewKey) -> IssuedKey:
+        key_id = f"key-{len(self.calls)}"
+        self.calls.append(("create key", new.name))
+        issued = IssuedKey(
+            id=key_id,
+            name=new.name,
+            access_key=f"AK-{key_id}",
+            secret_key=SecretStr(f"SK-{key_id}"),
+            user_id="user-1",
+            create_date=datetime.now(UTC),
+        )
+        self.keys[key_id] = issued
+        return issued
+
+    async def delete_storage_key(self, key_id: str) -> None:
+        if self.keys.pop(key_id, None) is None:
+            raise NotFound("NOT_FOUND", "no such key")
 
     async def cloud_accounts(self) -> tuple[()]:
         return ()
@@ -144,15 +168,15 @@ class BucketCluster:
             accounts=AccountBook(self._settings, api),
             metrics=METRICS,
             cluster_uid="cluster",
-            leading_since=self.loop.time(),
             clock=self.loop.time,
         )
         self.context.accounts.loaded = True
         self.controller = Controller(self.context)
-        self.controller.leading = True
         self.context.listings = Listings(api, self.loop.time, self.controller.listed)
         for ref, body in self.kube.crs.items():
             self.controller.seen(ref.kind, None, copy.deepcopy(body))
+        self.show_secrets()
+        self.controller.lead()
         self._workers = self.loop.create_task(run_workers(queue, self.controller.handle, 4))
 
     async def stop(self) -> None:
@@ -170,12 +194,20 @@ class BucketCluster:
 
     def apply(self, namespace: str, name: str, **spec: Any) -> Ref:
         """A new AmoveBucket; each is a second younger than the one before."""
+        return self._applied(Ref(Kind.BUCKET, namespace, name), spec)
+
+    def apply_key(self, namespace: str, name: str, *buckets: str) -> Ref:
+        """A new AmoveStorageKey for AmoveBuckets of its namespace."""
+        refs = [{"name": bucket} for bucket in buckets]
+        spec = {"permission": "ReadWrite", "bucketRefs": refs}
+        return self._applied(Ref(Kind.KEY, namespace, name), spec)
+
+    def _applied(self, ref: Ref, spec: dict[str, Any]) -> Ref:
         self._count += 1
-        ref = Ref(Kind.BUCKET, namespace, name)
         body = {
             "metadata": {
-                "name": name,
-                "namespace": namespace,
+                "name": ref.name,
+                "namespace": ref.namespace,
                 "uid": f"uid-{self._count}",
                 "generation": 1,
                 "creationTimestamp": f"2026-01-01T00:00:{self._count:02}Z",
@@ -208,6 +240,20 @@ class BucketCluster:
         """The finalizer is taken off and the object deleted, while the operator watches."""
         gone = self.kube.crs.pop(ref)
         self.controller.seen(ref.kind, "DELETED", gone)
+
+    def edit_secret(self, where: tuple[str, str], **annotations: str) -> None:
+        """A person edits annotations of ours; the watch shows it."""
+        notes = self.kube.secrets[where]["metadata"]["annotations"]
+        notes |= {
+            f"storage.amove.io/{name.replace('_', '-')}": annotations[name] for name in annotations
+        }
+        self.kube.touch(self.kube.secrets[where])
+        self.show_secrets()
+
+    def show_secrets(self) -> None:
+        """What the watch of Secrets shows."""
+        for body in self.kube.secrets.values():
+            self.controller.secret_seen(SecretMeta.parse(copy.deepcopy(body)), deleted=False)
 
     def _show(self, ref: Ref) -> None:
         self.controller.seen(ref.kind, None, self.kube.touch(self.kube.crs[ref]))
