@@ -102,6 +102,13 @@ def test_a_key_that_only_its_secret_names_keeps_the_name_until_it_is_revoked(how
             return await write(ref, version, before, new)
 
         setattr(cluster.kube, "write_status", noting)  # noqa: B010
+        revoke = cluster.service.delete_storage_key
+
+        async def slowly(key_id: str) -> None:
+            await cluster.passes(2)
+            await revoke(key_id)
+
+        setattr(cluster.service, "delete_storage_key", slowly)  # noqa: B010
         async with sweeping(cluster):
             await cluster.passes(1)
             if "vanishes" in how:
@@ -111,6 +118,28 @@ def test_a_key_that_only_its_secret_names_keeps_the_name_until_it_is_revoked(how
             await cluster.passes(60)
         assert cluster.says(victim) == SETTLED
         assert alive_then == [set()], "adopted once, and no key was alive then"
+
+    on_cluster(scenario)
+
+
+def test_neither_a_restart_nor_a_key_of_our_own_casts_any_doubt() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        write: Callable[..., Awaitable[Any]] = cluster.kube.write_status
+
+        async def shown_first(*args: Any) -> Any:
+            cluster.show_secrets()  # the watch is quicker than our own next write
+            return await write(*args)
+
+        setattr(cluster.kube, "write_status", shown_first)  # noqa: B010
+        cluster.apply("tenant", "own")
+        key = cluster.apply_key("tenant", "app", "own")
+        await cluster.passes()
+        assert cluster.says(key)["Ready"] == ("True", "Issued")
+        assert cluster.context.doubts == {}
+        await cluster.restart()
+        await cluster.passes()
+        assert cluster.context.secrets.keys() == {WHERE}
+        assert (cluster.context.doubts, cluster.context.doubted) == ({}, {})
 
     on_cluster(scenario)
 
