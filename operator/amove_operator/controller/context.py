@@ -28,7 +28,12 @@ def utc_now() -> datetime:
 
 @dataclass
 class Context:
-    """The process's one of everything. ``leading_since`` is monotonic, set on taking the lead."""
+    """The process's one of everything. ``leading_since`` is monotonic, set on taking the lead.
+
+    ``doubts``: by UID of a key's CR, the Secret that says to hold a key which no status names;
+    ``doubted``: by bucket name, the Secrets (namespace, name) among them that say to reach it.
+    Both until the first settled list.
+    """
 
     settings: Settings
     kube: Kube
