@@ -172,7 +172,7 @@ def test_a_report_changes_whose_the_bucket_is_only_by_what_it_saw(world: BucketW
         refused = world.refusal is not None and world.refusal.what is Refused.CREATE
         assert isinstance(world.seen, Present) or (isinstance(world.seen, Absent) and refused)
     if world.status.provenance is None and step.status.provenance == "Created":
-        assert world.status.create_intent
+        assert world.status.create_intent or world.created
     if world.status.provenance is not None and step.status.provenance is not None:
         assert step.status.provenance == world.status.provenance
 
