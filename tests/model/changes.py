@@ -159,10 +159,11 @@ def canonical(state: State) -> State:
             born=_forgetting(cr, one, memories, processes),
         )
         crs = put(crs, cr, one)
+        waiting = {key for key, _ in one.status.retiring} if one.status is not None else set()
         lean = [
             memory._replace(
                 scopes=tuple(key for key in memory.scopes if key in one.live),
-                asked=memory.asked if one.wish.deleted else (),
+                asked=tuple(key for key in memory.asked if one.wish.deleted or key in waiting),
             )
             for memory in memories
         ]

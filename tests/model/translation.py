@@ -38,7 +38,6 @@ from tests.model.small_world import (
     Rules,
     Secret,
     Status,
-    Wish,
 )
 
 
@@ -268,7 +267,7 @@ class Planner:
                 issue_recorded=ledger.recorded,
                 mass=Mass.NONE,
                 revoking=ledger.failed_revokes if self._rules.doubts else frozenset(),
-                unasked=_unasked(cr, wish, status, memory, shown),
+                unasked=_unasked(cr, status, memory, shown),
                 forgotten=_forgotten(cr, status, memory, shown),
                 limits=KeyLimits(self._rules.budget),
             )
@@ -290,10 +289,10 @@ def _forgotten(
 
 
 def _unasked(
-    cr: int, wish: Wish, status: Status | None, memory: Memory, shown: tuple[int, ...] | None
+    cr: int, status: Status | None, memory: Memory, shown: tuple[int, ...] | None
 ) -> frozenset[str]:
-    """As key_view tells it; only a deletion wants to know."""
-    if shown is None or shown or status is None or not wish.deleted:
+    """As key_view tells it."""
+    if shown is None or shown or status is None:
         return frozenset()
     named = {key for key, _ in status.retiring} | {key_id(cr, key) for key in memory.scopes}
     named |= {key_id(cr, status.key)} if status.key is not None and status.reach else set()

@@ -50,6 +50,7 @@ ROTATED = {
     "secret": ours(SECOND, Retiring(FIRST.id, NOW + HOUR / 2), age=timedelta(minutes=10)),
     "live": (FIRST, SECOND),
 }
+HIDDEN = {**ROTATED, "live": (SECOND,), "unasked": frozenset({FIRST.id, SECOND.id})}
 Row = tuple[str, dict[str, Any], str]
 
 MINTING: list[Row] = [
@@ -223,6 +224,26 @@ RETIRING: list[Row] = [
         "a scope that takes something away makes room at once",
         {**ROTATED, "gate": Gate(NARROW)},
         "Revoke id-1 making room",
+    ),
+    (
+        "a replaced key that only a list lacks, perhaps another user's, counts as alive",
+        {**HIDDEN, "rotate_request": "x"},
+        "Report WaitingForGrace",
+    ),
+    (
+        "and so it makes room when the Secret is deleted",
+        {**HIDDEN, "secret": GONE},
+        "Revoke id-1 making room",
+    ),
+    (
+        "and the service is asked for it when its grace has ended",
+        {**HIDDEN, "grace": timedelta(0)},
+        "Revoke id-1 retired",
+    ),
+    (
+        "and it is gone when the service was asked",
+        {**HIDDEN, "rotate_request": "x", "unasked": frozenset()},
+        "Mint 3 a rotation was requested",
     ),
     (
         "an id that another CR's marker carries is never revoked, whoever names it",

@@ -76,7 +76,10 @@ def revoke_times(world: KeyWorld) -> tuple[tuple[str, datetime], ...]:
     status = world.status.key
     if status is not None and held is not None and status.id != held:
         times.setdefault(status.id, _grace_ends(world, status.id))
-    alive = {key.id for key in world.live} if world.live is not None else named_by_status(world)
+    alive = named_by_status(world)
+    if world.live is not None:
+        # What only a list says to be gone, which may be that of another user, is asked for first.
+        alive = {key.id for key in world.live} | (world.unasked & alive)
     known = {key_id: when for key_id, when in times.items() if key_id in alive and key_id != held}
     return tuple(sorted(known.items(), key=lambda pair: (pair[1], pair[0])))
 

@@ -265,18 +265,25 @@ def _unknown(world: KeyWorld, _why: Why) -> KeyStep | None:
 
 
 def _crowded(world: KeyWorld, why: Why) -> KeyStep | None:
-    """Two keys live already: the retiring one goes at once or the mint waits for its grace."""
+    """Two keys live already: the retiring one goes at once or the mint waits for its grace.
+
+    One that only a list says to be gone, which may be that of another user, counts as alive.
+    """
     assert world.gate.scope is not None  # noqa: S101 - the gate was asked before
-    if len(world.live or ()) < MOST_LIVE:
+    times = dict(revoke_times(world))
+    hidden = sorted(times.keys() - {key.id for key in world.live or ()})
+    if len(world.live or ()) + len(hidden) < MOST_LIVE:
         return None
+    if hidden and why in _DAMAGE:
+        return _looking_again(world, Revoke(hidden[0], "making room"))
     retiring = retiring_keys(world)
     buckets = {key.id: key.buckets for key in world.status.retiring}
     for key in retiring:
         narrowed = takes_away(world.gate.scope, key.scope8, buckets.get(key.id, ()))
         if why in _DAMAGE or narrowed:
             return _looking_again(world, Revoke(key.id, "making room"))
-    times = dict(revoke_times(world))
-    ends = min((times[key.id] for key in retiring if key.id in times), default=None)
+    others = {*hidden, *(key.id for key in retiring)}
+    ends = min((times[key_id] for key_id in others if key_id in times), default=None)
     if ends is None or ends <= world.now:
         # Due, and yet not revoked by now: the clock is not to be trusted.
         return _waiting_for_the_clock(world)
