@@ -79,7 +79,7 @@ def revoke_times(world: KeyWorld) -> tuple[tuple[str, datetime], ...]:
     alive = named_by_status(world)
     if world.live is not None:
         # What only a list says to be gone, which may be that of another user, is asked for first.
-        alive = {key.id for key in world.live} | (world.unasked & alive)
+        alive = frozenset(key.id for key in world.live) | (world.unasked & alive)
     known = {key_id: when for key_id, when in times.items() if key_id in alive and key_id != held}
     return tuple(sorted(known.items(), key=lambda pair: (pair[1], pair[0])))
 
