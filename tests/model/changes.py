@@ -18,7 +18,7 @@ from tests.model.small_world import (
     Status,
 )
 from tests.model.states import put
-from tests.model.translation import ledger_of, listing_of, place_of, remembered
+from tests.model.translation import key_id, ledger_of, listing_of, place_of, remembered
 
 
 def freed_by_a_write(cr: int, one: Cr) -> tuple[tuple[int, int], ...]:
@@ -148,6 +148,14 @@ def _unspent(status: Status | None) -> Status | None:
 _DEAD = Born(1, 0, OLD)
 
 
+def _named(cr: int, status: Status | None) -> set[str]:
+    """The ids that status names."""
+    if status is None:
+        return set()
+    current = {key_id(cr, status.key)} if status.key is not None else set()
+    return current | {key for key, _ in status.retiring}
+
+
 def canonical(state: State) -> State:
     """The state without what cannot matter any more, so that equals look equal."""
     crs, processes = state.crs, state.processes
@@ -159,11 +167,11 @@ def canonical(state: State) -> State:
             born=_forgetting(cr, one, memories, processes),
         )
         crs = put(crs, cr, one)
-        waiting = {key for key, _ in one.status.retiring} if one.status is not None else set()
+        named = _named(cr, one.status)
         lean = [
             memory._replace(
                 scopes=tuple(key for key in memory.scopes if key in one.live),
-                asked=tuple(key for key in memory.asked if one.wish.deleted or key in waiting),
+                asked=tuple(key for key in memory.asked if one.wish.deleted or key in named),
             )
             for memory in memories
         ]
