@@ -6,6 +6,7 @@ import json
 import ssl
 from base64 import b64decode
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -175,7 +176,9 @@ class Cluster:
         """Return when Secrets can be written and its ServiceAccount is there."""
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         there = self.within(name)
-        eventually(lambda: there.get("ServiceAccount", "default"), what="its ServiceAccount")
+        account = partial(there.get, "ServiceAccount", "default")
+        # Long where the API server was started anew a moment ago: the controllers find it again.
+        eventually(account, 60, what="its ServiceAccount")
 
     def drop_namespace(self, name: str) -> None:
         """Let go of all that is in it, whoever holds it, and delete it without waiting.
@@ -184,12 +187,18 @@ class Cluster:
         namespaces may not know our kinds yet, and leave objects behind in a namespace that is gone.
         """
         there = self.within(name)
-        for kind in (BUCKET, KEY, "ConfigMap"):
-            for each in there.every(kind):
-                if each["metadata"].get("finalizers"):
-                    gone = {"metadata": {"finalizers": None}}
-                    there.patch(kind, each["metadata"]["name"], gone)
-                there.delete(kind, each["metadata"]["name"])
+
+        def emptied() -> bool:
+            for kind in (BUCKET, KEY, "ConfigMap"):
+                for each in there.every(kind):
+                    if each["metadata"].get("finalizers"):
+                        gone = {"metadata": {"finalizers": None}}
+                        there.patch(kind, each["metadata"]["name"], gone)
+                    if kind != "ConfigMap":
+                        there.delete(kind, each["metadata"]["name"])
+            return True
+
+        eventually(emptied, 60, what="nothing that holds it")  # 429 while such a server begins
         self.delete("Namespace", name)
 
     # -- what the operator wrote -----------------------------------------------------------------
