@@ -1,7 +1,7 @@
 """``amove-operator orphans``: show, and on a person's word revoke, the keys that nobody holds.
 
 Nothing is written to Kubernetes. Only keys that carry this cluster's digest are ever named or
-revoked (design.md §5.10).
+revoked.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amove_operator.api import AmoveClient
+from amove_operator.controller.known_secrets import KnownSecrets
 from amove_operator.controller.listings import Listings
+from amove_operator.controller.orphans import holder_of
 from amove_operator.core.ledger import LiveKey
 from amove_operator.core.orphans import Judgement, Look
 from amove_operator.core.refs import Kind
@@ -77,7 +79,14 @@ class _World:
     async def look(self) -> Look:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.listings.fresh()
-        keys = await self.kube.list_objects(Kind.KEY)
+        bodies = await self.kube.list_objects(Kind.KEY)
+        uids = [body["metadata"]["uid"] for body in bodies]
+        look = Look.of(self.cluster_uid, listing, uids, ())
+        return replace(look, held=await self._held(look))
+
+    async def _held(self, look: Look) -> frozenset[str]:
+        """The keys without a CR that a Secret holds."""
+        known = KnownSecrets()
         secrets, _ = await list_all(
             self.kube.transport,
             path_of("api", "v1", "secrets"),
@@ -85,12 +94,13 @@ class _World:
             selector=MANAGED,
             accept=METADATA_LIST,
         )
-        return Look.of(
-            self.cluster_uid,
-            listing,
-            (body["metadata"]["uid"] for body in keys),
-            (secret.annotations for secret in secrets),
-        )
+        for secret in secrets:
+            known.put(secret)
+        held = set()
+        for key in look.unowned().values():
+            if await holder_of(self.kube, key, known.claiming(key.id), look.listing) is not None:
+                held.add(key.id)
+        return frozenset(held)
 
 
 @asynccontextmanager

@@ -59,7 +59,9 @@ class Runtime:
         self._api = AmoveClient(settings, observer=self._observed, before_send=self._election.check)
         self._context = self._make_context()
         self._controller = Controller(self._context)
-        self._context.listings = Listings(self._api, self._context.clock, self._controller.listed)
+        self._context.listings = Listings(
+            self._api, self._context.clock, self._controller.listed, self._context.settle
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._gauges()
 

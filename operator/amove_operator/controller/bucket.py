@@ -32,6 +32,7 @@ from amove_operator.core import conditions
 from amove_operator.core.bucket_plan import plan_bucket
 from amove_operator.core.bucket_world import (
     Absent,
+    AwaitKeyList,
     BucketReport,
     BucketStep,
     BucketWorld,
@@ -47,6 +48,7 @@ from amove_operator.core.bucket_world import (
     Unknown,
     WriteIntent,
 )
+from amove_operator.core.conditions import unsynced
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.errors import (
@@ -99,6 +101,10 @@ class BucketReconciler:
             memory = self._context.buckets.setdefault(uid, BucketMemory())
             world = bucket_world(self._context, item, bucket, memory)
             step = plan_bucket(world)
+            if isinstance(step, AwaitKeyList):
+                if await self._key_list_waits(item, bucket, memory, step):
+                    return
+                continue
             if isinstance(step, BucketReport):
                 await self._rest(item, bucket, memory, step)
                 return
@@ -126,6 +132,23 @@ class BucketReconciler:
             ghost = self._context.cache.ghosts.get(item)
             return ghost if isinstance(ghost, AmoveBucket) else None
         return self._context.cache.buckets.get(item)
+
+    async def _key_list_waits(
+        self, item: Item, bucket: AmoveBucket, memory: BucketMemory, step: AwaitKeyList
+    ) -> bool:
+        """Have a key list begun since that moment; whether the reconcile rests till then."""
+        left = step.since - self._context.clock()
+        if left > 0:
+            await self._rest(item, bucket, memory, BucketReport(step.status, step.conclusion))
+            self._context.queue.add_after(item, left)
+            return True
+        try:
+            await self._context.listings.begun_since(step.since)
+        except ApiError as error:
+            told = unsynced(*explain(error))
+            await self._rest(item, bucket, memory, BucketReport(step.status, told, retry=True))
+            return True
+        return False
 
     # -- steps ---------------------------------------------------------------------------------
 

@@ -17,7 +17,12 @@ from amove_operator.controller.losses import (
     mass_bucket_loss,
 )
 from amove_operator.controller.memory import REPAIRS, BucketMemory
-from amove_operator.controller.names import name_in_use, who_keeps
+from amove_operator.controller.names import (
+    list_needed_since,
+    name_in_use,
+    reached_by_orphan,
+    who_keeps,
+)
 from amove_operator.controller.reporting import accounts_pending
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import (
@@ -61,6 +66,8 @@ def bucket_world(
     deleting = meta.deleting or isinstance(item, Ghost)
     refreshed(bucket, memory, context.clock())
     mass_loss, loss_unclear = _loss(context, bucket, memory)
+    ours, since = _is_ours(status), list_needed_since(context, meta.namespace)
+    listing = context.listings.latest
     return BucketWorld(
         now=context.now(),
         uid=meta.uid,
@@ -77,7 +84,10 @@ def bucket_world(
         claim=_ghost_claim(context, bucket)
         if isinstance(item, Ghost)
         else claim_of(context, bucket),
-        name_in_use=None if _is_ours(status) else name_in_use(context, ref, name),
+        name_in_use=None if ours else name_in_use(context, ref, name),
+        keys_listed=listing is not None and listing.begun >= since,
+        list_since=since,
+        orphaned=ours and reached_by_orphan(context, ref, name),
         seen=memory.seen,
         refusal=memory.refusal,
         blockers=who_keeps(context, ref, name) if deleting else (),

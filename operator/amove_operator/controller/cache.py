@@ -8,6 +8,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from pydantic import ValidationError
 
 from amove_operator.core import conditions
+from amove_operator.core.key_facts import buckets_named_by
+from amove_operator.core.naming import Marker, owner_digest
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import (
@@ -105,7 +107,19 @@ def named_keys(key: AmoveStorageKey) -> tuple[CurrentKey | RetiringKey, ...]:
 
 def reached_buckets(key: AmoveStorageKey) -> frozenset[str]:
     """The bucket names that the key's live keys reach, by proven status."""
-    return frozenset(name for one in named_keys(key) for name in one.buckets)
+    return buckets_named_by(own_key_status(key))
+
+
+def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
+    """Whether a process that ended may have issued a key for it that status does not name.
+
+    Without our finalizer none was asked for; with it, status names a key and every later issue
+    was noted before.
+    """
+    current = own_key_status(key).key
+    if current is None:
+        return key.metadata.finalized_by_us
+    return any(issue.serial > current.serial for issue in own_key_status(key).recent_issues)
 
 
 class Cache:
@@ -121,6 +135,8 @@ class Cache:
         self._by_bucket_ref: Index[Ref] = Index()
         self._by_secret: Index[tuple[str, str]] = Index()
         self._reaching: Index[str] = Index()
+        self._named: Index[str] = Index()
+        self._by_owner: Index[str] = Index()
 
     def __iter__(self) -> Iterator[Ref]:
         yield from list(self.buckets)
@@ -147,20 +163,21 @@ class Cache:
     def drop(self, ref: Ref) -> Object | None:
         """Forget an object that is gone; returns how it was last seen."""
         self.faults.pop(ref, None)
-        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self._reaching):
+        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret):
             index.drop(ref)
+        self._forget_keys_of(ref)
         return self.buckets.pop(ref, None) or self.keys.pop(ref, None)
 
     def haunt(self, ghost: Ghost, last_seen: Object) -> None:
         """Keep an object that vanished until its protocol is served."""
         self.ghosts[ghost] = last_seen
         if isinstance(last_seen, AmoveStorageKey):
-            self._reaching.put(ghost, self._all_reached(last_seen))
+            self._index_keys_of(ghost, last_seen)
 
     def lay(self, ghost: Ghost) -> None:
         """The ghost's protocol is served."""
         self.ghosts.pop(ghost, None)
-        self._reaching.drop(ghost)
+        self._forget_keys_of(ghost)
 
     def buckets_named(self, name: str) -> list[tuple[Ref, AmoveBucket]]:
         """Every AmoveBucket that wants that bucket name."""
@@ -195,7 +212,32 @@ class Cache:
             ref, [Ref(Kind.BUCKET, ref.namespace, bucket.name) for bucket in named]
         )
         self._by_secret.put(ref, [(ref.namespace, secret_name(parsed))])
-        self._reaching.put(ref, self._all_reached(parsed))
+        self._index_keys_of(ref, parsed)
+
+    # -- the keys at the service -----------------------------------------------------------------
+
+    def accounts_for(self, key_id: str) -> bool:
+        """Whether some CR's status names that key and the buckets that it reaches."""
+        return bool(self._named.get(key_id))
+
+    def has_owner(self, marker: Marker | None) -> bool:
+        """Whether the CR of a marker is there, or its ghost."""
+        return marker is not None and bool(self._by_owner.get(marker.owner))
+
+    def namespace_of(self, marker: Marker) -> str | None:
+        """The namespace of the CR of a marker, as long as it is there."""
+        owners = self._by_owner.get(marker.owner)
+        found = (item.ref if isinstance(item, Ghost) else item for item in owners)
+        return next((ref.namespace for ref in found), None)
+
+    def _index_keys_of(self, item: Item, key: AmoveStorageKey) -> None:
+        self._reaching.put(item, self._all_reached(key))
+        self._named.put(item, (one.id for one in named_keys(key) if not one.dead))
+        self._by_owner.put(item, [owner_digest(key.metadata.uid)])
+
+    def _forget_keys_of(self, item: Item) -> None:
+        for index in (self._reaching, self._named, self._by_owner):
+            index.drop(item)
 
     # -- names that a key is about to reach ------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -11,12 +11,12 @@ from math import inf
 from amove_operator.api import AmoveClient
 from amove_operator.controller.accounts import AccountBook
 from amove_operator.controller.cache import Cache, Item
+from amove_operator.controller.known_secrets import KnownSecrets
 from amove_operator.controller.listings import Listings
 from amove_operator.controller.memory import BucketMemory, KeyMemory
 from amove_operator.controller.queue import WorkQueue
 from amove_operator.core.refs import Ref
 from amove_operator.kube import Kube, ObjectReference
-from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
@@ -30,9 +30,9 @@ def utc_now() -> datetime:
 class Context:
     """The process's one of everything. ``leading_since`` is monotonic, set on taking the lead.
 
-    ``doubts``: by UID of a key's CR, the Secret that says to hold a key which no status names;
-    ``doubted``: by bucket name, the Secrets (namespace, name) among them that say to reach it.
-    Both until the first settled list.
+    ``holders``: by key id, the namespace of the Secret whose data carry a key without a CR.
+    ``may_have_unlisted``: the namespaces where the process before us may have issued a key that
+    neither status nor a list shows yet.
     """
 
     settings: Settings
@@ -52,10 +52,9 @@ class Context:
     absent_buckets: dict[str, tuple[Ref, float]] = field(default_factory=dict)
     known_buckets: tuple[float, int] = (-inf, 0)
     wanted_names: dict[str, Ref] = field(default_factory=dict)
-    secrets: dict[tuple[str, str], SecretMeta] = field(default_factory=dict)
-    retained: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
-    doubts: dict[str, tuple[Ref, SecretMeta]] = field(default_factory=dict)
-    doubted: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    secrets: KnownSecrets = field(default_factory=KnownSecrets)
+    holders: Mapping[str, str] = field(default_factory=dict)
+    may_have_unlisted: frozenset[str] = frozenset()
     mass_bucket_loss: bool = False
     mass_key_loss: bool = False
     missing_keys: set[str] = field(default_factory=set)

@@ -12,6 +12,7 @@ from amove_operator.controller.cache import (
     Item,
     Object,
     bucket_name,
+    may_have_unlisted_key,
     named_keys,
     own_bucket_status,
 )
@@ -19,7 +20,6 @@ from amove_operator.controller.context import Context
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
 from amove_operator.controller.memory import BucketMemory
-from amove_operator.controller.names import judge_doubts, note_doubt
 from amove_operator.controller.orphans import OrphanWatch
 from amove_operator.controller.wakeups import (
     wake_all,
@@ -33,7 +33,6 @@ from amove_operator.core import conditions
 from amove_operator.core.bucket_world import Refused, Unknown
 from amove_operator.core.ledger import Listing
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import RETAINED_BUCKETS
 from amove_operator.errors import ApiError, Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket
@@ -52,14 +51,17 @@ class Controller:
         self.leading = False
         self._buckets = BucketReconciler(context)
         self._keys = KeyReconciler(context)
-        self._orphans = OrphanWatch(context)
+        self.orphans = OrphanWatch(context)
 
     def lead(self) -> None:
         """From now on this process acts, and answers for what the one before it left behind."""
         self.context.leading_since = self.context.clock()
         self.leading = True
-        for secret in self.context.secrets.values():
-            note_doubt(self.context, secret)
+        self.context.may_have_unlisted = frozenset(
+            key.metadata.namespace
+            for key in self.context.cache.keys.values()
+            if may_have_unlisted_key(key)
+        )
 
     # -- what the watches show -------------------------------------------------------------------
 
@@ -144,26 +146,13 @@ class Controller:
     def secret_seen(self, secret: SecretMeta, *, deleted: bool) -> None:
         """Take in one change of a Secret of ours: the key that writes to it looks again."""
         where = (secret.namespace, secret.name)
-        self._note_retained(where, None if deleted else secret)
         if deleted:
-            self.context.secrets.pop(where, None)
+            self.context.secrets.drop(where)
         else:
-            self.context.secrets[where] = secret
-            if self.leading:
-                note_doubt(self.context, secret)
+            self.context.secrets.put(secret)
         for ref in self.context.cache.keys_writing_to(*where):
             if deleted or not self._known_version(ref, secret):
                 self.context.queue.add(ref)
-
-    def _note_retained(self, where: tuple[str, str], secret: SecretMeta | None) -> None:
-        """A retained Secret counts as a live key of its buckets until it is gone (design.md §3)."""
-        told = secret.annotations.get(RETAINED_BUCKETS, "") if secret is not None else ""
-        names = frozenset(name for name in told.split(",") if name)
-        before = self.context.retained.pop(where, frozenset())
-        if names:
-            self.context.retained[where] = names
-        for name in before - names:
-            wake_claimants(self.context, name)
 
     def _known_version(self, ref: Ref, secret: SecretMeta) -> bool:
         key = self.context.cache.keys.get(ref)
@@ -176,15 +165,13 @@ class Controller:
         context = self.context
         context.mass_key_loss = note_missing_keys(context, listing)
         context.metrics.mass_loss.labels("key").set(context.mass_key_loss)
-        self._orphans.listed(listing)
+        self.orphans.listed()
         for memory in context.keys.values():
             memory.ledger = memory.ledger.heard(listing, context.settle)
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)
-        judge_doubts(context, listing)
-        for names in context.retained.values():
-            wake_waiting(context, names)  # whether those Secrets count is told by a list
+        wake_waiting(context, context.wanted_names)  # who keeps a name is told by a list
 
     def service_is_back(self) -> None:
         """The circuit breaker closed: what could not be asked is asked again."""

@@ -17,7 +17,7 @@ from amove_operator.controller.reporting import explain, record_status, write_st
 from amove_operator.controller.turns import Turns
 from amove_operator.controller.wakeups import wake_buckets_of, wake_waiting
 from amove_operator.core.conditions import Verdict, unsynced
-from amove_operator.core.key_facts import is_usable, named_ids
+from amove_operator.core.key_facts import buckets_named_by, is_usable, named_ids
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_status import status_of
 from amove_operator.core.key_world import (
@@ -33,14 +33,13 @@ from amove_operator.core.key_world import (
     RecordStatus,
     RemoveFinalizer,
     Report,
-    RetainSecret,
     Revoke,
     SecretOurs,
     TidySecret,
     WriteSecret,
 )
 from amove_operator.core.ledger import InHand, Ledger, LiveKey
-from amove_operator.core.naming import key_name
+from amove_operator.core.naming import key_name, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.core.secret_record import Retiring
@@ -158,9 +157,9 @@ class KeyReconciler:
                 return await self._await_listing(item, key, memory, world, step)
             case DryRun():
                 await self._dry_run(key, look, world)
-            case RecordIssue(status, conclusion):
+            case RecordIssue(serial, scope, status, conclusion):
                 await write_status(self._context, ref, key, status, conclusion)
-                memory.ledger = memory.ledger.issue_recorded()
+                memory.ledger = memory.ledger.issue_recorded(serial, scope)
             case RecordStatus(status, conclusion):
                 await record_status(self._context, item, key, status, conclusion)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
@@ -168,7 +167,7 @@ class KeyReconciler:
                 await self._mint(ref, key, memory, look, step)
             case WriteSecret(retiring):
                 await self._write(key, memory, look, retiring)
-            case TidySecret() | RetainSecret():
+            case TidySecret():
                 await self._secrets.tidy(key, memory, look)
             case Revoke():
                 await self._revoke(ref, key, memory, look, step)
@@ -233,7 +232,7 @@ class KeyReconciler:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
         scope, before = step.scope, memory.ledger
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
-        name = key_name(readable, marker(self._context, key), scope.digest, step.serial)
+        name = key_name(readable, marker(self._context, key), scope.names9, step.serial)
         new = NewKey(
             name=name,
             region=scope.region,
@@ -276,6 +275,7 @@ class KeyReconciler:
             rotate_request=key.metadata.annotation("rotate-requested-at") or "",
         )
         memory.ledger = memory.ledger.received(in_hand, self._context.clock())
+        self._context.listings.issued(live)
         self._context.metrics.keys_minted.inc()
         recorded = own_key_status(key).key
         known_user = recorded.user_id if recorded is not None else None
@@ -301,11 +301,17 @@ class KeyReconciler:
             look.failed.add(key_id)
             return
         memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
-        if self._context.listings.latest is not None:
-            self._context.listings.latest.forget(key_id)
+        self._note_revoked(key_id)
         self._context.metrics.keys_revoked.labels(why).inc()
         message = f"Revoked key {key_id}: {why}."
         await self._context.tell(ref, key.metadata.uid, "KeyRevoked", message)
+
+    def _note_revoked(self, key_id: str) -> None:
+        """Whoever waits for a name that the key kept looks again."""
+        listings, context = self._context.listings, self._context
+        names9 = listings.latest.names9_of(key_id) if listings.latest is not None else ""
+        listings.revoked(key_id)
+        wake_waiting(context, [name for name in context.wanted_names if may_reach(names9, name)])
 
     async def _release(self, item: Item, key: AmoveStorageKey) -> None:
         context, uid = self._context, key.metadata.uid
@@ -349,6 +355,7 @@ class KeyReconciler:
             await write_status(context, item, key, report.status, report.conclusion)
             if before.key != report.status.key or before.retiring != report.status.retiring:
                 wake_buckets_of(context, key)
+                wake_waiting(context, buckets_named_by(report.status))
             await self._note_unconfirmed(item, key)
             self._note_reach(key, report)
         if report.retry or error is not None:

@@ -115,9 +115,7 @@ class KeySecret:
     async def dry_run(self, key: AmoveStorageKey, look: Look, world: KeyWorld) -> None:
         """Have the server check the write that the next key is for. Raises KubeRefused."""
         assert world.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
-        record = SecretRecord(
-            "0" * 36, world.now, "", world.format8, "", scope=world.gate.scope.text
-        )
+        record = SecretRecord("0" * 36, world.now, "", world.format8, "")
         place = self._place(world.gate.scope, "0" * 63)
         data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
         await self._send(key, look, record, data, dry_run=True)
@@ -146,7 +144,6 @@ class KeySecret:
             format8=format_digest(key.spec.secret),
             checksum="",
             retiring=retiring,
-            scope=fresh.scope.text,
         )
         try:
             view = await self._send(key, look, record, data)

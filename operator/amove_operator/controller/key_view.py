@@ -94,10 +94,9 @@ def key_world(
         scopes=ledger.scopes,
         dry_run_passed=look.dry_run_passed,
         refused=look.refused or memory.refused,
-        issue_recorded=ledger.recorded,
+        recorded=ledger.recorded,
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
-        grant=_asked(spec),
         defaults=context.accounts.defaults(),
         revoked=frozenset(key_id for key_id, _ in ledger.revoked),
         revoking=ledger.failed_revokes,
@@ -113,12 +112,6 @@ def _spec(item: Item, key: AmoveStorageKey) -> KeySpec:
     if isinstance(item, Ghost):
         return key.spec.model_copy(update={"deletion_policy": "Delete"})
     return key.spec
-
-
-def _asked(spec: KeySpec) -> Grant | None:
-    if spec.bucket_refs is not None:
-        return None
-    return "bucketNames" if spec.bucket_names is not None else "allBuckets"
 
 
 def _listed_at(context: Context) -> datetime | None:
@@ -210,7 +203,8 @@ def _scope(
         return None
     if names is None:
         return Scope.everything(account, region, storage_dn, key.spec.permission)
-    return Scope.of(account, region, storage_dn, key.spec.permission, names)
+    issued_for: Grant | None = "bucketNames" if key.spec.bucket_refs is None else None
+    return Scope.of(account, region, storage_dn, key.spec.permission, names, issued_for)
 
 
 # ---------------------------------------------------------------- our own refusals
@@ -349,8 +343,4 @@ def secret_owner(context: Context, key: AmoveStorageKey) -> SecretOwner:
     """Whose the Secret is; under a permitted ``Retain`` it does not go with its CR."""
     meta = key.metadata
     retained = key.spec.deletion_policy == "Retain" and context.settings.trusts(meta.namespace)
-    current = own_key_status(key).key
-    buckets = current.buckets if current is not None and retained and meta.deleting else None
-    return SecretOwner(
-        meta.namespace, meta.name, meta.uid, owning=not retained, retained_buckets=buckets
-    )
+    return SecretOwner(meta.namespace, meta.name, meta.uid, owning=not retained)

@@ -1,15 +1,44 @@
-"""Orphaned keys as the leader counts and names them; removing them is a person's act."""
+"""Keys whose CR is gone: which Secret holds one, and which are orphans.
+
+The leader counts and names orphans; removing them is a person's act.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterable, Mapping
 
 from amove_operator.controller.context import Context
 from amove_operator.core.ledger import Listing, LiveKey
-from amove_operator.core.orphans import Judgement, Look
+from amove_operator.core.naming import cluster_digest
+from amove_operator.core.orphans import Judgement, Look, holds, may_hold, without_owner
+from amove_operator.core.secret_record import OWNER_UID
+from amove_operator.errors import KubeRefused, KubeUnavailable
+from amove_operator.kube import Kube
+from amove_operator.kube.secret_watch import SecretMeta
 
 _log = logging.getLogger(__name__)
 _NAMED = 20
+_MOST_CLAIMS = 8
+"""So many Secrets that say to hold one key are read: nobody makes us read his thousand."""
+
+
+async def holder_of(
+    kube: Kube, key: LiveKey, claims: Iterable[SecretMeta], listing: Listing
+) -> SecretMeta | None:
+    """The Secret among ``claims`` whose data carry the key.
+
+    Raises KubeUnavailable or KubeRefused where one cannot be read.
+    """
+    honest = [
+        secret for secret in claims if may_hold(secret.annotations.get(OWNER_UID, ""), key, listing)
+    ]
+    for secret in honest[:_MOST_CLAIMS]:
+        view = await kube.read_secret(secret.namespace, secret.name)
+        if view is not None and view.uid == secret.uid and holds(view.data, key):
+            return secret
+    return None
 
 
 class OrphanWatch:
@@ -18,28 +47,54 @@ class OrphanWatch:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._judgement = Judgement()
+        self._listed = asyncio.Event()
 
-    def listed(self, listing: Listing) -> None:
-        """Take in a new complete listing."""
-        if not sees_all(self._context):
+    def listed(self) -> None:
+        """There is a new complete listing."""
+        self._listed.set()
+
+    async def run(self) -> None:
+        """Judge each listing, until cancelled."""
+        while True:
+            await self._listed.wait()
+            self._listed.clear()
+            listing = self._context.listings.latest
+            if listing is not None:
+                await self.judge(listing)
+
+    async def judge(self, listing: Listing) -> None:
+        """Find the holders of keys without a CR, then the keys that have neither."""
+        context, before = self._context, self._judgement.orphans
+        look, context.holders = await self._look(listing)
+        if not sees_all(context):
             return
-        before = self._judgement.orphans
-        self._judgement = self._judgement.after(self._look(listing), self._context.settle)
+        self._judgement = self._judgement.after(look, context.settle)
         orphans = self._judgement.orphans
-        self._context.metrics.orphan_keys.set(len(orphans))
+        context.metrics.orphan_keys.set(len(orphans))
         if {key.id for key in orphans} != {key.id for key in before}:
             _tell(orphans)
 
-    def _look(self, listing: Listing) -> Look:
-        cache = self._context.cache
+    async def _look(self, listing: Listing) -> tuple[Look, Mapping[str, str]]:
+        """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
+        context = self._context
         # A ghost's keys are still being dealt with.
-        keys = [*cache.keys.values(), *cache.ghosts.values()]
-        return Look.of(
-            self._context.cluster_uid,
-            listing,
-            (key.metadata.uid for key in keys),
-            (secret.annotations for secret in self._context.secrets.values()),
-        )
+        keys = [*context.cache.keys.values(), *context.cache.ghosts.values()]
+        look = Look.of(context.cluster_uid, listing, (key.metadata.uid for key in keys), ())
+        held: set[str] = set()
+        holders: dict[str, str] = {}
+        cluster8 = cluster_digest(context.cluster_uid)
+        for key in list(without_owner(listing, cluster8, look.owners)):
+            claims = context.secrets.claiming(key.id)
+            try:
+                holder = await holder_of(context.kube, key, claims, listing)
+            except (KubeUnavailable, KubeRefused) as error:
+                _log.warning("whether a Secret holds key %s is not known: %s", key.name, error)
+                held.add(key.id)
+                continue
+            if holder is not None:
+                held.add(key.id)
+                holders[key.id] = holder.namespace
+        return Look(look.cluster8, listing, look.owners, frozenset(held)), holders
 
 
 def sees_all(context: Context) -> bool:

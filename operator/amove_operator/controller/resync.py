@@ -34,6 +34,7 @@ class Resync:
         """Sweep until cancelled; the first begins at once, for what changed while we were away."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._first_listing())
+            group.create_task(self._controller.orphans.run())
             while True:
                 began = self._context.clock()
                 await self._prepared()
@@ -54,7 +55,7 @@ class Resync:
     @property
     def _somebody_asks(self) -> bool:
         context = self._context
-        return bool(context.cache.keys or context.retained) or sees_all(context)
+        return bool(context.cache.keys) or sees_all(context)
 
     async def _listed(self) -> None:
         """One complete listing for the whole sweep, as soon as it can tell all."""

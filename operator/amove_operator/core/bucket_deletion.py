@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from amove_operator.core.bucket_status import as_it_was, found_absent, found_present
-from amove_operator.core.bucket_words import few, loss, shortened
+from amove_operator.core.bucket_words import await_key_list, few, loss, shortened
 from amove_operator.core.bucket_world import (
     Absent,
+    AwaitKeyList,
     BucketReport,
     BucketStep,
     BucketWorld,
@@ -45,6 +46,8 @@ def plan_deletion(world: BucketWorld) -> BucketStep:
         return ReleaseBucket()
     if world.blockers:
         return _blocked(world)
+    if not world.keys_listed:
+        return AwaitKeyList(as_it_was(world), await_key_list(world), world.list_since)
     match world.seen:
         case None:
             return Observe()

@@ -14,6 +14,7 @@ from amove_operator.core.bucket_status import (
 )
 from amove_operator.core.bucket_world import (
     Absent,
+    AwaitKeyList,
     BucketReport,
     BucketStep,
     BucketWorld,
@@ -96,8 +97,8 @@ def _plan_absent(world: BucketWorld) -> BucketStep:
 
 
 def _create(world: BucketWorld) -> BucketStep:
-    if not world.ours and world.name_in_use is not None:
-        return _wait_for_name(found_absent(world), world.name_in_use)
+    if (waiting := _name_not_free(world, found_absent(world))) is not None:
+        return waiting
     if world.effect_pending:
         slow = "The service took the creation, but does not show the bucket yet."
         slowly = progressing(Reason.Progressing, slow)
@@ -122,8 +123,8 @@ def _plan_present(world: BucketWorld, flags: BucketFlags) -> BucketStep:
     stranger = found_present(world, flags, adopt=False)
     if not world.ours and not world.may_adopt:
         return BucketReport(stranger, stalled(Reason.BucketExists, words.exists(world)))
-    if not world.ours and world.name_in_use is not None:
-        return _wait_for_name(stranger, world.name_in_use)
+    if (waiting := _name_not_free(world, stranger)) is not None:
+        return waiting
     lock = world.spec.object_lock_enabled
     if not world.observe_only and lock not in (None, flags.object_lock_enabled):
         message = words.lock_differs(world, locked=flags.object_lock_enabled)
@@ -136,6 +137,8 @@ def _plan_present(world: BucketWorld, flags: BucketFlags) -> BucketStep:
         return BucketReport(
             found, words.usable(world, Reason.DriftObserved, words.drift_observed(differs))
         )
+    if world.orphaned:
+        return BucketReport(found, words.reached_by_orphan(world))
     well = settled(Reason.Available, words.available(world), words.pinned(world))
     return BucketReport(found, well)
 
@@ -153,6 +156,12 @@ def _repair(world: BucketWorld, flags: BucketFlags, differs: tuple[str, ...]) ->
     )
 
 
-def _wait_for_name(status: BucketStatus, why: str) -> BucketReport:
-    """A claim is not given away while somebody else's live keys reach the name."""
-    return BucketReport(status, progressing(Reason.NameInUse, why))
+def _name_not_free(world: BucketWorld, status: BucketStatus) -> BucketStep | None:
+    """A name is not given away while somebody else's live keys reach it, or may reach it."""
+    if world.ours:
+        return None
+    if world.name_in_use is not None:
+        return BucketReport(status, progressing(Reason.NameInUse, world.name_in_use))
+    if world.keys_listed:
+        return None
+    return AwaitKeyList(status, words.await_key_list(world), world.list_since)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import json
 
 from amove_operator.core.bucket_world import BucketWorld
-from amove_operator.core.conditions import Conclusion, Verdict, stalled, unchanged, unsynced
+from amove_operator.core.conditions import (
+    Conclusion,
+    Verdict,
+    progressing,
+    stalled,
+    unchanged,
+    unsynced,
+)
 from amove_operator.core.reasons import Reason
 
 REFUSALS_UNTIL_STALLED = 5
@@ -33,6 +40,21 @@ def pinned(world: BucketWorld) -> str:
         f"Pinned to cloud account {world.account}, the default at its first use; the default is "
         f"{world.default_account} by now, which moves nothing."
     )
+
+
+def await_key_list(world: BucketWorld) -> Conclusion:
+    """Whether a key reaches the name is not known yet."""
+    message = f"Waiting for a list of all live keys, in case one reaches bucket {world.name}."
+    return progressing(Reason.WaitingForListing, message)
+
+
+def reached_by_orphan(world: BucketWorld) -> Conclusion:
+    """The bucket is there and ours, and somebody may hold a key to it whom nobody knows."""
+    message = (
+        f"A live key whose resource is gone may reach bucket {world.name}: have an admin run "
+        "'amove-operator orphans', and revoke it there."
+    )
+    return usable(world, Reason.ReachedByOrphan, message)
 
 
 def claimed(world: BucketWorld, holder: str) -> str:

@@ -80,6 +80,8 @@ class BucketWorld:
     ``status`` is empty unless its ``owner_uid`` is the CR's UID and its name and account
     are this CR's. ``blockers`` are the keys that keep a deletion waiting.
     ``name_in_use``: whose live keys still reach the name, in words for a person.
+    ``keys_listed``: a key list at hand tells of all live keys; ``list_since``: else from when one
+    must be begun (monotonic). ``orphaned``: a key whose CR is gone may reach the bucket.
     ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
     ``created``: this process had a 200 to its create, whatever became of the intent in status.
     ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
@@ -101,6 +103,9 @@ class BucketWorld:
     fault: Conclusion | None = None
     claim: Claim = ClaimHeld()
     name_in_use: str | None = None
+    keys_listed: bool = True
+    list_since: float = 0.0
+    orphaned: bool = False
     seen: BucketSeen | None = None
     refusal: Refusal | None = None
     blockers: tuple[str, ...] = ()
@@ -160,6 +165,15 @@ class Observe:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitKeyList:
+    """Whether live keys reach the name is not known before a key list begun at ``since``."""
+
+    status: BucketStatus
+    conclusion: Conclusion
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class WriteIntent:
     """Write status before an effect, or take the intent back after a refusal."""
 
@@ -201,5 +215,13 @@ class BucketReport:
 
 
 BucketStep = (
-    ProtectBucket | Observe | WriteIntent | Create | Repair | Delete | ReleaseBucket | BucketReport
+    ProtectBucket
+    | Observe
+    | AwaitKeyList
+    | WriteIntent
+    | Create
+    | Repair
+    | Delete
+    | ReleaseBucket
+    | BucketReport
 )

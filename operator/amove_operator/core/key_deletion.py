@@ -1,4 +1,4 @@
-"""The end of an AmoveStorageKey (design.md §5.9). Pure."""
+"""The end of an AmoveStorageKey. Pure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from amove_operator.core.key_world import (
     RecordStatus,
     RemoveFinalizer,
     Report,
-    RetainSecret,
     Revoke,
     SecretOurs,
+    TidySecret,
 )
 from amove_operator.core.ledger import InHand
 from amove_operator.core.reasons import Reason
@@ -34,9 +34,8 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
     if world.in_hand is not None:
         return drop_in_hand(world, world.in_hand)
     if not _never_issued(world) and world.live is None:
-        return AwaitListing(
-            progressing(Reason.Settling, "Deletion waits for a settled key list.", keep_ready=True)
-        )
+        message = "Deletion waits for a settled key list."
+        return AwaitListing(progressing(Reason.WaitingForListing, message, keep_ready=True))
     kept = _kept(world)
     if (revocation := _next_revocation(world, kept)) is not None:
         return revocation
@@ -72,9 +71,8 @@ def _kept(world: KeyWorld) -> str | None:
         return None
     if not isinstance(world.secret, SecretOurs) or world.secret.deleting or not world.secret.intact:
         return None
-    held, status = held_key(world), status_of(world).key
-    # Without its buckets' names in the Secret nobody would wait for the key: then it goes.
-    return held.id if held is not None and status is not None and status.id == held.id else None
+    held = held_key(world)
+    return held.id if held is not None else None
 
 
 def _next_revocation(world: KeyWorld, kept: str | None) -> KeyStep | None:
@@ -98,10 +96,7 @@ def _revoke(world: KeyWorld, key_id: str) -> KeyStep:
 
 
 def _retain(world: KeyWorld) -> KeyStep:
-    status = status_of(world)
-    if status.key != world.status.key:
-        stays = progressing(Reason.Progressing, "The key and its Secret stay.", keep_ready=True)
-        return RecordStatus(status, stays)
+    """The Secret must not go with its CR: without an owner it stays."""
     secret = world.secret
     untidy = isinstance(secret, SecretOurs) and secret.untidy
-    return RetainSecret() if untidy else RemoveFinalizer()
+    return TidySecret() if untidy else RemoveFinalizer()

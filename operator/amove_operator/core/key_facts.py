@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from amove_operator.core.key_world import KeyWorld, SecretOurs, Why
 from amove_operator.core.ledger import LiveKey
-from amove_operator.core.naming import parse_name
 from amove_operator.core.rotation import next_rotation
 from amove_operator.core.scope import Scope
 from amove_operator.models.key import KeyStatus
@@ -32,6 +31,12 @@ def named_ids(status: KeyStatus) -> frozenset[str]:
     """The ids that a status names."""
     current = () if status.key is None else (status.key.id,)
     return frozenset((*current, *(key.id for key in status.retiring)))
+
+
+def buckets_named_by(status: KeyStatus) -> frozenset[str]:
+    """The bucket names that a status says its keys reach."""
+    current = () if status.key is None else (status.key,)
+    return frozenset(name for key in (*current, *status.retiring) for name in key.buckets)
 
 
 def issued_at(world: KeyWorld) -> datetime | None:
@@ -182,11 +187,11 @@ def reissue_reason(world: KeyWorld) -> Why | None:
         return Why.DATA_EDITED
     if _key_gone(world):
         return Why.KEY_GONE
-    if is_unexplained(world):
-        return Why.UNEXPLAINED
-    scope8 = _held_scope(world)
-    wanted = world.gate.scope
-    if wanted is not None and scope8 is not None and scope8 != wanted.digest:
+    held, wanted = held_key(world), world.gate.scope
+    scope = known_scope(world, held) if held is not None else _named_scope(world)
+    if held is not None and scope is None:
+        return Why.SCOPE_UNKNOWN
+    if wanted is not None and scope is not None and scope != wanted:
         return Why.SCOPE
     if secret.record.format8 and secret.record.format8 != world.format8:
         return Why.FORMAT
@@ -197,35 +202,34 @@ def reissue_reason(world: KeyWorld) -> Why | None:
 
 
 def known_scope(world: KeyWorld, key: LiveKey) -> Scope | None:
-    """A key's scope where it is known: as minted here, as the spec asks, as the Secret records it.
+    """A key's scope, from what no tenant can write: this process's memory, or status.
 
-    Whoever says it, it counts only with the digest that the remote name carries.
+    Status names the key itself, or the issue of its serial that was noted before the key was
+    asked for. A key that neither knows was issued by a process that ended before it wrote status.
     """
-    told = [scope for key_id, scope in world.scopes if key_id == key.id]
-    told += [world.gate.scope] if world.gate.scope is not None else []
-    if (found := next((one for one in told if one.digest == key.scope8), None)) is not None:
-        return found
-    if not isinstance(world.secret, SecretOurs) or world.secret.record.key_id != key.id:
+    for key_id, scope in world.scopes:
+        if key_id == key.id:
+            return scope
+    current = world.status.key
+    if current is not None and current.id == key.id:
+        return Scope.recorded(current)
+    if current is not None and current.serial == key.serial:
         return None
-    return Scope.proven(world.secret.record.scope, key.scope8)
+    noted = (one.scope for one in world.status.recent_issues if one.serial == key.serial)
+    return next((Scope.recorded(scope) for scope in noted if scope is not None), None)
 
 
-def is_unexplained(world: KeyWorld) -> bool:
-    """Whether the held key reaches buckets that nobody can name: they could become another's.
-
-    A crash came before status named the key, and then somebody edited what the Secret records.
-    """
-    held = held_key(world)
-    return held is not None and not _reach_told(world, held)
-
-
-def _reach_told(world: KeyWorld, key: LiveKey) -> bool:
-    return key.id in named_by_status(world) or known_scope(world, key) is not None
+def next_serial(world: KeyWorld) -> int:
+    """The serial of the next issue: above all that were listed, noted or used."""
+    named = world.status.key.serial if world.status.key else 0
+    noted = (one.serial for one in world.status.recent_issues if not _is_next(world, one.serial))
+    listed = (key.serial for key in world.live or ())
+    return 1 + max((named, world.last_serial, *listed, *noted))
 
 
-def grace_of(world: KeyWorld, key: LiveKey) -> timedelta:
-    """How long a key lives on beside its successor: not at all where its reach is unexplained."""
-    return world.grace if _reach_told(world, key) else timedelta(0)
+def _is_next(world: KeyWorld, serial: int) -> bool:
+    """Whether status notes that serial for an issue that this process did not send yet."""
+    return world.recorded is not None and world.recorded[0] == serial
 
 
 def _key_gone(world: KeyWorld) -> bool:
@@ -236,13 +240,7 @@ def _key_gone(world: KeyWorld) -> bool:
     return status is None or status.id != held_id(world)
 
 
-def _held_scope(world: KeyWorld) -> str | None:
-    """The held key's scope, from a name that no tenant can write."""
-    listed = held_key(world)
-    if listed is not None:
-        return listed.scope8
+def _named_scope(world: KeyWorld) -> Scope | None:
+    """The held key's scope as status names it, where no list is at hand."""
     status = world.status.key
-    if status is None or status.id != held_id(world):
-        return None
-    parsed = parse_name(status.name)
-    return parsed.scope if parsed else None
+    return Scope.recorded(status) if status is not None and status.id == held_id(world) else None

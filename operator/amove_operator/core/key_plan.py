@@ -1,4 +1,4 @@
-"""The next step for one AmoveStorageKey: the marker protocol (design.md §5). Pure.
+"""The next step for one AmoveStorageKey: the marker protocol (docs/key-protocol.md). Pure.
 
 Read :func:`plan_key` as a list of questions asked in order; the first that has an answer
 decides. The executor performs the step, looks again, and asks again.
@@ -15,12 +15,11 @@ from amove_operator.core.budget import next_issue_at, remember_issue
 from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
 from amove_operator.core.key_deletion import drop_in_hand, plan_deletion
 from amove_operator.core.key_facts import (
-    grace_of,
-    held_key,
-    is_unexplained,
     is_usable,
     judged_from,
+    known_scope,
     named_by_status,
+    next_serial,
     reissue_reason,
     retiring_keys,
     revoke_times,
@@ -49,6 +48,7 @@ from amove_operator.core.key_world import (
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import takes_away
 from amove_operator.core.secret_record import Retiring, rfc3339
+from amove_operator.models.key import RecentIssue
 
 MOST_LIVE = 2
 _DAMAGE = (Why.SECRET_MISSING, Why.DATA_EDITED)
@@ -112,7 +112,7 @@ def _revocation_due(world: KeyWorld) -> KeyStep | None:
     if world.secret is None:
         # What status names and is dead must be known as dead as well: it keeps names from others.
         return ReadSecret() if world.live or named_by_status(world) else None
-    return _unheld(world) or _overdue(world) or _unexplained(world)
+    return _unheld(world) or _overdue(world)
 
 
 def _unprotected(world: KeyWorld) -> KeyStep | None:
@@ -129,7 +129,7 @@ def _unjudged(world: KeyWorld) -> KeyStep | None:
     if since is None:
         return None
     message = "Waiting for a key list that can show the key in the Secret."
-    return AwaitListing(progressing(Reason.Settling, message, keep_ready=True), since)
+    return AwaitListing(progressing(Reason.WaitingForListing, message, keep_ready=True), since)
 
 
 # ---------------------------------------------------------------- a key in hand
@@ -145,7 +145,8 @@ def _in_hand(world: KeyWorld) -> KeyStep | None:
     if _is_taken(world) or world.refused or dying:
         return drop_in_hand(world, world.in_hand)
     if world.live is None:
-        return AwaitListing(progressing(Reason.Settling, "Waiting for a settled key list."))
+        message = "Waiting for a settled key list."
+        return AwaitListing(progressing(Reason.WaitingForListing, message))
     if world.mass is Mass.USER_CHANGED or _outdated(world) or reissue_reason(world) is None:
         return drop_in_hand(world, world.in_hand)
     return WriteSecret(_retiring_after_issue(world))
@@ -160,19 +161,16 @@ def _is_taken(world: KeyWorld) -> bool:
 def _outdated(world: KeyWorld) -> bool:
     """Whether the spec asks for another scope by now than the key in hand has."""
     fresh, wanted = world.in_hand, world.gate.scope
-    return fresh is not None and wanted is not None and fresh.scope.digest != wanted.digest
+    return fresh is not None and wanted is not None and fresh.scope != wanted
 
 
 def _retiring_after_issue(world: KeyWorld) -> tuple[Retiring, ...]:
     """What the Secret lists as retiring beside the key in hand: every other live key."""
     times = dict(revoke_times(world))
     fresh = world.in_hand.key.id if world.in_hand else ""
-    ends = {
-        key.id: (world.now + grace_of(world, key)).replace(microsecond=0)
-        for key in world.live or ()
-        if key.id != fresh
-    }
-    return tuple(Retiring(key, min(times.get(key, end), end)) for key, end in ends.items())
+    end = (world.now + world.grace).replace(microsecond=0)
+    others = (key.id for key in world.live or () if key.id != fresh)
+    return tuple(Retiring(key_id, min(times.get(key_id, end), end)) for key_id in others)
 
 
 # ---------------------------------------------------------------- keys that must go
@@ -192,14 +190,6 @@ def _overdue(world: KeyWorld) -> KeyStep | None:
     if not due or world.mass is not Mass.NONE or world.clock_skewed or world.live is None:
         return None
     return _looking_again(world, Revoke(due[0], "retired"))
-
-
-def _unexplained(world: KeyWorld) -> KeyStep | None:
-    """A key that could reach what is another's by now does not wait for its successor."""
-    held = held_key(world)
-    if held is None or world.mass is not Mass.NONE or not is_unexplained(world):
-        return None
-    return _looking_again(world, Revoke(held.id, "unexplained"))
 
 
 def _looking_again(world: KeyWorld, revocation: Revoke) -> KeyStep:
@@ -226,13 +216,13 @@ def _taken(world: KeyWorld) -> KeyStep | None:
 
 
 def _reissue(world: KeyWorld) -> KeyStep | None:
-    """Mint only when every gate of design.md §5.1 is open, asked in its order of cost."""
+    """Mint only when every gate is open, asked in the order of their cost."""
     why = reissue_reason(world)
     if why is None:
         return None
     for gate in _GATES:
         if (step := gate(world, why)) is not None:
-            return (_unexplained(world) or step) if isinstance(step, Report) else step
+            return step
     return _mint(world, why)
 
 
@@ -261,7 +251,7 @@ def _unknown(world: KeyWorld, _why: Why) -> KeyStep | None:
     if world.live is not None:
         return None
     message = "Waiting for a settled key list, in case an earlier process issued a key."
-    return AwaitListing(progressing(Reason.Settling, message, keep_ready=is_usable(world)))
+    return AwaitListing(progressing(Reason.WaitingForListing, message, keep_ready=is_usable(world)))
 
 
 def _crowded(world: KeyWorld, why: Why) -> KeyStep | None:
@@ -277,9 +267,8 @@ def _crowded(world: KeyWorld, why: Why) -> KeyStep | None:
     if hidden and why in _DAMAGE:
         return _looking_again(world, Revoke(hidden[0], "making room"))
     retiring = retiring_keys(world)
-    buckets = {key.id: key.buckets for key in world.status.retiring}
     for key in retiring:
-        narrowed = takes_away(world.gate.scope, key.scope8, buckets.get(key.id, ()))
+        narrowed = takes_away(world.gate.scope, known_scope(world, key))
         if why in _DAMAGE or narrowed:
             return _looking_again(world, Revoke(key.id, "making room"))
     others = {*hidden, *(key.id for key in retiring)}
@@ -293,7 +282,7 @@ def _crowded(world: KeyWorld, why: Why) -> KeyStep | None:
 
 
 def _over_budget(world: KeyWorld, why: Why) -> KeyStep | None:
-    if world.issue_recorded:
+    if world.recorded is not None:
         return None
     ready_at = next_issue_at(world.status.recent_issues, world.limits.mint_budget, world.now)
     if ready_at <= world.now:
@@ -314,16 +303,22 @@ def _unwritable(world: KeyWorld, _why: Why) -> KeyStep | None:
 
 
 def _unrecorded(world: KeyWorld, why: Why) -> KeyStep | None:
-    """Every issue but the first is written down before it is made: a crash loop is counted too."""
-    if world.untouched or world.issue_recorded:
+    """Every issue but the first is written down before it is made.
+
+    So a crash loop is counted too, and a key that a crash leaves in the Secret has a scope.
+    """
+    serial, scope = next_serial(world), world.gate.scope
+    assert scope is not None  # noqa: S101 - the gate was asked before
+    if world.untouched or world.recorded == (serial, scope):
         return None
     status = status_of(world)
-    recent = remember_issue(status.recent_issues, world.now.replace(microsecond=0))
+    now = world.now.replace(microsecond=0)
+    issue = RecentIssue(serial=serial, issued_at=now, scope=scope.record)
+    recent = remember_issue(status.recent_issues, issue)
     status = status.model_copy(update={"recent_issues": recent})
     message = f"{why.value.capitalize()}; a key is being issued."
-    return RecordIssue(
-        status, progressing(Reason.Progressing, message, keep_ready=is_usable(world))
-    )
+    conclusion = progressing(Reason.Progressing, message, keep_ready=is_usable(world))
+    return RecordIssue(serial, scope, status, conclusion)
 
 
 _GATES: tuple[Callable[[KeyWorld, Why], KeyStep | None], ...] = (
@@ -339,10 +334,7 @@ _GATES: tuple[Callable[[KeyWorld, Why], KeyStep | None], ...] = (
 
 def _mint(world: KeyWorld, why: Why) -> KeyStep:
     assert world.gate.scope is not None  # noqa: S101 - the gates were asked before
-    assert world.live is not None  # noqa: S101
-    named = world.status.key.serial if world.status.key else 0
-    serial = 1 + max((named, world.last_serial, *(key.serial for key in world.live)))
-    return Mint(serial, world.gate.scope, why)
+    return Mint(next_serial(world), world.gate.scope, why)
 
 
 # ---------------------------------------------------------------- at rest
@@ -357,7 +349,7 @@ def _unclear(world: KeyWorld) -> KeyStep | None:
     if world.live is not None or not world.unclear:
         return None
     message = "Waiting for a key list that tells what became of a call without an answer."
-    return AwaitListing(progressing(Reason.Settling, message, keep_ready=True))
+    return AwaitListing(progressing(Reason.WaitingForListing, message, keep_ready=True))
 
 
 _CHECKS: tuple[Callable[[KeyWorld], KeyStep | None], ...] = (

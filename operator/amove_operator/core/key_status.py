@@ -18,7 +18,14 @@ from amove_operator.core.key_world import KeyWorld, Mass, SecretForeign, SecretO
 from amove_operator.core.ledger import LiveKey
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import CurrentKey, Grant, KeyStatus, RetiringKey, SecretBinding
+from amove_operator.models.key import (
+    CurrentKey,
+    Grant,
+    KeyStatus,
+    RecentIssue,
+    RetiringKey,
+    SecretBinding,
+)
 
 
 def status_of(world: KeyWorld) -> KeyStatus:
@@ -38,7 +45,7 @@ def status_of(world: KeyWorld) -> KeyStatus:
     )
 
 
-def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[datetime, ...]:
+def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[RecentIssue, ...]:
     """The first issue is noted after the fact; every later one before it is made.
 
     One dated in the future (the clock jumped) counts from now on, and is written so: else it
@@ -46,8 +53,13 @@ def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[datetime, ...]:
     """
     if world.status.recent_issues or key is None:
         now = world.now.replace(microsecond=0)
-        return tuple(min(issue, now) for issue in world.status.recent_issues)
-    return (key.issued_at,)
+        return tuple(
+            issue if issue.issued_at <= now else issue.model_copy(update={"issued_at": now})
+            for issue in world.status.recent_issues
+        )
+    scope = Scope.recorded(key)
+    noted = scope.record if scope is not None else None
+    return (RecentIssue(serial=key.serial, issued_at=key.issued_at, scope=noted),)
 
 
 def _current(world: KeyWorld) -> CurrentKey | None:
@@ -61,18 +73,11 @@ def _current(world: KeyWorld) -> CurrentKey | None:
     scope = known_scope(world, held) if held is not None else None
     if held is None or scope is None:
         return _without_reach(world, before)
-    if before is None or before.id != held.id or before.buckets != scope.buckets:
-        return _described(held, scope, issued_at(world) or world.now, _grant(world, scope))
-    if world.fault is None and scope == world.gate.scope:
-        return before.model_copy(update={"issued_for": _grant(world, scope)})
+    if before is None or before.id != held.id:
+        return _described(held, scope, issued_at(world) or world.now)
+    if world.fault is None and world.gate.scope is not None and scope == world.gate.scope:
+        return before.model_copy(update={"issued_for": world.gate.scope.issued_for})
     return before
-
-
-def _grant(world: KeyWorld, scope: Scope) -> Grant | None:
-    """By which field it reaches its buckets; only trusted namespaces are issued keys by name."""
-    if scope.all_buckets:
-        return "allBuckets"
-    return "bucketNames" if world.trusted and world.grant == "bucketNames" else None
 
 
 def _without_reach(world: KeyWorld, key: CurrentKey | None) -> CurrentKey | None:
@@ -89,7 +94,7 @@ def _without_reach(world: KeyWorld, key: CurrentKey | None) -> CurrentKey | None
     return key.model_copy(update={"buckets": ()}) if proven else key
 
 
-def _described(held: LiveKey, scope: Scope, issued: datetime, grant: Grant | None) -> CurrentKey:
+def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
     return CurrentKey(
         id=held.id,
         name=held.name,
@@ -101,7 +106,7 @@ def _described(held: LiveKey, scope: Scope, issued: datetime, grant: Grant | Non
         region=scope.region,
         storage_dn=scope.storage_dn,
         permission=scope.permission,
-        issued_for=grant,
+        issued_for=scope.issued_for,
         buckets=scope.buckets,
     )
 
@@ -124,13 +129,17 @@ def _retiring(world: KeyWorld) -> tuple[RetiringKey, ...]:
 
 
 def _reach(world: KeyWorld, key_id: str) -> tuple[tuple[str, ...], Grant | None]:
-    """The buckets that one key of this CR reaches, and by which field of the spec."""
+    """The buckets that one key of this CR reaches, and by which field of the spec.
+
+    Where nobody knows, none are named, and the key's own marker keeps its names.
+    """
     current = (world.status.key,) if world.status.key is not None else ()
-    for told in (*world.status.retiring, *current):
-        if told.id == key_id:
-            return told.buckets, told.issued_for
-    minted = next((scope for known, scope in world.scopes if known == key_id), None)
-    return (minted.buckets, _grant(world, minted)) if minted is not None else ((), None)
+    for named in (*world.status.retiring, *current):
+        if named.id == key_id:
+            return named.buckets, named.issued_for
+    live = next((key for key in world.live or () if key.id == key_id), None)
+    scope = known_scope(world, live) if live is not None else dict(world.scopes).get(key_id)
+    return (scope.buckets, scope.issued_for) if scope is not None else ((), None)
 
 
 def _unheld_current(world: KeyWorld) -> str | None:

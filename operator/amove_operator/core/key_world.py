@@ -12,7 +12,7 @@ from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import Retiring, SecretRecord
-from amove_operator.models.key import Grant, KeySpec, KeyStatus
+from amove_operator.models.key import KeySpec, KeyStatus
 
 # ---------------------------------------------------------------- the Secret as it was seen
 
@@ -85,8 +85,8 @@ class KeyWorld:
     call of which only a listing can tell what it did. ``scopes``: of the keys that this process
     minted. ``refused``: why the API server would not take, or did not take, the Secret.
     ``revoked``: ids whose revocation was answered 200. ``revoking``: ids whose revocation got no
-    answer, so that it may still be under way. ``grant``: by which field the spec names buckets,
-    if not by ``bucketRefs``.
+    answer, so that it may still be under way. ``recorded``: the issue, serial and scope, that
+    status says is about to be made.
     """
 
     now: datetime
@@ -117,10 +117,9 @@ class KeyWorld:
     scopes: tuple[tuple[str, Scope], ...] = ()
     dry_run_passed: bool = False
     refused: str = ""
-    issue_recorded: bool = False
+    recorded: tuple[int, Scope] | None = None
     mass: Mass = Mass.NONE
     clock_skewed: bool = False
-    grant: Grant | None = None
     defaults: Defaults | None = None
     revoked: frozenset[str] = frozenset()
     revoking: frozenset[str] = frozenset()
@@ -140,7 +139,7 @@ class Why(StrEnum):
     SECRET_MISSING = "the Secret is gone"  # noqa: S105
     DATA_EDITED = "the Secret's data were edited"
     KEY_GONE = "the key is gone at the service"
-    UNEXPLAINED = "nothing proves which buckets the key reaches"
+    SCOPE_UNKNOWN = "nothing proves which buckets the key reaches"
     SCOPE = "the scope changed"
     FORMAT = "the Secret's format changed"
     REQUESTED = "a rotation was requested"
@@ -177,6 +176,8 @@ class DryRun:
 class RecordIssue:
     """Write to ``status.recentIssues`` that a key is about to be issued."""
 
+    serial: int
+    scope: Scope
     status: KeyStatus
     conclusion: Conclusion
 
@@ -208,11 +209,6 @@ class WriteSecret:
 @dataclass(frozen=True, slots=True)
 class TidySecret:
     """Repair labels, annotations and owner in place; the data stay."""
-
-
-@dataclass(frozen=True, slots=True)
-class RetainSecret:
-    """Mark the Secret as kept beyond its CR, with the buckets that status says its key reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +254,6 @@ KeyStep = (
     | Mint
     | WriteSecret
     | TidySecret
-    | RetainSecret
     | Revoke
     | DeleteSecret
     | RemoveFinalizer

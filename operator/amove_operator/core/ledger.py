@@ -3,20 +3,20 @@
 A new key may take up to the settle time to show in a list, so the process that leads
 remembers what it minted and adds it. What an earlier process may have minted it learns
 only from a complete listing begun at least the settle time after it took the lead, or
-after an answer to a create was lost (design.md §5, "The rule of time"). All moments are
-monotonic seconds.
+after an answer to a create was lost (docs/key-protocol.md, "The rule of time"). All moments
+are monotonic seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import inf
 
 from pydantic import SecretStr
 
-from amove_operator.core.naming import Marker, parse_name
+from amove_operator.core.naming import Marker, mask_bit, mask_bits, names_digest, parse_name
 from amove_operator.core.scope import Scope
 
 _SCOPES_KEPT = 4
@@ -33,10 +33,10 @@ class LiveKey:
     user_id: str | None = None
 
     @property
-    def scope8(self) -> str:
-        """The digest of its scope, from the name."""
+    def names9(self) -> str:
+        """The digest of the bucket names that it may reach, from its name."""
         parsed = parse_name(self.name)
-        return parsed.scope if parsed else ""
+        return parsed.names if parsed else ""
 
     @property
     def serial(self) -> int:
@@ -49,29 +49,36 @@ class LiveKey:
 class Listing:
     """One complete listing, indexed by marker. ``begun`` is when its first call was sent.
 
-    ``owners`` has every listed id, with the marker of its name or ``None``.
+    ``owners`` has every listed id, with the marker of its name or ``None``. ``kept``: the keys of
+    one bucket by their ``names9``, those of several by each bit of their mask.
     """
 
     begun: float
     marked: dict[Marker, tuple[LiveKey, ...]] = field(repr=False)
     owners: dict[str, Marker | None] = field(repr=False)
     user_ids: frozenset[str] = frozenset()
+    kept: dict[str | int, list[LiveKey]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, begun: float, keys: Iterable[LiveKey]) -> Listing:
         """Index the keys of one complete list."""
-        marked: dict[Marker, list[LiveKey]] = {}
-        owners: dict[str, Marker | None] = {}
-        users = set()
-        for key in keys:
-            parsed = parse_name(key.name)
-            owners[key.id] = parsed.marker if parsed else None
-            if key.user_id:
-                users.add(key.user_id)
-            if parsed is not None:
-                marked.setdefault(parsed.marker, []).append(key)
-        frozen = {marker: tuple(found) for marker, found in marked.items()}
-        return cls(begun, frozen, owners, frozenset(users))
+        listed = tuple(keys)
+        users = frozenset(key.user_id for key in listed if key.user_id)
+        listing = cls(begun, {}, {}, users)
+        for key in listed:
+            listing.add(key)
+        return listing
+
+    def add(self, key: LiveKey) -> None:
+        """A key was issued that the list may not show yet: it is spoken of as if it did."""
+        if key.id in self.owners:
+            return
+        parsed = parse_name(key.name)
+        self.owners[key.id] = parsed.marker if parsed else None
+        if parsed is not None:
+            self.marked[parsed.marker] = (*self.marked.get(parsed.marker, ()), key)
+            for place in _places(parsed.names):
+                self.kept.setdefault(place, []).append(key)
 
     def forget(self, key_id: str) -> None:
         """A listed key was revoked, by a 200: this listing is spoken of as if it had been before.
@@ -85,6 +92,26 @@ class Listing:
     def of_marker(self, marker: Marker) -> tuple[LiveKey, ...]:
         """The keys under one CR's marker."""
         return self.marked.get(marker, ())
+
+    def names9_of(self, key_id: str) -> str:
+        """Which bucket names a listed key may reach, by its own name; empty for one not listed."""
+        marker = self.owners.get(key_id)
+        keys = self.of_marker(marker) if marker is not None else ()
+        return next((key.names9 for key in keys if key.id == key_id), "")
+
+    def keeping(self, name: str) -> Iterator[LiveKey]:
+        """The listed keys, of any cluster, whose own names keep a bucket's name."""
+        one, several = names_digest([name]), mask_bit(name)
+        for key in (*self.kept.get(one, ()), *self.kept.get(several, ())):
+            if key.id in self.owners:
+                yield key
+
+
+def _places(names9: str) -> Iterable[str | int]:
+    """Under which keys of :attr:`Listing.kept` a key stands; one of all buckets keeps no name."""
+    if names9.startswith("m"):
+        return mask_bits(names9)
+    return (names9,) if names9.startswith("o") else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +131,8 @@ class Ledger:
     ``settles_at``: a listing begun at or after this moment shows all that this process did
     not mint itself; minus infinity for a CR that this process was the first to touch.
     ``untouched``: this process was the first to touch the CR and has not yet sent a create.
-    ``recorded``: status says that an issue is about to be made, and it was not sent yet.
+    ``recorded``: the issue (serial and scope) that status says is about to be made, until it is
+    sent.
     ``scopes``: of the keys minted here, since the spec may have moved on before status is written.
     ``asked``: ids whose revocation this process asked for.
     ``other_user_at``: when the service issued a key to another user than the one on record.
@@ -120,7 +148,7 @@ class Ledger:
     asked: frozenset[str] = frozenset()
     create_lost: bool = False
     last_serial: int = 0
-    recorded: bool = False
+    recorded: tuple[int, Scope] | None = None
     scopes: tuple[tuple[str, Scope], ...] = ()
     other_user_at: float | None = None
 
@@ -151,11 +179,11 @@ class Ledger:
     def sending(self, serial: int) -> Ledger:
         """A create is about to be sent."""
         serial = max(serial, self.last_serial)
-        return replace(self, untouched=False, recorded=False, last_serial=serial)
+        return replace(self, untouched=False, recorded=None, last_serial=serial)
 
-    def issue_recorded(self) -> Ledger:
-        """Status says that a key is about to be issued; one such note serves one create."""
-        return replace(self, recorded=True)
+    def issue_recorded(self, serial: int, scope: Scope) -> Ledger:
+        """Status says that this key is about to be issued; one such note serves one create."""
+        return replace(self, recorded=(serial, scope))
 
     def not_sent(self, before: Ledger) -> Ledger:
         """The create never left this process: the note in status still stands for it."""

@@ -3,17 +3,16 @@
 One look is not enough: the list may still show a key that was revoked a moment ago, and a key
 issued a moment ago may be older than our sight of its Secret. So a key is an orphan only if it
 looked like one before, in a listing begun at least the settle time earlier, and in every look
-since (design.md §5.10).
+since.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from amove_operator.core.ledger import Listing, LiveKey
-from amove_operator.core.naming import digest
-from amove_operator.core.secret_record import KEY_ID, OWNER_UID
+from amove_operator.core.naming import cluster_digest, owner_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,41 +20,46 @@ class Look:
     """The world at one moment: a complete listing, and whom its keys could belong to.
 
     ``cluster8``: the digest in the names of this cluster's keys. ``owners``: the digests of all
-    CRs that exist. ``held``: the digest of the CR and the id of each key that a Secret of that CR
-    says to hold; another CR's Secret hides no orphan.
+    CRs that exist. ``held``: the ids of keys that a Secret holds, or may hold where it could not
+    be read; what a Secret only says of itself hides no orphan (:func:`holds`).
     """
 
     cluster8: str
     listing: Listing
     owners: frozenset[str]
-    held: frozenset[tuple[str, str]]
+    held: frozenset[str]
 
     @classmethod
     def of(
-        cls,
-        cluster_uid: str,
-        listing: Listing,
-        cr_uids: Iterable[str],
-        secrets: Iterable[Mapping[str, str]],
+        cls, cluster_uid: str, listing: Listing, cr_uids: Iterable[str], held: Iterable[str]
     ) -> Look:
-        """From the UIDs of namespace kube-system and of every CR, and our Secrets' annotations."""
-        owners = frozenset(digest(uid, 10) for uid in cr_uids)
-        held = frozenset(
-            (digest(each.get(OWNER_UID, ""), 10), each[KEY_ID])
-            for each in secrets
-            if KEY_ID in each
-        )
-        return cls(digest(cluster_uid, 8), listing, owners, held)
+        """From the UIDs of namespace kube-system and of every CR, and the ids that are held."""
+        owners = frozenset(owner_digest(uid) for uid in cr_uids)
+        return cls(cluster_digest(cluster_uid), listing, owners, frozenset(held))
 
     def unowned(self) -> dict[str, LiveKey]:
         """The keys that look like orphans now, by id."""
-        return {
-            key.id: key
-            for marker, keys in self.listing.marked.items()
-            if marker.cluster == self.cluster8 and marker.owner not in self.owners
-            for key in keys
-            if (marker.owner, key.id) not in self.held
-        }
+        keys = without_owner(self.listing, self.cluster8, self.owners)
+        return {key.id: key for key in keys if key.id not in self.held}
+
+
+def without_owner(listing: Listing, cluster8: str, owners: frozenset[str]) -> Iterator[LiveKey]:
+    """The keys of this cluster that no CR of ``owners`` (digests) can have been issued."""
+    for marker, keys in listing.marked.items():
+        if marker.cluster == cluster8 and marker.owner not in owners:
+            yield from keys
+
+
+def may_hold(annotated_owner: str, key: LiveKey, listing: Listing) -> bool:
+    """Whether a Secret written for the CR of that UID can hold the key: it is that CR's."""
+    marker = listing.owners.get(key.id)
+    return marker is not None and marker.owner == owner_digest(annotated_owner)
+
+
+def holds(data: Mapping[str, bytes], key: LiveKey) -> bool:
+    """Whether a Secret's data carry the key: its access key stands in them somewhere."""
+    access_key = key.access_key.encode()
+    return bool(access_key) and any(access_key in value for value in data.values())
 
 
 @dataclass(frozen=True, slots=True)

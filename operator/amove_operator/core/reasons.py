@@ -21,6 +21,7 @@ class Reason(StrEnum):
     ApiUnauthorized = "ApiUnauthorized"
     ApiRefused = "ApiRefused"
     Deleting = "Deleting"
+    WaitingForListing = "WaitingForListing"
     # Buckets
     Available = "Available"
     BucketExists = "BucketExists"
@@ -34,6 +35,7 @@ class Reason(StrEnum):
     BucketNotEmpty = "BucketNotEmpty"
     DeleteRefused = "DeleteRefused"
     MassBucketLoss = "MassBucketLoss"
+    ReachedByOrphan = "ReachedByOrphan"
     # Keys
     Issued = "Issued"
     BucketNotFound = "BucketNotFound"
@@ -42,7 +44,6 @@ class Reason(StrEnum):
     SecretConflict = "SecretConflict"
     SecretWriteRefused = "SecretWriteRefused"
     SecretCollected = "SecretBeingCollected"
-    Settling = "WaitingForListing"
     GraceRunning = "WaitingForGrace"
     MintBudgetExhausted = "MintBudgetExhausted"
     MassKeyLoss = "MassKeyLoss"

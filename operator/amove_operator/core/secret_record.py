@@ -1,4 +1,4 @@
-"""What a Secret of ours says of itself: the record in its annotations (design.md §5).
+"""What a Secret of ours says of itself: the record in its annotations.
 
 People can edit a Secret, so the record is a hint: an id counts only if the list shows it
 under the CR's marker, and data count only while they match the checksum.
@@ -15,6 +15,8 @@ from itertools import islice
 from amove_operator.core.rendering import checksum
 from amove_operator.models.shared import GROUP
 
+MANAGED = f"{GROUP}/managed"
+"""The label by which our Secrets are watched. Whose a Secret is says OWNER_UID alone."""
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "amove-operator"
 OWNER_UID = f"{GROUP}/owner-uid"
@@ -24,9 +26,7 @@ ROTATE_REQUEST = f"{GROUP}/rotate-requested-at"
 CHECKSUM = f"{GROUP}/checksum"
 FORMAT = f"{GROUP}/format"
 RETIRING = f"{GROUP}/retiring"
-SCOPE = f"{GROUP}/scope"
 WRITTEN = f"{GROUP}/written"
-RETAINED_BUCKETS = f"{GROUP}/retained-buckets"
 _LONGEST_NAME = 253 + 1 + 63
 
 
@@ -49,11 +49,7 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class SecretRecord:
-    """Which key the Secret holds and how it was written.
-
-    ``scope``: what the key reaches (``Scope.text``), for a process that finds the key in the
-    Secret before status names it; it counts only with the digest in the key's remote name.
-    """
+    """Which key the Secret holds and how it was written."""
 
     key_id: str
     issued_at: datetime | None
@@ -62,7 +58,6 @@ class SecretRecord:
     checksum: str
     retiring: tuple[Retiring, ...] = ()
     written: Written = Written()
-    scope: str = ""
 
     def annotations(self, owner_uid: str) -> dict[str, str]:
         """The record as annotations, written in one request with the data."""
@@ -80,8 +75,6 @@ class SecretRecord:
             record[ISSUED_AT] = rfc3339(self.issued_at)
         if self.rotate_request:
             record[ROTATE_REQUEST] = self.rotate_request
-        if self.scope:
-            record[SCOPE] = self.scope
         if self.retiring:
             record[RETIRING] = json.dumps(
                 {key.id: rfc3339(key.revoke_after) for key in self.retiring}, separators=(",", ":")
@@ -120,7 +113,6 @@ def read_record(annotations: Mapping[str, str]) -> SecretRecord:
         checksum=annotations.get(CHECKSUM, ""),
         retiring=_read_retiring(annotations.get(RETIRING, "")),
         written=_read_written(annotations.get(WRITTEN, "")),
-        scope=annotations.get(SCOPE, ""),
     )
 
 

@@ -10,13 +10,12 @@ from typing import Any
 from amove_operator.core.rendering import checksum
 from amove_operator.core.secret_record import (
     ISSUED_AT,
+    MANAGED,
     MANAGED_BY,
     MANAGER,
     OWNER_UID,
-    RETAINED_BUCKETS,
     RETIRING,
     ROTATE_REQUEST,
-    SCOPE,
     SecretRecord,
     Written,
 )
@@ -26,7 +25,8 @@ from amove_operator.models.shared import API_VERSION, OwnerReference
 OPAQUE = "Opaque"
 KIND = "AmoveStorageKey"
 # What a record does not always say: left in place, an older record's word would be read as its own.
-_NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING, RETAINED_BUCKETS, SCOPE)
+_NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING)
+_NEVER_COMPARED = {RETIRING, MANAGED_BY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,6 @@ class SecretOwner:
     name: str
     uid: str
     owning: bool = True
-    retained_buckets: tuple[str, ...] | None = None
 
     def reference(self) -> dict[str, Any]:
         """As an entry of ``metadata.ownerReferences``."""
@@ -64,12 +63,12 @@ def whose(seen: SecretMetadata, owner: SecretOwner, wanted_type: str) -> tuple[s
     """Why the Secret is not ours (``None``: it is), and whether it will be collected by itself."""
     others = [ref for ref in seen.owners if ref.controller and ref.uid != owner.uid]
     leftover = any(ref.kind == KIND and ref.name == owner.name for ref in others)
-    marked = seen.labels.get(MANAGED_BY) == MANAGER
-    if not marked or seen.annotations.get(OWNER_UID) != owner.uid:
-        if marked and RETAINED_BUCKETS in seen.annotations:
-            return "it was kept by deletionPolicy Retain of an earlier key", False
+    written_for = seen.annotations.get(OWNER_UID)
+    if written_for != owner.uid:
         if leftover:
             return "it belongs to an earlier key of this name and is being collected", True
+        if written_for is not None and not seen.owners:
+            return "it was kept by deletionPolicy Retain of an earlier key", False
         return "it was not written for this key", False
     if others:
         return f"{others[0].kind} {others[0].name} controls it", leftover
@@ -132,21 +131,22 @@ def untidy(
 ) -> bool:
     """Whether labels, annotations or owner are not as we would write them.
 
-    The list of retiring keys is left out: it may name keys that are revoked by now.
+    The list of retiring keys is left out, since it may name keys that are revoked by now; and
+    ``managed-by``, which others may have their own mind about.
     """
     patch = _metadata_patch(seen, owner, spec, record, record.written)
     for part, have in (("labels", seen.labels), ("annotations", seen.annotations)):
         wanted: Mapping[str, str | None] = patch[part]
-        if any(have.get(name) != value for name, value in wanted.items() if name != RETIRING):
+        if any(have.get(name) != wanted[name] for name in wanted.keys() - _NEVER_COMPARED):
             return True
     return (owner.uid in {ref.uid for ref in seen.owners}) != owner.owning
 
 
 def _metadata(owner: SecretOwner, spec: SecretSpec, record: SecretRecord) -> dict[str, Any]:
-    annotations = {**(spec.annotations or {}), **record.annotations(owner.uid)}
-    if owner.retained_buckets is not None:
-        annotations[RETAINED_BUCKETS] = ",".join(owner.retained_buckets)
-    return {"labels": {**(spec.labels or {}), MANAGED_BY: MANAGER}, "annotations": annotations}
+    return {
+        "labels": {**(spec.labels or {}), MANAGED: "true", MANAGED_BY: MANAGER},
+        "annotations": {**(spec.annotations or {}), **record.annotations(owner.uid)},
+    }
 
 
 def _metadata_patch(

@@ -21,7 +21,8 @@ from amove_operator.kube.listing import list_all
 from amove_operator.kube.transport import Request, path_of
 from amove_operator.models import GROUP
 
-MANAGED = "app.kubernetes.io/managed-by=amove-operator"
+MANAGED = f"{GROUP}/managed"
+"""A label of our own, whatever its value: others may have their own mind about managed-by."""
 OWNER_UID = f"{GROUP}/owner-uid"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"

@@ -251,6 +251,37 @@ class CurrentKey(KubeModel):
         return not self.buckets and self.issued_for != "allBuckets"
 
 
+class IssuedScope(KubeModel):
+    """What a key was issued for: its account, its place, and the buckets that it reaches."""
+
+    cloud_account_id: Annotated[str, Field(max_length=36)] = Field(
+        description="Cloud account that the key was issued for."
+    )
+    region: Annotated[str, Field(max_length=63)] = Field(
+        description="Region that the key was issued for."
+    )
+    storage_dn: Annotated[str, Field(max_length=253)] = Field(
+        description="Storage endpoint that the key was issued for."
+    )
+    permission: Permission = Field(description="What the key may do.")
+    issued_for: IssuedFor = None
+    buckets: SeenBuckets = Field(
+        default=(), description="The buckets that the key reaches, by name; none for allBuckets."
+    )
+
+
+class RecentIssue(KubeModel):
+    """One issue of a key, noted before the key is asked for (the first of an object: after)."""
+
+    serial: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        description="Which issue for this object it was; the key's name ends in it."
+    )
+    issued_at: Timestamp = Field(description="When the key was issued, or was about to be.")
+    scope: IssuedScope | None = Field(
+        default=None, description="What the key was issued for; left out of old issues."
+    )
+
+
 class RetiringKey(KubeModel):
     """A replaced key that still works until its grace ends."""
 
@@ -260,6 +291,11 @@ class RetiringKey(KubeModel):
     )
     issued_for: IssuedFor = None
     revoke_after: Timestamp = Field(description="When the grace ends and the key is revoked.")
+
+    @property
+    def dead(self) -> bool:
+        """Whether no buckets are on record for it: it reaches none, or nobody knows which."""
+        return not self.buckets and self.issued_for != "allBuckets"
 
 
 class SecretBinding(KubeModel):
@@ -278,8 +314,12 @@ class KeyStatus(KubeModel):
     retiring: Annotated[tuple[RetiringKey, ...], Field(max_length=8)] = Field(
         default=(), description="Replaced keys that still work until their grace ends."
     )
-    recent_issues: Annotated[tuple[Timestamp, ...], Field(max_length=32)] = Field(
-        default=(), description="When keys were issued of late: what the issuing budget counts."
+    recent_issues: Annotated[tuple[RecentIssue, ...], Field(max_length=32)] = Field(
+        default=(),
+        description=(
+            "The keys issued of late, the newest last: what the issuing budget counts, and what a "
+            "key that was issued just before a crash may reach."
+        ),
     )
     next_rotation: Timestamp | None = Field(
         default=None, description="When the key is due to be replaced by the clock."
