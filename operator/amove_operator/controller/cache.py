@@ -230,6 +230,14 @@ class Cache:
         found = (item.ref if isinstance(item, Ghost) else item for item in owners)
         return next((ref.namespace for ref in found), None)
 
+    def uid_of(self, marker: Marker) -> str | None:
+        """The UID of the CR of a marker, as long as it is there."""
+        for item in self._by_owner.get(marker.owner):
+            found = self.ghosts.get(item) if isinstance(item, Ghost) else self.keys.get(item)
+            if found is not None:
+                return found.metadata.uid
+        return None
+
     def _index_keys_of(self, item: Item, key: AmoveStorageKey) -> None:
         self._reaching.put(item, self._all_reached(key))
         self._named.put(item, (one.id for one in named_keys(key) if not one.dead))

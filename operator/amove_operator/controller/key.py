@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,7 +18,7 @@ from amove_operator.controller.reporting import explain, record_status, write_st
 from amove_operator.controller.turns import Turns
 from amove_operator.controller.wakeups import wake_buckets_of, wake_waiting
 from amove_operator.core.conditions import Verdict, unsynced
-from amove_operator.core.key_facts import buckets_named_by, is_usable, named_ids
+from amove_operator.core.key_facts import is_usable, named_ids
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_status import status_of
 from amove_operator.core.key_world import (
@@ -308,10 +309,17 @@ class KeyReconciler:
 
     def _note_revoked(self, key_id: str) -> None:
         """Whoever waits for a name that the key kept looks again."""
-        listings, context = self._context.listings, self._context
-        names9 = listings.latest.names9_of(key_id) if listings.latest is not None else ""
-        listings.revoked(key_id)
-        wake_waiting(context, [name for name in context.wanted_names if may_reach(names9, name)])
+        self._wake_names_kept_by([key_id])
+        self._context.listings.revoked(key_id)
+
+    def _wake_names_kept_by(self, key_ids: Iterable[str]) -> None:
+        """The buckets that wait for a name which the marker of one of these keys keeps."""
+        listing, wanted = self._context.listings.latest, self._context.wanted_names
+        if listing is None or not wanted:
+            return
+        kept = {listing.names9_of(key_id) for key_id in key_ids}
+        names = [name for name in wanted if any(may_reach(names9, name) for names9 in kept)]
+        wake_waiting(self._context, names)
 
     async def _release(self, item: Item, key: AmoveStorageKey) -> None:
         context, uid = self._context, key.metadata.uid
@@ -355,7 +363,7 @@ class KeyReconciler:
             await write_status(context, item, key, report.status, report.conclusion)
             if before.key != report.status.key or before.retiring != report.status.retiring:
                 wake_buckets_of(context, key)
-                wake_waiting(context, buckets_named_by(report.status))
+                self._wake_names_kept_by(named_ids(report.status))
             await self._note_unconfirmed(item, key)
             self._note_reach(key, report)
         if report.retry or error is not None:

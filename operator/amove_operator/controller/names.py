@@ -14,7 +14,7 @@ from typing import NamedTuple
 from amove_operator.controller.cache import Ghost
 from amove_operator.controller.context import Context
 from amove_operator.core.ledger import LiveKey
-from amove_operator.core.naming import cluster_digest
+from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.refs import Ref
 
 ORPHANED = "a live key that no resource names (have an admin run 'amove-operator orphans')"
@@ -96,11 +96,22 @@ def _unaccounted_keys(context: Context, name: str) -> Iterator[tuple[LiveKey, Ke
     listing, cluster8 = context.listings.latest, cluster_digest(context.cluster_uid)
     for key in listing.keeping(name) if listing is not None else ():
         marker = listing.owners[key.id] if listing is not None else None
-        if marker is None or marker.cluster != cluster8 or context.cache.accounts_for(key.id):
+        if marker is None or marker.cluster != cluster8 or _is_accounted_for(context, key, marker):
             continue
         keeper = _keeper(context, key, context.cache.namespace_of(marker))
         if keeper is not None:
             yield key, keeper
+
+
+def _is_accounted_for(context: Context, key: LiveKey, marker: Marker) -> bool:
+    """Whether its buckets are known: from status, or to this process, which issued it.
+
+    The names of one that this process issued are kept until status names it (``Cache.expect``).
+    """
+    if context.cache.accounts_for(key.id):
+        return True
+    memory = context.keys.get(context.cache.uid_of(marker) or "")
+    return memory is not None and any(key.id == known for known, _ in memory.ledger.scopes)
 
 
 def _keeper(context: Context, key: LiveKey, namespace: str | None) -> Keeper | None:
