@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     orphans.add_argument("--revoke", action="store_true", help="then ask, and revoke them")
     orphans.add_argument("--yes", action="store_true", help="revoke without asking")
-    crds = commands.add_parser("crds", help="print the two CustomResourceDefinitions")
+    crds = commands.add_parser("crds", help="print the CustomResourceDefinitions and the fence")
     crds.add_argument(
         "--output", type=Path, metavar="FOLDER", help="write one file each into this folder instead"
     )

@@ -1,5 +1,7 @@
 """The two CustomResourceDefinitions, made from the pydantic models and ``models.rules``.
 
+With them goes, wherever they go, the fence (``fence``): the kinds are not safe without it.
+
 A structural schema is a small dialect of what pydantic writes: no references, no ``anyOf``, no
 titles, ``null`` only by absence. Everything that has no place in that dialect is an error here
 rather than a surprise at ``kubectl apply``. Written to ``deploy/crds/`` by ``make crds``.
@@ -15,6 +17,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from amove_operator.fence import FENCE, fence
 from amove_operator.models.bucket import AmoveBucket
 from amove_operator.models.key import AmoveStorageKey
 from amove_operator.models.rules import (
@@ -29,7 +32,7 @@ from amove_operator.models.shared import GROUP, VERSION
 
 Schema = dict[str, Any]
 
-_HEADER = "# Made by `make crds` from operator/amove_operator/models: change those, not this.\n"
+_HEADER = "# Made by `make crds` from operator/amove_operator/{}: change that, not this.\n"
 _INT32_MAX = 2**31 - 1
 # JSON Schema words that are dropped because they say nothing to Kubernetes; a map's key names are
 # held by CEL instead.
@@ -104,17 +107,19 @@ def crds() -> list[dict[str, Any]]:
 
 
 def crds_yaml() -> str:
-    """Both definitions as one YAML stream, the same text for the same models."""
-    return "".join(f"---\n{_text(definition)}" for definition in crds())
+    """Both definitions and the fence as one YAML stream, the same text for the same models."""
+    return "".join(f"---\n{_text(each)}" for each in (*crds(), *fence()))
 
 
 def crd_files() -> dict[str, str]:
-    """File name → contents, as they stand in deploy/crds/."""
-    return {kind.file_name: _HEADER + _text(_definition(kind)) for kind in KINDS}
+    """File name → contents, as they stand in deploy/crds/: both definitions, then the fence."""
+    kinds = {kind.file_name: _HEADER.format("models") + _text(_definition(kind)) for kind in KINDS}
+    policy, binding = (_HEADER.format("fence.py") + _text(each) for each in fence())
+    return {**kinds, f"{FENCE}-policy.yaml": policy, f"{FENCE}-binding.yaml": binding}
 
 
 def write_crds(directory: Path) -> list[Path]:
-    """Write one file per kind into ``directory``, made if need be. OSError where it cannot be."""
+    """Write :func:`crd_files` into ``directory``, made if need be. OSError where it cannot be."""
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for name, text in crd_files().items():

@@ -6,8 +6,11 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from enum import Enum
 from functools import partial
 from typing import Any, TypeVar
 
@@ -29,10 +32,12 @@ from amove_operator.controller.queue import WorkQueue, run_workers
 from amove_operator.controller.resync import Resync
 from amove_operator.controller.serving import serve
 from amove_operator.controller.wakeups import wake_all
+from amove_operator.core.overlap import field_manager, other_operator
 from amove_operator.core.refs import Kind
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
-from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
+from amove_operator.kube import AlwaysLeading, FenceWatch, Kube, LeaseElection, SecretWatch
 from amove_operator.kube.lease import unique_identity
+from amove_operator.models import GROUP
 from amove_operator.settings import Settings, unknown_variables
 from amove_operator.telemetry import Metrics
 
@@ -40,22 +45,45 @@ _log = logging.getLogger(__name__)
 _WORKERS = 16
 _PATIENCE = 5.0
 _MAY_END = ("accounts", "lease", "event")
+_FENCE_NOTE = f"{GROUP}/fence-uid"
+_AWAY = "away"
+_TRUNCATED = timedelta(seconds=2)
+"""managedFields know whole seconds only, and the server's clock is known to half of one."""
 T = TypeVar("T")
 
 
-class Runtime:
-    """One process of the operator, from start to a clean stop."""
+class Ending(Enum):
+    """Why an operator ended."""
 
-    def __init__(self, settings: Settings, kube: Kube) -> None:
+    TOLD = "told to stop"
+    LOST = "the lead was lost, or a part of it died"
+    ANEW = "it may not lead any more: begin again from what the cluster then shows"
+
+
+class Runtime:
+    """The operator from start to a clean stop.
+
+    ``told``: set by the signal to stop, which must not be lost between one and the next.
+    """
+
+    def __init__(
+        self, settings: Settings, kube: Kube, fence: FenceWatch, told: asyncio.Event
+    ) -> None:
         self._settings = settings
         self._kube = kube
+        self._fence = fence
+        self._told = told
         self._stop = asyncio.Event()
-        self._lost = False
+        self._ending = Ending.TOLD
         self._synced = False
+        self._behind_the_fence = False
+        self._led_since = datetime.max.replace(tzinfo=UTC)
+        self._overlap: str | None = None
         self._accounts_asked = asyncio.Event()
         self._metrics = Metrics()
         self._election = self._make_election()
         kube.gate = self._election.check
+        kube.field_manager = field_manager(self._lease_namespace, settings.lease_name)
         self._api = AmoveClient(settings, observer=self._observed, before_send=self._election.check)
         self._context = self._make_context()
         self._controller = Controller(self._context)
@@ -68,8 +96,16 @@ class Runtime:
     def _make_election(self) -> LeaseElection | AlwaysLeading:
         if not self._settings.leader_election:
             return AlwaysLeading()
-        namespace = self._settings.lease_namespace or self._kube.namespace
-        return LeaseElection(self._kube, namespace=namespace, identity=unique_identity())
+        return LeaseElection(
+            self._kube,
+            name=self._settings.lease_name,
+            namespace=self._lease_namespace,
+            identity=unique_identity(),
+        )
+
+    @property
+    def _lease_namespace(self) -> str:
+        return self._settings.lease_namespace or self._kube.namespace
 
     def _make_context(self) -> Context:
         queue: WorkQueue[Item] = WorkQueue(
@@ -87,13 +123,14 @@ class Runtime:
 
     # -- life ------------------------------------------------------------------------------------
 
-    async def run(self) -> int:
-        """Run until SIGTERM or the loss of the Lease; the process's exit code."""
+    async def run(self) -> Ending:
+        """Run until it is told to stop, or may lead no more."""
         self._api.check_credentials()
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._serving())
             stack.push_async_callback(self._api.aclose)
             self._listen_to_signals()
+            self._spawn(self._fence.run(self._fence_looked), "fence")
             begin = asyncio.create_task(self._start())
             await asyncio.wait(
                 {begin, asyncio.create_task(self._stop.wait())},
@@ -105,7 +142,9 @@ class Runtime:
             else:
                 begin.cancel()
             await self._end()
-        return 1 if self._lost else 0
+            if self._overlap is not None:
+                await self._told.wait()
+        return self._ending
 
     def _serving(self) -> AbstractAsyncContextManager[None]:
         return serve(
@@ -117,12 +156,20 @@ class Runtime:
         )
 
     def _unready(self) -> str | None:
+        if (why := self._overlap or self._fence.why_not()) is not None:
+            return why
         return None if self._synced else "the caches are not filled yet"
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, self._tell)
+        if self._told.is_set():
+            self._stop.set()
+
+    def _tell(self) -> None:
+        self._told.set()
+        self._stop.set()
 
     async def _start(self) -> None:
         await self._crds_served()
@@ -131,7 +178,7 @@ class Runtime:
         watched = asyncio.Event()
         self._spawn(
             handlers.watch(
-                self._controller.seen,
+                self._seen,
                 self._kube.login,
                 self._settings.watch_namespaces,
                 ready=watched,
@@ -149,6 +196,8 @@ class Runtime:
         await secrets.synced.wait()
         self._synced = True
         _log.info("watching: %d objects", len(list(self._context.cache)))
+        await self._fence.stand()
+        self._behind_the_fence = True
         self._spawn(self._election.run(self._lead, self._lose), "lease")
 
     async def _crds_served(self) -> None:
@@ -178,7 +227,10 @@ class Runtime:
                 await asyncio.sleep(_PATIENCE)
 
     def _lead(self) -> None:
+        skew = timedelta(seconds=self._kube.skew_seconds or 0.0)
+        self._led_since = datetime.now(UTC) - skew + _TRUNCATED
         self._controller.lead()
+        self._note_fence()
         self._metrics.leader.set(1)
         self._spawn(self._load_accounts(), "accounts")
         wake_all(self._context)
@@ -193,8 +245,58 @@ class Runtime:
 
     def _lose(self) -> None:
         _log.error("the Lease was lost: this process ends, so that another can go on")
-        self._lost = True
+        self._ending = Ending.LOST
         self._controller.leading = False
+        self._stop.set()
+
+    # -- what forbids to lead ----------------------------------------------------------------------
+
+    def _fence_looked(self) -> None:
+        """Whatever was begun behind a fence ends with it, as a process does: nothing is kept."""
+        self._metrics.fence_intact.set(self._fence.stands)
+        if self._controller.leading:
+            self._note_fence()
+        if self._behind_the_fence and (why := self._fence.why_not()) is not None:
+            _log.error("this process does not lead any more: %s", why)
+            self._behind_the_fence = False
+            self._ending = Ending.ANEW
+            self._stop.set()
+
+    def _note_fence(self) -> None:
+        """Hand on which fence was relied on; tell where it is another than the one handed on."""
+        before = self._election.annotation(_FENCE_NOTE) or self._fence.noted
+        now = self._fence.identity or _AWAY
+        if before == now:
+            return
+        self._election.annotate(_FENCE_NOTE, now)
+        self._fence.noted = now
+        if before is None or now == _AWAY:
+            return
+        message = (
+            "the fence amove-fence was away: the status of buckets and keys may have been written "
+            "meanwhile by whoever has a role there, and is believed; see 'When the fence was away' "
+            "in docs/policies.md for how to audit it"
+        )
+        _log.error("FenceWasAway: %s", message)
+        self._metrics.fence_was_away.inc()
+        self._spawn(self._tell_deployment("FenceWasAway", message), "event")
+
+    def _seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
+        if self._controller.leading and self._overlap is None:
+            entries = body["metadata"].get("managedFields") or ()
+            whose = other_operator(entries, self._kube.field_manager, self._led_since)
+            if whose is not None:
+                self._overlaps(kind, body["metadata"], whose)
+        self._controller.seen(kind, change, body)
+
+    def _overlaps(self, kind: Kind, metadata: Mapping[str, Any], whose: str) -> None:
+        """Two operators on one object undo each other: neither begins again by itself."""
+        self._overlap = (
+            f"the status of {kind.value} {metadata.get('namespace')}/{metadata['name']} is written "
+            f"by another operator as well, that of Lease {whose}: give each release namespaces of "
+            "its own (AMOVE_WATCH_NAMESPACES), then restart this one"
+        )
+        _log.error("this process does not lead any more: %s", self._overlap)
         self._stop.set()
 
     async def _load_accounts(self) -> None:
@@ -213,6 +315,7 @@ class Runtime:
 
     async def _end(self) -> None:
         """Finish what runs, then release the Lease: the next leader finds nothing in flight."""
+        self._metrics.leader.set(0)
         self._context.queue.shutdown()
         by_name = {task.get_name(): task for task in self._tasks}
         if (workers := by_name.pop("workers", None)) is not None:
@@ -235,7 +338,7 @@ class Runtime:
         if task.get_name() in _MAY_END and task.exception() is None:
             return
         _log.critical("%s ended unexpectedly", task.get_name(), exc_info=task.exception())
-        self._lost = True
+        self._ending = Ending.LOST
         self._stop.set()
 
     # -- telling ---------------------------------------------------------------------------------
@@ -295,7 +398,16 @@ async def run_operator(settings: Settings) -> int:
     kube = await Kube.connect()
     for name in unknown_variables(os.environ):
         _log.warning("%s is not a setting: is it misspelt?", name)
+    told = asyncio.Event()
+    fence = FenceWatch(
+        kube.fence,
+        required=settings.require_fence,
+        server_now=lambda: time.time() - (kube.skew_seconds or 0.0),
+    )
     try:
-        return await Runtime(settings, kube).run()
+        while True:
+            ending = await Runtime(settings, kube, fence, told).run()
+            if ending is not Ending.ANEW or told.is_set():
+                return 1 if ending is Ending.LOST else 0
     finally:
         await kube.close()

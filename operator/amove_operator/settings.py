@@ -29,6 +29,7 @@ PREFIX = "AMOVE_"
 _NOT_OURS = "AMOVE_DEV_"
 """The development tools' own variables."""
 _NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+_LEASE_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACE_GLOB = r"^[a-z0-9*?\[\]!-]{1,63}$"
 
 
@@ -114,6 +115,8 @@ class Settings(BaseModel):
     listing_settle: DurationSetting = timedelta(seconds=30)
     leader_election: BooleanSetting = True
     lease_namespace: Annotated[str, Field(pattern=_NAMESPACE)] | None = None
+    lease_name: Annotated[str, Field(pattern=_LEASE_NAME)] = "amove-operator"
+    require_fence: BooleanSetting = True
     metrics_port: Port = 9090
     health_port: Port = 8080
     log_format: Literal["json", "console"] = "json"

@@ -31,8 +31,8 @@ class LeaseStore:
                 raise Conflict("it exists")
             self.write(body)
         else:
-            stale = self.lease is None or body["metadata"] != self.lease["metadata"]
-            if stale:
+            seen = body["metadata"]["resourceVersion"]
+            if self.lease is None or seen != self.lease["metadata"]["resourceVersion"]:
                 raise Conflict("it changed")
             self.write(body)
         answer: dict[str, Any] = json.loads(json.dumps(self.lease))

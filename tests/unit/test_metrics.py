@@ -34,6 +34,8 @@ EXPECTED = {
     "mass_loss": {"kind"},
     "clock_skew_seconds": set(),
     "resync_duration_seconds": set(),
+    "fence_intact": set(),
+    "fence_was_away_total": set(),
     "leader": set(),
     "build_info": {"version"},
 }

@@ -8,6 +8,7 @@ Plain dictionaries go in and out for our own kinds (models are costly at thousan
 
 from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import NamespaceTerminating
+from amove_operator.kube.fence_watch import FenceWatch
 from amove_operator.kube.lease import AlwaysLeading, LeaseElection, unique_identity
 from amove_operator.kube.secret_watch import SecretChanged, SecretMeta, SecretWatch
 from amove_operator.kube.transport import ClusterLogin
@@ -16,6 +17,7 @@ from amove_operator.kube.views import ObjectReference, SecretView
 __all__ = [
     "AlwaysLeading",
     "ClusterLogin",
+    "FenceWatch",
     "Kube",
     "LeaseElection",
     "NamespaceTerminating",

@@ -8,6 +8,7 @@ from typing import Any
 
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable
+from amove_operator.fence import FENCE
 from amove_operator.kube import patches
 from amove_operator.kube.connection import find_access
 from amove_operator.kube.events import EventLog, EventType
@@ -35,7 +36,8 @@ class Kube:
     """Typed, fenced access to one cluster.
 
     ``namespace``: our own. ``gate``: called right before every write except Events and the
-    Lease; raises NotLeading. It may be set after :meth:`connect` (``kube.gate = election.check``).
+    Lease; raises NotLeading. It may be set after :meth:`connect` (``kube.gate = election.check``),
+    and so may ``field_manager``, the name under which the API server notes what we wrote.
     Every method raises KubeUnavailable when the API server gives no usable answer and
     KubeRefused when it refuses; writes raise Conflict when the object is not the one that was
     read (changed, replaced or gone).
@@ -47,6 +49,7 @@ class Kube:
         self.transport = transport
         self.namespace = namespace
         self.gate = gate or _always
+        self.field_manager = FIELD_MANAGER
         self._events = EventLog(transport)
 
     @classmethod
@@ -100,6 +103,13 @@ class Kube:
         """Whether ``namespace`` is being deleted, or gone."""
         body = await self._get(path_of("api", "v1", "namespaces", namespace))
         return body is None or "deletionTimestamp" in body["metadata"]
+
+    async def fence(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """The fence's policy and binding as they are now."""
+        admission = path_of("apis", "admissionregistration.k8s.io", "v1")
+        policy = await self._get(admission + path_of("validatingadmissionpolicies", FENCE))
+        binding = await self._get(admission + path_of("validatingadmissionpolicybindings", FENCE))
+        return policy, binding
 
     # -- our own kinds -------------------------------------------------------------------------
 
@@ -264,7 +274,7 @@ class Kube:
         dry_run: bool = False,
         values: Sequence[str] = (),
     ) -> dict[str, Any]:
-        query = {"fieldManager": FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        query = {"fieldManager": self.field_manager} | ({"dryRun": "All"} if dry_run else {})
         request = Request(method, path, query, body, content=content, values=values)
         try:
             return await self.transport.call(request, gate=self.gate)

@@ -78,6 +78,7 @@ class LeaseElection:
         self._clock = clock
         self._renewed = float("-inf")
         self._lease: dict[str, Any] | None = None
+        self._annotations: dict[str, str] = {}
         self._seen = ""
         self._unchanged_since = clock()
 
@@ -88,6 +89,16 @@ class LeaseElection:
         age = self._clock() - self._renewed
         if age >= self._deadline:
             raise NotLeading(f"the Lease was last renewed {age:.1f} s ago")
+
+    def annotation(self, name: str) -> str | None:
+        """What the Lease says under that name: a word from one leader to the next."""
+        metadata = (self._lease or {}).get("metadata") or {}
+        there = {**(metadata.get("annotations") or {}), **self._annotations}
+        return there.get(name)
+
+    def annotate(self, name: str, value: str) -> None:
+        """Say so on the Lease, with the next renewal or the release."""
+        self._annotations[name] = value
 
     async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
         """Wait for the Lease, call ``on_lead``, renew; call ``on_loss`` and return on its loss.
@@ -186,6 +197,9 @@ class LeaseElection:
     def _claimed(self) -> dict[str, Any]:
         now = microtime(datetime.now(UTC))
         base = self._lease or {"metadata": {"name": self._name}}
+        metadata = dict(base["metadata"])
+        if self._annotations:
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), **self._annotations}
         spec = dict(base.get("spec") or {})
         if spec.get("holderIdentity") != self.identity:
             # As client-go counts: the first holder is no transition.
@@ -195,7 +209,8 @@ class LeaseElection:
         spec["holderIdentity"] = self.identity
         spec["leaseDurationSeconds"] = max(1, round(self._duration))
         spec["renewTime"] = now
-        return {**base, "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "spec": spec}
+        kind = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"}
+        return {**base, **kind, "metadata": metadata, "spec": spec}
 
     async def _write(self, lease: dict[str, Any]) -> dict[str, Any]:
         """Create, or replace exactly what was seen (its uid and resourceVersion are inside)."""
@@ -246,3 +261,9 @@ class AlwaysLeading:
 
     def check(self) -> None:
         """Always allowed."""
+
+    def annotation(self, name: str) -> str | None:
+        """There is no Lease to say anything."""
+
+    def annotate(self, name: str, value: str) -> None:
+        """There is no Lease to say it on."""

@@ -26,6 +26,7 @@ JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "amove-operator"
+"""Of the Lease and of Events. What is written for a release's own objects says of which Lease."""
 CONCURRENCY = 32
 SECONDS = 30.0
 CONNECT_SECONDS = 5.0

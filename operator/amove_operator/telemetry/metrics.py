@@ -108,6 +108,12 @@ class Metrics:
         self.clock_skew = self._gauge(
             "clock_skew_seconds", "Local clock minus the Kubernetes API server's."
         )
+        self.fence_intact = self._gauge(
+            "fence_intact", "1 while the admission policy amove-fence stands and guards enough."
+        )
+        self.fence_was_away = self._counter(
+            "fence_was_away_total", "Times that another fence was found than the noted one."
+        )
         self.leader = self._gauge("leader", "1 while this process leads.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

@@ -29,6 +29,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default .Release.Namespace .Values.settings.leaseNamespace -}}
 {{- end -}}
 
+{{/* Two releases in one namespace have each its own. */}}
+{{- define "amove-operator.leaseName" -}}
+{{- default (include "amove-operator.fullname" .) .Values.settings.leaseName -}}
+{{- end -}}
+
 {{- define "amove-operator.image" -}}
 {{- with .Values.image -}}
 {{- if .digest -}}
@@ -61,9 +66,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create, patch]
 {{- end -}}
 
+{{/* Whoever holds this may write the status of these kinds, past the fence; argument: (context, resources). */}}
+{{- define "amove-operator.attestRule" -}}
+- apiGroups: [storage.amove.io]
+  resources: {{ last . | toJson }}
+  {{- with (first .).Values.settings.watchNamespaces }}
+  resourceNames: {{- uniq . | toYaml | nindent 4 }}
+  {{- end }}
+  verbs: [attest]
+{{- end -}}
+
 {{/* The settings as environment: storageDn becomes AMOVE_STORAGE_DN. What is empty is left out. */}}
 {{- define "amove-operator.settingsEnv" -}}
-{{- range $key, $value := .Values.settings -}}
+{{- $named := dict "leaseName" (include "amove-operator.leaseName" .) -}}
+{{- range $key, $value := merge $named .Values.settings -}}
 {{- $text := kindIs "slice" $value | ternary (join "," $value) (toString $value) -}}
 {{- if not (or (kindIs "invalid" $value) (eq $text "")) }}
 - name: AMOVE_{{ $key | snakecase | upper }}

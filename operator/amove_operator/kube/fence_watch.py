@@ -1,0 +1,122 @@
+"""Whether the fence stands: looked at every 30 s, since status proves something only behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from amove_operator.errors import KubeRefused, KubeUnavailable
+from amove_operator.fence import FENCE, identity, last_changed, weakness
+
+Found = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
+"""Policy and binding as they are now, each None where there is none."""
+
+EVERY_SECONDS = 30.0
+AGAIN_SECONDS = 5.0
+"""While the fence does not stand: whoever has just mended it waits for us."""
+NEW_SECONDS = 10.0
+"""So long an API server may take to load a policy that is there."""
+_MENDING = (
+    "make it anew with 'amove-operator crds | kubectl apply -f -' or by the chart's "
+    "crds.install=true; until then nothing is done (AMOVE_REQUIRE_FENCE=false goes on without it)"
+)
+
+log = logging.getLogger(__name__)
+
+
+class FenceWatch:
+    """What this process has seen of the fence. One for the process: it outlives a lost lead.
+
+    ``identity``: of the two objects as last seen to guard enough, None while they do not.
+    ``noted``: where no Lease can note it, which fence the last leader relied on.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[Found]],
+        *,
+        required: bool,
+        server_now: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.required = required
+        self.identity: str | None = None
+        self.noted: str | None = None
+        self._read = read
+        self._server_now = server_now
+        self._clock = clock
+        self._fault: str | None = "it was not looked at yet"
+        self._looked = False
+        self._refused_before = False
+        self._counts_at = 0.0
+
+    @property
+    def stands(self) -> bool:
+        """It guards enough, and has long enough for every API server to know it."""
+        return self._fault is None and self._clock() >= self._counts_at
+
+    def why_not(self) -> str | None:
+        """Why this process may not lead, and what to do; None when it may."""
+        if not self.required or self.stands:
+            return None
+        if self._fault is not None:
+            return f"the fence {FENCE} does not stand: {self._fault}; {_MENDING}"
+        left = self._counts_at - self._clock()
+        return (
+            f"the fence {FENCE} is new: API servers may not know it yet; it counts in {left:.0f} s"
+        )
+
+    async def run(self, looked: Callable[[], None]) -> None:
+        """Look for ever; ``looked`` is called after each look, and when a new fence counts."""
+        while True:
+            await self.look()
+            looked()
+            await asyncio.sleep(self._pause())
+
+    async def stand(self) -> None:
+        """Wait until this process may lead."""
+        while self.why_not() is not None:
+            await asyncio.sleep(0.1)
+
+    def _pause(self) -> float:
+        if self._fault is not None:
+            return AGAIN_SECONDS
+        left = self._counts_at - self._clock()
+        return left if left > 0 else EVERY_SECONDS
+
+    async def look(self) -> None:
+        """Read policy and binding once. An API server that is away says nothing about them."""
+        try:
+            policy, binding = await self._read()
+        except KubeUnavailable as error:
+            log.warning("the fence %s cannot be looked at: %s", FENCE, error)
+            return
+        except KubeRefused as error:
+            # A single refusal may be an API server that has just begun.
+            if self._refused_before or not self._looked:
+                self._judge(f"it may not be read: {error}", None, 0.0)
+            self._refused_before = True
+            return
+        self._refused_before = False
+        fault = weakness(policy, binding)
+        if fault is not None or policy is None or binding is None:
+            self._judge(fault, None, 0.0)
+        else:
+            age = self._server_now() - last_changed(policy, binding).timestamp()
+            self._judge(None, identity(policy, binding), age)
+        self._looked = True
+
+    def _judge(self, fault: str | None, found: str | None, age: float) -> None:
+        if fault is None and found != self.identity:
+            # What was there before this process began counts from its own last change.
+            spent = 0.0 if self._looked else max(age, 0.0)
+            self._counts_at = self._clock() + max(NEW_SECONDS - spent, 0.0)
+        if fault is not None and fault != self._fault:
+            level = logging.ERROR if self.required else logging.WARNING
+            log.log(level, "the fence %s does not stand: %s", FENCE, fault)
+        elif fault is None and self._fault is not None:
+            log.info("the fence %s is there", FENCE)
+        self._fault, self.identity = fault, found
