@@ -77,7 +77,7 @@ class _World:
     async def look(self) -> Look:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.listings.fresh()
-        keys = await self.kube.list_objects(Kind.KEY)
+        keys, _ = await self.kube.list_objects(Kind.KEY)
         secrets, _ = await list_all(
             self.kube.transport,
             path_of("api", "v1", "secrets"),

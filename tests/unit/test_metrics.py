@@ -34,6 +34,7 @@ EXPECTED = {
     "mass_loss": {"kind"},
     "clock_skew_seconds": set(),
     "resync_duration_seconds": set(),
+    "unlisted_namespaces": set(),
     "leader": set(),
     "build_info": {"version"},
 }

@@ -32,7 +32,7 @@ class Context:
 
     ``doubts``: by UID of a key's CR, the Secret that says to hold a key which no status names;
     ``doubted``: by bucket name, the Secrets (namespace, name) among them that say to reach it.
-    Both until the first settled list.
+    Both until the first settled list. ``unlisted``: the watched namespaces that cannot be listed.
     """
 
     settings: Settings
@@ -48,7 +48,7 @@ class Context:
     now: Callable[[], datetime] = utc_now
     buckets: dict[str, BucketMemory] = field(default_factory=dict)
     keys: dict[str, KeyMemory] = field(default_factory=dict)
-    released: set[str] = field(default_factory=set)
+    unlisted: frozenset[str] = frozenset()
     absent_buckets: dict[str, tuple[Ref, float]] = field(default_factory=dict)
     known_buckets: tuple[float, int] = (-inf, 0)
     wanted_names: dict[str, Ref] = field(default_factory=dict)

@@ -108,6 +108,9 @@ class Metrics:
         self.clock_skew = self._gauge(
             "clock_skew_seconds", "Local clock minus the Kubernetes API server's."
         )
+        self.unlisted_namespaces = self._gauge(
+            "unlisted_namespaces", "Watched namespaces that may not be listed: nothing new is seen."
+        )
         self.leader = self._gauge("leader", "1 while this process leads.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
