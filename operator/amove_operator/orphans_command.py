@@ -79,7 +79,7 @@ class _World:
     async def look(self) -> Look:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.listings.fresh()
-        bodies = await self.kube.list_objects(Kind.KEY)
+        bodies, _ = await self.kube.list_objects(Kind.KEY)
         uids = [body["metadata"]["uid"] for body in bodies]
         look = Look.of(self.cluster_uid, listing, uids, ())
         return replace(look, held=await self._held(look))

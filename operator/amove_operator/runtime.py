@@ -24,6 +24,7 @@ from amove_operator.controller.cache import (
     count_objects,
     count_untrusted_keys,
 )
+from amove_operator.controller.census import Census
 from amove_operator.controller.context import Context
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.listings import Listings
@@ -44,7 +45,7 @@ from amove_operator.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _WORKERS = 16
 _PATIENCE = 5.0
-_MAY_END = ("accounts", "lease", "event")
+_MAY_END = ("accounts", "lease", "lead", "event")
 _FENCE_NOTE = f"{GROUP}/fence-uid"
 _AWAY = "away"
 _TRUNCATED = timedelta(seconds=2)
@@ -87,6 +88,7 @@ class Runtime:
         self._api = AmoveClient(settings, observer=self._observed, before_send=self._election.check)
         self._context = self._make_context()
         self._controller = Controller(self._context)
+        self._census = Census(self._controller)
         self._context.listings = Listings(
             self._api, self._context.clock, self._controller.listed, self._context.settle
         )
@@ -192,7 +194,7 @@ class Runtime:
         self._spawn(secrets.run(), "secrets")
         await watched.wait()
         self._listen_to_signals()  # Kopf has put its own in their place
-        await self._patiently(self._list_all)
+        await self._patiently(self._census.take)
         await secrets.synced.wait()
         self._synced = True
         _log.info("watching: %d objects", len(list(self._context.cache)))
@@ -212,11 +214,6 @@ class Runtime:
                 )
             await asyncio.sleep(_PATIENCE)
 
-    async def _list_all(self) -> None:
-        for kind in Kind:
-            for body in await self._kube.list_objects(kind, self._settings.watch_namespaces):
-                self._controller.seen(kind, None, body)
-
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask Kubernetes until it answers, saying visibly what is waited for."""
         while True:
@@ -229,6 +226,11 @@ class Runtime:
     def _lead(self) -> None:
         skew = timedelta(seconds=self._kube.skew_seconds or 0.0)
         self._led_since = datetime.now(UTC) - skew + _TRUNCATED
+        self._spawn(self._take_the_lead(), "lead")
+
+    async def _take_the_lead(self) -> None:
+        """A standby's cache may be old: what went while another led was served by the other."""
+        await self._patiently(self._census.take)
         self._controller.lead()
         self._note_fence()
         self._metrics.leader.set(1)

@@ -199,11 +199,15 @@ async def test_a_list_of_many_pages_is_complete(
     assert version
 
 
-async def test_a_list_covers_the_named_namespaces_or_all(kube: Kube, ref: Ref) -> None:
-    here = await kube.list_objects(Kind.BUCKET, [ref.namespace])
+async def test_a_list_covers_one_namespace_or_all_and_says_how_new_it_is(
+    kube: Kube, ref: Ref
+) -> None:
+    here, version = await kube.list_objects(Kind.BUCKET, ref.namespace)
     assert [item["metadata"]["name"] for item in here] == [ref.name]
-    assert await kube.list_objects(Kind.BUCKET, ["default"]) == []
-    everywhere = await kube.list_objects(Kind.BUCKET, ())
+    assert int(version) >= int(here[0]["metadata"]["resourceVersion"])
+    nothing, _ = await kube.list_objects(Kind.BUCKET, "default")
+    assert nothing == []
+    everywhere, _ = await kube.list_objects(Kind.BUCKET)
     assert here[0]["metadata"]["uid"] in {item["metadata"]["uid"] for item in everywhere}
 
 

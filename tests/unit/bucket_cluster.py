@@ -129,8 +129,20 @@ class CountingKube(StandInKube):
         self.writes += written is not None
         return written
 
-    async def list_objects(self, kind: Kind, _namespaces: object) -> list[dict[str, Any]]:
-        return [copy.deepcopy(body) for ref, body in self.crs.items() if ref.kind is kind]
+    async def list_objects(
+        self, kind: Kind, namespace: str | None
+    ) -> tuple[list[dict[str, Any]], str]:
+        version = self.version()
+        shown = [
+            copy.deepcopy(body)
+            for ref, body in self.crs.items()
+            if ref.kind is kind and namespace in (None, ref.namespace)
+        ]
+        await self.answered(kind)
+        return shown, version
+
+    async def answered(self, _kind: Kind) -> None:
+        """The answer to a list is on its way."""
 
     async def emit_event(self, *_args: object, reason: str, message: str, **_more: object) -> None:
         self.events.append(reason)

@@ -247,20 +247,46 @@ def test_a_secret_of_ours_tells_that_an_object_without_finalizer_is_not_new(
     assert condition(walked, "Ready") == ("True", "Issued")
 
 
+@pytest.mark.parametrize("paused", ["true", "false"])
 @pytest.mark.parametrize(
-    ("policy", "paused"), [("Delete", "true"), ("Retain", "false"), ("Retain", "true")]
+    ("policy", "trusted", "kept"),
+    [("Delete", True, []), ("Retain", True, ["key-1"]), ("Retain", False, [])],
 )
-def test_a_ghost_is_served_as_delete_and_never_paused(
-    walked: Walked, policy: str, paused: str
+def test_a_ghost_is_served_by_its_own_permitted_policy_and_never_paused(
+    walked: Walked, policy: str, trusted: bool, kept: list[str], paused: str
 ) -> None:
     created(walked, deletionPolicy=policy)
     served(walked)
     annotated(walked, "paused", paused)
+    if not trusted:
+        walked.context.settings = UNTRUSTING
+    walked.strip(REF, vanish=True)
+    walked.watch()
+    walked.serve_ghosts()
+    assert live(walked) == kept
+    assert len(walked.kube.secrets) == len(kept)
+    assert not walked.context.cache.ghosts
+
+
+@pytest.mark.parametrize("what", ["its namespace goes", "its Secret is gone"])
+def test_a_ghost_under_retain_that_has_nowhere_to_keep_its_key_has_it_revoked(
+    walked: Walked, what: str
+) -> None:
+    created(walked, deletionPolicy="Retain")
+    served(walked)
+    if "namespace" in what:
+        swap(walked.kube, "namespace_terminating", _terminating)
+    else:
+        walked.take_secret(REF)
     walked.strip(REF, vanish=True)
     walked.watch()
     walked.serve_ghosts()
     assert live(walked) == []
-    assert not walked.kube.secrets
+    assert not walked.context.cache.ghosts
+
+
+async def _terminating(_namespace: str) -> bool:
+    return True
 
 
 def test_what_only_the_list_of_another_user_lacks_is_asked_for_before_it_is_forgotten(

@@ -36,6 +36,7 @@ EXPECTED = {
     "resync_duration_seconds": set(),
     "fence_intact": set(),
     "fence_was_away_total": set(),
+    "unlisted_namespaces": set(),
     "leader": set(),
     "build_info": {"version"},
 }

@@ -342,11 +342,11 @@ class BucketReconciler:
     async def _release(self, item: Item, bucket: AmoveBucket) -> None:
         uid = bucket.metadata.uid
         if isinstance(item, Ref):
-            self._context.released.add(uid)
+            self._context.cache.let_go(item, uid)
             try:
                 await self._context.kube.remove_finalizer(item, bucket.metadata)
             except Conflict:
-                self._context.released.discard(uid)
+                self._context.cache.not_let_go(uid)
                 raise
         self._forget(item, bucket)
 
@@ -355,7 +355,7 @@ class BucketReconciler:
         if isinstance(item, Ghost):
             self._context.cache.lay(item)
         else:
-            self._context.cache.drop(item)
+            self._context.cache.drop_same(item, bucket.metadata.uid)
         self._context.forget_bucket(bucket.metadata.uid)
         self._context.queue.forget(item)
         wake_claimants(self._context, bucket_name(bucket))

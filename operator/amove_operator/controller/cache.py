@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
+from amove_operator.controller.departed import Departed, is_newer
 from amove_operator.core import conditions
 from amove_operator.core.key_facts import buckets_named_by
 from amove_operator.core.naming import Marker, owner_digest
@@ -122,13 +124,35 @@ def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
     return any(issue.serial > current.serial for issue in own_key_status(key).recent_issues)
 
 
+def is_unserved(seen: Object) -> bool:
+    """Whether there is something to serve should this object be gone all at once.
+
+    One that goes without our finalizer was let go of before, and only somebody else kept it.
+    """
+    if seen.metadata.finalized_by_us:
+        return True
+    if seen.metadata.deleting:
+        return False
+    if isinstance(seen, AmoveBucket):
+        status = own_bucket_status(seen)
+        return status.provenance is not None or bool(status.create_intent)
+    return bool(named_keys(seen))
+
+
 class Cache:
-    """All objects as last seen, by reference; and the ghosts that still need their end."""
+    """All objects as last seen, by reference; and the ghosts that still need their end.
+
+    ``unserved``: the UIDs of those whose protocol is not served to its end as far as we saw.
+    ``suspects``: the ghosts of which no GET has shown yet that their object is gone.
+    """
 
     def __init__(self) -> None:
         self.buckets: dict[Ref, AmoveBucket] = {}
         self.keys: dict[Ref, AmoveStorageKey] = {}
         self.ghosts: dict[Ghost, Object] = {}
+        self.suspects: set[Ghost] = set()
+        self.unserved: set[str] = set()
+        self.departed = Departed()
         self.faults: dict[Ref, tuple[str, ...]] = {}
         self._expected: dict[str, tuple[Ref, frozenset[str]]] = {}
         self._by_bucket_name: Index[str] = Index()
@@ -148,17 +172,57 @@ class Cache:
 
     def put(self, ref: Ref, body: Mapping[str, Any]) -> Object | None:
         """Take in an object. Returns it, or ``None`` if what we have is as new."""
+        return self._take_in(ref, body) if self.is_news(ref, body["metadata"]) else None
+
+    def put_back(self, ref: Ref, body: Mapping[str, Any]) -> Object:
+        """Take in an object that a GET shows, whatever was told of its end."""
+        self.departed.forget(body["metadata"]["uid"])
+        return self._take_in(ref, body)
+
+    def is_news(self, ref: Ref, meta: Mapping[str, Any]) -> bool:
+        """Whether the object of that metadata is newer than what we have, or know to be past."""
         known = self.get(ref)
-        version = body["metadata"].get("resourceVersion", "")
-        if known is not None and not _newer(version, known.metadata.resource_version):
-            return None
+        if (known is None or known.metadata.uid != meta["uid"]) and self.departed.is_stale(
+            ref, meta
+        ):
+            return False
+        version = meta.get("resourceVersion", "")
+        return known is None or is_newer(version, known.metadata.resource_version)
+
+    def _take_in(self, ref: Ref, body: Mapping[str, Any]) -> Object:
         parsed, faults = parse(ref.kind, body)
         if faults:
             self.faults[ref] = faults
         else:
             self.faults.pop(ref, None)
         self._index(ref, parsed)
+        self.note_unserved(parsed)
         return parsed
+
+    def note_status(self, ref: Ref, seen: Object, status: BucketStatus | KeyStatus) -> None:
+        """Our copy of that very version says what could not be written."""
+        if self.get(ref) is seen:
+            self._index(ref, seen.model_copy(update={"status": status}))
+
+    def note_unserved(self, seen: Object) -> None:
+        """This object was seen as it is: should it vanish, its protocol is to be served."""
+        if is_unserved(seen):
+            self.unserved.add(seen.metadata.uid)
+
+    def let_go(self, ref: Ref, uid: str) -> None:
+        """Its protocol is served: its end is no surprise any more."""
+        self.unserved.discard(uid)
+        self.departed.note_let_go(ref, uid)
+
+    def not_let_go(self, uid: str) -> None:
+        """Letting go failed: the object is not the one that was read, and is judged anew."""
+        self.unserved.add(uid)
+        self.departed.forget(uid)
+
+    def drop_same(self, ref: Ref, uid: str) -> None:
+        """Forget that very object; one that was made anew under its name stays."""
+        if (known := self.get(ref)) is not None and known.metadata.uid == uid:
+            self.drop(ref)
 
     def drop(self, ref: Ref) -> Object | None:
         """Forget an object that is gone; returns how it was last seen."""
@@ -166,17 +230,22 @@ class Cache:
         for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret):
             index.drop(ref)
         self._forget_keys_of(ref)
-        return self.buckets.pop(ref, None) or self.keys.pop(ref, None)
+        last = self.buckets.pop(ref, None) or self.keys.pop(ref, None)
+        if last is not None:
+            self.unserved.discard(last.metadata.uid)
+        return last
 
     def haunt(self, ghost: Ghost, last_seen: Object) -> None:
-        """Keep an object that vanished until its protocol is served."""
+        """Keep an object that seems to have vanished until its protocol is served."""
         self.ghosts[ghost] = last_seen
+        self.suspects.add(ghost)
         if isinstance(last_seen, AmoveStorageKey):
             self._index_keys_of(ghost, last_seen)
 
     def lay(self, ghost: Ghost) -> None:
-        """The ghost's protocol is served."""
+        """The ghost's protocol is served, or its object is there."""
         self.ghosts.pop(ghost, None)
+        self.suspects.discard(ghost)
         self._forget_keys_of(ghost)
 
     def buckets_named(self, name: str) -> list[tuple[Ref, AmoveBucket]]:
@@ -287,11 +356,11 @@ class Cache:
         return reached_buckets(key) | self._expected_of(key.metadata.uid)
 
 
-def _newer(version: str, known: str) -> bool:
-    """Whether a resourceVersion is later: they are ordered numbers on every real API server."""
-    if version.isdigit() and known.isdigit():
-        return int(version) > int(known)
-    return version != known
+def as_going(seen: Object, now: datetime) -> Object:
+    """The copy of an object that is gone: one whose deletion was asked for at the latest now."""
+    asked = seen.metadata.deletion_timestamp or now
+    metadata = seen.metadata.model_copy(update={"deletion_timestamp": asked})
+    return seen.model_copy(update={"metadata": metadata})
 
 
 def parse(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, tuple[str, ...]]:

@@ -32,7 +32,7 @@ class Context:
 
     ``holders``: by key id, the namespace of the Secret whose data carry a key without a CR.
     ``may_have_unlisted``: the namespaces where the process before us may have issued a key that
-    neither status nor a list shows yet.
+    neither status nor a list shows yet. ``unlisted``: the watched namespaces that cannot be listed.
     """
 
     settings: Settings
@@ -48,7 +48,7 @@ class Context:
     now: Callable[[], datetime] = utc_now
     buckets: dict[str, BucketMemory] = field(default_factory=dict)
     keys: dict[str, KeyMemory] = field(default_factory=dict)
-    released: set[str] = field(default_factory=set)
+    unlisted: frozenset[str] = frozenset()
     absent_buckets: dict[str, tuple[Ref, float]] = field(default_factory=dict)
     known_buckets: tuple[float, int] = (-inf, 0)
     wanted_names: dict[str, Ref] = field(default_factory=dict)

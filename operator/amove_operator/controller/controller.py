@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from contextlib import suppress
 from typing import Any
 
 from amove_operator.controller.bucket import BucketReconciler
 from amove_operator.controller.cache import (
     Ghost,
     Item,
-    Object,
+    as_going,
     bucket_name,
     may_have_unlisted_key,
-    named_keys,
     own_bucket_status,
 )
 from amove_operator.controller.context import Context
+from amove_operator.controller.departed import is_newer
 from amove_operator.controller.key import KeyReconciler
 from amove_operator.controller.losses import note_missing_keys
 from amove_operator.controller.memory import BucketMemory
@@ -54,7 +55,16 @@ class Controller:
         self.orphans = OrphanWatch(context)
 
     def lead(self) -> None:
-        """From now on this process acts, and answers for what the one before it left behind."""
+        """From now on this process acts, and answers for what the one before it left behind.
+
+        The cache must be true by now: what went while another led is the other's.
+        """
+        context = self.context
+        context.cache.unserved = set()
+        for ref in context.cache:
+            seen = context.cache.get(ref)
+            if seen is not None and ref.namespace not in context.unlisted:
+                context.cache.note_unserved(seen)
         self.context.leading_since = self.context.clock()
         self.leading = True
         self.context.may_have_unlisted = frozenset(
@@ -69,16 +79,18 @@ class Controller:
         """Take in one watch event; ``change`` is ``DELETED`` or anything else."""
         meta = body["metadata"]
         ref = Ref(kind, meta.get("namespace", ""), meta["name"])
-        known = self.context.cache.get(ref)
+        cache = self.context.cache
+        known = cache.get(ref)
         if change == "DELETED":
-            if known is None:
-                self.context.released.discard(meta["uid"])
+            cache.departed.note_gone(ref, meta["uid"])
             if known is not None and known.metadata.uid == meta["uid"]:
                 self.vanished(ref)
             return
+        if not cache.is_news(ref, meta):
+            return
         if known is not None and known.metadata.uid != meta["uid"]:
             self.vanished(ref)
-        now = self.context.cache.put(ref, body)
+        now = cache.put(ref, body)
         if now is None:
             return
         if isinstance(now, AmoveBucket) and isinstance(known, AmoveBucket):
@@ -108,40 +120,64 @@ class Controller:
             wake_keys_of(self.context, ref)
 
     def vanished(self, ref: Ref) -> None:
-        """An object is gone. If not by our protocol, the protocol is served from its ghost."""
-        last = self.context.cache.drop(ref)
+        """An object is not there any more, as an event or a list has it.
+
+        If we let go of it, or had nothing to serve, it is forgotten. Else its last copy becomes a
+        ghost, of which nothing is believed before a GET (:meth:`_is_gone`).
+        """
+        context, last = self.context, self.context.cache.get(ref)
         if last is None:
             return
         uid = last.metadata.uid
-        if uid in self.context.released:
-            self.context.released.discard(uid)
-        elif self.leading and self._left_something(last):
+        unserved = uid in context.cache.unserved
+        context.cache.drop(ref)
+        if self.leading and unserved:
             ghost = Ghost(ref, uid)
-            _log.warning("%s vanished without its finalizer's protocol; it is served now", ref)
-            self.context.cache.haunt(ghost, last)
-            self.context.queue.add(ghost)
+            context.cache.haunt(ghost, as_going(last, context.now()))
+            context.queue.add(ghost)
         else:
-            self.context.forget_bucket(uid)
-            wake_waiting(self.context, self.context.forget_key(uid))
-        self.context.missing_keys.discard(uid)
-        self.context.queue.forget(ref)
+            context.forget_bucket(uid)
+            wake_waiting(context, context.forget_key(uid))
+        context.missing_keys.discard(uid)
+        context.queue.forget(ref)
         if isinstance(last, AmoveBucket):
-            wake_keys_of(self.context, ref)
-            wake_claimants(self.context, bucket_name(last))
+            wake_keys_of(context, ref)
+            wake_claimants(context, bucket_name(last))
         else:
-            wake_buckets_of(self.context, last)
+            wake_buckets_of(context, last)
 
-    def _left_something(self, last: Object) -> bool:
-        if last.metadata.finalized_by_us:
+    def not_listed(self, ref: Ref, listed: Set[str], version: str) -> None:
+        """Judge a known object by a complete list: its UIDs, and the version that it shows."""
+        known = self.context.cache.get(ref)
+        if known is None or known.metadata.uid in listed:
+            return
+        if not is_newer(known.metadata.resource_version, version):
+            self.vanished(ref)
+
+    async def _is_gone(self, ghost: Ghost) -> bool:
+        """Whether a GET has shown that the ghost's object is gone; one that is there comes back.
+
+        Raises KubeUnavailable, KubeRefused: then nobody knows, and it is asked again.
+        """
+        cache, ref = self.context.cache, ghost.ref
+        if ghost not in cache.suspects:
             return True
-        if isinstance(last, AmoveBucket):
-            if last.metadata.deleting:
-                return False  # let go of before, and kept only by somebody else's finalizer
-            status = own_bucket_status(last)
-            return status.provenance is not None or bool(status.create_intent)
-        memory = self.context.keys.get(last.metadata.uid)
-        touched = memory is not None and not memory.ledger.pristine
-        return touched or bool(named_keys(last))
+        body = await self.context.kube.get_object(ref)
+        if body is None or body["metadata"]["uid"] != ghost.uid:
+            _log.warning("%s vanished without its finalizer's protocol; it is served now", ref)
+            cache.suspects.discard(ghost)
+            cache.departed.note_gone(ref, ghost.uid)
+            if body is not None:
+                self.seen(ref.kind, None, body)
+            return True
+        if cache.get(ref) is None:
+            cache.lay(ghost)
+            cache.put_back(ref, body)
+            self.context.queue.forget(ghost)
+            self._changed(ref)
+        else:  # made anew since that answer: ask again
+            self.context.queue.fail(ghost, cap=_SOON)
+        return False
 
     def secret_seen(self, secret: SecretMeta, *, deleted: bool) -> None:
         """Take in one change of a Secret of ours: the key that writes to it looks again."""
@@ -198,6 +234,11 @@ class Controller:
     ) -> str:
         queue = self.context.queue
         try:
+            if isinstance(item, Ghost):
+                if not await self._is_gone(item):
+                    return "not_gone"
+            elif ref.namespace in self.context.unlisted:
+                await self._ask(ref)
             await reconciler.reconcile(item)
         except Conflict as error:
             _log.debug("%s changed meanwhile: %s", ref, error)
@@ -224,11 +265,17 @@ class Controller:
 
     async def _read_again(self, ref: Ref) -> None:
         """Our copy was stale: read the object instead of waiting for its event."""
-        try:
-            body = await self.context.kube.get_object(ref)
-        except (KubeUnavailable, KubeRefused):
-            return
-        if body is None:
-            self.vanished(ref)
-        else:
+        with suppress(KubeUnavailable, KubeRefused):
+            await self._ask(ref)
+
+    async def _ask(self, ref: Ref) -> None:
+        """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""
+        cache = self.context.cache
+        before = cache.get(ref)
+        body = await self.context.kube.get_object(ref)
+        if body is not None:
             self.seen(ref.kind, None, body)
+        elif cache.get(ref) is before:  # not one that was made since that answer
+            self.vanished(ref)
+        if (seen := cache.get(ref)) is not None:
+            cache.note_unserved(seen)

@@ -327,13 +327,13 @@ class KeyReconciler:
         if isinstance(item, Ghost):
             context.cache.lay(item)
         else:
-            context.released.add(uid)
+            context.cache.let_go(item, uid)
             try:
                 await context.kube.remove_finalizer(item, key.metadata)
             except Conflict:
-                context.released.discard(uid)
+                context.cache.not_let_go(uid)
                 raise
-            context.cache.drop(item)
+            context.cache.drop_same(item, uid)
         wake_waiting(context, context.forget_key(uid))
         context.queue.forget(item)
         wake_buckets_of(context, key)

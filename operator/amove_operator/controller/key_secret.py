@@ -29,7 +29,7 @@ from amove_operator.core.secrets import (
     whose,
     with_names,
 )
-from amove_operator.errors import Conflict
+from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
 from amove_operator.models import AmoveStorageKey
 
@@ -51,14 +51,18 @@ class KeySecret:
 
     async def read(self, key: AmoveStorageKey, memory: KeyMemory, look: Look) -> None:
         """One GET; what it shows is remembered without the data."""
-        meta = key.metadata
-        view = await self._context.kube.read_secret(meta.namespace, secret_name(key))
+        meta, kube = key.metadata, self._context.kube
+        try:
+            view = await kube.read_secret(meta.namespace, secret_name(key))
+        except KubeRefused:
+            if not (meta.deleting and await kube.namespace_terminating(meta.namespace)):
+                raise
+            view = None  # our role there went first; the Secret goes with its namespace
         self._take_in(key, memory, look, view)
         if view is None and meta.deleting:
             return
         if meta.deleting and key.spec.deletion_policy == "Retain":
-            terminating = await self._context.kube.namespace_terminating(meta.namespace)
-            look.namespace_terminating = terminating
+            look.namespace_terminating = await kube.namespace_terminating(meta.namespace)
 
     def _take_in(
         self, key: AmoveStorageKey, memory: KeyMemory, look: Look, view: SecretView | None

@@ -58,7 +58,7 @@ def key_world(
     context: Context, item: Item, key: AmoveStorageKey, memory: KeyMemory, look: Look
 ) -> KeyWorld:
     """The world of one AmoveStorageKey as of now."""
-    meta, spec, ledger = key.metadata, _spec(item, key), memory.ledger
+    meta, spec, ledger = key.metadata, key.spec, memory.ledger
     ref = item.ref if isinstance(item, Ghost) else item
     status = own_key_status(key)
     gate = gate_of(context, key)
@@ -105,13 +105,6 @@ def key_world(
         unasked=_unasked(context, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
     )
-
-
-def _spec(item: Item, key: AmoveStorageKey) -> KeySpec:
-    """A ghost is served as ``Delete``, paused or not: nobody is there to end its pause."""
-    if isinstance(item, Ghost):
-        return key.spec.model_copy(update={"deletion_policy": "Delete"})
-    return key.spec
 
 
 def _listed_at(context: Context) -> datetime | None:

@@ -11,7 +11,7 @@ from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.errors import ApiError, AuthFailed, Paused, Rejected
+from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
 from amove_operator.models import BucketStatus, KeyStatus
 from amove_operator.models.shared import Condition
 
@@ -50,7 +50,10 @@ def accounts_pending(context: Context) -> Conclusion | None:
 async def write_status(
     context: Context, ref: Ref, seen: Object, status: AnyStatus, conclusion: Conclusion
 ) -> None:
-    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale."""
+    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale.
+
+    Where a namespace goes, our role there may go first: then a deletion is noted on our copy.
+    """
     meta = seen.metadata
     told = seen.status.conditions
     if not meta.deleting and conditions.deletion_begun(told):
@@ -61,7 +64,13 @@ async def write_status(
         update={"conditions": merged, "observed_generation": meta.generation}
     )
     before, after = seen.status.to_kube(), wanted.to_kube()
-    body = await context.kube.write_status(ref, meta.resource_version, before, after)
+    try:
+        body = await context.kube.write_status(ref, meta.resource_version, before, after)
+    except KubeRefused:
+        if not (meta.deleting and await context.kube.namespace_terminating(ref.namespace)):
+            raise
+        context.cache.note_status(ref, seen, wanted)
+        return
     if body is None:
         return
     context.cache.put(ref, body)

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import random
 
+from amove_operator.controller.census import Census
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.memory import BucketMemory
 from amove_operator.controller.orphans import sees_all
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.refs import Ref
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
 
 _log = logging.getLogger(__name__)
@@ -27,17 +28,20 @@ class Resync:
     """Looks at every object once in each sweep, spread evenly over it."""
 
     def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+        self._census = Census(controller)
+        self._orphans = controller.orphans
         self._context = controller.context
 
     async def run(self) -> None:
         """Sweep until cancelled; the first begins at once, for what changed while we were away."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._first_listing())
-            group.create_task(self._controller.orphans.run())
+            group.create_task(self._orphans.run())
+            counted = False  # just now, when the lead was taken
             while True:
                 began = self._context.clock()
-                await self._prepared()
+                await self._prepared(counted=counted)
+                counted = True
                 await self._sweep(began)
                 self._context.metrics.resync_duration.set(self._context.clock() - began)
 
@@ -71,31 +75,18 @@ class Resync:
             else:
                 return
 
-    async def _prepared(self) -> None:
-        """Cache, accounts and key listing, fresh for the whole sweep."""
+    async def _prepared(self, *, counted: bool) -> None:
+        """Accounts and key listing, fresh for the whole sweep; and the cache, if ``counted``."""
         while True:
             try:
-                await self._prune()
+                if counted:
+                    await self._census.take()
                 await self._context.accounts.load()
             except (ApiError, KubeUnavailable, KubeRefused) as error:
                 _log.warning("the resync waits: %s", error)
                 await asyncio.sleep(_pause())
             else:
                 return await self._listed()
-
-    async def _prune(self) -> None:
-        """Deletions that a watch missed: whatever a complete list of our own lacks is gone."""
-        context = self._context
-        for kind in Kind:
-            before = {ref for ref in context.cache if ref.kind is kind}
-            bodies = await context.kube.list_objects(kind, context.settings.watch_namespaces)
-            listed = set()
-            for body in bodies:
-                meta = body["metadata"]
-                listed.add(Ref(kind, meta.get("namespace", ""), meta["name"]))
-                self._controller.seen(kind, None, body)
-            for ref in before - listed:
-                self._controller.vanished(ref)
 
     async def _sweep(self, began: float) -> None:
         context = self._context

@@ -111,17 +111,17 @@ class Kube:
         binding = await self._get(admission + path_of("validatingadmissionpolicybindings", FENCE))
         return policy, binding
 
+    async def namespace_gone(self, namespace: str) -> bool:
+        """Whether there is no such namespace."""
+        return await self._get(path_of("api", "v1", "namespaces", namespace)) is None
+
     # -- our own kinds -------------------------------------------------------------------------
 
     async def list_objects(
-        self, kind: Kind, namespaces: Sequence[str] = ()
-    ) -> list[dict[str, Any]]:
-        """All objects of ``kind`` (of the namespaces, if any are given): complete, or an error."""
-        found: list[dict[str, Any]] = []
-        for path in [_objects(kind, name) for name in namespaces] or [_objects(kind, None)]:
-            items, _ = await list_all(self.transport, path, _as_is)
-            found.extend(items)
-        return found
+        self, kind: Kind, namespace: str | None = None
+    ) -> tuple[list[dict[str, Any]], str]:
+        """All objects of ``kind`` (of one namespace), or an error; and the list's version."""
+        return await list_all(self.transport, _objects(kind, namespace), _as_is)
 
     async def get_object(self, ref: Ref) -> dict[str, Any] | None:
         """The object as it is now; None only when the API server says that there is none."""
@@ -258,7 +258,9 @@ class Kube:
     async def _get(self, path: str) -> dict[str, Any] | None:
         try:
             body = await self.transport.call(Request("GET", path))
-        except Gone:
+        except Gone as error:
+            if error.status != 404 or error.named != path.rpartition("/")[2]:
+                raise KubeUnavailable(f"no word of whether there is {path}: {error}") from None
             return None
         if "metadata" not in body:
             raise KubeUnavailable(f"the answer to {path} is not an object of the API server")
@@ -279,6 +281,8 @@ class Kube:
         try:
             return await self.transport.call(request, gate=self.gate)
         except Gone as error:
+            if error.status != 404:
+                raise
             raise _Vanished(str(error)) from None
 
 

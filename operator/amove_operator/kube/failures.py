@@ -19,7 +19,14 @@ class NamespaceTerminating(KubeRefused):
 
 
 class Gone(KubeRefused):
-    """A 404 or 410 of the API server itself about an object (or a list's position) that is gone."""
+    """A 404 or 410 of the API server itself about an object (or a list's position) that is gone.
+
+    ``named``: the object that its Status names, if any.
+    """
+
+    def __init__(self, message: str, *, status: int, named: str = "") -> None:
+        super().__init__(message, status=status)
+        self.named = named
 
 
 class NotServed(KubeUnavailable):
@@ -45,7 +52,8 @@ def failure(status: int, raw: bytes, *, values: Sequence[str] = ()) -> OperatorE
     body = read_json(raw)
     answer = body if body is not None and body.get("kind") == "Status" else None
     text = _text(status, answer, values)
-    if status == 404 and not ((answer or {}).get("details") or {}).get("name"):
+    named = str(((answer or {}).get("details") or {}).get("name") or "")
+    if status == 404 and not named:
         return NotServed(text)
     if answer is None or status < 400 or status in (401, 408, 429) or status >= 500:
         return KubeUnavailable(text)
@@ -56,7 +64,7 @@ def failure(status: int, raw: bytes, *, values: Sequence[str] = ()) -> OperatorE
     if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
         return NamespaceTerminating(text, status=status)
     if status in (404, 410):
-        return Gone(text, status=status)
+        return Gone(text, status=status, named=named)
     return KubeRefused(text, status=status)
 
 

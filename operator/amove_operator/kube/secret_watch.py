@@ -69,7 +69,8 @@ class _Relist(Exception):
 class SecretWatch:
     """Keeps ``known`` like the cluster until cancelled.
 
-    ``known``: (namespace, name) → metadata. ``synced``: set once every namespace was listed.
+    ``known``: (namespace, name) → metadata. ``synced``: set once every namespace was listed, or
+    refused if it is one of several.
     """
 
     def __init__(
@@ -108,6 +109,8 @@ class SecretWatch:
                 version = None
             except (KubeUnavailable, KubeRefused) as error:
                 log.warning("Secrets of %s are watched again soon: %s", scope or "all", error)
+                if scope is not None and isinstance(error, KubeRefused):
+                    await self._pass_over(scope)
             except Exception:
                 log.exception("Secrets of %s are listed anew", scope or "all")
                 version = None
@@ -134,10 +137,24 @@ class SecretWatch:
             self._forget(secret)
         for secret in found:
             self._learn(secret)
+        self._answered(scope)
+        return version
+
+    def _answered(self, scope: str | None) -> None:
         self._unlisted.discard(scope)
         if not self._unlisted:
             self.synced.set()
-        return version
+
+    async def _pass_over(self, scope: str) -> None:
+        """One of several that may not be listed holds up itself alone; gone, it has no Secrets."""
+        self._answered(scope)
+        try:
+            gone = await self._kube.namespace_gone(scope)
+        except (KubeUnavailable, KubeRefused):
+            return
+        for secret in list(self.known.values()):
+            if gone and secret.namespace == scope:
+                self._forget(secret)
 
     async def _changes(self, scope: str | None, version: str) -> AsyncIterator[str]:
         """Follow one watch; yields the resourceVersion to resume from after each event."""

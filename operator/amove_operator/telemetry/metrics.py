@@ -114,6 +114,9 @@ class Metrics:
         self.fence_was_away = self._counter(
             "fence_was_away_total", "Times that another fence was found than the noted one."
         )
+        self.unlisted_namespaces = self._gauge(
+            "unlisted_namespaces", "Watched namespaces that may not be listed: nothing new is seen."
+        )
         self.leader = self._gauge("leader", "1 while this process leads.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
