@@ -21,7 +21,7 @@ from amove_operator.core.refs import Kind
 from amove_operator.core.secret_record import rfc3339
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
 from amove_operator.kube import Kube, SecretMeta
-from amove_operator.kube.listing import list_all
+from amove_operator.kube.listing import each_item
 from amove_operator.kube.secret_watch import MANAGED, METADATA_LIST
 from amove_operator.kube.transport import path_of
 from amove_operator.settings import Settings
@@ -77,20 +77,18 @@ class _World:
     async def look(self) -> Look:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.listings.fresh()
-        keys = await self.kube.list_objects(Kind.KEY)
-        secrets, _ = await list_all(
+        uids: list[str] = []
+        secrets: list[SecretMeta] = []
+        await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
+        await each_item(
             self.kube.transport,
             path_of("api", "v1", "secrets"),
-            SecretMeta.parse,
+            lambda item: secrets.append(SecretMeta.parse(item)),
             selector=MANAGED,
             accept=METADATA_LIST,
         )
-        return Look.of(
-            self.cluster_uid,
-            listing,
-            (body["metadata"]["uid"] for body in keys),
-            (secret.annotations for secret in secrets),
-        )
+        held = (secret.annotations for secret in secrets)
+        return Look.of(self.cluster_uid, listing, uids, held)
 
 
 @asynccontextmanager

@@ -163,8 +163,8 @@ class Runtime:
 
     async def _list_all(self) -> None:
         for kind in Kind:
-            for body in await self._kube.list_objects(kind, self._settings.watch_namespaces):
-                self._controller.seen(kind, None, body)
+            seen = partial(self._controller.seen, kind, None)
+            await self._kube.each_object(kind, seen, self._settings.watch_namespaces)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask Kubernetes until it answers, saying visibly what is waited for."""

@@ -129,8 +129,11 @@ class CountingKube(StandInKube):
         self.writes += written is not None
         return written
 
-    async def list_objects(self, kind: Kind, _namespaces: object) -> list[dict[str, Any]]:
-        return [copy.deepcopy(body) for ref, body in self.crs.items() if ref.kind is kind]
+    async def each_object(
+        self, kind: Kind, take: Callable[[dict[str, Any]], None], _namespaces: object
+    ) -> None:
+        for body in [body for ref, body in self.crs.items() if ref.kind is kind]:
+            take(copy.deepcopy(body))
 
     async def emit_event(self, *_args: object, reason: str, message: str, **_more: object) -> None:
         self.events.append(reason)

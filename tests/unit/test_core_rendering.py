@@ -185,7 +185,9 @@ def test_a_result_over_64_kib_is_a_fault_that_says_how_much_it_would_be() -> Non
     assert template_fault(template(config="${buckets}"), place(*MANY)) is None
 
 
-@pytest.mark.parametrize("look", [template_fault, lambda *what: render(*what, ACCESS, SECRET)])
+@pytest.mark.parametrize(
+    "look", [template_fault, lambda spec, where: render(spec, where, ACCESS, SECRET)]
+)
 def test_the_size_is_known_before_anything_is_rendered(
     look: Callable[[SecretSpec, Place], object],
 ) -> None:

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import ValidationError
-
 from amove_operator.core import conditions
+from amove_operator.core.conditions import Conclusion
+from amove_operator.core.reading import Object, read_object
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import (
     AmoveBucket,
     AmoveStorageKey,
-    BucketSpec,
     BucketStatus,
-    KeySpec,
     KeyStatus,
     ObjectMeta,
 )
 from amove_operator.models.key import CurrentKey, RetiringKey
-from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
 
-Object = AmoveBucket | AmoveStorageKey
 AnyObject = TypeVar("AnyObject", AmoveBucket, AmoveStorageKey)
 Name = TypeVar("Name", bound=Hashable)
 
@@ -115,7 +111,7 @@ class Cache:
         self.buckets: dict[Ref, AmoveBucket] = {}
         self.keys: dict[Ref, AmoveStorageKey] = {}
         self.ghosts: dict[Ghost, Object] = {}
-        self.faults: dict[Ref, tuple[str, ...]] = {}
+        self.faults: dict[Ref, Conclusion] = {}
         self._expected: dict[str, tuple[Ref, frozenset[str]]] = {}
         self._by_bucket_name: Index[str] = Index()
         self._by_bucket_ref: Index[Ref] = Index()
@@ -131,18 +127,19 @@ class Cache:
         return self.buckets.get(ref) if ref.kind is Kind.BUCKET else self.keys.get(ref)
 
     def put(self, ref: Ref, body: Mapping[str, Any]) -> Object | None:
-        """Take in an object. Returns it, or ``None`` if what we have is as new."""
+        """Take in an object. Returns it, or ``None`` if what we have is as new or says the same."""
         known = self.get(ref)
         version = body["metadata"].get("resourceVersion", "")
         if known is not None and not _newer(version, known.metadata.resource_version):
             return None
-        parsed, faults = parse(ref.kind, body)
-        if faults:
-            self.faults[ref] = faults
+        parsed, fault = read_object(ref.kind, body)
+        same = known is not None and self.faults.get(ref) == fault and _same(known, parsed)
+        if fault is not None:
+            self.faults[ref] = fault
         else:
             self.faults.pop(ref, None)
         self._index(ref, parsed)
-        return parsed
+        return None if same else parsed
 
     def drop(self, ref: Ref) -> Object | None:
         """Forget an object that is gone; returns how it was last seen."""
@@ -244,47 +241,14 @@ def _newer(version: str, known: str) -> bool:
     return version != known
 
 
-def parse(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, tuple[str, ...]]:
-    """An object, and what is wrong with its spec.
-
-    A spec that cannot be read is replaced by one that asks for nothing and deletes nothing, so
-    that the object can still say what is wrong, and still be let go.
-    """
-    metadata = ObjectMeta.model_validate(body["metadata"])
-    if kind is Kind.BUCKET:
-        spec, faults = _spec(BucketSpec, body, BucketSpec())
-        found = faults or spec_faults_bucket(metadata.name, spec)
-        status = _status(BucketStatus, body)
-        return AmoveBucket(metadata=metadata, spec=spec, status=status), tuple(found)
-    key_spec, faults = _spec(KeySpec, body, KeySpec(permission="Read", deletion_policy="Retain"))
-    found = faults or spec_faults_key(metadata.name, key_spec)
-    key_status = _status(KeyStatus, body)
-    return AmoveStorageKey(metadata=metadata, spec=key_spec, status=key_status), tuple(found)
-
-
-def parse_bucket(body: Mapping[str, Any]) -> AmoveBucket:
-    """An AmoveBucket, whatever is wrong with its spec."""
-    found, _ = parse(Kind.BUCKET, body)
-    assert isinstance(found, AmoveBucket)  # noqa: S101 - of that kind
-    return found
-
-
-Spec = TypeVar("Spec", BucketSpec, KeySpec)
-Status = TypeVar("Status", BucketStatus, KeyStatus)
-
-
-def _spec(model: type[Spec], body: Mapping[str, Any], harmless: Spec) -> tuple[Spec, list[str]]:
-    try:
-        return model.model_validate(body.get("spec") or {}), []
-    except ValidationError as error:
-        return harmless, parse_faults(error, at="spec")
-
-
-def _status(model: type[Status], body: Mapping[str, Any]) -> Status:
-    try:
-        return model.model_validate(body.get("status") or {})
-    except ValidationError:
-        return model(observed_generation=0)  # not untouched: nobody may take the object for new
+def _same(known: Object, now: Object) -> bool:
+    """Whether nothing that is acted on differs: labels and what is others' come and go."""
+    moved = ("resource_version", "finalizer_at", "finalizer_count")
+    if known.metadata.finalized_by_us != now.metadata.finalized_by_us:
+        return False
+    as_now = {name: getattr(now.metadata, name) for name in moved}
+    before = known.metadata.model_copy(update=as_now)
+    return (before, known.spec, known.status) == (now.metadata, now.spec, now.status)
 
 
 def count_objects(cache: Cache, kind: Kind, *, ready: bool) -> int:

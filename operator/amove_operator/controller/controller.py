@@ -10,7 +10,6 @@ from amove_operator.controller.bucket import BucketReconciler
 from amove_operator.controller.cache import (
     Ghost,
     Item,
-    Object,
     bucket_name,
     named_keys,
     own_bucket_status,
@@ -32,11 +31,13 @@ from amove_operator.controller.wakeups import (
 from amove_operator.core import conditions
 from amove_operator.core.bucket_world import Refused, Unknown
 from amove_operator.core.ledger import Listing
+from amove_operator.core.reading import Object
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secret_record import RETAINED_BUCKETS
 from amove_operator.errors import ApiError, Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket
+from amove_operator.models.rules import is_bucket_name
 from amove_operator.telemetry import log_context
 
 _log = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class Controller:
     def _note_retained(self, where: tuple[str, str], secret: SecretMeta | None) -> None:
         """A retained Secret counts as a live key of its buckets until it is gone (design.md §3)."""
         told = secret.annotations.get(RETAINED_BUCKETS, "") if secret is not None else ""
-        names = frozenset(name for name in told.split(",") if name)
+        names = frozenset(name for name in told.split(",") if is_bucket_name(name))
         before = self.context.retained.pop(where, frozenset())
         if names:
             self.context.retained[where] = names

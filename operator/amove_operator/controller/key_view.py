@@ -219,9 +219,10 @@ def _scope(
 def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> Conclusion | None:
     """Why we refuse this spec ourselves, without a call."""
     settings, spec = context.settings, key.spec
-    faults = list(context.cache.faults.get(ref, ()))
+    if (fault := context.cache.faults.get(ref)) is not None:
+        return fault
     limits = RotationLimits(settings.min_rotation_interval, settings.max_grace)
-    if found := invalid(faults or rotation_faults(spec, limits)):
+    if found := invalid(rotation_faults(spec, limits)):
         return found
     namespace = key.metadata.namespace
     defaults = context.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
@@ -229,8 +230,8 @@ def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> C
         return found
     if gate.closed is Reason.AccountMismatch:
         return stalled(Reason.AccountMismatch, gate.message)
-    if fault := template_fault(spec.secret, _example(key, gate)):
-        return stalled(Reason.InvalidTemplate, fault)
+    if wrong := template_fault(spec.secret, _example(key, gate)):
+        return stalled(Reason.InvalidTemplate, wrong)
     if (pending := accounts_pending(context)) is not None:
         return None if own_key_status(key).key is not None else pending
     if gate.scope is None and gate.closed is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.memory import BucketMemory
@@ -87,12 +89,14 @@ class Resync:
         context = self._context
         for kind in Kind:
             before = {ref for ref in context.cache if ref.kind is kind}
-            bodies = await context.kube.list_objects(kind, context.settings.watch_namespaces)
-            listed = set()
-            for body in bodies:
+            listed: set[Ref] = set()
+
+            def take(body: Mapping[str, Any], kind: Kind = kind, listed: set[Ref] = listed) -> None:
                 meta = body["metadata"]
                 listed.add(Ref(kind, meta.get("namespace", ""), meta["name"]))
                 self._controller.seen(kind, None, body)
+
+            await context.kube.each_object(kind, take, context.settings.watch_namespaces)
             for ref in before - listed:
                 self._controller.vanished(ref)
 
