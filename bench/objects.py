@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,31 @@ async def create(kubeconfig: Path, count: int) -> None:
             for number in range(count):
                 group.create_task(one(BUCKETS, bucket(number)))
                 group.create_task(one(KEYS, key(number)))
+
+
+async def create_all(kubeconfig: Path, manifests: Iterable[tuple[str, dict[str, Any]]]) -> int:
+    """Create objects of the two kinds, and Secrets; how many the API server took."""
+    slots, taken = asyncio.Semaphore(_AT_A_TIME), 0
+    async with _objects_api(kubeconfig) as api:
+        core = _client.CoreV1Api(api.api_client)
+
+        async def one(plural: str, body: dict[str, Any]) -> None:
+            nonlocal taken
+            with suppress(_client.ApiException):
+                if plural == "secrets":
+                    await core.create_namespaced_secret(NAMESPACE, body)
+                else:
+                    await api.create_namespaced_custom_object(
+                        GROUP, VERSION, NAMESPACE, plural, body
+                    )
+                taken += 1
+            slots.release()
+
+        async with asyncio.TaskGroup() as group:
+            for plural, body in manifests:
+                await slots.acquire()
+                group.create_task(one(plural, body))
+    return taken
 
 
 async def ready(kubeconfig: Path) -> int:

@@ -50,7 +50,19 @@ class Stage:
         self._running: list[Operator] = []
         self._identity = plane.service_account_kubeconfig(_SYSTEM, _RELEASE)
 
-    def operator(self, name: str, **settings: str) -> Operator:
+    @property
+    def folder(self) -> Path:
+        """Where logs and notes go."""
+        return self._folder
+
+    @property
+    def system(self) -> str:
+        """The operator's own namespace."""
+        return _SYSTEM
+
+    def operator(
+        self, name: str, module: Sequence[str] = ("amove_operator",), **settings: str
+    ) -> Operator:
         """Start the operator with its ServiceAccount's token; settings: ``rate_limit="200"``."""
         metrics, health = free_ports(2)
         wanted = {
@@ -69,7 +81,7 @@ class Stage:
             "KUBECONFIG": str(self._identity),
         }
         running = Operator.start(
-            [sys.executable, *self._profiling(name), "-m", "amove_operator", "run"],
+            [sys.executable, *self._profiling(name), "-m", *module, "run"],
             environment,
             self._folder / f"operator-{name}.log",
             f"http://127.0.0.1:{health}",

@@ -23,7 +23,7 @@ from amove_operator.core.refs import Kind
 from amove_operator.core.secret_record import rfc3339
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
 from amove_operator.kube import Kube, SecretMeta
-from amove_operator.kube.listing import list_all
+from amove_operator.kube.listing import each_item
 from amove_operator.kube.secret_watch import MANAGED, METADATA_LIST
 from amove_operator.kube.transport import path_of
 from amove_operator.settings import Settings
@@ -79,23 +79,21 @@ class _World:
     async def look(self) -> Look:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.listings.fresh()
-        bodies, _ = await self.kube.list_objects(Kind.KEY)
-        uids = [body["metadata"]["uid"] for body in bodies]
+        uids: list[str] = []
+        await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
         look = Look.of(self.cluster_uid, listing, uids, ())
         return replace(look, held=await self._held(look))
 
     async def _held(self, look: Look) -> frozenset[str]:
         """The keys without a CR that a Secret holds."""
         known = KnownSecrets()
-        secrets, _ = await list_all(
+        await each_item(
             self.kube.transport,
             path_of("api", "v1", "secrets"),
-            SecretMeta.parse,
+            lambda item: known.put(SecretMeta.parse(item)),
             selector=MANAGED,
             accept=METADATA_LIST,
         )
-        for secret in secrets:
-            known.put(secret)
         held = set()
         for key in look.unowned().values():
             if await holder_of(self.kube, key, known.claiming(key.id), look.listing) is not None:

@@ -275,7 +275,7 @@ def test_no_decoy_keeps_a_former_teams_keys_on_a_bucket_that_was_given_to_anothe
 WRONG: dict[str, Manifest] = {
     "names": {"bucketRefs": None, "bucketNames": ["names"]},
     "every": {"bucketRefs": None, "allBuckets": True},
-    "template": {"secret": {"template": {"a": "${nonsense}"}}},
+    "template": {"secret": {"template": {"a": "${nonsense}${secretKey}"}}},
     "grace": {"rotation": {"gracePeriod": "9999h"}},
     "kept": {"deletionPolicy": "Retain"},
     "host": {"storageDn": "evil.example.org"},

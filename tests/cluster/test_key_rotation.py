@@ -41,7 +41,9 @@ ROTATIONS: dict[str, Callable[[Cluster], object]] = {
     "scope": lambda c: c.apply(changed("scope", permission="ReadWrite")),
     "buckets": lambda c: c.apply(changed("buckets", bucketRefs=refs("photos", "films"))),
     "format": lambda c: c.apply(changed("format", secret={"format": "CredentialsFile"})),
-    "template": lambda c: c.apply(changed("template", secret={"template": {"a": "${accessKey}"}})),
+    "template": lambda c: c.apply(
+        changed("template", secret={"template": {"a": "${accessKey}:${secretKey}"}})
+    ),
 }
 
 

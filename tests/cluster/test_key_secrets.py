@@ -89,11 +89,21 @@ def test_a_template_that_cannot_be_filled_is_refused_before_a_key_is_issued(
     cluster.apply(
         a_bucket("photos"),
         a_bucket("films"),
-        a_key("unknown", bucketRefs=refs("photos"), secret={"template": {"a": "${nonsense}"}}),
         a_key(
-            "several", bucketRefs=refs("photos", "films"), secret={"template": {"a": "${bucket}"}}
+            "unknown",
+            bucketRefs=refs("photos"),
+            secret={"template": {"a": "${nonsense}${secretKey}"}},
         ),
-        a_key("dollar", bucketRefs=refs("photos"), secret={"template": {"a": "costs $5 ${bucket"}}),
+        a_key(
+            "several",
+            bucketRefs=refs("photos", "films"),
+            secret={"template": {"a": "${bucket}${secretKey}"}},
+        ),
+        a_key(
+            "dollar",
+            bucketRefs=refs("photos"),
+            secret={"template": {"a": "costs $5 ${bucket ${secretKey}"}},
+        ),
     )
     for name, part in (("unknown", "nonsense"), ("several", "bucket"), ("dollar", "$")):
         seen = cluster.until(KEY, name, "Stalled", "InvalidTemplate")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from amove_operator.kube import Kube, SecretMeta, SecretWatch
-from amove_operator.kube.listing import list_all
+from amove_operator.kube.listing import each_item
 from amove_operator.kube.secret_watch import MANAGED, METADATA, METADATA_LIST
 from amove_operator.kube.transport import Request
 from controlplane.launcher import ControlPlane
@@ -157,8 +157,9 @@ async def test_only_the_named_namespaces_are_watched(
 async def test_no_secret_data_crosses_the_wire(kube: Kube, namespace: str) -> None:
     await kube.create_secret(secret(namespace, "one"))
     path = f"/api/v1/namespaces/{namespace}/secrets"
-    listed, version = await list_all(
-        kube.transport, path, dict, selector=MANAGED, accept=METADATA_LIST
+    listed: list[dict[str, Any]] = []
+    version = await each_item(
+        kube.transport, path, listed.append, selector=MANAGED, accept=METADATA_LIST
     )
     await kube.create_secret(secret(namespace, "two"))
     query = {"watch": "1", "resourceVersion": version, "labelSelector": MANAGED}

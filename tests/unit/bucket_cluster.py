@@ -129,9 +129,9 @@ class CountingKube(StandInKube):
         self.writes += written is not None
         return written
 
-    async def list_objects(
-        self, kind: Kind, namespace: str | None
-    ) -> tuple[list[dict[str, Any]], str]:
+    async def each_object(
+        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None
+    ) -> str:
         version = self.version()
         shown = [
             copy.deepcopy(body)
@@ -139,7 +139,9 @@ class CountingKube(StandInKube):
             if ref.kind is kind and namespace in (None, ref.namespace)
         ]
         await self.answered(kind)
-        return shown, version
+        for body in shown:
+            take(body)
+        return version
 
     async def answered(self, _kind: Kind) -> None:
         """The answer to a list is on its way."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,8 @@ from amove_operator.core.rendering import (
     template_fault,
 )
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import SecretSpec
+from amove_operator.models.key import KeySpec, SecretSpec
+from amove_operator.models.rules import spec_faults_key
 
 ACCESS, SECRET = "AKIAEXAMPLE", "s3cr3t/+=%$#;half"
 
@@ -164,20 +168,77 @@ def test_values_are_not_templates_themselves() -> None:
     assert render(spec, place("media"), ACCESS, "${accessKey}$$") == {"config": "${accessKey}$$"}
 
 
-def test_a_secret_that_kubernetes_would_refuse_for_its_size_is_a_fault() -> None:
-    many = [f"{'b' * 58}{number:05}" for number in range(64)]
-    spec = SecretSpec(template={"config": "${buckets}" * 1400})
-    fault = template_fault(spec, place(*many))
+MANY = [f"{'b' * 58}{number:05}" for number in range(64)]
+# What the first release took from any tenant: 16 MiB of a Secret at every look.
+BOMB = SecretSpec.model_construct(
+    template={f"key-{number}": "${buckets}" * 1638 for number in range(32)}
+)
+
+
+def test_a_result_over_64_kib_is_a_fault_that_says_how_much_it_would_be() -> None:
+    spec = SecretSpec(template={"config": "${buckets}" * 400})
+    fault = template_fault(spec, place(*MANY))
     assert fault is not None
-    assert "1 MB" in fault
-    assert template_fault(template(config="${buckets}"), place(*many)) is None
+    size = len("config") + 400 * len(",".join(MANY))
+    assert f"{size} bytes" in fault
+    assert "64 KiB" in fault
+    assert template_fault(template(config="${buckets}"), place(*MANY)) is None
 
 
-def test_the_size_is_counted_in_bytes() -> None:
-    fits = {"config": "é" * (MAX_BYTES // 2 - 6)}
+@pytest.mark.parametrize(
+    "look", [template_fault, lambda spec, where: render(spec, where, ACCESS, SECRET)]
+)
+def test_the_size_is_known_before_anything_is_rendered(
+    look: Callable[[SecretSpec, Place], object],
+) -> None:
+    where = place(*MANY)
+    tracemalloc.start()
+    try:
+        with suppress(TemplateFault):
+            look(BOMB, where)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * MAX_BYTES
+
+
+def test_the_size_is_counted_in_bytes_with_the_names_and_to_the_byte() -> None:
+    fits = {"config": "é" * (MAX_BYTES // 2 - 3)}
     assert template_fault(SecretSpec.model_construct(template=fits), place()) is None
-    over = {"config": "é" * (MAX_BYTES // 2)}
+    over = {"configs": "é" * (MAX_BYTES // 2 - 3)}
     assert template_fault(SecretSpec.model_construct(template=over), place()) is not None
+
+
+@given(st.lists(st.sampled_from(["${region}", "$$", "é", "a", "${keyName}"]), max_size=30))
+def test_the_size_that_is_told_is_the_size_that_is_rendered(parts: list[str]) -> None:
+    text = "".join(parts)
+    size = len("config") + len(rendered(template(config=text), "media")["config"].encode())
+    padded = {"config": text, "pad": "p" * (MAX_BYTES - size - len("pad"))}
+    assert template_fault(SecretSpec.model_construct(template=padded), place("media")) is None
+    padded["pad"] += "p"
+    assert template_fault(SecretSpec.model_construct(template=padded), place("media")) is not None
+
+
+@given(st.text(st.sampled_from("${}secretKey x"), max_size=30))
+def test_the_rule_finds_the_secret_key_in_a_template_where_rendering_puts_it_in(text: str) -> None:
+    spec = template(config=text)
+    if template_fault(spec, place("media")) is None:
+        held = any("${secretKey}" in fault for fault in spec_faults_key("x", _key(spec)))
+        assert held == (SECRET not in rendered(spec, "media")["config"])
+
+
+@given(st.lists(st.sampled_from(["$", "{secretKey}", "${secretKey}", "a"]), max_size=8))
+def test_dollars_before_the_placeholder_are_counted_as_rendering_counts_them(
+    parts: list[str],
+) -> None:
+    spec = template(config="".join(parts))
+    if template_fault(spec, place("media")) is None:
+        held = any("${secretKey}" in fault for fault in spec_faults_key("x", _key(spec)))
+        assert held == (SECRET not in rendered(spec, "media")["config"])
+
+
+def _key(spec: SecretSpec) -> KeySpec:
+    return KeySpec(all_buckets=True, permission="Read", secret=spec)
 
 
 texts = st.text(st.sampled_from("${}abcdeyKsr ceg\n"), max_size=40)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -30,6 +31,9 @@ from amove_operator.core.secret_record import (
 )
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MAX_GRACE = timedelta(days=7)
+LIMITS = NOON, MAX_GRACE
+sound = partial(sound_record, now=NOON, max_grace=MAX_GRACE)
 OWNER = "owner-uid"
 DATA = {"a": b"1", "b": b"2"}
 RECORD = SecretRecord(
@@ -44,7 +48,7 @@ RECORD = SecretRecord(
 ALL = (KEY_ID, ISSUED_AT, ROTATE_REQUEST, CHECKSUM, FORMAT, RETIRING, WRITTEN, OWNER_UID)
 
 plain = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
-instants = st.datetimes(timezones=st.just(UTC)).map(lambda found: found.replace(microsecond=0))
+instants = st.integers(0, 6 * 365 * 86_400).map(lambda ago: NOON - timedelta(seconds=ago))
 records = st.builds(
     SecretRecord,
     key_id=plain,
@@ -63,7 +67,7 @@ records = st.builds(
 
 @given(records)
 def test_a_record_is_read_back_as_it_was_written(record: SecretRecord) -> None:
-    assert read_record(record.annotations(OWNER)) == record
+    assert read_record(record.annotations(OWNER), *LIMITS) == record
 
 
 json_values = st.recursive(
@@ -101,10 +105,10 @@ def test_no_edited_annotation_raises_or_makes_foreign_data_sound(
     annotations: dict[str, str], remembered: SecretRecord | None, status_id: str | None
 ) -> None:
     edited = {"a": b"1", "b": b"edited"}
-    found, sound = sound_record(
+    found, intact = sound(
         OWNER, annotations, edited, remembered=remembered, status_key_id=status_id
     )
-    assert not sound
+    assert not intact
     json.dumps(found.annotations(OWNER), ensure_ascii=False).encode()
 
 
@@ -112,7 +116,7 @@ def test_no_edited_annotation_raises_or_makes_foreign_data_sound(
 def test_edited_annotations_of_a_secret_that_we_know_cost_no_key(
     annotations: dict[str, str],
 ) -> None:
-    assert sound_record(OWNER, annotations, DATA, remembered=RECORD, status_key_id=None) == (
+    assert sound(OWNER, annotations, DATA, remembered=RECORD, status_key_id=None) == (
         RECORD,
         True,
     )
@@ -142,7 +146,7 @@ def test_a_time_is_read_back_as_it_was_written(instant: datetime) -> None:
 
 def test_at_most_eight_retiring_keys_are_believed() -> None:
     many = {f"key-{number}": rfc3339(NOON) for number in range(20)}
-    assert len(read_record({RETIRING: json.dumps(many)}).retiring) == 8
+    assert len(read_record({RETIRING: json.dumps(many)}, *LIMITS).retiring) == 8
 
 
 @pytest.mark.parametrize("name", ["\ud800", "", "x" * 400, "a\nb", "schlüssel"])
@@ -151,7 +155,7 @@ def test_a_name_that_kubernetes_would_never_have_is_not_read(name: str) -> None:
         RETIRING: json.dumps({name: rfc3339(NOON), "key-0": rfc3339(NOON)}),
         WRITTEN: json.dumps([[name, "a"], [name], [name, "b"]]),
     }
-    found = read_record(annotations)
+    found = read_record(annotations, *LIMITS)
     assert [key.id for key in found.retiring] == ["key-0"]
     assert found.written == Written(("a",), (), ("b",))
 
@@ -184,16 +188,16 @@ def test_the_data_of_another_object_are_not_sound() -> None:
 def test_an_id_that_was_edited_away_is_found_in_status() -> None:
     annotations = RECORD.annotations(OWNER)
     del annotations[KEY_ID]
-    found, sound = sound_record(OWNER, annotations, DATA, remembered=None, status_key_id="key-1")
-    assert sound
+    found, intact = sound(OWNER, annotations, DATA, remembered=None, status_key_id="key-1")
+    assert intact
     assert found == RECORD
 
 
 def test_an_id_in_status_that_the_checksum_does_not_confirm_is_not_taken() -> None:
     annotations = RECORD.annotations(OWNER)
     del annotations[KEY_ID]
-    _, sound = sound_record(OWNER, annotations, DATA, remembered=None, status_key_id="key-2")
-    assert not sound
+    _, intact = sound(OWNER, annotations, DATA, remembered=None, status_key_id="key-2")
+    assert not intact
 
 
 def test_data_and_checksum_forged_together_do_not_pass_for_what_we_wrote() -> None:
@@ -201,11 +205,12 @@ def test_data_and_checksum_forged_together_do_not_pass_for_what_we_wrote() -> No
     forged = {"a": b"1", "b": b"forged"}
     record = replace(RECORD, checksum=checksum(OWNER, "key-1", forged))
     annotations = record.annotations(OWNER)
-    _, sound = sound_record(OWNER, annotations, forged, remembered=RECORD, status_key_id=None)
-    assert not sound
+    _, intact = sound(OWNER, annotations, forged, remembered=RECORD, status_key_id=None)
+    assert not intact
 
 
 def test_what_a_former_leader_wrote_is_believed_by_its_checksum() -> None:
-    assert sound_record(
-        OWNER, RECORD.annotations(OWNER), DATA, remembered=None, status_key_id=None
-    ) == (RECORD, True)
+    assert sound(OWNER, RECORD.annotations(OWNER), DATA, remembered=None, status_key_id=None) == (
+        RECORD,
+        True,
+    )

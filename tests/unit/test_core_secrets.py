@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +40,7 @@ from amove_operator.models.key import SecretSpec
 from amove_operator.models.shared import OwnerReference
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LIMITS = NOON, timedelta(days=7)
 OWNER = SecretOwner("team", "reader", "uid-1")
 US = OwnerReference.model_validate(OWNER.reference())
 EARLIER = US.model_copy(update={"uid": "uid-0"})
@@ -148,7 +149,7 @@ def test_a_new_secret_carries_data_record_labels_and_owner_in_one_manifest() -> 
     assert (metadata["name"], metadata["namespace"]) == ("reader", "team")
     assert metadata["labels"] == {"team": "media", MANAGED_BY: MANAGER}
     assert metadata["annotations"]["example.com/note"] == "hello"
-    assert read_record(metadata["annotations"]) == full
+    assert read_record(metadata["annotations"], *LIMITS) == full
     assert metadata["ownerReferences"] == [OWNER.reference()]
     found = {name: base64.b64decode(text) for name, text in manifest["data"].items()}
     assert found == {"a": b"1", "b": b"2"}
@@ -246,7 +247,7 @@ def test_a_secret_that_we_patched_is_tidy(
     full = recorded(record, spec, owner.uid, DATA)
     after = patched(secret, rewrite(secret, owner, spec, full, DATA, former))
     assert not untidy(after, owner, spec, full)
-    assert read_record(after.annotations) == full
+    assert read_record(after.annotations, *LIMITS) == full
 
 
 @given(secrets, owners, specs, records)
@@ -256,7 +257,7 @@ def test_tidying_alone_is_enough_and_leaves_the_data(
     patch = rewrite(secret, owner, spec, record, None, record.written)
     assert "data" not in patch
     after = patched(secret, patch)
-    told = read_record(after.annotations)
+    told = read_record(after.annotations, *LIMITS)
     assert not untidy(after, owner, spec, told)
     again = rewrite(after, owner, spec, told, None, told.written)
     assert patched(after, again) == after
@@ -333,7 +334,7 @@ def test_a_rotate_request_of_an_earlier_key_is_not_left_for_the_next() -> None:
     before = seen(annotations={OWNER_UID: "uid-1", ROTATE_REQUEST: "monday"})
     record = replace(RECORD, rotate_request="")
     after = patched(before, rewrite(before, OWNER, SPEC, record, DATA, Written()))
-    assert read_record(after.annotations).rotate_request == ""
+    assert read_record(after.annotations, *LIMITS).rotate_request == ""
 
 
 def test_a_list_of_retiring_keys_that_are_revoked_by_now_is_not_untidy() -> None:

@@ -463,7 +463,7 @@ def test_a_spec_that_is_refused_keeps_no_retired_key_alive_and_calls_nothing_els
     annotated(walked, "rotate-requested-at", "1")
     served(walked)
     assert live(walked) == ["key-1", "key-2"]
-    edited(walked, secret={"template": {"a": "${nonsense}"}})
+    edited(walked, secret={"template": {"a": "${nonsense}${secretKey}"}})
     before = copy.deepcopy(walked.kube.secrets)
     served(walked)
     assert live(walked) == ["key-1", "key-2"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from amove_operator.kube.patches import adding_finalizer, merge_difference, removing_finalizer
 from amove_operator.kube.transport import path_of
-from amove_operator.models import ObjectMeta
+from amove_operator.models import FINALIZER, ObjectMeta
 
 values: st.SearchStrategy[Any] = st.recursive(
     st.booleans() | st.integers() | st.text(max_size=3) | st.lists(st.integers(), max_size=2),
@@ -56,18 +56,20 @@ def test_a_list_is_sent_whole() -> None:
 
 
 def meta(*finalizers: str) -> ObjectMeta:
-    return ObjectMeta(name="photos", resource_version="7", finalizers=finalizers)
+    return ObjectMeta.model_validate(
+        {"name": "photos", "resourceVersion": "7", "finalizers": finalizers}
+    )
 
 
 def test_every_finalizer_patch_tests_the_version_that_was_read() -> None:
     tested = {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
-    assert adding_finalizer(meta(), "a/b")[0] == tested
-    assert removing_finalizer(meta("a/b"), "a/b")[0] == tested
+    assert adding_finalizer(meta())[0] == tested
+    assert removing_finalizer(meta(FINALIZER))[0] == tested
 
 
 def test_the_finalizer_is_removed_from_its_own_place() -> None:
-    assert removing_finalizer(meta("x/y", "a/b"), "a/b")[1:] == [
-        {"op": "test", "path": "/metadata/finalizers/1", "value": "a/b"},
+    assert removing_finalizer(meta("x/y", FINALIZER))[1:] == [
+        {"op": "test", "path": "/metadata/finalizers/1", "value": FINALIZER},
         {"op": "remove", "path": "/metadata/finalizers/1"},
     ]
 

@@ -12,6 +12,7 @@ from amove_operator.errors import ApiError, Rejected, Unavailable
 from amove_operator.settings import Settings
 
 _log = logging.getLogger(__name__)
+_LONGEST_HOST = 253
 
 
 class AccountBook:
@@ -86,10 +87,9 @@ class AccountBook:
     def endpoint(self, account: str, storage_dn: str) -> str:
         """``https://<storageDn>``, unless serviceUrl names the same host with another scheme."""
         known = self._accounts.get(account)
-        if known is not None and known.service_url and self._service_host(account) == storage_dn:
-            scheme = urlsplit(known.service_url).scheme
-            if scheme in ("http", "https"):
-                return f"{scheme}://{storage_dn}"
+        told = _split(known.service_url) if known is not None else None
+        if told is not None and told[0] in ("http", "https") and told[1] == storage_dn:
+            return f"{told[0]}://{storage_dn}"
         return f"https://{storage_dn}"
 
     def problem(self, account: str) -> str | None:
@@ -111,10 +111,21 @@ class AccountBook:
 
     def _service_host(self, account: str) -> str | None:
         known = self._accounts.get(account)
-        if known is None or not known.service_url:
-            return None
-        url = known.service_url if "://" in known.service_url else f"https://{known.service_url}"
-        return urlsplit(url).netloc.rpartition("@")[2].lower() or None
+        told = _split(known.service_url) if known is not None else None
+        return told[1] if told is not None else None
+
+
+def _split(url: str | None) -> tuple[str, str] | None:
+    """Scheme and host of a service URL; ``None`` where it has no host that a name can be."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+    except ValueError:  # such as a bracket that is never closed
+        return None
+    host = parts.netloc.rpartition("@")[2].lower()
+    sound = 0 < len(host) <= _LONGEST_HOST and host.isascii() and host.isprintable()
+    return (parts.scheme, host) if sound and " " not in host else None
 
 
 def _has_no_such_call(failure: ApiError) -> bool:

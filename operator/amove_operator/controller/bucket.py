@@ -14,7 +14,6 @@ from amove_operator.controller.cache import (
     bucket_name,
     fingerprint,
     own_bucket_status,
-    parse_bucket,
 )
 from amove_operator.controller.context import Context
 from amove_operator.controller.losses import (
@@ -49,6 +48,7 @@ from amove_operator.core.bucket_world import (
     WriteIntent,
 )
 from amove_operator.core.conditions import unsynced
+from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.errors import (
@@ -297,7 +297,7 @@ class BucketReconciler:
     async def _has_no_heir(self, ghost: Ghost, bucket: AmoveBucket) -> bool:
         """Whether nobody was given the ghost's name: it would be the heir's bucket by now."""
         body = await self._context.kube.get_object(ghost.ref)
-        if body is None or bucket_name(parse_bucket(body)) != bucket_name(bucket):
+        if body is None or bucket_name(read_bucket(body)) != bucket_name(bucket):
             return True
         self._forget(ghost, bucket)
         return False

@@ -36,7 +36,7 @@ from amove_operator.core.bucket_world import (
 )
 from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
-from amove_operator.core.policy import bucket_not_permitted, invalid
+from amove_operator.core.policy import bucket_not_permitted
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.models import AmoveBucket, BucketSpec
@@ -50,6 +50,7 @@ _NO_CLAIM = {
     Reason.AccountUnknown,
     Reason.AccountUnusable,
     Reason.InvalidSpec,
+    Reason.ObjectTooLarge,
 }
 
 
@@ -166,9 +167,8 @@ def bucket_fault(
     context: Context, ref: Ref, bucket: AmoveBucket, account: str
 ) -> Conclusion | None:
     """Why we refuse this spec ourselves, without a call."""
-    faults = context.cache.faults.get(ref)
-    if faults:
-        return invalid(list(faults))
+    if (fault := context.cache.faults.get(ref)) is not None:
+        return fault
     trusted = context.settings.trusts(bucket.metadata.namespace)
     defaults = context.accounts.judging_defaults(bucket.spec.cloud_account_id, None)
     if found := bucket_not_permitted(

@@ -6,27 +6,23 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import ValidationError
-
 from amove_operator.controller.departed import Departed, is_newer
 from amove_operator.core import conditions
+from amove_operator.core.conditions import Conclusion
 from amove_operator.core.key_facts import buckets_named_by
 from amove_operator.core.naming import Marker, owner_digest
+from amove_operator.core.reading import Object, read_object
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import (
     AmoveBucket,
     AmoveStorageKey,
-    BucketSpec,
     BucketStatus,
-    KeySpec,
     KeyStatus,
     ObjectMeta,
 )
 from amove_operator.models.key import CurrentKey, RetiringKey
-from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
 
-Object = AmoveBucket | AmoveStorageKey
 AnyObject = TypeVar("AnyObject", AmoveBucket, AmoveStorageKey)
 Name = TypeVar("Name", bound=Hashable)
 
@@ -153,7 +149,7 @@ class Cache:
         self.suspects: set[Ghost] = set()
         self.unserved: set[str] = set()
         self.departed = Departed()
-        self.faults: dict[Ref, tuple[str, ...]] = {}
+        self.faults: dict[Ref, Conclusion] = {}
         self._expected: dict[str, tuple[Ref, frozenset[str]]] = {}
         self._by_bucket_name: Index[str] = Index()
         self._by_bucket_ref: Index[Ref] = Index()
@@ -171,8 +167,13 @@ class Cache:
         return self.buckets.get(ref) if ref.kind is Kind.BUCKET else self.keys.get(ref)
 
     def put(self, ref: Ref, body: Mapping[str, Any]) -> Object | None:
-        """Take in an object. Returns it, or ``None`` if what we have is as new."""
-        return self._take_in(ref, body) if self.is_news(ref, body["metadata"]) else None
+        """Take in an object. Returns it, or ``None`` if what we have is as new or says the same."""
+        if not self.is_news(ref, body["metadata"]):
+            return None
+        known, fault = self.get(ref), self.faults.get(ref)
+        parsed = self._take_in(ref, body)
+        same = known is not None and self.faults.get(ref) == fault and _same(known, parsed)
+        return None if same else parsed
 
     def put_back(self, ref: Ref, body: Mapping[str, Any]) -> Object:
         """Take in an object that a GET shows, whatever was told of its end."""
@@ -190,9 +191,9 @@ class Cache:
         return known is None or is_newer(version, known.metadata.resource_version)
 
     def _take_in(self, ref: Ref, body: Mapping[str, Any]) -> Object:
-        parsed, faults = parse(ref.kind, body)
-        if faults:
-            self.faults[ref] = faults
+        parsed, fault = read_object(ref.kind, body)
+        if fault is not None:
+            self.faults[ref] = fault
         else:
             self.faults.pop(ref, None)
         self._index(ref, parsed)
@@ -363,47 +364,14 @@ def as_going(seen: Object, now: datetime) -> Object:
     return seen.model_copy(update={"metadata": metadata})
 
 
-def parse(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, tuple[str, ...]]:
-    """An object, and what is wrong with its spec.
-
-    A spec that cannot be read is replaced by one that asks for nothing and deletes nothing, so
-    that the object can still say what is wrong, and still be let go.
-    """
-    metadata = ObjectMeta.model_validate(body["metadata"])
-    if kind is Kind.BUCKET:
-        spec, faults = _spec(BucketSpec, body, BucketSpec())
-        found = faults or spec_faults_bucket(metadata.name, spec)
-        status = _status(BucketStatus, body)
-        return AmoveBucket(metadata=metadata, spec=spec, status=status), tuple(found)
-    key_spec, faults = _spec(KeySpec, body, KeySpec(permission="Read", deletion_policy="Retain"))
-    found = faults or spec_faults_key(metadata.name, key_spec)
-    key_status = _status(KeyStatus, body)
-    return AmoveStorageKey(metadata=metadata, spec=key_spec, status=key_status), tuple(found)
-
-
-def parse_bucket(body: Mapping[str, Any]) -> AmoveBucket:
-    """An AmoveBucket, whatever is wrong with its spec."""
-    found, _ = parse(Kind.BUCKET, body)
-    assert isinstance(found, AmoveBucket)  # noqa: S101 - of that kind
-    return found
-
-
-Spec = TypeVar("Spec", BucketSpec, KeySpec)
-Status = TypeVar("Status", BucketStatus, KeyStatus)
-
-
-def _spec(model: type[Spec], body: Mapping[str, Any], harmless: Spec) -> tuple[Spec, list[str]]:
-    try:
-        return model.model_validate(body.get("spec") or {}), []
-    except ValidationError as error:
-        return harmless, parse_faults(error, at="spec")
-
-
-def _status(model: type[Status], body: Mapping[str, Any]) -> Status:
-    try:
-        return model.model_validate(body.get("status") or {})
-    except ValidationError:
-        return model(observed_generation=0)  # not untouched: nobody may take the object for new
+def _same(known: Object, now: Object) -> bool:
+    """Whether nothing that is acted on differs: labels and what is others' come and go."""
+    moved = ("resource_version", "finalizer_at", "finalizer_count")
+    if known.metadata.finalized_by_us != now.metadata.finalized_by_us:
+        return False
+    as_now = {name: getattr(now.metadata, name) for name in moved}
+    before = known.metadata.model_copy(update=as_now)
+    return (before, known.spec, known.status) == (now.metadata, now.spec, now.status)
 
 
 def count_objects(cache: Cache, kind: Kind, *, ready: bool) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from amove_operator.controller.controller import Controller
 from amove_operator.core.refs import Kind
@@ -41,10 +43,13 @@ class Census:
     async def _list(self, kind: Kind, scope: str | None) -> None:
         controller, cache = self._controller, self._context.cache
         begun = cache.departed.begin_list()
-        bodies, version = await self._context.kube.list_objects(kind, scope)
-        for body in bodies:
+        listed: set[str] = set()
+
+        def take(body: Mapping[str, Any]) -> None:
+            listed.add(body["metadata"]["uid"])
             controller.seen(kind, None, body)
-        listed = {body["metadata"]["uid"] for body in bodies}
+
+        version = await self._context.kube.each_object(kind, take, scope)
         for ref in cache:
             if ref.kind is kind and scope in (None, ref.namespace):
                 controller.not_listed(ref, listed, version)

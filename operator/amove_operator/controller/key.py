@@ -43,6 +43,7 @@ from amove_operator.core.ledger import InHand, Ledger, LiveKey
 from amove_operator.core.naming import key_name, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
+from amove_operator.core.rendering import TemplateFault
 from amove_operator.core.secret_record import Retiring
 from amove_operator.errors import ApiError, Conflict, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey
@@ -224,7 +225,7 @@ class KeyReconciler:
         """Write the Secret; a refusal that no dry run foretold costs the key in hand."""
         try:
             await self._secrets.write(key, memory, look, retiring)
-        except KubeRefused as error:
+        except (KubeRefused, TemplateFault) as error:
             memory.refused, memory.refused_at = str(error), self._context.clock()
 
     async def _mint(

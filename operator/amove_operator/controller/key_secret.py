@@ -98,6 +98,8 @@ class KeySecret:
             view.data,
             remembered=memory.record if memory.record_uid == view.uid else None,
             status_key_id=status.id if status is not None else None,
+            now=self._context.now(),
+            max_grace=self._context.settings.max_grace,
         )
         if intact:
             memory.record, memory.record_uid = record, view.uid

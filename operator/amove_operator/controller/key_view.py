@@ -206,9 +206,10 @@ def _scope(
 def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> Conclusion | None:
     """Why we refuse this spec ourselves, without a call."""
     settings, spec = context.settings, key.spec
-    faults = list(context.cache.faults.get(ref, ()))
+    if (fault := context.cache.faults.get(ref)) is not None:
+        return fault
     limits = RotationLimits(settings.min_rotation_interval, settings.max_grace)
-    if found := invalid(faults or rotation_faults(spec, limits)):
+    if found := invalid(rotation_faults(spec, limits)):
         return found
     namespace = key.metadata.namespace
     defaults = context.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
@@ -216,8 +217,8 @@ def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> C
         return found
     if gate.closed is Reason.AccountMismatch:
         return stalled(Reason.AccountMismatch, gate.message)
-    if fault := template_fault(spec.secret, _example(key)):
-        return stalled(Reason.InvalidTemplate, fault)
+    if wrong := template_fault(spec.secret, _example(key, gate)):
+        return stalled(Reason.InvalidTemplate, wrong)
     if (pending := accounts_pending(context)) is not None:
         return None if own_key_status(key).key is not None else pending
     if gate.scope is None and gate.closed is None:
@@ -236,10 +237,18 @@ def _unplaced(context: Context, spec: KeySpec) -> str:
     )
 
 
-def _example(key: AmoveStorageKey) -> Place:
-    """A place with as many buckets as the key will have: a template is checked before an issue."""
+def _example(key: AmoveStorageKey, gate: Gate) -> Place:
+    """A place as the key's will be, if not longer: a template is checked before an issue.
+
+    While an AmoveBucket is not there, its own name stands for the one of its bucket.
+    """
+    if gate.scope is not None:
+        return Place(gate.scope, f"https://{gate.scope.storage_dn}", "k" * 63)
     spec = key.spec
-    named = [ref.name for ref in spec.bucket_refs] if spec.bucket_refs else spec.bucket_names
+    refs = sorted({ref.name for ref in spec.bucket_refs or ()})
+    # Numbered, so that two long names with one beginning stay two.
+    stand_ins = [f"{number:02}{name}"[:63] for number, name in enumerate(refs)]
+    named = stand_ins or spec.bucket_names
     scope = Scope.of("a" * 36, "r" * 63, "d" * 253, spec.permission, named or ())
     return Place(scope, "https://" + "d" * 253, "k" * 63)
 

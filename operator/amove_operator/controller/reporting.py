@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TypeVar
 
-from amove_operator.controller.cache import Item, Object
+from amove_operator.controller.cache import Item
 from amove_operator.controller.context import Context
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
+from amove_operator.core.policy import overlong
+from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
@@ -59,6 +61,7 @@ async def write_status(
     if not meta.deleting and conditions.deletion_begun(told):
         # Restored from a backup that was made in the middle of a deletion.
         told = tuple(one for one in told if one.type != "Reconciling")
+    conclusion = conditions.noting(conclusion, overlong(meta))
     merged = conditions.merge(told, conclusion, meta.generation, context.now())
     wanted = status.model_copy(
         update={"conditions": merged, "observed_generation": meta.generation}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -71,6 +71,15 @@ def deleting(message: str) -> Conclusion:
     After a crash it says why that is gone, so that the guards against a mass loss do not count it.
     """
     return progressing(Reason.Deleting, message)
+
+
+def noting(conclusion: Conclusion, note: str) -> Conclusion:
+    """The same with a note in Synced that a long message does not push out; once, and no more."""
+    synced = conclusion.synced
+    if not note or note in synced.message:
+        return conclusion
+    kept = synced.message[: _LIMIT - len(note) - 1]
+    return replace(conclusion, synced=replace(synced, message=f"{kept} {note}".strip()))
 
 
 def deletion_begun(conditions: Iterable[Condition]) -> bool:

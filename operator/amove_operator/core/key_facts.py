@@ -8,6 +8,7 @@ from amove_operator.core.key_world import KeyWorld, SecretOurs, Why
 from amove_operator.core.ledger import LiveKey
 from amove_operator.core.rotation import next_rotation
 from amove_operator.core.scope import Scope
+from amove_operator.core.secret_record import issue_date
 from amove_operator.models.key import KeyStatus
 
 
@@ -46,14 +47,11 @@ def issued_at(world: KeyWorld) -> datetime | None:
     """
     held, status = held_id(world), world.status.key
     listed = held_key(world)
-    told = [
-        moment
-        for moment in (
-            listed.created if listed else None,
-            status.issued_at if status is not None and status.id == held else None,
-        )
-        if moment is not None
-    ]
+    dates = (
+        listed.created if listed else None,
+        status.issued_at if status is not None and status.id == held else None,
+    )
+    told = [date for each in dates if (date := issue_date(each, world.now)) is not None]
     if told:
         return min(told).replace(microsecond=0)
     return world.secret.record.issued_at if isinstance(world.secret, SecretOurs) else None

@@ -9,7 +9,7 @@ from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketSpec
 from amove_operator.models.key import KeySpec
-from amove_operator.models.shared import parse_duration
+from amove_operator.models.shared import GROUP, MAX_ANNOTATION, ObjectMeta, parse_duration
 
 TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
 
@@ -69,6 +69,14 @@ def _not_permitted(asked: list[str], namespace: str) -> Conclusion:
         f"{', '.join(asked)}: only in trusted namespaces; have the operator's admin add "
         f"{namespace} to {TRUST_SETTING}, or leave it out.",
     )
+
+
+def overlong(meta: ObjectMeta) -> str:
+    """That annotations are too long to be acted on; empty where none is."""
+    if not meta.overlong:
+        return ""
+    names = ", ".join(f"{GROUP}/{name}" for name in meta.overlong)
+    return f"Not acted on: {names}, of more than {MAX_ANNOTATION} characters; shorten it."
 
 
 def invalid(faults: list[str]) -> Conclusion | None:

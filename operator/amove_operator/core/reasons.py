@@ -13,6 +13,7 @@ class Reason(StrEnum):
     Progressing = "Progressing"
     Paused = "Paused"
     InvalidSpec = "InvalidSpec"
+    ObjectTooLarge = "ObjectTooLarge"
     NotPermitted = "NotPermitted"
     AccountMismatch = "AccountMismatch"
     AccountUnknown = "AccountUnknown"

@@ -22,8 +22,8 @@ PLACEHOLDERS = (
     "buckets",
     "keyName",
 )
-MAX_BYTES = 1_000_000
-"""Kubernetes refuses a Secret over 1 MiB in all; the rest is left to metadata."""
+MAX_BYTES = 65_536
+"""The data of a Secret that a template makes. A text of placeholders grows four hundredfold."""
 
 
 class TemplateFault(ValueError):
@@ -40,23 +40,22 @@ class Place:
 
 
 def render(secret: SecretSpec, place: Place, access_key: str, secret_key: str) -> dict[str, str]:
-    """The Secret's data as text by key. Raises TemplateFault."""
+    """The Secret's data as text by key. Raises TemplateFault, before anything is filled in."""
     if secret.template is not None:
         values = _values(place, access_key, secret_key)
-        rendered = {key: _fill(key, text, values) for key, text in secret.template.items()}
-    elif secret.format == "CredentialsFile":
-        rendered = {"credentials": _credentials_file(place, access_key, secret_key)}
-    else:
-        rendered = _aws(place, access_key, secret_key)
-    if sum(len(key) + len(text.encode()) for key, text in rendered.items()) > MAX_BYTES:
-        raise TemplateFault("spec.secret.template: the Secret would be over 1 MB; shorten it")
-    return rendered
+        _check(secret.template, values)
+        return {key: _fill(text, values) for key, text in secret.template.items()}
+    if secret.format == "CredentialsFile":
+        return {"credentials": _credentials_file(place, access_key, secret_key)}
+    return _aws(place, access_key, secret_key)
 
 
 def template_fault(secret: SecretSpec, place: Place) -> str | None:
-    """What is wrong with the template, found before any key is issued."""
+    """What is wrong with the template, found before any key is issued, and without rendering."""
+    if secret.template is None:
+        return None
     try:
-        render(secret, place, "A" * 128, "S" * 128)
+        _check(secret.template, _values(place, "A" * 128, "S" * 128))
     except TemplateFault as fault:
         return str(fault)
     return None
@@ -120,25 +119,40 @@ def _values(place: Place, access_key: str, secret_key: str) -> dict[str, str]:
     return values
 
 
-def _fill(key: str, text: str, values: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        if found["dollar"]:
-            return "$"
-        name = found["name"]
-        if name is None:
-            raise TemplateFault(
-                f"spec.secret.template[{key}]: a lone $: write $$ for a dollar sign"
-            )
-        if name == "bucket" and name not in values:
-            raise TemplateFault(
-                f"spec.secret.template[{key}]: ${{bucket}} needs a key of exactly one bucket; "
-                "use ${buckets}"
-            )
-        if name not in values:
-            raise TemplateFault(
-                f"spec.secret.template[{key}]: unknown placeholder ${{{name[:40]}}}; "
-                f"known are {', '.join(PLACEHOLDERS)}"
-            )
-        return values[name]
+def _check(template: Mapping[str, str], values: Mapping[str, str]) -> None:
+    """That every placeholder has a value, and how large all becomes. Raises TemplateFault."""
+    lengths = {name: len(value.encode()) for name, value in values.items()}
+    size = 0
+    for key, text in template.items():
+        size += len(key) + len(text.encode())
+        for found in _PLACEHOLDER.finditer(text):
+            size += _length(key, found, lengths) - len(found[0].encode())
+    if size > MAX_BYTES:
+        raise TemplateFault(
+            f"spec.secret.template: the Secret would hold {size} bytes, and at most {MAX_BYTES} "
+            "(64 KiB) are allowed; shorten the texts, or name fewer buckets"
+        )
 
-    return _PLACEHOLDER.sub(value, text)
+
+def _length(key: str, found: re.Match[str], lengths: Mapping[str, int]) -> int:
+    """The bytes that take the place of one placeholder. Raises TemplateFault for a wrong one."""
+    if found["dollar"]:
+        return 1
+    name = found["name"]
+    if name is None:
+        raise TemplateFault(f"spec.secret.template[{key}]: a lone $: write $$ for a dollar sign")
+    if name == "bucket" and name not in lengths:
+        raise TemplateFault(
+            f"spec.secret.template[{key}]: ${{bucket}} needs a key of exactly one bucket; "
+            "use ${buckets}"
+        )
+    if name not in lengths:
+        raise TemplateFault(
+            f"spec.secret.template[{key}]: unknown placeholder ${{{name[:40]}}}; "
+            f"known are {', '.join(PLACEHOLDERS)}"
+        )
+    return lengths[name]
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda found: "$" if found["dollar"] else values[found["name"]], text)

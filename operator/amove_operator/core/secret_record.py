@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from amove_operator.core.rendering import checksum
@@ -28,6 +28,11 @@ FORMAT = f"{GROUP}/format"
 RETIRING = f"{GROUP}/retiring"
 WRITTEN = f"{GROUP}/written"
 _LONGEST_NAME = 253 + 1 + 63
+_MOST_NAMES = 64  # of each sort: more than a spec can ask for
+_LONGEST = {KEY_ID: 64, ROTATE_REQUEST: 256, CHECKSUM: 64, FORMAT: 64}
+_LONGEST_JSON = 65_536
+_FIRST_ISSUE = datetime(2020, 1, 1, tzinfo=UTC)
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +108,56 @@ def moment(text: str | None) -> datetime | None:
         return None
 
 
-def read_record(annotations: Mapping[str, str]) -> SecretRecord:
-    """The record as the annotations tell it; what cannot be read is left empty."""
+def issue_date(told: datetime | None, now: datetime) -> datetime | None:
+    """A moment at which a key can have been issued; ``None`` for any other.
+
+    Whoever says it, a person or the service: what is added to it stays within the calendar.
+    """
+    return told if told is not None and _FIRST_ISSUE <= told <= now + _DAY else None
+
+
+def read_record(
+    annotations: Mapping[str, str], now: datetime, max_grace: timedelta
+) -> SecretRecord:
+    """The record as the annotations tell it; what cannot be read, or cannot be, is left empty.
+
+    A replaced key is revoked after ``max_grace`` from now at the latest.
+    """
+    told = {
+        key: annotations[key]
+        for key, most in _LONGEST.items()
+        if key in annotations and len(annotations[key]) <= most
+    }
     return SecretRecord(
-        key_id=annotations.get(KEY_ID, ""),
-        issued_at=moment(annotations.get(ISSUED_AT)),
-        rotate_request=annotations.get(ROTATE_REQUEST, ""),
-        format8=annotations.get(FORMAT, ""),
-        checksum=annotations.get(CHECKSUM, ""),
-        retiring=_read_retiring(annotations.get(RETIRING, "")),
+        key_id=told.get(KEY_ID, ""),
+        issued_at=issue_date(moment(annotations.get(ISSUED_AT)), now),
+        rotate_request=told.get(ROTATE_REQUEST, ""),
+        format8=told.get(FORMAT, ""),
+        checksum=told.get(CHECKSUM, ""),
+        retiring=_read_retiring(annotations.get(RETIRING, ""), now + max_grace),
         written=_read_written(annotations.get(WRITTEN, "")),
     )
 
 
 def _parsed(text: str) -> object:
+    if len(text) > _LONGEST_JSON:
+        return None
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _read_retiring(text: str) -> tuple[Retiring, ...]:
+def _read_retiring(text: str, latest: datetime) -> tuple[Retiring, ...]:
     parsed = _parsed(text)
     if not isinstance(parsed, dict):
         return ()
     pairs = ((key, moment(when)) for key, when in parsed.items() if isinstance(when, str))
-    told = (Retiring(key, when) for key, when in pairs if when is not None and _is_plain(key))
+    told = (
+        Retiring(key, min(when, latest.replace(microsecond=0)))
+        for key, when in pairs
+        if when is not None and _is_plain(key) and len(key) <= _LONGEST[KEY_ID]
+    )
     return tuple(islice(told, 8))
 
 
@@ -138,7 +167,7 @@ def _read_written(text: str) -> Written:
     if not all(isinstance(names, list) for names in lists):
         return Written()
     data, labels, annotations = (
-        tuple(name for name in names if isinstance(name, str) and _is_plain(name))
+        tuple(islice((n for n in names if isinstance(n, str) and _is_plain(n)), _MOST_NAMES))
         for names in lists
     )
     return Written(data, labels, annotations)
@@ -156,6 +185,8 @@ def sound_record(
     *,
     remembered: SecretRecord | None,
     status_key_id: str | None,
+    now: datetime,
+    max_grace: timedelta,
 ) -> tuple[SecretRecord, bool]:
     """The record to go by, and whether the data match it.
 
@@ -163,7 +194,7 @@ def sound_record(
     that edited annotations are repaired instead of costing a key. An id that was edited
     away is found in status, if the checksum confirms it.
     """
-    told = read_record(annotations)
+    told = read_record(annotations, now, max_grace)
     if remembered is not None and remembered.matches(owner_uid, data):
         return remembered, True
     if told.matches(owner_uid, data):

@@ -13,7 +13,7 @@ from amove_operator.kube import patches
 from amove_operator.kube.connection import find_access
 from amove_operator.kube.events import EventLog, EventType
 from amove_operator.kube.failures import Gone, NamespaceTerminating, NotServed, secret_texts
-from amove_operator.kube.listing import list_all
+from amove_operator.kube.listing import each_item
 from amove_operator.kube.transport import (
     FIELD_MANAGER,
     JSON,
@@ -25,7 +25,7 @@ from amove_operator.kube.transport import (
     path_of,
 )
 from amove_operator.kube.views import ObjectReference, SecretView
-from amove_operator.models import FINALIZER, GROUP, VERSION, ObjectMeta
+from amove_operator.models import GROUP, VERSION, ObjectMeta
 
 
 def _always() -> None:
@@ -117,33 +117,33 @@ class Kube:
 
     # -- our own kinds -------------------------------------------------------------------------
 
-    async def list_objects(
-        self, kind: Kind, namespace: str | None = None
-    ) -> tuple[list[dict[str, Any]], str]:
-        """All objects of ``kind`` (of one namespace), or an error; and the list's version."""
-        return await list_all(self.transport, _objects(kind, namespace), _as_is)
+    async def each_object(
+        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None = None
+    ) -> str:
+        """Hand each object of ``kind`` (of one namespace) to ``take``; the list's version.
+
+        Page by page, so that the cluster's objects are never in memory together. Complete where
+        it does not raise; a list that had to begin anew shows some of them twice.
+        """
+        return await each_item(self.transport, _objects(kind, namespace), take)
 
     async def get_object(self, ref: Ref) -> dict[str, Any] | None:
         """The object as it is now; None only when the API server says that there is none."""
         return await self._get(_object(ref))
 
-    async def add_finalizer(
-        self, ref: Ref, meta: ObjectMeta, finalizer: str = FINALIZER
-    ) -> dict[str, Any]:
-        """Append the finalizer to the very version that ``meta`` shows; the new object."""
-        body = patches.adding_finalizer(meta, finalizer)
+    async def add_finalizer(self, ref: Ref, meta: ObjectMeta) -> dict[str, Any]:
+        """Append our finalizer to the very version that ``meta`` shows; the new object."""
+        body = patches.adding_finalizer(meta)
         return await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
 
-    async def remove_finalizer(
-        self, ref: Ref, meta: ObjectMeta, finalizer: str = FINALIZER
-    ) -> None:
-        """Remove only this finalizer from the very version that ``meta`` shows.
+    async def remove_finalizer(self, ref: Ref, meta: ObjectMeta) -> None:
+        """Remove only our finalizer from the very version that ``meta`` shows.
 
         An object that is gone, or never had it, needs nothing.
         """
-        if finalizer not in meta.finalizers:
+        if not meta.finalized_by_us:
             return
-        body = patches.removing_finalizer(meta, finalizer)
+        body = patches.removing_finalizer(meta)
         try:
             await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
         except _Vanished:
@@ -288,10 +288,6 @@ class Kube:
 
 class _Vanished(Conflict):
     """The object to write is gone."""
-
-
-def _as_is(item: dict[str, Any]) -> dict[str, Any]:
-    return item
 
 
 def _objects(kind: Kind, namespace: str | None) -> str:

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from amove_operator.errors import KubeUnavailable
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import JSON, Request, Transport
 
-PAGE = 500
+PAGE = 20
+"""Few to a page, since each may be of 1.5 MB, and a page is read whole: see docs/reliability.md."""
 _ATTEMPTS = 3
 
-Kept = TypeVar("Kept")
 
-
-async def list_all(
+async def each_item(
     transport: Transport,
     path: str,
-    keep: Callable[[dict[str, Any]], Kept],
+    take: Callable[[dict[str, Any]], None],
     *,
     selector: str | None = None,
     accept: str = JSON,
     page: int = PAGE,
-) -> tuple[list[Kept], str]:
-    """What ``keep`` makes of every item, and the resourceVersion of the whole list.
+) -> str:
+    """Hand every item to ``take``, a page at a time; the resourceVersion of the whole list.
 
-    All pages show one moment; when the server has forgotten that moment, it begins anew.
-    Raises KubeRefused or KubeUnavailable rather than answer a part.
+    All pages show one moment. When the server has forgotten it, the list begins anew, and some
+    items are handed out twice. Raises KubeRefused or KubeUnavailable rather than end early.
     """
     for _ in range(_ATTEMPTS):
         try:
-            return await _pages(transport, path, keep, selector=selector, accept=accept, page=page)
+            return await _pages(transport, path, take, selector=selector, accept=accept, page=page)
         except Gone as error:
             if error.status != 410:
                 raise
@@ -41,23 +40,24 @@ async def list_all(
 async def _pages(
     transport: Transport,
     path: str,
-    keep: Callable[[dict[str, Any]], Kept],
+    take: Callable[[dict[str, Any]], None],
     *,
     selector: str | None,
     accept: str,
     page: int,
-) -> tuple[list[Kept], str]:
+) -> str:
     query = {"limit": str(page)}
     if selector is not None:
         query["labelSelector"] = selector
-    kept: list[Kept] = []
     while True:
         answer = await transport.call(Request("GET", path, dict(query), accept=accept))
         meta = answer.get("metadata") or {}
         version = meta.get("resourceVersion")
         if not str(answer.get("kind", "")).endswith("List") or not version:
             raise KubeUnavailable(f"the answer to {path} is not a list of the API server")
-        kept.extend(keep(item) for item in answer.get("items") or ())
+        for item in answer.get("items") or ():
+            take(item)
         if not meta.get("continue"):
-            return kept, str(version)
+            return str(version)
         query["continue"] = meta["continue"]
+        del answer  # or two pages were in memory while the next is read

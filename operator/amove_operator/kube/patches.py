@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from amove_operator.models import ObjectMeta
+from amove_operator.models import FINALIZER, ObjectMeta
 
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,22 +22,27 @@ def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str
     return patch
 
 
-def adding_finalizer(meta: ObjectMeta, finalizer: str) -> list[dict[str, Any]]:
-    """JSON patch that appends ``finalizer`` to the very object that ``meta`` was read from."""
+def adding_finalizer(meta: ObjectMeta) -> list[dict[str, Any]]:
+    """JSON patch that appends our finalizer to the very object that ``meta`` was read from."""
     added = (
-        {"op": "add", "path": "/metadata/finalizers/-", "value": finalizer}
-        if meta.finalizers
-        else {"op": "add", "path": "/metadata/finalizers", "value": [finalizer]}
+        {"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}
+        if meta.finalizer_count
+        else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
     )
     return [_same_version(meta), added]
 
 
-def removing_finalizer(meta: ObjectMeta, finalizer: str) -> list[dict[str, Any]]:
-    """JSON patch that removes only ``finalizer``; the others keep their places."""
-    path = f"/metadata/finalizers/{meta.finalizers.index(finalizer)}"
+def removing_finalizer(meta: ObjectMeta) -> list[dict[str, Any]]:
+    """JSON patch that removes only our finalizer, from where it was; the others keep their places.
+
+    Raises ValueError where it is not on.
+    """
+    if meta.finalizer_at is None:
+        raise ValueError(f"{meta.name} has not our finalizer")
+    path = f"/metadata/finalizers/{meta.finalizer_at}"
     return [
         _same_version(meta),
-        {"op": "test", "path": path, "value": finalizer},
+        {"op": "test", "path": path, "value": FINALIZER},
         {"op": "remove", "path": path},
     ]
 

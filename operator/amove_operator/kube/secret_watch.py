@@ -17,13 +17,22 @@ from typing import Any, Protocol
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import Gone
-from amove_operator.kube.listing import list_all
+from amove_operator.kube.listing import each_item
 from amove_operator.kube.transport import Request, path_of
 from amove_operator.models import GROUP
 
 MANAGED = f"{GROUP}/managed"
 """A label of our own, whatever its value: others may have their own mind about managed-by."""
 OWNER_UID = f"{GROUP}/owner-uid"
+KEY_ID = f"{GROUP}/key-id"
+# What is read of anybody's Secret, with the most characters that it can have; a longer one is none.
+# The last two, of at most 64 names, are for retained Secrets and for keys that no status names.
+_KEPT = {
+    OWNER_UID: 64,
+    KEY_ID: 64,
+    f"{GROUP}/scope": 8192,
+    f"{GROUP}/retained-buckets": 64 * 64,
+}
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _WATCH_SECONDS = (240, 360)
@@ -35,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SecretMeta:
-    """What is kept of one Secret. ``annotations``: only those of storage.amove.io."""
+    """What is kept of one Secret. ``annotations``: those few that are acted on, each bounded."""
 
     namespace: str
     name: str
@@ -48,11 +57,17 @@ class SecretMeta:
     def parse(cls, item: Mapping[str, Any]) -> SecretMeta:
         """Read a PartialObjectMetadata."""
         meta = item["metadata"]
-        annotations = meta.get("annotations") or {}
-        ours = {key: value for key, value in annotations.items() if key.startswith(f"{GROUP}/")}
-        owner = ours.get(OWNER_UID) or (meta.get("labels") or {}).get(OWNER_UID)
+        told = meta.get("annotations") or {}
+        ours = {
+            key: told[key] for key, most in _KEPT.items() if key in told and len(told[key]) <= most
+        }
         return cls(
-            meta["namespace"], meta["name"], meta["uid"], meta["resourceVersion"], owner, ours
+            meta["namespace"],
+            meta["name"],
+            meta["uid"],
+            meta["resourceVersion"],
+            ours.get(OWNER_UID),
+            ours,
         )
 
 
@@ -120,22 +135,27 @@ class SecretWatch:
 
     async def _list(self, scope: str | None) -> str:
         """Report what the list shows anew and what it no longer shows; its resourceVersion."""
-        found, version = await list_all(
+        found: dict[tuple[str, str], SecretMeta] = {}
+
+        def take(item: Mapping[str, Any]) -> None:
+            secret = SecretMeta.parse(item)
+            found[secret.namespace, secret.name] = secret
+
+        version = await each_item(
             self._kube.transport,
             _secrets(scope),
-            SecretMeta.parse,
+            take,
             selector=self._selector,
             accept=METADATA_LIST,
         )
-        present = {(secret.namespace, secret.name) for secret in found}
         absent = [
             secret
             for place, secret in self.known.items()
-            if place not in present and scope in (None, secret.namespace)
+            if place not in found and scope in (None, secret.namespace)
         ]
         for secret in absent:
             self._forget(secret)
-        for secret in found:
+        for secret in found.values():
             self._learn(secret)
         self._answered(scope)
         return version

@@ -215,6 +215,6 @@ class Transport:
             return
         try:
             server = parsedate_to_datetime(date).timestamp() + 0.5
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         self.skew_seconds = (started + self._wall()) / 2 - server

@@ -39,11 +39,12 @@ SeenBuckets = Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(
 
 # The keys of the three maps have their rules in models.rules: a CRD cannot bound a map's keys
 # except by CEL.
+MAX_TEXT_BYTES = 4096
 Template = Annotated[
-    dict[str, Annotated[str, Field(max_length=16384)]], Field(min_length=1, max_length=32)
+    dict[str, Annotated[str, Field(max_length=MAX_TEXT_BYTES)]], Field(min_length=1, max_length=16)
 ]
 Labels = Annotated[dict[str, LabelValue], Field(max_length=32)]
-Annotations = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=32)]
+Annotations = Annotated[dict[str, Annotated[str, Field(max_length=1024)]], Field(max_length=32)]
 
 
 class BucketRef(KubeModel):
@@ -74,23 +75,27 @@ class SecretSpec(KubeModel):
     template: Template | None = Field(
         default=None,
         description=(
-            "Contents of the Secret of one's own: Secret key to text with ${accessKey}, "
-            "${secretKey}, ${endpoint}, ${storageDn}, ${region}, ${bucket} (a key of exactly one "
-            "bucket), ${buckets} (comma-separated) and ${keyName}; $$ is a dollar. Excludes format."
+            "Contents of the Secret of one's own: Secret key to text (at most 4 KiB) with "
+            "${accessKey}, ${secretKey} (which one of the texts must have), ${endpoint}, "
+            "${storageDn}, ${region}, ${bucket} (a key of exactly one bucket), ${buckets} "
+            "(comma-separated) and ${keyName}; $$ is a dollar. The result is at most 64 KiB. "
+            "Excludes format."
         ),
     )
     labels: Labels | None = Field(
         default=None,
         description=(
-            "Labels to put on the Secret. The domains kubernetes.io, k8s.io, helm.sh and "
-            "storage.amove.io, and those below them, are refused."
+            "Labels to put on the Secret. The domains kubernetes.io, k8s.io, helm.sh, "
+            "argocd.argoproj.io, toolkit.fluxcd.io and storage.amove.io, and those below them, are "
+            "refused."
         ),
     )
     annotations: Annotations | None = Field(
         default=None,
         description=(
-            "Annotations to put on the Secret. The domains kubernetes.io, k8s.io, helm.sh and "
-            "storage.amove.io, and those below them, are refused."
+            "Annotations to put on the Secret. The domains kubernetes.io, k8s.io, helm.sh, "
+            "argocd.argoproj.io, toolkit.fluxcd.io and storage.amove.io, and those below them, are "
+            "refused."
         ),
     )
     type: SecretType | None = Field(

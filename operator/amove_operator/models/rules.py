@@ -19,14 +19,18 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from amove_operator.models.bucket import BUCKET_NAME_PATTERN, BucketSpec
-from amove_operator.models.key import KeySpec
+from amove_operator.models.key import MAX_TEXT_BYTES, KeySpec
 from amove_operator.models.shared import SUBDOMAIN, parse_duration
 
 IPV4_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$"
 QUALIFIED_NAME_PATTERN = rf"^({SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?$"
 # Kubernetes refuses ".", ".." and whatever starts with "..": they would be paths in a volume.
 TEMPLATE_KEY_PATTERN = r"^\.?[A-Za-z0-9_-][A-Za-z0-9._-]*$"
-RESERVED_METADATA_PATTERN = r"^([^/]*\.)?(kubernetes\.io|k8s\.io|helm\.sh|storage\.amove\.io)/"
+# Labels and annotations that others act on: one of Argo CD's makes a Secret a cluster login.
+RESERVED_METADATA_PATTERN = (
+    r"^([^/]*\.)?(kubernetes\.io|k8s\.io|helm\.sh"
+    r"|argocd\.argoproj\.io|toolkit\.fluxcd\.io|storage\.amove\.io)/"
+)
 RESERVED_TYPE_PATTERN = r"^([^/]*\.)?(kubernetes\.io|k8s\.io|helm\.sh)/"
 
 Spec = TypeVar("Spec", BucketSpec, KeySpec)
@@ -84,6 +88,19 @@ def _template_keys(template: Mapping[str, str] | None) -> bool:
     return all(
         re.fullmatch(TEMPLATE_KEY_PATTERN, key) and len(key) <= 253 for key in template or ()
     )
+
+
+def _template_texts(template: Mapping[str, str] | None) -> bool:
+    return all(len(text.encode()) <= MAX_TEXT_BYTES for text in (template or {}).values())
+
+
+def _template_holds_the_secret(template: Mapping[str, str] | None) -> bool:
+    """Whether a text has the placeholder; after an odd dollar it is only the words of it.
+
+    The blank keeps what stands on both sides of a ``$$`` from becoming one word.
+    """
+    texts = () if template is None else template.values()
+    return template is None or any("${secretKey}" in text.replace("$$", " ") for text in texts)
 
 
 def _type_unreserved(_name: str, spec: KeySpec) -> bool:
@@ -209,8 +226,8 @@ def _metadata_rules(
             at=at,
             cel=f"!self.exists(key, key.matches(r'{RESERVED_METADATA_PATTERN}'))",
             message=(
-                f"{at} may not use the domains kubernetes.io, k8s.io, helm.sh and "
-                "storage.amove.io: write keys of your own domain"
+                f"{at} may not use the domains kubernetes.io, k8s.io, helm.sh, argocd.argoproj.io, "
+                "toolkit.fluxcd.io and storage.amove.io: write keys of your own domain"
             ),
             holds=lambda _name, spec: _unreserved(keys_of(spec)),
         ),
@@ -261,6 +278,24 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             "a-z, 0-9, dot, hyphen and underscore, not starting with two dots"
         ),
         holds=lambda _name, spec: _template_keys(spec.secret.template),
+    ),
+    Rule(
+        at="spec.secret.template",
+        cel=f"self.all(key, bytes(self[key]).size() <= {MAX_TEXT_BYTES})",
+        message=(
+            "spec.secret.template has a text of more than 4 KiB: shorten it, or spread it over "
+            "several keys"
+        ),
+        holds=lambda _name, spec: _template_texts(spec.secret.template),
+    ),
+    Rule(
+        at="spec.secret.template",
+        cel="self.exists(key, self[key].replace('$$', ' ').contains('${secretKey}'))",
+        message=(
+            "spec.secret.template has ${secretKey} in none of its texts: without it nobody can use "
+            "the key ($${secretKey} is only its name)"
+        ),
+        holds=lambda _name, spec: _template_holds_the_secret(spec.secret.template),
     ),
     *_metadata_rules("labels", lambda spec: spec.secret.labels),
     *_metadata_rules("annotations", lambda spec: spec.secret.annotations),

@@ -8,6 +8,7 @@ a trailing newline, so Python code uses ``re.fullmatch`` only.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -57,7 +59,11 @@ Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PA
 
 
 def _whole_seconds(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)
+    """In UTC. ValueError where that is no year of the calendar, as in the year 1 to the east."""
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise ValueError("a time outside of the calendar") from None
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -104,8 +110,18 @@ class OwnerReference(KubeModel):
     controller: bool | None = None
 
 
+ACTED_ON = ("paused", "reconcile-requested-at", "rotate-requested-at", "accept-loss")
+"""The annotations ``storage.amove.io/<name>`` that people set."""
+MAX_ANNOTATION = 256
+
+
 class ObjectMeta(KubeModel):
-    """The part of ``metadata`` that the operator reads."""
+    """All that is kept of ``metadata``: labels, owners and what is others' are not read.
+
+    ``finalizer_at``: the place of our finalizer among all of the version that was read;
+    ``finalizer_count``: how many there were. ``annotations``: those of :data:`ACTED_ON`, by their
+    short names; ``overlong``: those of them that are too long to be acted on.
+    """
 
     name: str
     namespace: str = ""
@@ -114,10 +130,28 @@ class ObjectMeta(KubeModel):
     generation: int = 0
     creation_timestamp: Timestamp | None = None
     deletion_timestamp: Timestamp | None = None
-    finalizers: tuple[str, ...] = ()
+    finalizer_at: int | None = None
+    finalizer_count: int = 0
     annotations: dict[str, str] = Field(default_factory=dict)
-    labels: dict[str, str] = Field(default_factory=dict)
-    owner_references: tuple[OwnerReference, ...] = ()
+    overlong: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_ours(cls, given: Any) -> Any:
+        """Take what is ours out of what may be long lists of what is others'."""
+        if not isinstance(given, Mapping):
+            return given
+        kept = dict(given)
+        finalizers = kept.pop("finalizers", None) or ()
+        if finalizers:
+            kept["finalizer_count"] = len(finalizers)
+            if FINALIZER in finalizers:
+                kept["finalizer_at"] = list(finalizers).index(FINALIZER)
+        told = kept.pop("annotations", None) or {}
+        ours = {name: told[f"{GROUP}/{name}"] for name in ACTED_ON if f"{GROUP}/{name}" in told}
+        kept["annotations"] = {n: text for n, text in ours.items() if len(text) <= MAX_ANNOTATION}
+        kept["overlong"] = tuple(name for name in ours if name not in kept["annotations"])
+        return kept
 
     @property
     def deleting(self) -> bool:
@@ -127,11 +161,11 @@ class ObjectMeta(KubeModel):
     @property
     def finalized_by_us(self) -> bool:
         """Our finalizer is on."""
-        return FINALIZER in self.finalizers
+        return self.finalizer_at is not None
 
     def annotation(self, name: str) -> str | None:
-        """The value of ``storage.amove.io/<name>``."""
-        return self.annotations.get(f"{GROUP}/{name}")
+        """The value of ``storage.amove.io/<name>``, one of :data:`ACTED_ON`."""
+        return self.annotations.get(name)
 
     @property
     def paused(self) -> bool:

@@ -1,0 +1,149 @@
+"""What is kept of an object that a tenant wrote: only what is acted on, and within bounds. Pure.
+
+Nothing that one namespace writes may cost more than its own size: an object is measured before
+its spec is read, and one that is too large keeps its identity, its policies and its status.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.policy import invalid
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Kind
+from amove_operator.models import (
+    AmoveBucket,
+    AmoveStorageKey,
+    BucketSpec,
+    BucketStatus,
+    KeySpec,
+    KeyStatus,
+    ObjectMeta,
+)
+from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
+
+Object = AmoveBucket | AmoveStorageKey
+MAX_OBJECT_BYTES = 512 * 1024
+_MOST_FAULTS = 8
+
+# What says which bucket or Secret it is, and what is to become of it: read even where the rest of
+# a spec cannot be. A policy that is there and cannot be read counts as the one that keeps.
+_IDENTITY = {
+    Kind.BUCKET: ("bucketName", "cloudAccountId", "deletionPolicy", "managementPolicy"),
+    Kind.KEY: (
+        "permission",
+        "cloudAccountId",
+        "deletionPolicy",
+        "rotation.gracePeriod",
+        "secret.name",
+        "secret.type",
+    ),
+}
+_KEEPING = {"deletionPolicy": "Retain", "managementPolicy": "Observe"}
+
+Spec = TypeVar("Spec", BucketSpec, KeySpec)
+Status = TypeVar("Status", BucketStatus, KeyStatus)
+
+
+def read_object(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, Conclusion | None]:
+    """An object, and why its spec is refused, if it is.
+
+    A spec that is refused unread still says which bucket or Secret it is about and what its
+    policies are, so that the object can say what is wrong, and can be let go as was asked.
+    """
+    metadata = ObjectMeta.model_validate(body["metadata"])
+    large = _too_large(body)
+    if kind is Kind.BUCKET:
+        spec, fault = _spec(BucketSpec, kind, body, large)
+        fault = fault or invalid(spec_faults_bucket(metadata.name, spec))
+        status = _status(BucketStatus, body)
+        return AmoveBucket(metadata=metadata, spec=spec, status=status), fault
+    key_spec, fault = _spec(KeySpec, kind, body, large)
+    fault = fault or invalid(spec_faults_key(metadata.name, key_spec))
+    key_status = _status(KeyStatus, body)
+    return AmoveStorageKey(metadata=metadata, spec=key_spec, status=key_status), fault
+
+
+def read_bucket(body: Mapping[str, Any]) -> AmoveBucket:
+    """An AmoveBucket, whatever is wrong with its spec."""
+    found, _ = read_object(Kind.BUCKET, body)
+    assert isinstance(found, AmoveBucket)  # noqa: S101 - of that kind
+    return found
+
+
+def json_bytes(body: Mapping[str, Any]) -> int:
+    """The size of an object as JSON in UTF-8, without blanks."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    if text.isascii():
+        return len(text)
+    return len(text.encode(errors="surrogatepass"))
+
+
+def _too_large(body: Mapping[str, Any]) -> Conclusion | None:
+    if json_bytes(body) <= MAX_OBJECT_BYTES:
+        return None
+    # Without the size: each change of it would be one more write.
+    return stalled(
+        Reason.ObjectTooLarge,
+        f"The object is over {MAX_OBJECT_BYTES // 1024} KiB of JSON, and its spec is not acted on: "
+        "remove annotations, labels, finalizers or owner references, or shorten the spec. Its "
+        "deletion goes by its deletionPolicy all the same.",
+    )
+
+
+def _spec(
+    model: type[Spec], kind: Kind, body: Mapping[str, Any], large: Conclusion | None
+) -> tuple[Spec, Conclusion | None]:
+    given = body.get("spec") or {}
+    if large is not None:
+        return _identity(model, kind, given), large
+    try:
+        return model.model_validate(given), None
+    except ValidationError as error:
+        faults = parse_faults(error, at="spec")[:_MOST_FAULTS]
+        return _identity(model, kind, given), invalid(faults)
+
+
+def _identity(model: type[Spec], kind: Kind, given: Mapping[str, Any]) -> Spec:
+    """The spec with nothing in it but who it is and its policies, each read alone."""
+    found: dict[str, Any] = {"permission": "Read"} if kind is Kind.KEY else {}
+    for path in _IDENTITY[kind]:
+        if (value := _at(given, path)) is None:
+            continue
+        if _reads(model, _with(found, path, value)):
+            found = _with(found, path, value)
+        elif path in _KEEPING:
+            found = _with(found, path, _KEEPING[path])
+    return model.model_validate(found)
+
+
+def _reads(model: type[Spec], given: Mapping[str, Any]) -> bool:
+    try:
+        model.model_validate(given)
+    except ValidationError:
+        return False
+    return True
+
+
+def _at(given: Mapping[str, Any], path: str) -> Any:
+    value: Any = given
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _with(found: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
+    outer, _, inner = path.partition(".")
+    return {**found, outer: {**found.get(outer, {}), inner: value} if inner else value}
+
+
+def _status(model: type[Status], body: Mapping[str, Any]) -> Status:
+    try:
+        return model.model_validate(body.get("status") or {})
+    except ValidationError:
+        return model(observed_generation=0)  # not untouched: nobody may take the object for new
