@@ -353,6 +353,12 @@ class Cache:
             return True
         return any(one.issued_for is None and name in one.buckets for one in named_keys(key))
 
+    def namespaces_binding(self, name: str) -> Iterator[str]:
+        """The namespaces whose keys keep a bucket's name from others."""
+        for _, key in self.keys_reaching(name):
+            if self.binds(key, name):
+                yield key.metadata.namespace
+
     def _all_reached(self, key: AmoveStorageKey) -> frozenset[str]:
         return reached_buckets(key) | self._expected_of(key.metadata.uid)
 

@@ -1,41 +1,23 @@
-"""Whose live keys reach a bucket's name: it is free only when none does.
-
-Two records tell: the status of each key's CR names the buckets of its keys; and a live key that
-no status accounts for keeps what the marker in its own remote name may mean. Such are the key
-that a CR kept by ``Retain`` left behind, the orphan whose CR was taken away, and the key of a
-process that ended before it wrote status.
-"""
+"""Whose live keys reach a bucket's name, from what this process has on record (core/names.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from amove_operator.controller.cache import Ghost
 from amove_operator.controller.context import Context
-from amove_operator.core.ledger import LiveKey
+from amove_operator.core import names
+from amove_operator.core.ledger import Listing
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.refs import Ref
-
-ORPHANED = "a live key that no resource names (have an admin run 'amove-operator orphans')"
-
-
-class Keeper(NamedTuple):
-    """What keeps a bucket's name. ``namespace``: whose it is; ``None`` where nobody can tell.
-
-    ``what`` names no object, since its readers may be another team.
-    """
-
-    namespace: str | None
-    what: str
 
 
 def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
     """Whose live keys reach this name from elsewhere, in words; ``None``: it is free."""
-    for keeper in (*_by_status(context, name), *unaccounted(context, name)):
-        if keeper.namespace != ref.namespace:
-            return f"Waiting until {keeper.what} is revoked, which may reach bucket {name}."
-    return None
+    keeper = names.kept_from(_Records(context), ref.namespace, name)
+    if keeper is None:
+        return None
+    return f"Waiting until {keeper.what} is revoked, which may reach bucket {name}."
 
 
 def who_keeps(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
@@ -44,10 +26,11 @@ def who_keeps(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
     for item, key in context.cache.keys_reaching(name):
         if key.metadata.namespace == ref.namespace:
             waiting.add(f"AmoveStorageKey {(item.ref if isinstance(item, Ghost) else item).name}")
-    for keeper in _by_status(context, name):
+    records = _Records(context)
+    for keeper in names.keepers_by_status(records, name):
         if keeper.namespace != ref.namespace:
             waiting.add(keeper.what)
-    waiting |= {keeper.what for keeper in unaccounted(context, name)}
+    waiting |= {keeper.what for _, keeper in names.unaccounted_keys(records, name)}
     return tuple(sorted(waiting))
 
 
@@ -61,66 +44,54 @@ def reached_by_orphan(context: Context, ref: Ref, name: str) -> bool:
         return False
     return any(
         keeper.namespace != ref.namespace
-        for key, keeper in _unaccounted_keys(context, name)
+        for key, keeper in names.unaccounted_keys(_Records(context), name)
         if not context.cache.has_owner(listing.owners[key.id])
     )
 
 
 def list_needed_since(context: Context, namespace: str) -> float:
-    """From when a key list must be begun (monotonic) before a name may be given to a namespace.
-
-    One begun while we lead shows every key that is not in the making. A key that the process
-    before us issued in its last moments may show later: where another namespace may have such
-    a key, the list must be a settled one.
-    """
-    others = context.may_have_unlisted - {namespace}
-    return context.leading_since + (context.settle if others else 0.0)
+    """From when a key list must be begun (monotonic) before a name may be given to a namespace."""
+    return names.list_needed_since(
+        context.leading_since, context.settle, context.may_have_unlisted, namespace
+    )
 
 
-# ---------------------------------------------------------------- the two records
+class _Records:
+    """What this process has on record about live keys."""
 
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
-def _by_status(context: Context, name: str) -> Iterator[Keeper]:
-    for _, key in context.cache.keys_reaching(name):
-        if context.cache.binds(key, name):
-            namespace = key.metadata.namespace
-            yield Keeper(namespace, f"a key of namespace {namespace}")
+    @property
+    def cluster8(self) -> str:
+        return cluster_digest(self._context.cluster_uid)
 
+    @property
+    def listing(self) -> Listing | None:
+        return self._context.listings.latest
 
-def unaccounted(context: Context, name: str) -> Iterator[Keeper]:
-    """What the listed keys keep that no status accounts for."""
-    return (keeper for _, keeper in _unaccounted_keys(context, name))
+    def namespaces_binding(self, name: str) -> Iterable[str]:
+        return self._context.cache.namespaces_binding(name)
 
+    def accounts_for(self, key_id: str, marker: Marker) -> bool:
+        """Whether its buckets are known: from status, or to this process, which issued it.
 
-def _unaccounted_keys(context: Context, name: str) -> Iterator[tuple[LiveKey, Keeper]]:
-    listing, cluster8 = context.listings.latest, cluster_digest(context.cluster_uid)
-    for key in listing.keeping(name) if listing is not None else ():
-        marker = listing.owners[key.id] if listing is not None else None
-        if marker is None or marker.cluster != cluster8 or _is_accounted_for(context, key, marker):
-            continue
-        keeper = _keeper(context, key, context.cache.namespace_of(marker))
-        if keeper is not None:
-            yield key, keeper
+        The names of one that this process issued are kept until status names it
+        (``Cache.expect``).
+        """
+        cache = self._context.cache
+        if cache.accounts_for(key_id):
+            return True
+        memory = self._context.keys.get(cache.uid_of(marker) or "")
+        return memory is not None and any(key_id == known for known, _ in memory.ledger.scopes)
 
+    def namespace_of(self, marker: Marker) -> str | None:
+        return self._context.cache.namespace_of(marker)
 
-def _is_accounted_for(context: Context, key: LiveKey, marker: Marker) -> bool:
-    """Whether its buckets are known: from status, or to this process, which issued it.
+    def holder_of(self, key_id: str) -> str | None:
+        return self._context.holders.get(key_id)
 
-    The names of one that this process issued are kept until status names it (``Cache.expect``).
-    """
-    if context.cache.accounts_for(key.id):
-        return True
-    memory = context.keys.get(context.cache.uid_of(marker) or "")
-    return memory is not None and any(key.id == known for known, _ in memory.ledger.scopes)
-
-
-def _keeper(context: Context, key: LiveKey, namespace: str | None) -> Keeper | None:
-    """Who has a key that no status accounts for."""
-    if namespace is not None:
-        return Keeper(namespace, f"a key of namespace {namespace}")
-    holder = context.holders.get(key.id)
-    if holder is not None:
-        return Keeper(holder, f"the key in a retained Secret of namespace {holder}")
-    if context.settings.watch_namespaces and not context.secrets.claiming(key.id):
-        return None  # nothing tells another release's key from an orphan of ours
-    return Keeper(None, ORPHANED)
+    def may_be_anothers(self, key_id: str) -> bool:
+        """With a part of the namespaces, only what a Secret there claims is told from others'."""
+        context = self._context
+        return bool(context.settings.watch_namespaces) and not context.secrets.claiming(key_id)
