@@ -167,7 +167,9 @@ def test_a_secret_under_retain_has_no_owner_and_says_nothing_of_its_buckets() ->
 
 def test_a_user_cannot_overwrite_our_own_label_or_record() -> None:
     greedy = SecretSpec.model_construct(
-        labels={MANAGED: "no", MANAGED_BY: "me"}, annotations={OWNER_UID: "me", KEY_ID: "me"}, type=None
+        labels={MANAGED: "no", MANAGED_BY: "me"},
+        annotations={OWNER_UID: "me", KEY_ID: "me"},
+        type=None,
     )
     metadata = new_secret("reader", OWNER, greedy, RECORD, DATA)["metadata"]
     assert metadata["labels"] == {MANAGED: "true", MANAGED_BY: MANAGER}
@@ -194,7 +196,9 @@ def patched(secret: SecretMetadata, patch: Mapping[str, Any]) -> SecretMetadata:
     )
 
 
-words = st.sampled_from(["a", "b", "example.com/c", MANAGED, MANAGED_BY, KEY_ID, CHECKSUM, ROTATE_REQUEST])
+words = st.sampled_from(
+    ["a", "b", "example.com/c", MANAGED, MANAGED_BY, KEY_ID, CHECKSUM, ROTATE_REQUEST]
+)
 own_words = st.sampled_from(["a", "b", "example.com/c"])
 texts = st.sampled_from(["1", "2", ""])
 specs = st.builds(

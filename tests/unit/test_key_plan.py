@@ -580,9 +580,7 @@ def test_a_key_of_unknown_scope_retires_with_grace_and_no_status_frees_its_names
 
 
 def test_a_retiring_key_is_named_with_what_its_own_issue_was_noted_for() -> None:
-    report = reported(
-        **{**ROTATED, "status": noted(issue(1, NARROW))}, scopes=((SECOND.id, WIDE),)
-    )
+    report = reported(**{**ROTATED, "status": noted(issue(1, NARROW))}, scopes=((SECOND.id, WIDE),))
     assert [old.buckets for old in report.status.retiring] == [("one",)]
 
 
