@@ -34,6 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     orphans.add_argument("--revoke", action="store_true", help="then ask, and revoke them")
     orphans.add_argument("--yes", action="store_true", help="revoke without asking")
+    orphans.add_argument(
+        "--all",
+        action="store_true",
+        help="revoke also where over 20 %% of all keys are orphans",
+    )
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions and the fence")
     crds.add_argument(
         "--output", type=Path, metavar="FOLDER", help="write one file each into this folder instead"
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _crds(given.output)
         settings = _settings(given)
         if given.command == "orphans":
-            return run_orphans(settings, revoke=given.revoke, yes=given.yes)
+            return run_orphans(settings, revoke=given.revoke, yes=given.yes, however_many=given.all)
         return asyncio.run(run_operator(settings))
     except SettingsError as error:
         print(f"amove-operator: {error}", file=sys.stderr)

@@ -12,13 +12,15 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from amove_operator.api import AmoveClient
 from amove_operator.controller.known_secrets import KnownSecrets
 from amove_operator.controller.listings import Listings
 from amove_operator.controller.orphans import holder_of
 from amove_operator.core.ledger import LiveKey
-from amove_operator.core.orphans import Judgement, Look
+from amove_operator.core.orphans import Judgement, Look, ages, too_many
 from amove_operator.core.refs import Kind
 from amove_operator.core.secret_record import rfc3339
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
@@ -32,22 +34,26 @@ DONE, FAILED = 0, 1
 _HEADINGS = ("ID", "NAME", "CREATED", "USER")
 
 
-def run_orphans(settings: Settings, *, revoke: bool, yes: bool) -> int:
+def run_orphans(settings: Settings, *, revoke: bool, yes: bool, however_many: bool = False) -> int:
     """List the orphans, and revoke them if told to; the exit code: 0 done, 1 not (all) done.
 
     Raises SettingsError for what only a person can mend.
     """
-    _check(settings, revoke=revoke, yes=yes)
+    _check(settings, revoke=revoke, yes=yes, however_many=however_many)
     try:
-        judgement = asyncio.run(_judge(settings))
-        _show(judgement.orphans)
-        if not revoke or not judgement.orphans:
+        found = asyncio.run(_judge(settings))
+        orphans = found.judgement.orphans
+        _show(orphans)
+        if not revoke or not orphans:
             return DONE
-        if not yes and not _agreed(len(judgement.orphans)):
+        if not however_many and too_many(len(orphans), found.listed):
+            _tell(_refusal(len(orphans), found.listed))
+            return FAILED
+        if not yes and not _agreed(orphans, datetime.now(UTC)):
             print("Nothing was revoked.")
             return FAILED
         # Connected anew: a person may have thought for long.
-        return DONE if asyncio.run(_revoke(settings, judgement)) else FAILED
+        return DONE if asyncio.run(_revoke(settings, found.judgement)) else FAILED
     except (ApiError, KubeRefused, KubeUnavailable) as error:
         _tell(f"amove-operator: nothing more was done: {error}")
     except KeyboardInterrupt:
@@ -55,7 +61,7 @@ def run_orphans(settings: Settings, *, revoke: bool, yes: bool) -> int:
     return FAILED
 
 
-def _check(settings: Settings, *, revoke: bool, yes: bool) -> None:
+def _check(settings: Settings, *, revoke: bool, yes: bool, however_many: bool) -> None:
     if settings.watch_namespaces:
         raise SettingsError(
             "AMOVE_WATCH_NAMESPACES: only who sees all namespaces can tell an orphan: "
@@ -63,8 +69,18 @@ def _check(settings: Settings, *, revoke: bool, yes: bool) -> None:
         )
     if yes and not revoke:
         raise SettingsError("--yes: it answers the question of --revoke: add --revoke")
+    if however_many and not revoke:
+        raise SettingsError("--all: it says how many --revoke may revoke: add --revoke")
     if revoke and not yes and not sys.stdin.isatty():
         raise SettingsError("--revoke: nobody can be asked here: add --yes, or use a terminal")
+
+
+def _refusal(orphans: int, listed: int) -> str:
+    return (
+        f"amove-operator: nothing was revoked: {orphans} of {listed} keys are orphans, over 20 %. "
+        "In a copy of a cluster the original's keys look so, and where the resources were deleted "
+        "by mistake they may come back. If nobody needs these keys, add --all."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +117,13 @@ class _World:
         return frozenset(held)
 
 
+class _Found(NamedTuple):
+    """What two looks prove, and how many keys the service lists in all."""
+
+    judgement: Judgement
+    listed: int
+
+
 @asynccontextmanager
 async def _connected(settings: Settings) -> AsyncIterator[_World]:
     async with AmoveClient(settings) as api:
@@ -113,16 +136,18 @@ async def _connected(settings: Settings) -> AsyncIterator[_World]:
             await kube.close()
 
 
-async def _judge(settings: Settings) -> Judgement:
+async def _judge(settings: Settings) -> _Found:
     """Two looks, the settle time apart, so that no key in the making is taken for an orphan."""
     settle = settings.listing_settle.total_seconds()
     async with _connected(settings) as world:
-        first = Judgement().after(await world.look(), settle)
+        look = await world.look()
+        first = Judgement().after(look, settle)
         if not first.suspects:
-            return first
+            return _Found(first, len(look.listing.owners))
         _tell(f"{len(first.suspects)} may be orphans: looking again in {settle:.0f} s")
         await asyncio.sleep(settle)
-        return first.after(await world.look(), settle)
+        look = await world.look()
+        return _Found(first.after(look, settle), len(look.listing.owners))
 
 
 async def _revoke(settings: Settings, judgement: Judgement) -> bool:
@@ -153,9 +178,11 @@ async def _revoked(api: AmoveClient, key: LiveKey) -> bool:
     return True
 
 
-def _agreed(count: int) -> bool:
-    keys = "1 key? Whoever uses it" if count == 1 else f"{count} keys? Whoever uses one of them"
-    question = f"Revoke {keys} loses access at once. [yes/no] "
+def _agreed(orphans: Sequence[LiveKey], now: datetime) -> bool:
+    count, old = len(orphans), ages(orphans, now)
+    keys = ("1 key" if count == 1 else f"{count} keys") + (f", {old}" if old else "")
+    who = "Whoever uses it" if count == 1 else "Whoever uses one of them"
+    question = f"Revoke {keys}? {who} loses access at once. [yes/no] "
     try:
         return input(question).strip().lower() in ("yes", "y")
     except EOFError:

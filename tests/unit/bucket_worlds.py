@@ -170,6 +170,8 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("fault", unsynced(Reason.Progressing, "The cloud accounts are being read.")),
     ("claim", ClaimLost("other/media")),
     ("name_in_use", "Waiting until key a/b is revoked."),
+    ("keys_listed", False),
+    ("orphaned", True),
     ("blockers", ("AmoveStorageKey reader",)),
     ("mass_loss", True),
     ("loss_unclear", True),

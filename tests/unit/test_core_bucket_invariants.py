@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from amove_operator.core.bucket_plan import plan_bucket
 from amove_operator.core.bucket_world import (
     Absent,
+    AwaitKeyList,
     BucketReport,
     BucketWorld,
     ClaimHeld,
@@ -27,7 +28,7 @@ from amove_operator.core.bucket_world import (
 )
 from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec
+from amove_operator.models.bucket import BucketSpec, BucketStatus
 from tests.unit.bucket_worlds import (
     ADOPTED,
     CREATED,
@@ -45,6 +46,10 @@ DELETE = [
     for spec in SPECS
     if spec.deletion_policy == "Delete" and spec.management_policy == "Manage"
 ]
+
+
+def proof(status: BucketStatus) -> tuple[str | None, bool]:
+    return status.provenance, bool(status.create_intent)
 
 
 def is_ours(world: BucketWorld) -> bool:
@@ -84,6 +89,7 @@ def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketWorld) ->
         assert is_ours(world)
         assert not isinstance(world.claim, ClaimLost)
         assert not world.blockers
+        assert world.keys_listed
         assert isinstance(world.seen, Present)
         assert deletion_begun(world.status.conditions)
 
@@ -152,6 +158,53 @@ def test_a_name_that_somebody_elses_key_reaches_is_not_taken(world: BucketWorld)
         if isinstance(step, BucketReport | WriteIntent):
             assert step.status.provenance is None
             assert not step.status.create_intent
+
+
+@thorough
+@every_world
+def test_a_name_of_which_no_list_tells_yet_is_neither_taken_nor_its_bucket_deleted(
+    world: BucketWorld,
+) -> None:
+    world = replace(world, keys_listed=False)
+    step = plan_bucket(world)
+    assert not isinstance(step, Delete)
+    if not is_ours(world) and not world.deleting:
+        assert not remote_call(step)
+        if isinstance(step, BucketReport | WriteIntent | AwaitKeyList):
+            assert step.status.provenance is None
+            assert not step.status.create_intent
+
+
+@thorough
+@every_world
+def test_a_list_is_waited_for_only_where_something_hangs_on_it(world: BucketWorld) -> None:
+    """A bucket that has its proof, or that is let go of, needs none: a restart disturbs nobody."""
+    step = plan_bucket(world)
+    if isinstance(step, AwaitKeyList):
+        assert not world.keys_listed
+        assert step.since == world.list_since
+        assert not world.paused
+        assert world.deleting or not is_ours(world)
+        assert not world.deleting or (is_ours(world) and world.spec.deletion_policy == "Delete")
+        assert proof(step.status) == proof(world.status)
+        assert step.conclusion.synced.reason is Reason.WaitingForListing
+
+
+@thorough
+@every_world
+def test_an_orphan_changes_nothing_but_synced(world: BucketWorld) -> None:
+    """It is told where all else is well, and keeps nothing from being done."""
+    with_orphan = plan_bucket(replace(world, orphaned=True))
+    without = plan_bucket(replace(world, orphaned=False))
+    if with_orphan == without:
+        return
+    assert isinstance(with_orphan, BucketReport)
+    assert isinstance(without, BucketReport)
+    assert with_orphan.status == without.status
+    assert with_orphan.conclusion.ready == without.conclusion.ready
+    assert with_orphan.conclusion.stalled is without.conclusion.stalled is None
+    assert without.conclusion.synced.status == "True"
+    assert with_orphan.conclusion.synced.reason is Reason.ReachedByOrphan
 
 
 @thorough
@@ -272,7 +325,8 @@ def test_a_bucket_seen_before_a_pause_is_not_adopted_by_it(world: BucketWorld) -
 
 
 @pytest.mark.parametrize(
-    "kind", [Create, Repair, Delete, Observe, ReleaseBucket, WriteIntent, BucketReport]
+    "kind",
+    [Create, Repair, Delete, Observe, AwaitKeyList, ReleaseBucket, WriteIntent, BucketReport],
 )
 def test_the_strategy_reaches_every_kind_of_step(kind: type) -> None:
     """A property over worlds that never lead to a step would prove nothing of it."""

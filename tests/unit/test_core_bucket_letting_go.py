@@ -13,6 +13,7 @@ from amove_operator.controller.cache import own_bucket_status
 from amove_operator.core.bucket_plan import plan_bucket
 from amove_operator.core.bucket_world import (
     Absent,
+    AwaitKeyList,
     BucketReport,
     ClaimLost,
     Delete,
@@ -99,6 +100,55 @@ def test_the_keys_of_others_do_not_disturb_a_bucket_that_is_ours() -> None:
         plan_bucket(world(status=proved(**CREATED), seen=Present(PLAIN), name_in_use="Waiting."))
     )
     assert step.conclusion.synced.status == "True"
+
+
+@pytest.mark.parametrize("management", ["Manage", "Observe"])
+@pytest.mark.parametrize("now", [Present(PLAIN), Absent()])
+def test_no_name_is_given_before_a_list_tells_who_reaches_it(
+    management: str, now: Present | Absent
+) -> None:
+    asked = spec(managementPolicy=management, adoptionPolicy="IfExists")
+    before = world(asked, seen=now, keys_listed=False, list_since=7.0)
+    step = plan_bucket(before)
+    if management == "Observe" and isinstance(now, Absent):
+        assert said(report(step).conclusion) == stalled_for("BucketMissing")
+        return
+    assert isinstance(step, AwaitKeyList)
+    assert step.since == 7.0
+    assert (step.status.provenance, step.status.create_intent) == (None, None)
+    assert said(step.conclusion) == {
+        "Ready": ("False", "WaitingForListing"),
+        "Synced": ("False", "WaitingForListing"),
+        "Reconciling": ("True", "WaitingForListing"),
+    }
+    in_use = replace(before, name_in_use="Waiting until key a/b is gone.")
+    assert said(report(plan_bucket(in_use)).conclusion)["Reconciling"] == ("True", "NameInUse")
+
+
+def test_a_strangers_bucket_needs_no_list_to_be_left_alone() -> None:
+    step = report(plan_bucket(world(seen=Present(PLAIN), keys_listed=False)))
+    assert said(step.conclusion) == stalled_for("BucketExists")
+
+
+@pytest.mark.parametrize("proof", [CREATED, ADOPTED, INTENDED])
+def test_a_bucket_that_has_its_proof_needs_no_list(proof: dict[str, Any]) -> None:
+    step = report(
+        plan_bucket(world(status=proved(**proof), seen=Present(PLAIN), keys_listed=False))
+    )
+    assert step.conclusion.synced.status == "True"
+
+
+def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
+    unheard = world(DELETE, proved(**CREATED), deleting=True, keys_listed=False, list_since=7.0)
+    step = plan_bucket(unheard)
+    assert isinstance(step, AwaitKeyList)
+    assert step.status == unheard.status
+    assert step.conclusion.synced.reason is Reason.WaitingForListing
+    assert plan_bucket(replace(unheard, keys_listed=True)) == Observe()
+    blocked = report(plan_bucket(replace(unheard, blockers=("a key of namespace other",))))
+    assert said(blocked.conclusion) == stalled_for("DeletionBlocked")
+    kept = replace(unheard, spec=BucketSpec(deletion_policy="Retain"))
+    assert plan_bucket(kept) == ReleaseBucket()
 
 
 def test_a_claim_that_is_lost_names_the_holder_and_calls_nothing() -> None:

@@ -297,6 +297,26 @@ def test_another_object_lock_stalls_repairs_nothing_and_adopts_nothing(
     assert step.status.provenance == proof.get("provenance")
 
 
+# ---------------------------------------------------------------- an orphan
+
+
+def test_a_bucket_that_an_orphan_may_reach_is_ready_and_says_so() -> None:
+    step = report(plan_bucket(world(status=proved(**CREATED), seen=Present(PLAIN), orphaned=True)))
+    assert said(step.conclusion) == {
+        "Ready": ("True", "Available"),
+        "Synced": ("False", "ReachedByOrphan"),
+    }
+    assert "amove-operator orphans" in step.conclusion.synced.message
+    assert not step.retry
+
+
+def test_drift_is_repaired_and_told_before_an_orphan_is() -> None:
+    drifted = world(spec(public=False), proved(**CREATED), seen=Present(SEEN_FLAGS), orphaned=True)
+    assert isinstance(plan_bucket(drifted), Repair)
+    step = report(plan_bucket(replace(drifted, repairs_left=0)))
+    assert said(step.conclusion)["Synced"] == ("False", "FlagRejected")
+
+
 # ---------------------------------------------------------------- changed defaults
 
 

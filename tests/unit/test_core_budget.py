@@ -1,4 +1,4 @@
-"""How often a key may be issued (design.md §5.1), and when one falls due by the clock (§5.5)."""
+"""How often a key may be issued , and when one falls due by the clock."""
 
 from __future__ import annotations
 
@@ -12,12 +12,29 @@ from hypothesis import strategies as st
 
 from amove_operator.core.budget import KEPT, next_issue_at, remember_issue
 from amove_operator.core.rotation import jitter, next_rotation
+from amove_operator.core.scope import Scope
+from amove_operator.models.key import KeyStatus, RecentIssue
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SCOPE = Scope.of("account", "region", "s3.example", "Read", ("media",)).record
 
 
 def minutes(count: float) -> timedelta:
     return timedelta(minutes=count)
+
+
+def issues(*moments: datetime) -> tuple[RecentIssue, ...]:
+    """Issues at these moments, as status notes them."""
+    return tuple(
+        RecentIssue(serial=serial, issued_at=at, scope=SCOPE)
+        for serial, at in enumerate(moments, start=1)
+    )
+
+
+def one_more(recent: tuple[RecentIssue, ...], now: datetime) -> tuple[RecentIssue, ...]:
+    """With the next issue, made now."""
+    serial = recent[-1].serial + 1 if recent else 1
+    return remember_issue(recent, RecentIssue(serial=serial, issued_at=now, scope=SCOPE))
 
 
 def greedy(budget: int, count: int, *, restart_after_each: bool = False) -> list[float]:
@@ -25,7 +42,7 @@ def greedy(budget: int, count: int, *, restart_after_each: bool = False) -> list
 
     A crash loop that looks again every few seconds asks over and over: asking costs nothing.
     """
-    now, recent, issued = NOON, tuple[datetime, ...](), list[float]()
+    now, recent, issued = NOON, tuple[RecentIssue, ...](), list[float]()
     while len(issued) < count:
         ready = next_issue_at(recent, budget, now)
         if restart_after_each and ready > now:
@@ -33,7 +50,7 @@ def greedy(budget: int, count: int, *, restart_after_each: bool = False) -> list
             continue
         now = max(now, ready)
         issued.append((now - NOON) / minutes(1))
-        recent = remember_issue(recent, now)
+        recent = one_more(recent, now)
     return issued
 
 
@@ -63,24 +80,24 @@ def test_a_loop_earns_nothing_back_within_a_day_however_long_it_lasts() -> None:
 def test_a_rest_of_more_than_an_hour_gives_the_budget_back() -> None:
     spent = tuple(NOON + minutes(count) for count in (0, 0, 5, 15))
     rested = spent[-1] + minutes(66)
-    assert next_issue_at(spent, 3, rested) == rested
+    assert next_issue_at(issues(*spent), 3, rested) == rested
     early = spent[-1] + minutes(10)
-    assert next_issue_at(spent, 3, early) == spent[-1] + minutes(10)
-    assert next_issue_at(spent, 3, early - minutes(1)) > early - minutes(1)
+    assert next_issue_at(issues(*spent), 3, early) == spent[-1] + minutes(10)
+    assert next_issue_at(issues(*spent), 3, early - minutes(1)) > early - minutes(1)
 
 
 def test_what_was_issued_before_a_rest_counts_no_more() -> None:
     spent = tuple(NOON + minutes(count) for count in (0, 0, 5, 15, 35))
     again = spent[-1] + minutes(70)
-    assert next_issue_at((*spent, again), 3, again) == again
-    assert next_issue_at((*spent, again, again, again), 3, again) == again + minutes(5)
+    assert next_issue_at(issues(*spent, again), 3, again) == again
+    assert next_issue_at(issues(*spent, again, again, again), 3, again) == again + minutes(5)
 
 
 def test_an_hourly_rotation_never_meets_the_budget() -> None:
-    now, recent = NOON, tuple[datetime, ...]()
+    now, recent = NOON, tuple[RecentIssue, ...]()
     for number in range(200):
         assert next_issue_at(recent, 1 if number == 0 else 3, now) == now
-        recent = remember_issue(recent, now)
+        recent = one_more(recent, now)
         now += minutes(54 + number % 7)
 
 
@@ -91,7 +108,7 @@ def test_nothing_issued_yet_means_at_once() -> None:
 def test_issues_dated_in_the_future_count_as_made_now() -> None:
     """A clock that was ahead must neither block for days nor give anything away."""
     ahead = tuple(NOON + timedelta(days=900) for _ in range(3))
-    assert next_issue_at(ahead, 3, NOON) == NOON + minutes(5)
+    assert next_issue_at(issues(*ahead), 3, NOON) == NOON + minutes(5)
 
 
 moments = st.integers(-5000, 5000).map(lambda count: NOON + minutes(count))
@@ -101,29 +118,52 @@ moments = st.integers(-5000, 5000).map(lambda count: NOON + minutes(count))
 def test_nobody_waits_longer_than_an_hour_and_nothing_raises(
     recent: list[datetime], budget: int, now: datetime
 ) -> None:
-    assert next_issue_at(recent, budget, now) <= now + minutes(60)
+    assert next_issue_at(issues(*recent), budget, now) <= now + minutes(60)
 
 
 @given(st.lists(moments, max_size=KEPT), st.integers(1, 20), moments)
 def test_the_order_in_status_does_not_matter(
     recent: list[datetime], budget: int, now: datetime
 ) -> None:
-    assert next_issue_at(recent, budget, now) == next_issue_at(recent[::-1], budget, now)
+    told = issues(*recent)
+    assert next_issue_at(told, budget, now) == next_issue_at(told[::-1], budget, now)
 
 
 @given(st.lists(moments, min_size=1, max_size=KEPT), st.integers(1, 20))
 def test_one_more_issue_never_shortens_the_wait(recent: Sequence[datetime], budget: int) -> None:
     now = max(recent)
-    assert next_issue_at([*recent, now], budget, now) >= next_issue_at(recent, budget, now)
+    more = next_issue_at(issues(*recent, now), budget, now)
+    assert more >= next_issue_at(issues(*recent), budget, now)
 
 
 def test_what_is_remembered_fits_into_status_and_drops_the_oldest() -> None:
-    recent: tuple[datetime, ...] = ()
+    recent: tuple[RecentIssue, ...] = ()
     for count in range(KEPT + 5):
-        recent = remember_issue(recent, NOON + minutes(count))
+        recent = one_more(recent, NOON + minutes(count))
     assert len(recent) == KEPT == 32
-    assert recent[0] == NOON + minutes(5)
-    assert recent[-1] == NOON + minutes(KEPT + 4)
+    assert recent[0].issued_at == NOON + minutes(5)
+    assert recent[-1].issued_at == NOON + minutes(KEPT + 4)
+
+
+def test_only_young_issues_are_remembered_with_their_scope() -> None:
+    """Thirty-two scopes of sixty-four names each would be too much for a status."""
+    recent: tuple[RecentIssue, ...] = ()
+    for count in range(KEPT):
+        recent = one_more(recent, NOON + minutes(count))
+    known = [one.serial for one in recent if one.scope is not None]
+    assert known == [25, 26, 27, 28, 29, 30, 31, 32]
+    assert KeyStatus(recent_issues=recent).recent_issues == recent
+
+
+@given(st.lists(st.integers(1, 6), max_size=50))
+def test_no_serial_is_remembered_twice(serials: list[int]) -> None:
+    recent: tuple[RecentIssue, ...] = ()
+    for count, serial in enumerate(serials):
+        made = RecentIssue(serial=serial, issued_at=NOON + minutes(count), scope=SCOPE)
+        recent = remember_issue(recent, made)
+        assert recent[-1] == made
+    kept = [one.serial for one in recent]
+    assert sorted(kept) == sorted(set(serials))
 
 
 # ---------------------------------------------------------------- rotation

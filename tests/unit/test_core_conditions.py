@@ -217,5 +217,5 @@ def test_a_deletion_that_was_begun_stays_told_until_something_stalls_it() -> Non
 
 def test_waiting_for_a_list_after_a_crash_does_not_hide_that_a_deletion_was_begun() -> None:
     begun = merge((), deleting("The key is being revoked."), 1, NOON)
-    waiting = progressing(Reason.Settling, "Deletion waits for a list.", keep_ready=True)
+    waiting = progressing(Reason.WaitingForListing, "Deletion waits for a list.", keep_ready=True)
     assert deletion_begun(merge(begun, waiting, 1, LATER))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from amove_operator.core.bucket_plan import plan_bucket
-from amove_operator.core.bucket_world import BucketReport, BucketWorld, WriteIntent
+from amove_operator.core.bucket_world import AwaitKeyList, BucketReport, BucketWorld, WriteIntent
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.policy import invalid
 from amove_operator.core.reasons import Reason
@@ -88,7 +88,7 @@ def test_a_reason_that_stalls_is_documented_as_not_ready(row: Documented) -> Non
 @given(worlds())
 def test_what_a_bucket_shows_is_documented_under_its_reason(world: BucketWorld) -> None:
     step = plan_bucket(world)
-    if isinstance(step, BucketReport | WriteIntent):
+    if isinstance(step, BucketReport | WriteIntent | AwaitKeyList):
         for verdict, reason in said(step.conclusion):
             assert verdict in ROWS[reason].conditions, (verdict, reason)
             assert ROWS[reason].kind in ("bucket", "both")

@@ -1,4 +1,4 @@
-"""Whose a Secret is, and what a write makes of it (design.md §5.3, §5.8)."""
+"""Whose a Secret is, and what a write makes of it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from amove_operator.core.secret_record import (
     CHECKSUM,
     ISSUED_AT,
     KEY_ID,
+    MANAGED,
     MANAGED_BY,
     MANAGER,
     OWNER_UID,
-    RETAINED_BUCKETS,
     RETIRING,
     ROTATE_REQUEST,
     Retiring,
@@ -61,7 +61,7 @@ def seen(
 ) -> SecretMetadata:
     """A Secret of ours, unless said otherwise."""
     return SecretMetadata(
-        {MANAGED_BY: MANAGER} if labels is None else labels,
+        {MANAGED: "true"} if labels is None else labels,
         {OWNER_UID: "uid-1"} if annotations is None else annotations,
         owners,
         kind,
@@ -78,12 +78,15 @@ def seen(
         pytest.param(seen(owners=()), None, False, id="ours under Retain"),
         pytest.param(seen(owners=(US, WATCHER)), None, False, id="ours, and others depend on it"),
         pytest.param(seen({}, {}, ()), "it was not written for this key", False, id="foreign"),
-        pytest.param(seen({}), "it was not written for this key", False, id="without our label"),
+        pytest.param(seen({}), None, False, id="ours, its labels taken away"),
+        pytest.param(
+            seen({MANAGED_BY: "platform"}), None, False, id="ours, another says to manage it"
+        ),
         pytest.param(
             seen(annotations={}), "it was not written for this key", False, id="without our UID"
         ),
         pytest.param(
-            seen(annotations={OWNER_UID: "uid-0"}, owners=()),
+            seen(annotations={OWNER_UID: "uid-0"}, owners=(WATCHER,)),
             "it was not written for this key",
             False,
             id="written for another object",
@@ -95,7 +98,7 @@ def seen(
             id="left by an earlier object of this name",
         ),
         pytest.param(
-            seen(annotations={OWNER_UID: "uid-0", RETAINED_BUCKETS: "media"}, owners=()),
+            seen(annotations={OWNER_UID: "uid-0"}, owners=()),
             "it was kept by deletionPolicy Retain of an earlier key",
             False,
             id="kept by Retain",
@@ -116,10 +119,10 @@ def test_whose_a_secret_is(secret: SecretMetadata, why: str | None, collected: b
 
 
 some_labels = st.dictionaries(
-    st.sampled_from([MANAGED_BY, "x"]), st.sampled_from([MANAGER, "Helm"])
+    st.sampled_from([MANAGED, MANAGED_BY]), st.sampled_from(["true", MANAGER, "Helm"])
 )
 some_annotations = st.dictionaries(
-    st.sampled_from([OWNER_UID, KEY_ID, RETAINED_BUCKETS]), st.sampled_from(["uid-1", "uid-0"])
+    st.sampled_from([OWNER_UID, KEY_ID]), st.sampled_from(["uid-1", "uid-0"])
 )
 
 
@@ -128,14 +131,12 @@ some_annotations = st.dictionaries(
     some_annotations,
     st.lists(st.sampled_from([US, EARLIER, HELM, WATCHER]), max_size=3),
 )
-def test_a_secret_is_ours_only_with_label_uid_and_no_other_controller(
+def test_a_secret_is_ours_by_the_uid_in_its_annotation_where_no_other_controls_it(
     labels: dict[str, str], annotations: dict[str, str], owners: list[OwnerReference]
 ) -> None:
     why, _ = whose(SecretMetadata(labels, annotations, tuple(owners), "Opaque"), OWNER, "Opaque")
-    if why is None:
-        assert labels[MANAGED_BY] == MANAGER
-        assert annotations[OWNER_UID] == "uid-1"
-        assert not {EARLIER.uid, HELM.uid} & {one.uid for one in owners if one.controller}
+    controlled = {EARLIER.uid, HELM.uid} & {one.uid for one in owners if one.controller}
+    assert (why is None) == (annotations.get(OWNER_UID) == "uid-1" and not controlled)
 
 
 # ---------------------------------------------------------------- a new one
@@ -147,7 +148,7 @@ def test_a_new_secret_carries_data_record_labels_and_owner_in_one_manifest() -> 
     assert (manifest["kind"], manifest["type"]) == ("Secret", "Opaque")
     metadata = manifest["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("reader", "team")
-    assert metadata["labels"] == {"team": "media", MANAGED_BY: MANAGER}
+    assert metadata["labels"] == {"team": "media", MANAGED: "true", MANAGED_BY: MANAGER}
     assert metadata["annotations"]["example.com/note"] == "hello"
     assert read_record(metadata["annotations"], *LIMITS) == full
     assert metadata["ownerReferences"] == [OWNER.reference()]
@@ -157,19 +158,22 @@ def test_a_new_secret_carries_data_record_labels_and_owner_in_one_manifest() -> 
     assert full.written == Written(("a", "b"), ("team",), ("example.com/note",))
 
 
-def test_a_secret_under_retain_has_no_owner_and_names_its_buckets() -> None:
-    keeping = replace(OWNER, owning=False, retained_buckets=("a", "b"))
+def test_a_secret_under_retain_has_no_owner_and_says_nothing_of_its_buckets() -> None:
+    keeping = replace(OWNER, owning=False)
     metadata = new_secret("reader", keeping, SPEC, RECORD, DATA)["metadata"]
     assert metadata["ownerReferences"] == []
-    assert metadata["annotations"][RETAINED_BUCKETS] == "a,b"
+    owned = new_secret("reader", OWNER, SPEC, RECORD, DATA)["metadata"]
+    assert metadata["annotations"] == owned["annotations"]
 
 
 def test_a_user_cannot_overwrite_our_own_label_or_record() -> None:
     greedy = SecretSpec.model_construct(
-        labels={MANAGED_BY: "me"}, annotations={OWNER_UID: "me", KEY_ID: "me"}, type=None
+        labels={MANAGED: "no", MANAGED_BY: "me"},
+        annotations={OWNER_UID: "me", KEY_ID: "me"},
+        type=None,
     )
     metadata = new_secret("reader", OWNER, greedy, RECORD, DATA)["metadata"]
-    assert metadata["labels"][MANAGED_BY] == MANAGER
+    assert metadata["labels"] == {MANAGED: "true", MANAGED_BY: MANAGER}
     assert metadata["annotations"][OWNER_UID] == "uid-1"
     assert metadata["annotations"][KEY_ID] == "key-1"
 
@@ -193,7 +197,9 @@ def patched(secret: SecretMetadata, patch: Mapping[str, Any]) -> SecretMetadata:
     )
 
 
-words = st.sampled_from(["a", "b", "example.com/c", MANAGED_BY, KEY_ID, CHECKSUM, ROTATE_REQUEST])
+words = st.sampled_from(
+    ["a", "b", "example.com/c", MANAGED, MANAGED_BY, KEY_ID, CHECKSUM, ROTATE_REQUEST]
+)
 own_words = st.sampled_from(["a", "b", "example.com/c"])
 texts = st.sampled_from(["1", "2", ""])
 specs = st.builds(
@@ -223,13 +229,12 @@ owners = st.builds(
     name=st.just("reader"),
     uid=st.just("uid-1"),
     owning=st.booleans(),
-    retained_buckets=st.sampled_from([None, (), ("media",)]),
 )
 secrets = st.builds(
     SecretMetadata,
     labels=st.dictionaries(words, texts),
     annotations=st.dictionaries(
-        st.one_of(words, st.sampled_from([ISSUED_AT, RETIRING, RETAINED_BUCKETS, OWNER_UID])), texts
+        st.one_of(words, st.sampled_from([ISSUED_AT, RETIRING, OWNER_UID])), texts
     ),
     owners=st.lists(st.sampled_from([US, WATCHER]), unique_by=lambda one: one.uid).map(tuple),
     type=st.just("Opaque"),
@@ -287,7 +292,7 @@ def test_labels_annotations_and_owners_of_others_stay(
 
 FULL = recorded(RECORD, SPEC, "uid-1", DATA)
 TIDY = seen(
-    {MANAGED_BY: MANAGER, "team": "media"},
+    {MANAGED: "true", MANAGED_BY: MANAGER, "team": "media"},
     {**FULL.annotations("uid-1"), "example.com/note": "hello"},
 )
 
@@ -295,9 +300,10 @@ TIDY = seen(
 @pytest.mark.parametrize(
     "edited",
     [
-        pytest.param({"labels": {MANAGED_BY: MANAGER, "team": "other"}}, id="a label changed"),
-        pytest.param({"labels": {MANAGED_BY: MANAGER}}, id="a label gone"),
+        pytest.param({"labels": {**TIDY.labels, "team": "other"}}, id="a label changed"),
+        pytest.param({"labels": {MANAGED: "true"}}, id="a label gone"),
         pytest.param({"labels": {"team": "media"}}, id="our label gone"),
+        pytest.param({"labels": {**TIDY.labels, MANAGED: "false"}}, id="our label changed"),
         pytest.param({"annotations": FULL.annotations("uid-1")}, id="an annotation gone"),
         pytest.param({"annotations": {**TIDY.annotations, KEY_ID: "x"}}, id="the record edited"),
         pytest.param({"owners": ()}, id="the owner gone"),
@@ -309,6 +315,14 @@ def test_an_edit_of_ours_is_untidy(edited: dict[str, Any]) -> None:
     assert untidy(replace(TIDY, **edited), OWNER, SPEC, FULL)
 
 
+@pytest.mark.parametrize("says", [{}, {MANAGED_BY: "platform"}])
+def test_who_else_says_to_manage_a_secret_is_never_compared(says: dict[str, str]) -> None:
+    """A policy that sets that label on every Secret must cost no key, and no write for ever."""
+    theirs = replace(TIDY, labels={MANAGED: "true", "team": "media", **says})
+    assert whose(theirs, OWNER, "Opaque") == (None, False)
+    assert not untidy(theirs, OWNER, SPEC, FULL)
+
+
 def test_an_owner_reference_under_retain_is_untidy() -> None:
     keeping = replace(OWNER, owning=False)
     assert untidy(TIDY, keeping, SPEC, FULL)
@@ -318,7 +332,7 @@ def test_an_owner_reference_under_retain_is_untidy() -> None:
 def test_what_the_spec_no_longer_asks_for_is_taken_out_again() -> None:
     full = recorded(RECORD, SPEC, "uid-1", DATA)
     before = seen(
-        {MANAGED_BY: MANAGER, "team": "media"},
+        {MANAGED: "true", "team": "media"},
         {**full.annotations("uid-1"), "example.com/note": "hello"},
     )
     assert untidy(before, OWNER, SecretSpec(), full)

@@ -1,4 +1,4 @@
-"""The end of a key as a table: each row is a sentence of design.md §5.9."""
+"""The end of a key as a table: each row is a sentence of docs/key-protocol.md."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import pytest
 from amove_operator.core.conditions import deleting, merge
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_world import (
+    AwaitListing,
     DeleteSecret,
     Gate,
     Mass,
-    RecordStatus,
     SecretAbsent,
     SecretForeign,
 )
 from amove_operator.core.ledger import LiveKey
+from amove_operator.core.reasons import Reason
 from amove_operator.models.key import KeySpec, KeyStatus, RetiringKey
 from tests.unit.key_worlds import (
     FIRST,
     HOUR,
     NARROW,
     NOW,
-    WIDE,
     in_hand,
     key,
     ours,
@@ -132,9 +132,9 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("Retain keeps the key and lets go", RETAIN, "RemoveFinalizer"),
     (
-        "Retain marks the Secret before letting go",
+        "Retain takes the owner off the Secret before letting go",
         {**RETAIN, "secret": ours(FIRST, untidy=True)},
-        "RetainSecret",
+        "TidySecret",
     ),
     (
         "Retain looks at the Secret and the namespace itself",
@@ -167,9 +167,9 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         "Revoke id-1 deleted",
     ),
     (
-        "Retain keeps no key whose buckets nobody could name",
+        "Retain keeps a key whose buckets nobody knows: its own marker keeps the names",
         {**RETAIN, "status": begun(None), "gate": Gate(NARROW)},
-        "Revoke id-1 deleted",
+        "RemoveFinalizer",
     ),
 ]
 
@@ -185,11 +185,11 @@ def test_the_secret_is_deleted_by_its_uid() -> None:
     assert plan_key(settled(**REVOKED)) == DeleteSecret("secret-uid")
 
 
-def test_a_retained_key_is_named_in_status_before_the_secret_tells_its_buckets() -> None:
-    step = plan_key(settled(**{**RETAIN, "status": status(None)}, gate=Gate(WIDE)))
-    assert isinstance(step, RecordStatus)
-    assert step.status.key is not None
-    assert step.status.key.buckets == ("one", "two")
+def test_a_deletion_that_waits_for_a_list_says_so_and_stays_ready() -> None:
+    step = plan_key(settled(**{**DELETING, "live": None}))
+    assert isinstance(step, AwaitListing)
+    assert step.waiting.synced.reason is Reason.WaitingForListing
+    assert step.waiting.ready is None
 
 
 def test_a_blocked_deletion_tries_again() -> None:

@@ -1,4 +1,4 @@
-"""The rule of time: what one process may take for known (design.md §5)."""
+"""The rule of time: what one process may take for known (docs/key-protocol.md)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from amove_operator.core.ledger import Ledger, Listing, LiveKey
 from amove_operator.core.naming import key_name, marker_of
-from tests.unit.key_worlds import MARKER, WIDE, in_hand, key
+from amove_operator.core.scope import Scope
+from tests.unit.key_worlds import MARKER, NARROW, WIDE, in_hand, key
 
 SETTLE = 30.0
 FIRST, SECOND = key(1), key(2, age=timedelta(0))
@@ -54,8 +55,14 @@ def test_a_lost_create_needs_a_listing_begun_after_the_settle_time() -> None:
 
 
 def test_a_create_that_was_not_sent_leaves_nothing_behind() -> None:
-    before = Ledger.for_new().issue_recorded()
+    before = Ledger.for_new().issue_recorded(1, WIDE)
     assert before.sending(1).not_sent(before) == before
+
+
+def test_a_note_in_status_serves_one_create() -> None:
+    noted = Ledger.for_new().issue_recorded(1, WIDE)
+    assert noted.recorded == (1, WIDE)
+    assert noted.sending(1).recorded is None
 
 
 def test_a_failed_revocation_needs_a_newer_listing() -> None:
@@ -83,12 +90,12 @@ def test_a_failed_revocation_of_a_key_that_the_list_still_has_is_not_over() -> N
 
 def test_only_keys_under_the_own_marker_are_live() -> None:
     stranger = marker_of("cluster", "uid-2")
-    theirs = LiveKey("id-9", key_name("team-app", stranger, WIDE.digest, 1), "AK9")
+    theirs = LiveKey("id-9", key_name("team-app", stranger, WIDE.names9, 1), "AK9")
     assert ids(Ledger.for_new(), Listing.of(0.0, [FIRST, theirs])) == ["id-1"]
 
 
 def test_the_readable_part_of_a_name_proves_nothing() -> None:
-    forged = f"{FIRST.name}-{key_name('', marker_of('cluster', 'uid-2'), WIDE.digest, 1)}"
+    forged = f"{FIRST.name}-{key_name('', marker_of('cluster', 'uid-2'), WIDE.names9, 1)}"
     listing = Listing.of(0.0, [LiveKey("id-9", forged, "AK9")])
     assert ids(Ledger.for_new(), listing) == []
 
@@ -106,3 +113,35 @@ def test_what_was_asked_to_be_revoked_stays_known_whatever_the_answer() -> None:
     heard = asked.heard(Listing.of(200.0, []), SETTLE)
     assert heard.asked == {"id-1", "id-2"}
     assert not heard.pristine
+
+
+# ---------------------------------------------------------------- names that the listed keys keep
+
+
+def keeping(listing: Listing, name: str) -> list[str]:
+    return [one.id for one in listing.keeping(name)]
+
+
+def test_a_listed_key_keeps_the_names_that_its_own_name_tells() -> None:
+    everything = key(3, Scope.everything("account", "region", "s3.example", "Read"))
+    by_hand = LiveKey("id-9", "one", "AK9")
+    listing = Listing.of(0.0, [key(1, WIDE), key(2, NARROW), everything, by_hand])
+    assert keeping(listing, "one") == ["id-2", "id-1"]
+    assert keeping(listing, "two") == ["id-1"]
+    assert keeping(listing, "pearls") == []
+
+
+def test_a_key_that_was_issued_since_keeps_its_names_once() -> None:
+    listing = Listing.of(0.0, [])
+    listing.add(key(1, NARROW))
+    listing.add(key(1, NARROW))
+    assert keeping(listing, "one") == ["id-1"]
+    assert listing.names9_of("id-1") == NARROW.names9
+    assert listing.of_marker(MARKER) == (key(1, NARROW),)
+
+
+def test_a_key_that_was_revoked_since_keeps_no_name() -> None:
+    listing = Listing.of(0.0, [key(1, WIDE), key(2, NARROW)])
+    listing.forget("id-1")
+    assert keeping(listing, "one") == ["id-2"]
+    assert listing.names9_of("id-1") == ""

@@ -1,4 +1,4 @@
-"""The key planner as a table: each row is a sentence of design.md §5."""
+"""The key planner as a table: each row is a sentence of docs/key-protocol.md."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from amove_operator.core.key_world import (
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secret_record import Retiring
-from amove_operator.models.key import KeySpec
+from amove_operator.models.key import KeySpec, KeyStatus, RecentIssue
 from tests.unit.key_worlds import (
     FIRST,
     GRACE,
     HOUR,
     NARROW,
     NOW,
+    TWIN,
     WIDE,
     current,
     in_hand,
+    issue,
     key,
     ours,
     planned,
@@ -51,7 +53,21 @@ ROTATED = {
     "live": (FIRST, SECOND),
 }
 HIDDEN = {**ROTATED, "live": (SECOND,), "unasked": frozenset({FIRST.id, SECOND.id})}
+TWIN_KEY = key(1, TWIN)
+"""A key whose remote name is that of FIRST, though it was issued for other buckets."""
+OTHER_OF_SERIAL_1 = status(None).model_copy(
+    update={
+        "key": current(FIRST).model_copy(update={"id": "id-1-of-a-lost-answer"}),
+        "recent_issues": (issue(1, WIDE),),
+    }
+)
 Row = tuple[str, dict[str, Any], str]
+
+
+def noted(*issues: RecentIssue) -> KeyStatus:
+    """A status that names no key, and notes these issues."""
+    return status(None).model_copy(update={"recent_issues": issues})
+
 
 MINTING: list[Row] = [
     ("a settled CR rests", {}, "Report Settled"),
@@ -106,23 +122,23 @@ MINTING: list[Row] = [
     ),
     (
         "every issue but the first is recorded before it is made",
-        {"secret": GONE, "issue_recorded": False},
-        "RecordIssue",
+        {"secret": GONE, "recorded": None},
+        "RecordIssue 2",
     ),
     (
         "the first issue needs no record",
-        {**NEW, "issue_recorded": False},
+        {**NEW, "recorded": None},
         "Mint 1 no key was issued yet",
     ),
     (
         "beyond the budget a mint waits",
-        {"secret": GONE, "issue_recorded": False, "status": status(FIRST, issues=4)},
+        {"secret": GONE, "recorded": None, "status": status(FIRST, issues=4)},
         "Report MintBudgetExhausted",
     ),
     (
         "a recorded issue may be made",
         {"secret": GONE, "status": status(FIRST, issues=4)},
-        "Mint 2 the Secret is gone",
+        "Mint 5 the Secret is gone",
     ),
     (
         "a serial is never used again by this process",
@@ -310,51 +326,91 @@ IN_HAND: list[Row] = [
     ),
 ]
 
-UNEXPLAINED_KEY = {"status": status(None), "gate": Gate(NARROW)}
-UNEXPLAINED: list[Row] = [
+UNKNOWN_SCOPE: list[Row] = [
     (
-        "a key whose buckets nobody can name is replaced",
-        UNEXPLAINED_KEY,
+        "a key of which neither memory nor status knows the scope is replaced",
+        {"status": status(None)},
         "Mint 2 nothing proves which buckets the key reaches",
     ),
     (
-        "or revoked, where a key that retires takes the room",
-        {
-            **UNEXPLAINED_KEY,
-            "status": status(None, retiring(key(2, NARROW), HOUR, NARROW)),
-            "secret": ours(FIRST, age=timedelta(minutes=10)),
-            "live": (FIRST, key(2, NARROW)),
-        },
-        "Revoke id-1 unexplained",
+        "also where its digest fits what the spec asks for",
+        {"status": status(None), "live": (TWIN_KEY,), "secret": ours(TWIN_KEY)},
+        "Mint 2 nothing proves which buckets the key reaches",
     ),
     (
-        "or where the budget is spent",
-        {"gate": Gate(NARROW), "status": status(None, issues=9), "issue_recorded": False},
-        "Revoke id-1 unexplained",
+        "and is not revoked while the budget is spent",
+        {"status": status(None, issues=9), "recorded": None},
+        "Report MintBudgetExhausted",
     ),
     (
-        "or where its buckets are not ready",
+        "nor while its buckets are not ready",
         {"status": status(None), "gate": Gate(None, Reason.BucketNotFound, "gone")},
-        "Revoke id-1 unexplained",
+        "Report BucketNotFound",
     ),
     (
-        "or where the spec was made wrong on purpose",
-        {**UNEXPLAINED_KEY, "fault": stalled(Reason.InvalidSpec, "wrong")},
-        "Revoke id-1 unexplained",
-    ),
-    (
-        "but not on a remembered Secret",
-        {
-            **UNEXPLAINED_KEY,
-            "fault": stalled(Reason.InvalidSpec, "wrong"),
-            "secret_fresh": False,
-        },
-        "ReadSecret",
+        "nor where the spec was made wrong",
+        {"status": status(None), "fault": stalled(Reason.InvalidSpec, "wrong")},
+        "Report InvalidSpec",
     ),
     (
         "nor in a mass loss",
-        {**UNEXPLAINED_KEY, "mass": Mass.USER_CHANGED},
+        {"status": status(None), "mass": Mass.USER_CHANGED},
         "Report ApiUserChanged",
+    ),
+    (
+        "what this process minted it knows the scope of",
+        {"status": status(None), "scopes": ((FIRST.id, WIDE),)},
+        "Report Settled",
+    ),
+    (
+        "what was noted before the create is known after a crash",
+        {"status": noted(issue(1, WIDE))},
+        "Report Settled",
+    ),
+    (
+        "and a noted scope that is not what the spec asks for is changed",
+        {"status": noted(issue(1, NARROW))},
+        "Mint 2 the scope changed",
+    ),
+    (
+        "a note of another serial proves nothing",
+        {"status": noted(issue(2, WIDE)), "recorded": None},
+        "RecordIssue 3",
+    ),
+    (
+        "a note without scope proves nothing",
+        {"status": noted(issue(1, None))},
+        "Mint 2 nothing proves which buckets the key reaches",
+    ),
+    (
+        "a note proves nothing of a key of its serial that status does not name",
+        {"status": OTHER_OF_SERIAL_1},
+        "Mint 2 nothing proves which buckets the key reaches",
+    ),
+    (
+        "two scopes whose digests collide are never taken for each other",
+        {"gate": Gate(TWIN)},
+        "Mint 2 the scope changed",
+    ),
+    (
+        "not in memory",
+        {"gate": Gate(TWIN), "status": status(None), "scopes": ((FIRST.id, WIDE),)},
+        "Mint 2 the scope changed",
+    ),
+    (
+        "not in what was noted",
+        {"gate": Gate(TWIN), "status": noted(issue(1, WIDE))},
+        "Mint 2 the scope changed",
+    ),
+    (
+        "and not without a list",
+        {"gate": Gate(TWIN), "live": None, "listed_at": None},
+        "AwaitListing",
+    ),
+    (
+        "a key in hand of a scope that collides with the one wanted goes",
+        {"in_hand": in_hand(SECOND), "live": (SECOND,), "gate": Gate(TWIN)},
+        "Revoke id-2 unwritten",
     ),
 ]
 
@@ -418,7 +474,7 @@ HELD_BACK: list[Row] = [
     ),
 ]
 
-ROWS = [*MINTING, *REASONS, *RETIRING, *UNEXPLAINED, *IN_HAND, *HELD_BACK]
+ROWS = [*MINTING, *REASONS, *RETIRING, *UNKNOWN_SCOPE, *IN_HAND, *HELD_BACK]
 
 
 @pytest.mark.parametrize(
@@ -432,7 +488,7 @@ def test_the_next_step(changes: dict[str, Any], step: str) -> None:
 
 
 def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
-    report = reported(secret=GONE, issue_recorded=False, status=status(FIRST, issues=4))
+    report = reported(secret=GONE, recorded=None, status=status(FIRST, issues=4))
     assert report.wake == NOW + timedelta(minutes=5)
     assert "the next key may be issued at 2026-03-01T12:05:00Z" in report.conclusion.synced.message
 
@@ -463,12 +519,69 @@ def test_a_recorded_issue_belongs_to_this_very_cr() -> None:
             status=status(None).model_copy(update={"owner_uid": None}),
             secret=GONE,
             live=(),
-            issue_recorded=False,
+            recorded=None,
         )
     )
     assert isinstance(step, RecordIssue)
     assert step.status.owner_uid == "uid-1"
-    assert step.status.recent_issues[-1] == NOW
+    assert step.status.recent_issues[-1] == issue(1, WIDE, timedelta(0))
+
+
+def test_an_issue_is_noted_with_serial_and_scope_before_the_create() -> None:
+    step = plan_key(settled(gate=Gate(NARROW), recorded=None))
+    assert isinstance(step, RecordIssue)
+    assert (step.serial, step.scope) == (2, NARROW)
+    assert step.status.recent_issues == (issue(1, WIDE), issue(2, NARROW, timedelta(0)))
+
+
+def test_the_note_of_an_unsent_issue_is_replaced_when_the_scope_moves_before_the_create() -> None:
+    for moved in (NARROW, TWIN):
+        unsent = noted(issue(1, WIDE), issue(2, WIDE, timedelta(0)))
+        step = plan_key(
+            settled(
+                status=unsent.model_copy(update={"key": current(FIRST)}),
+                gate=Gate(moved),
+                rotate_request="x",
+                recorded=(2, WIDE),
+            )
+        )
+        assert isinstance(step, RecordIssue)
+        assert (step.serial, step.scope) == (2, moved)
+        assert step.status.recent_issues == (issue(1, WIDE), issue(2, moved, timedelta(0)))
+
+
+def test_a_note_that_another_process_left_is_taken_for_a_key_that_it_issued() -> None:
+    """So a serial is never used for two scopes."""
+    left = noted(issue(1, WIDE), issue(2, NARROW)).model_copy(update={"key": current(FIRST)})
+    step = plan_key(settled(status=left, secret=GONE, recorded=None))
+    assert isinstance(step, RecordIssue)
+    assert step.serial == 3
+    assert [one.serial for one in step.status.recent_issues] == [1, 2, 3]
+
+
+def test_the_first_issue_is_noted_after_the_fact_with_its_scope() -> None:
+    report = reported(status=status(None), scopes=((FIRST.id, WIDE),))
+    assert report.status.recent_issues == (issue(1, WIDE),)
+
+
+def test_a_key_of_unknown_scope_retires_with_grace_and_no_status_frees_its_names() -> None:
+    unknown = {"status": status(None), "live": (FIRST, SECOND)}
+    assert plan_key(settled(**unknown, in_hand=in_hand(SECOND))) == WriteSecret(
+        (Retiring(FIRST.id, NOW + GRACE),)
+    )
+    report = reported(
+        **unknown,
+        secret=ours(SECOND, Retiring(FIRST.id, NOW + GRACE), age=timedelta(0)),
+        scopes=((SECOND.id, WIDE),),
+    )
+    assert report.status.key == current(SECOND)
+    (old,) = report.status.retiring
+    assert (old.id, old.revoke_after, old.dead) == (FIRST.id, NOW + GRACE, True)
+
+
+def test_a_retiring_key_is_named_with_what_its_own_issue_was_noted_for() -> None:
+    report = reported(**{**ROTATED, "status": noted(issue(1, NARROW))}, scopes=((SECOND.id, WIDE),))
+    assert [old.buckets for old in report.status.retiring] == [("one",)]
 
 
 def test_a_listing_that_can_judge_the_held_key_is_asked_for() -> None:
@@ -503,23 +616,26 @@ def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
 
 
 def test_a_list_alone_frees_no_name_while_a_successor_may_still_tell_whose_list_it_was() -> None:
-    spent = {"status": status(FIRST, issues=5), "issue_recorded": False}
+    spent = {"status": status(FIRST, issues=5), "recorded": None}
     report = reported(live=(), forgotten=frozenset({FIRST.id}), **spent)
     assert reason(report) is Reason.MintBudgetExhausted
     assert report.status.key == current(FIRST)
 
 
 def test_a_key_that_we_revoked_reaches_nothing_even_before_its_successor() -> None:
-    spent = {"status": status(FIRST, issues=5), "issue_recorded": False}
+    spent = {"status": status(FIRST, issues=5), "recorded": None}
     report = reported(live=(), revoked=frozenset({FIRST.id}), **spent)
     assert report.status.key is not None
     assert report.status.key.dead
 
 
-def test_the_buckets_come_back_with_the_key() -> None:
+def test_a_key_that_was_taken_for_dead_is_replaced_when_it_shows_again() -> None:
+    """Its names were given up: whom they belong to by now, its own marker must keep them from."""
     without = current(FIRST).model_copy(update={"buckets": ()})
-    report = reported(status=status(FIRST).model_copy(update={"key": without}))
-    assert report.status.key == current(FIRST)
+    named = status(FIRST).model_copy(update={"key": without})
+    assert planned(status=named) == "Mint 2 nothing proves which buckets the key reaches"
+    report = reported(status=named, recorded=None, gate=Gate(WIDE, Reason.BucketNotReady, "no"))
+    assert report.status.key == without
 
 
 def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> None:
@@ -546,7 +662,7 @@ UNMOVED: list[tuple[str, dict[str, Any]]] = [
     ("settled", {}),
     ("within a grace", ROTATED),
     ("rotating by the clock", {"interval": 24 * HOUR}),
-    ("over budget", {"secret": GONE, "issue_recorded": False, "status": status(FIRST, issues=4)}),
+    ("over budget", {"secret": GONE, "recorded": None, "status": status(FIRST, issues=4)}),
     ("a foreign Secret", {"secret": SecretForeign("not ours")}),
     ("a mass loss", {"live": (), "mass": Mass.LOSS}),
     ("a lost Secret", {"secret": GONE, "gate": Gate(None, Reason.BucketNotReady, "no")}),
@@ -597,8 +713,8 @@ def test_what_the_spec_says_itself_is_pinned_to_no_default() -> None:
 
 
 def test_a_pause_does_not_keep_status_from_naming_a_key_that_only_the_secret_names() -> None:
-    """Else its buckets' names would not be kept from others while it lives."""
-    unnamed = {"paused": True, "status": status(None)}
+    """Where this process knows what it reaches: else its own marker keeps the names."""
+    unnamed = {"paused": True, "status": status(None), "scopes": ((FIRST.id, WIDE),)}
     assert planned(**unnamed, secret=None, secret_fresh=False) == "ReadSecret"
     report = reported(**unnamed)
     assert reason(report) is Reason.Paused

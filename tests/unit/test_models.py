@@ -20,9 +20,11 @@ from amove_operator.models import (
     BucketStatus,
     Condition,
     CurrentKey,
+    IssuedScope,
     KeySpec,
     KeyStatus,
     ObjectMeta,
+    RecentIssue,
     RetiringKey,
     SecretBinding,
     parse_duration,
@@ -55,7 +57,20 @@ FULL_KEY_STATUS = KeyStatus(
         buckets=("photos",),
     ),
     retiring=(RetiringKey(id="k-0", buckets=("photos",), revoke_after=NOON),),
-    recent_issues=(NOON,),
+    recent_issues=(
+        RecentIssue(
+            serial=1,
+            issued_at=NOON,
+            scope=IssuedScope(
+                cloud_account_id="a-1",
+                region="us-east-1",
+                storage_dn="s3.example.org",
+                permission="Read",
+                issued_for="bucketNames",
+                buckets=("photos",),
+            ),
+        ),
+    ),
     next_rotation=NOON,
     binding=SecretBinding(name="photos"),
     conditions=(
@@ -198,6 +213,11 @@ def test_the_key_status_has_the_names_of_the_contract() -> None:
     }  # fmt: skip
     assert set(written["retiring"][0]) == {"id", "buckets", "revokeAfter"}
     assert written["binding"] == {"name": "photos"}
+    (issue,) = written["recentIssues"]
+    assert set(issue) == {"serial", "issuedAt", "scope"}
+    assert set(issue["scope"]) == {
+        "cloudAccountId", "region", "storageDn", "permission", "issuedFor", "buckets",
+    }  # fmt: skip
 
 
 def test_the_bucket_status_has_the_names_of_the_contract() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,28 +15,27 @@ import pytest
 from amove_operator import cli, orphans_command
 from amove_operator.controller.cache import Cache, Ghost
 from amove_operator.controller.context import Context
+from amove_operator.controller.known_secrets import KnownSecrets
 from amove_operator.controller.orphans import OrphanWatch
 from amove_operator.core.ledger import Listing, LiveKey
-from amove_operator.core.naming import key_name, marker_of
-from amove_operator.core.orphans import Judgement, Look
+from amove_operator.core.naming import key_name, marker_of, names_digest
+from amove_operator.core.orphans import Judgement, Look, holds, may_hold, too_many
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import KEY_ID, OWNER_UID, RETIRING
+from amove_operator.core.secret_record import KEY_ID, OWNER_UID
+from amove_operator.errors import KubeUnavailable
 from amove_operator.kube import SecretMeta
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
 CLUSTER = "uid-of-kube-system"
 SETTLE = 30.0
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GONE, LIVING = "uid-of-a-cr-that-is-gone", "uid-of-a-cr"
-
-
-KEPT = {KEY_ID: "a", OWNER_UID: GONE}
-"""What a Secret says that still holds its key, its CR being gone."""
 
 
 def marked(key_id: str, owner: str = GONE, cluster: str = CLUSTER) -> LiveKey:
     """A key under a CR's marker."""
-    name = key_name("team-app", marker_of(cluster, owner), "0123abcd", 1)
+    name = key_name("team-app", marker_of(cluster, owner), names_digest(["media"]), 1)
     return LiveKey(key_id, name, f"AK-{key_id}")
 
 
@@ -41,10 +43,10 @@ def look(
     *keys: LiveKey,
     begun: float = 0.0,
     crs: tuple[str, ...] = (LIVING,),
-    secrets: tuple[dict[str, str], ...] = (),
+    held: tuple[str, ...] = (),
 ) -> Look:
     """One look at the world."""
-    return Look.of(CLUSTER, Listing.of(begun, keys), crs, secrets)
+    return Look.of(CLUSTER, Listing.of(begun, keys), crs, held)
 
 
 def judged(*looks: Look) -> list[str]:
@@ -66,7 +68,7 @@ def test_a_key_whose_cr_is_gone_and_that_no_secret_holds_is_an_orphan() -> None:
 
 NOT_ORPHANS: list[tuple[str, LiveKey, dict[str, Any]]] = [
     ("its CR exists", marked("a", LIVING), {}),
-    ("a Secret of ours holds it", marked("a"), {"secrets": (KEPT,)}),
+    ("a Secret holds it", marked("a"), {"held": ("a",)}),
     ("it is another cluster's", marked("a", cluster="another"), {}),
     ("it carries no marker", LiveKey("a", "made-by-hand", "AK"), {}),
     (
@@ -84,14 +86,35 @@ def test_a_key_is_no_orphan_when(key: LiveKey, world: dict[str, Any]) -> None:
     assert twice(key, **world) == []
 
 
-@pytest.mark.parametrize("owner", [{}, {OWNER_UID: "another"}])
-def test_a_secret_of_another_cr_hides_no_orphan(owner: dict[str, str]) -> None:
-    assert twice(marked("a"), secrets=({KEY_ID: "a", **owner},)) == ["a"]
+def test_a_key_of_which_another_is_held_is_an_orphan() -> None:
+    assert twice(marked("a"), held=("b",)) == ["a"]
 
 
-def test_a_secret_that_only_lists_a_key_as_retiring_does_not_hold_it() -> None:
-    secret = {KEY_ID: "other", RETIRING: '{"a":"2030-01-01T00:00:00Z"}'}
-    assert twice(marked("a"), secrets=(secret,)) == ["a"]
+@pytest.mark.parametrize(
+    ("data", "holding"),
+    [
+        ({"AWS_ACCESS_KEY_ID": b"AK-a"}, True),
+        ({"credentials": b"[default]\naws_access_key_id = AK-a\n"}, True),
+        ({"AWS_ACCESS_KEY_ID": b"AK-b", "note": b"a"}, False),
+        ({}, False),
+    ],
+)
+def test_a_secret_holds_a_key_only_if_its_data_carry_the_access_key(
+    data: dict[str, bytes], holding: bool
+) -> None:
+    assert holds(data, marked("a")) is holding
+
+
+def test_a_key_without_access_key_is_held_by_no_secret() -> None:
+    """The empty text stands in every other one."""
+    assert not holds({"a": b"anything"}, replace(marked("a"), access_key=""))
+
+
+def test_a_secret_written_for_another_object_can_hold_no_orphan() -> None:
+    listing = Listing.of(0.0, [marked("a")])
+    assert may_hold(GONE, marked("a"), listing)
+    assert not may_hold(LIVING, marked("a"), listing)
+    assert not may_hold(GONE, marked("b"), listing)
 
 
 def test_one_look_proves_nothing() -> None:
@@ -112,7 +135,7 @@ def test_without_a_settle_time_it_still_takes_two_looks() -> None:
 
 HELD_ONCE: list[tuple[str, Look]] = [
     ("its CR was there", look(marked("a"), begun=SETTLE, crs=(GONE,))),
-    ("a Secret held it", look(marked("a"), begun=SETTLE, secrets=(KEPT,))),
+    ("a Secret held it", look(marked("a"), begun=SETTLE, held=("a",))),
     ("it was not listed", look(begun=SETTLE)),
 ]
 
@@ -141,21 +164,45 @@ class Leader:
         settings = Settings(token_file=Path("token"), watch_namespaces=watched)
         self.metrics = Metrics()
         self.cache = Cache()
-        self.secrets: dict[tuple[str, str], SecretMeta] = {}
-        context = SimpleNamespace(
-            settings=settings,
-            settle=SETTLE,
-            cluster_uid=CLUSTER,
-            cache=self.cache,
-            secrets=self.secrets,
-            metrics=self.metrics,
+        self.data: dict[tuple[str, str], dict[str, bytes]] = {}
+        self.read: list[tuple[str, str]] = []
+        self.down = False
+        self.context = cast(
+            Context,
+            SimpleNamespace(
+                settings=settings,
+                settle=SETTLE,
+                cluster_uid=CLUSTER,
+                cache=self.cache,
+                secrets=KnownSecrets(),
+                holders={},
+                kube=self,
+                metrics=self.metrics,
+            ),
         )
-        self._watch = OrphanWatch(cast(Context, context))
+        self._watch = OrphanWatch(self.context)
 
     def lists(self, begun: float, *keys: LiveKey) -> float | None:
         """Take in a listing; the metric afterwards."""
-        self._watch.listed(Listing.of(begun, keys))
+        asyncio.run(self._watch.judge(Listing.of(begun, keys)))
         return self.metrics.registry.get_sample_value("amove_operator_orphan_keys")
+
+    def has_secret(
+        self, namespace: str, name: str, data: bytes, *, owner: str = GONE, key_id: str = "a"
+    ) -> None:
+        """There is a Secret that says to hold a key, and has those data."""
+        notes = {KEY_ID: key_id, OWNER_UID: owner}
+        self.context.secrets.put(
+            SecretMeta(namespace, name, f"uid-{namespace}-{name}", "1", owner, notes)
+        )
+        self.data[namespace, name] = {"AWS_ACCESS_KEY_ID": data}
+
+    async def read_secret(self, namespace: str, name: str) -> Any:
+        """A GET of it."""
+        self.read.append((namespace, name))
+        if self.down:
+            raise KubeUnavailable("no answer")
+        return SimpleNamespace(uid=f"uid-{namespace}-{name}", data=self.data[namespace, name])
 
     def knows(self, uid: str) -> Ref:
         """Have a key CR in the cache."""
@@ -222,10 +269,50 @@ def test_the_leader_takes_no_key_of_a_known_cr_or_of_one_that_vanished_for_an_or
 
 def test_the_leader_takes_no_key_that_a_retained_secret_holds_for_an_orphan() -> None:
     leader = Leader()
-    where = ("team", "app")
-    leader.secrets[where] = SecretMeta(*where, "uid", "1", GONE, KEPT)
+    leader.has_secret("team", "app", b"AK-a")
     leader.lists(0, marked("a"))
     assert leader.lists(SETTLE, marked("a")) == 0
+    assert leader.context.holders == {"a": "team"}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"data": b"AK-of-no-key"},
+        {"data": b"AK-a", "owner": LIVING},
+        {"data": b"AK-a", "key_id": "b"},
+    ],
+)
+def test_what_a_secret_only_says_of_itself_hides_no_orphan(forged: dict[str, Any]) -> None:
+    leader = Leader()
+    leader.has_secret("team", "app", **forged)
+    leader.lists(0, marked("a"))
+    assert leader.lists(SETTLE, marked("a")) == 1
+    assert leader.context.holders == {}
+
+
+def test_the_claims_of_one_namespace_neither_hide_anothers_secret_nor_are_read_without_end() -> (
+    None
+):
+    leader = Leader()
+    for number in range(100):
+        leader.has_secret("aaa", f"forged-{number:03}", b"AK-forged")
+    leader.has_secret("team", "app", b"AK-a")
+    leader.lists(0, marked("a"))
+    assert leader.lists(SETTLE, marked("a")) == 0
+    assert leader.context.holders == {"a": "team"}
+    assert len(leader.read) <= 2 * 9
+
+
+def test_a_key_of_which_nobody_can_tell_whether_a_secret_holds_it_is_no_orphan() -> None:
+    leader = Leader()
+    leader.has_secret("team", "app", b"AK-of-no-key")
+    leader.down = True
+    leader.lists(0, marked("a"))
+    assert leader.lists(SETTLE, marked("a")) == 0
+    leader.down = False
+    leader.lists(2 * SETTLE, marked("a"))
+    assert leader.lists(3 * SETTLE, marked("a")) == 1
 
 
 def test_a_leader_that_watches_some_namespaces_calls_nothing_an_orphan(
@@ -243,6 +330,7 @@ def test_a_leader_that_watches_some_namespaces_calls_nothing_an_orphan(
 REFUSED = [
     ("AMOVE_WATCH_NAMESPACES", ["--watch-namespaces", "team"]),
     ("--yes", ["--yes"]),
+    ("--all", ["--all"]),
     ("--revoke", ["--revoke"]),
     ("AMOVE_TOKEN_FILE", ["--token-file", "/nonexistent/token"]),
 ]
@@ -271,7 +359,85 @@ def test_only_a_clear_yes_is_an_agreement(
     answer: str, agreed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda _question: answer.rstrip("\n"))
-    assert orphans_command._agreed(3) is agreed
+    assert orphans_command._agreed([marked("a")], NOON) is agreed
+
+
+def issued(key_id: str, **before: float) -> LiveKey:
+    return replace(marked(key_id), created=NOON - timedelta(**before))
+
+
+@pytest.mark.parametrize(
+    ("orphans", "told"),
+    [
+        ([issued("a", days=40)], "Revoke 1 key, 40d old? Whoever uses it"),
+        (
+            [issued("a", days=40), issued("b", minutes=5), issued("c", hours=3)],
+            "Revoke 3 keys, 5m to 40d old? Whoever uses one of them",
+        ),
+        ([issued("a", hours=-1)], "Revoke 1 key, 0m old?"),
+        ([marked("a"), issued("b", hours=47)], "Revoke 2 keys, 47h old?"),
+        ([marked("a")], "Revoke 1 key? Whoever uses it"),
+    ],
+)
+def test_the_question_tells_how_many_keys_and_how_old_they_are(
+    orphans: list[LiveKey], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", asked.append)
+    with pytest.raises(AttributeError):  # no answer
+        orphans_command._agreed(orphans, NOON)
+    (question,) = asked
+    assert question.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("orphans", "listed", "refused"),
+    [(1, 5, False), (1, 4, True), (20, 100, False), (21, 100, True), (3, 3, True), (0, 0, False)],
+)
+def test_more_than_a_fifth_of_all_keys_are_too_many(
+    orphans: int, listed: int, refused: bool
+) -> None:
+    assert too_many(orphans, listed) is refused
+
+
+@pytest.mark.parametrize(
+    ("flags", "listed", "code", "revoked"),
+    [
+        (["--revoke", "--yes"], 10, 0, True),
+        (["--revoke", "--yes"], 9, 1, False),
+        (["--revoke", "--yes", "--all"], 9, 0, True),
+        ([], 9, 0, False),
+    ],
+)
+def test_very_many_orphans_are_revoked_only_with_all(
+    flags: list[str],
+    listed: int,
+    code: int,
+    revoked: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a copy of the cluster, the keys of the original look like orphans."""
+    orphans = Judgement(orphans=(marked("a"), marked("b")))
+    done: list[Judgement] = []
+
+    async def judge(_settings: Settings) -> Any:
+        return orphans_command._Found(orphans, listed)
+
+    async def revoke(_settings: Settings, judgement: Judgement) -> bool:
+        done.append(judgement)
+        return True
+
+    monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
+    monkeypatch.setattr(orphans_command, "_judge", judge)
+    monkeypatch.setattr(orphans_command, "_revoke", revoke)
+    assert cli.main(["orphans", "--token-file", __file__, *flags]) == code
+    assert done == ([orphans] if revoked else [])
+    out, err = capsys.readouterr()
+    assert marked("a").name in out, "they are listed in any case"
+    if code:
+        assert "2 of 9 keys are orphans" in err
+        assert "--all" in err
 
 
 def test_what_the_service_says_cannot_drive_the_terminal(

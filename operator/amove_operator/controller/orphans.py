@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from amove_operator.controller.context import Context
@@ -21,7 +22,8 @@ from amove_operator.kube.secret_watch import SecretMeta
 _log = logging.getLogger(__name__)
 _NAMED = 20
 _MOST_CLAIMS = 8
-"""So many Secrets that say to hold one key are read: nobody makes us read his thousand."""
+"""So many Secrets of one namespace that say to hold one key are read: nobody makes us read his
+thousand, nor hides by them the one of another namespace that holds it."""
 
 
 async def holder_of(
@@ -34,7 +36,11 @@ async def holder_of(
     honest = [
         secret for secret in claims if may_hold(secret.annotations.get(OWNER_UID, ""), key, listing)
     ]
-    for secret in honest[:_MOST_CLAIMS]:
+    read = Counter[str]()
+    for secret in honest:
+        read[secret.namespace] += 1
+        if read[secret.namespace] > _MOST_CLAIMS:
+            continue
         view = await kube.read_secret(secret.namespace, secret.name)
         if view is not None and view.uid == secret.uid and holds(view.data, key):
             return secret

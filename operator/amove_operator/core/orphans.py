@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from amove_operator.core.ledger import Listing, LiveKey
 from amove_operator.core.naming import cluster_digest, owner_digest
@@ -79,3 +80,29 @@ class Judgement:
         )
         since = {key_id: self.suspects.get(key_id, look.listing.begun) for key_id in unowned}
         return Judgement(since, tuple(sorted(proven, key=lambda key: (key.name, key.id))))
+
+
+def too_many(orphans: int, listed: int) -> bool:
+    """Whether so many of all listed keys are orphans that it is more likely a mistake of ours.
+
+    In a copy of a cluster the original's keys look so; and where all objects were taken away at
+    once, they may come back.
+    """
+    return orphans * 5 > listed
+
+
+def ages(orphans: Iterable[LiveKey], now: datetime) -> str:
+    """How old they are, for a person; empty where the service does not say."""
+    told = [now - key.created for key in orphans if key.created is not None]
+    if not told:
+        return ""
+    youngest, oldest = (_age(one) for one in (min(told), max(told)))
+    return f"{oldest} old" if youngest == oldest else f"{youngest} to {oldest} old"
+
+
+def _age(age: timedelta) -> str:
+    """In whole days, hours or minutes, as kubectl shows it; a clock that is behind counts as 0."""
+    minutes = max(int(age.total_seconds()), 0) // 60
+    if minutes >= 2 * 24 * 60:
+        return f"{minutes // (24 * 60)}d"
+    return f"{minutes // 60}h" if minutes >= 2 * 60 else f"{minutes}m"
