@@ -44,7 +44,7 @@ def test_of_three_one_has_the_bucket_and_the_next_takes_over_when_it_goes(
 
     for team in others:
         message = stalled(team, "shared", "BucketClaimed")
-        assert f"belongs to AmoveBucket {first.namespace}/shared" in message
+        assert f"belongs to an AmoveBucket of {first.namespace};" in message
     assert emulator.control.count("create_bucket") == 1
 
     first.delete(BUCKET, "shared")
@@ -52,9 +52,7 @@ def test_of_three_one_has_the_bucket_and_the_next_takes_over_when_it_goes(
     # The older, and of one second the lesser UID.
     second, third = sorted(others, key=_age)
     assert second.ready(BUCKET, "shared", SOON)["status"]["provenance"] == "Created"
-    eventually(
-        lambda: f"{second.namespace}/shared" in stalled(third, "shared", "BucketClaimed"), SOON
-    )
+    eventually(lambda: f"of {second.namespace};" in stalled(third, "shared", "BucketClaimed"), SOON)
     assert emulator.control.count("create_bucket") == 2
 
     # It lets go of the bucket and leaves it: the third may not take what is there.
@@ -108,7 +106,7 @@ def test_of_three_that_were_there_from_the_start_the_oldest_makes_the_one_bucket
     first, *others = sorted((*pair, late), key=_age)
     assert first.ready(BUCKET, "shared")["status"]["provenance"] == "Created"
     for team in others:
-        assert f"{first.namespace}/shared" in stalled(team, "shared", "BucketClaimed")
+        assert f"of {first.namespace};" in stalled(team, "shared", "BucketClaimed")
         assert "createIntent" not in team.found(BUCKET, "shared")["status"]
     assert emulator.control.count("create_bucket") == 1
     assert others[-1].namespace == late.namespace
@@ -117,7 +115,7 @@ def test_of_three_that_were_there_from_the_start_the_oldest_makes_the_one_bucket
     first.gone(BUCKET, "shared")
     assert others[0].ready(BUCKET, "shared", SOON)["status"]["provenance"] == "Created"
     eventually(
-        lambda: f"{others[0].namespace}/shared" in stalled(late, "shared", "BucketClaimed"), SOON
+        lambda: f"of {others[0].namespace};" in stalled(late, "shared", "BucketClaimed"), SOON
     )
     assert emulator.control.count("create_bucket") == 2
 
@@ -141,7 +139,7 @@ def test_who_takes_a_bucket_over_tells_the_others_and_who_follows_looks_anew(
     make_younger(younger, a_bucket("archive", **adopting), than=older)
     assert younger.ready(BUCKET, "archive")["status"]["provenance"] == "Adopted"
     claimed = stalled(older, "archive", "BucketClaimed", SOON)
-    assert f"belongs to AmoveBucket {younger.namespace}/archive" in claimed
+    assert f"belongs to an AmoveBucket of {younger.namespace};" in claimed
     assert emulator.control.count("create_bucket") == 0
 
     younger.delete(BUCKET, "archive")
