@@ -94,7 +94,7 @@ def test_a_kubeconfig_that_is_not_there_is_one_line_that_names_it(
 
 def test_a_misspelt_setting_is_pointed_out(run_operator: RunOperator) -> None:
     operator = run_operator(environ={"AMOVE_RESYNC_INTERVALL": "5s"})
-    assert "AMOVE_RESYNC_INTERVALL is not a setting" in operator.log
+    assert "AMOVE_RESYNC_INTERVALL: no such setting" in operator.log
 
 
 @pytest.fixture
