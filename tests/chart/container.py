@@ -17,6 +17,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
 VENV = "/opt/amove-operator"
@@ -93,9 +95,9 @@ class Container:
         wheels = self.root.with_name("dist")
         pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
         build = ("wheel", "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir")
-        subprocess.run([*pip, *build, str(wheels), str(ROOT)], check=True, timeout=120)
+        subprocess.run([*pip, *build, str(wheels), str(ROOT)], check=True, timeout=PATIENCE)
         into = ("--python", str(home / "bin/python"), "install", "--no-deps", "--no-index")
-        subprocess.run([*pip, *into, *map(str, wheels.iterdir())], check=True, timeout=120)
+        subprocess.run([*pip, *into, *map(str, wheels.iterdir())], check=True, timeout=PATIENCE)
         script = home / "bin/amove-operator"
         script.write_text(script.read_text().replace(str(home), VENV))
 

@@ -19,6 +19,7 @@ from demo.deployment import mounted_files, read_container
 from tests.chart.container import Container, image_environment, instruction
 from tests.chart.rendering import CHART, NAMESPACE, Manifest
 from tests.chart.waiting import until
+from tests.patience import PATIENCE
 
 # So short that the variables of a Service's links begin as those of our settings do.
 NAME = "amove"
@@ -53,7 +54,7 @@ def deployment(plane: ControlPlane, emulator_server: Emulator) -> Manifest:
     options = [f"--set={name}={value}" for name, value in values.items()]
     plane.helm("install", NAME, str(CHART), here, *options)
     crds = ("crd/amovebuckets.storage.amove.io", "crd/amovestoragekeys.storage.amove.io")
-    plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", *crds)
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=120s", *crds)
     found: Manifest = json.loads(
         plane.kubectl("get", "deployment", NAME, here, "--output=json").stdout
     )
@@ -134,7 +135,7 @@ def test_a_pod_of_the_chart_issues_a_key(
             assert log.read_text().count("no such setting") == linked
         finally:
             process.terminate()
-        assert process.wait(60) == 0, log.read_text()
+        assert process.wait(PATIENCE) == 0, log.read_text()
 
 
 def _issues(plane: ControlPlane, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -149,7 +150,7 @@ def _issues(plane: ControlPlane, process: subprocess.Popen[bytes], log: Path) ->
         form = '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
         return plane.kubectl("get", kinds, where, form).stdout.split() == ["True", "True"]
 
-    until("bucket and key are Ready", ready, deadline=120)
+    until("bucket and key are Ready", ready)
     plane.kubectl("get", "secret", "photos", where)
     # Real, effective, saved and of the file system.
     told = Path(f"/proc/{process.pid}/status").read_text()

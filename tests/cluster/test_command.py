@@ -13,6 +13,7 @@ from amove_emulator import Emulator
 from controlplane import ControlPlane
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness_operator import ROOT, environment
+from tests.patience import PATIENCE
 
 CRDS = ROOT / "deploy" / "crds"
 Variables = Callable[..., dict[str, str]]
@@ -25,7 +26,7 @@ def run(variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
         env=environment(**variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -128,7 +129,7 @@ def test_the_crds_it_prints_are_what_the_api_server_takes(plane: ControlPlane) -
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     done = plane.kubectl(
