@@ -29,13 +29,15 @@ root=$1 user=$2 group=$3
 shift 3
 mount --bind "$root" "$root"
 while [ "$1" != -- ]; do
-    mount --bind "$1" "$root$1"
+    mount --rbind "$1" "$root$1"
     shift
 done
 shift
 mount -o remount,bind,ro "$root"
-exec chroot "$root" setpriv --reuid="$user" --regid="$group" --clear-groups --no-new-privs \
-    --inh-caps=-all --bounding-set=-all env -i "$@"
+become="--reuid=$user --regid=$group --clear-groups"
+[ "$(id -u)" = 0 ] || become=--keep-groups
+exec chroot "$root" setpriv $become --no-new-privs \
+    --inh-caps=-all --ambient-caps=-all --bounding-set=-all env -i "$@"
 """
 
 
@@ -76,7 +78,10 @@ class Container:
         for each in self._mounts:
             (self.root / each.lstrip("/")).mkdir(parents=True, exist_ok=True)
         variables = [f"{name}={value}" for name, value in environ.items()]
-        enter = ("unshare", "--mount", "--propagation=private", "sh", "-euc", ENTER, "enter")
+        enter = ["unshare", "--mount", "--propagation=private"]
+        if os.geteuid() != 0:  # then the user that it becomes is one of a namespace of its own
+            enter += ["--user", f"--map-user={user}", f"--map-group={group}", "--keep-caps"]
+        enter += ["sh", "-euc", ENTER, "enter"]
         given = (str(self.root), user, group, *self._mounts, "--", *variables, *command)
         with log.open("wb") as output:
             return subprocess.Popen(

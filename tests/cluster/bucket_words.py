@@ -27,7 +27,7 @@ def calls(emulator: Emulator, name: str, *which: str) -> int:
 
 
 def pauses(emulator: Emulator, name: str, call: str) -> list[float]:
-    """The seconds between two such calls about that bucket that were refused, each from the answer to the next."""
+    """Seconds from each refusal of such a call about that bucket to the next of these calls."""
     made = [
         entry
         for entry in emulator.control.journal(call)
