@@ -24,7 +24,9 @@ LABEL org.opencontainers.image.title="amove-operator" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0"
 COPY --from=environment /opt/amove-operator /opt/amove-operator
+# HOME: the Kubernetes client looks for one when it is imported, and the user below has no line in /etc/passwd.
 ENV PATH=/opt/amove-operator/bin:$PATH \
+    HOME=/ \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 # A number, so that Kubernetes can see that it is not root.

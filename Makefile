@@ -48,6 +48,10 @@ test-unit: $(READY) ## A quick look: the tests that need no control plane
 test-long: controlplane ## The tests that take long (marker: long)
 	$(PYTEST) -m long --timeout 3600 --durations=15
 
+.PHONY: test-busy
+test-busy: controlplane ## The tests beside two busy loops; TESTS="tests/api -x" runs some of them
+	$(BIN)/python -m tests.busy --durations=15 $(TESTS)
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy --strict, the import contracts
 	@echo "== Lint"

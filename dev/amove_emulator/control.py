@@ -10,6 +10,8 @@ from typing import Any, Final, Self
 
 import httpx
 
+_PATIENCE: Final = 120.0
+"""Seconds: a busy machine may be slow."""
 _POLL: Final = 0.02
 
 
@@ -23,7 +25,7 @@ class EmulatorControl:
     def __init__(self, base_url: str) -> None:
         # trust_env=False: a proxy of the developer's must not come between.
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/") + "/_emulator/", trust_env=False, timeout=10
+            base_url=base_url.rstrip("/") + "/_emulator/", trust_env=False, timeout=_PATIENCE
         )
 
     def _call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
@@ -71,7 +73,7 @@ class EmulatorControl:
         return list(self._call("GET", "faults"))
 
     def clear_faults(self, fault_id: int | None = None) -> None:
-        """Clear one fault or all; calls that hang are cut off."""
+        """Clear one fault or all; calls that are held go on, those that hang are cut off."""
         self._call("DELETE", "faults", id=fault_id)
 
     # --- journal
@@ -97,7 +99,7 @@ class EmulatorControl:
         self._call("DELETE", "journal")
 
     def wait_for_calls(
-        self, call: str, n: int, deadline: float = 10.0, *, arrived: bool = False
+        self, call: str, n: int, deadline: float = _PATIENCE, *, arrived: bool = False
     ) -> list[dict[str, Any]]:
         """Wait until ``n`` such calls are over (or have ``arrived``); answer their entries.
 

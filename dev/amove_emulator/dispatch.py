@@ -11,7 +11,7 @@ from aiohttp import web
 
 from amove_emulator.answers import Answer, AuthenticationError, RefusalError, problem
 from amove_emulator.calls import AUTH, NO_FAULT, Effect, Request
-from amove_emulator.faults import Fault, FaultSpec, kill_process
+from amove_emulator.faults import Fault, FaultSpec, Moment, kill_process
 from amove_emulator.journal import Entry
 from amove_emulator.state import State
 
@@ -79,6 +79,7 @@ class Dispatcher:
         generation = self._state.generation
         await asyncio.sleep(self._state.behaviour.latency)
         await _pause(fault, spec.delay_before)
+        await _hold(fault, "before")
         if spec.prevents_effect():
             await _cut_off(fault, "before")
             return _instead(spec, None)
@@ -86,6 +87,7 @@ class Dispatcher:
             raise _UnansweredError
         real = self._take_effect(entry, effect, request, body, spec)
         await _pause(fault, spec.delay_after)
+        await _hold(fault, "after")
         await _cut_off(fault, "after")
         return _instead(spec, real)
 
@@ -113,6 +115,12 @@ async def _pause(fault: Fault | None, seconds: float) -> None:
     if fault is not None and seconds:
         with suppress(TimeoutError):
             await asyncio.wait_for(fault.released.wait(), seconds)
+
+
+async def _hold(fault: Fault | None, moment: Moment) -> None:
+    """Wait until the fault is cleared, if this is the moment that it holds calls at."""
+    if fault is not None and fault.spec.hold == moment:
+        await fault.released.wait()
 
 
 async def _cut_off(fault: Fault | None, moment: str) -> None:

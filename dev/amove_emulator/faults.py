@@ -52,6 +52,8 @@ class FaultSpec(BaseModel):
     # When
     delay_before: Annotated[float, Field(ge=0)] = 0.0
     delay_after: Annotated[float, Field(ge=0)] = 0.0
+    hold: Moment | None = None
+    """Held until the fault is cleared; then the call goes on as the rest of the fault says."""
 
     # What is answered instead; by itself this prevents the effect
     status: Annotated[int, Field(ge=200, le=599)] | None = None
@@ -110,7 +112,7 @@ class Fault:
         self.matched = 0
         self.struck = 0
         self.released = asyncio.Event()
-        """Set when the fault is cleared: what it delays goes on, what it hangs is cut off."""
+        """Set when the fault is cleared: what is delayed or held goes on, what hangs is cut off."""
 
     def strikes(self, call: str, text: str) -> bool:
         """Whether this call, which it counts, is one to strike."""

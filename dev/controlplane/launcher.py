@@ -194,7 +194,7 @@ class ControlPlane:
         input: str | None = None,
         check: bool = True,
         kubeconfig: Path | None = None,
-        timeout: float = 60.0,
+        timeout: float = 120.0,
     ) -> subprocess.CompletedProcess[str]:
         """Run kubectl as the administrator, or as the user of ``kubeconfig``.
 

@@ -12,7 +12,7 @@ from demo import pod
 from demo.errors import DemoError
 from demo.workplace import Workplace, python_environment
 
-SECONDS = 60.0
+SECONDS = 120.0
 
 
 class Application:

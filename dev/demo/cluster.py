@@ -25,7 +25,7 @@ class Cluster:
     def kubeconfig(self) -> str:
         return self._environ["KUBECONFIG"]
 
-    def kubectl(self, *args: str, given: str = "", seconds: float = 60.0) -> str:
+    def kubectl(self, *args: str, given: str = "", seconds: float = 120.0) -> str:
         """What kubectl prints.
 
         Raises DemoError, with kubectl's own words, when it fails or takes longer than ``seconds``.

@@ -11,7 +11,7 @@ from amove_emulator import EmulatorControl
 from demo.waiting import until
 from demo.workplace import Workplace, python_environment
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 # As a service far away answers; and things become Ready slowly enough to be seen.
 LATENCY_MS = "250"
 

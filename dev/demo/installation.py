@@ -55,7 +55,7 @@ class Installation:
         self._cluster.kubectl("create", "secret", "generic", CREDENTIALS, here, source)
         self._cluster.helm("install", RELEASE, str(CHART), here, *self._values.options)
         crds = [f"customresourcedefinition/{kind}" for kind in KINDS]
-        self._cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *crds)
+        self._cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *crds)
         return self._cluster.get("deployment", DEPLOYMENT, here)
 
     def delete_resources(self) -> None:
@@ -64,7 +64,7 @@ class Installation:
             return
         here, kinds = f"--namespace={TENANT}", ",".join(KINDS)
         try:
-            self._cluster.kubectl("delete", kinds, "--all", here, "--timeout=20s")
+            self._cluster.kubectl("delete", kinds, "--all", here, "--timeout=60s")
         except DemoError:
             # Whatever they stand for is in the emulator, which ends with this run.
             for name in self._cluster.kubectl("get", kinds, here, "--output=name").split():
@@ -79,9 +79,7 @@ class Installation:
         if SYSTEM in self._namespaces:
             self._cluster.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--ignore-not-found")
         if self._namespaces:
-            self._cluster.kubectl(
-                "delete", "namespace", *self._namespaces, "--timeout=60s", seconds=70
-            )
+            self._cluster.kubectl("delete", "namespace", *self._namespaces, "--timeout=110s")
         served = served_kinds(self._cluster)
         if not self._values.install_crds:
             return "CRDs left as they were"

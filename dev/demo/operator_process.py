@@ -11,7 +11,7 @@ from demo.waiting import until
 from demo.workplace import Background, Workplace, python_environment
 
 LEASE = "amove-operator"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 
 
 def start_operator(place: Workplace, cluster: Cluster, deployment: Manifest) -> Background:

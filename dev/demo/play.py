@@ -106,7 +106,7 @@ class Play:
         with self._screen.step("boto3 deletes the object: the operator never empties a bucket"):
             writer.expect(delete="done")
         with self._screen.step(f"kubectl delete -f {MANIFEST}: the Secrets go too") as step:
-            delete = ("delete", HERE, f"--filename={QUICKSTART}", "--timeout=30s")
+            delete = ("delete", HERE, f"--filename={QUICKSTART}", "--timeout=60s")
             step.show(self._cluster.kubectl(*delete))
             secrets = [self._cluster.exists("secret", key, HERE) for key in (WRITER, READER)]
             expect(not any(secrets), "no Secret is left")

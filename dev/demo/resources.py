@@ -9,7 +9,7 @@ from demo.cluster import Cluster, Manifest
 from demo.names import TENANT
 from demo.waiting import until
 
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 HERE = f"--namespace={TENANT}"
 
 

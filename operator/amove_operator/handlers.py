@@ -9,7 +9,7 @@ from typing import Any
 import kopf
 
 from amove_operator.core.refs import Kind
-from amove_operator.kube import ClusterLogin
+from amove_operator.kube import ClusterLogin, unique_identity
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
 
@@ -102,10 +102,13 @@ async def watch(
     stop: asyncio.Event,
 ) -> None:
     """Watch both kinds until ``stop``; ``ready`` is set when the watches run."""
+    # Else Kopf asks for the user's name, and a container's user need not have one.
+    identity: Any = unique_identity()
     await kopf.operator(
         registry=registry_for(seen, login),
         settings=kopf_settings(),
         standalone=True,
+        identity=identity,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         memo=(),  # Kopf copies it for each object: this one costs nothing

@@ -398,8 +398,10 @@ async def run_operator(settings: Settings) -> int:
     """Connect and run. Raises SettingsError for what only a person can mend."""
     credentials_for(settings).check()
     kube = await Kube.connect()
-    for name in unknown_variables(os.environ):
-        _log.warning("%s is not a setting: is it misspelt?", name)
+    if unknown := unknown_variables(os.environ):
+        _log.warning(
+            "%s: no such setting; is it misspelt, or of a service link?", ", ".join(unknown)
+        )
     told = asyncio.Event()
     fence = FenceWatch(
         kube.fence,

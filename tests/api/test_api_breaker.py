@@ -27,6 +27,7 @@ from tests.api.stand_ins import (
     take_away,
     tuning,
 )
+from tests.patience import PATIENCE
 
 GOOD, BAD = BucketAddress(ACCOUNT, "good"), BucketAddress(ACCOUNT, "bad")
 
@@ -310,7 +311,7 @@ async def test_it_refuses_at_once_even_while_every_slot_is_taken(token_file: Pat
     async with client:
         held = asyncio.ensure_future(client.bucket_status(GOOD))
         client.breaker.failed(AuthFailed("401"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not client.breaker.open:
                 await asyncio.sleep(0)
             with pytest.raises(Paused):

@@ -11,6 +11,7 @@ import yaml
 
 from controlplane import ControlPlane, ensure_binaries
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest, Rendered
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +25,7 @@ def helm() -> Callable[..., subprocess.CompletedProcess[str]]:
             input=yaml.safe_dump(values or {}),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -82,7 +82,9 @@ def installed(plane: ControlPlane) -> None:
     plane.kubectl("label", "namespace", NAMESPACE, enforce)
     install(plane, RELEASE, NAMESPACE)
     for kind in KINDS:
-        plane.kubectl("wait", "--for=condition=Established", f"crd/{kind}.{GROUP}", "--timeout=30s")
+        plane.kubectl(
+            "wait", "--for=condition=Established", f"crd/{kind}.{GROUP}", "--timeout=120s"
+        )
 
 
 def reviewed(plane: ControlPlane, user: str, asked: list[Access]) -> dict[Access, bool]:

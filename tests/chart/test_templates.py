@@ -98,6 +98,14 @@ def test_several_replicas_without_leader_election_are_refused(attempt: Run) -> N
     assert "settings.leaderElection is false: set replicas to 1" in done.stderr
 
 
+def test_a_service_account_that_is_neither_made_nor_named_is_asked_for(attempt: Run) -> None:
+    done = attempt(
+        {"credentials": {"existingSecret": "a"}, "serviceAccount": {"create": False, "name": ""}}
+    )
+    assert done.returncode != 0
+    assert "serviceAccount.create is false: set serviceAccount.name" in done.stderr
+
+
 def test_the_charts_crds_are_copies_of_those_in_deploy() -> None:
     def texts(folder: Path) -> dict[str, str]:
         return {path.name: path.read_text() for path in folder.glob("*.yaml")}
@@ -177,6 +185,8 @@ def test_the_pod_has_no_rights_on_its_node(render: Render) -> None:
     rendered = render()
     assert rendered.pod["securityContext"] == {
         "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert rendered.container["securityContext"] == {
@@ -184,6 +194,11 @@ def test_the_pod_has_no_rights_on_its_node(render: Render) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def test_no_service_of_the_namespace_gets_into_the_environment(render: Render) -> None:
+    """Of one named ``amove-metrics``, AMOVE_METRICS_PORT would be a URL."""
+    assert render().pod["enableServiceLinks"] is False
 
 
 def test_the_pod_knows_its_name_and_namespace(render: Render) -> None:
@@ -243,6 +258,12 @@ def test_roles_for_people_do_not_reach_the_status(render: Render) -> None:
         role = render().one("ClusterRole", f"{RELEASE}-{name}")
         assert {r for rule in role["rules"] for r in rule["resources"]} == KINDS
         assert f"rbac.authorization.k8s.io/aggregate-to-{name}" in role["metadata"]["labels"]
+
+
+def test_the_edit_role_says_that_it_amounts_to_writing_secrets(render: Render) -> None:
+    annotations = render().one("ClusterRole", f"{RELEASE}-edit")["metadata"]["annotations"]
+    told = annotations["kubernetes.io/description"]
+    assert "can write Secrets of free content under free names in that namespace" in told
 
 
 def test_roles_for_people_can_stay_apart_from_the_clusters_own(render: Render) -> None:

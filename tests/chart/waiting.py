@@ -6,14 +6,16 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from tests.patience import PATIENCE, PAUSE
+
 T = TypeVar("T")
 
 
-def until(what: str, ask: Callable[[], T], *, deadline: float = 30.0) -> T:
+def until(what: str, ask: Callable[[], T], *, deadline: float = PATIENCE) -> T:
     """Ask until the answer is true, and return it. Raises AssertionError after ``deadline`` s."""
     end = time.monotonic() + deadline
     while time.monotonic() < end:
         if answer := ask():
             return answer
-        time.sleep(0.1)
+        time.sleep(PAUSE)
     raise AssertionError(f"not within {deadline:.0f} s: {what}")

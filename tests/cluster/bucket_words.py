@@ -9,6 +9,7 @@ from datetime import datetime
 from amove_emulator import Emulator
 from tests.cluster.harness import BUCKET, Manifest, condition, eventually
 from tests.cluster.harness_cluster import Cluster
+from tests.patience import PATIENCE
 
 CHANGING = ("create_bucket", "update_bucket", "delete_bucket")
 CALLS = ("bucket_status", *CHANGING)
@@ -25,7 +26,24 @@ def calls(emulator: Emulator, name: str, *which: str) -> int:
     return sum(f'"{name}"' in json.dumps([entry["query"], entry["body"]]) for entry in made)
 
 
-def stalled(cluster: Cluster, name: str, reason: str, deadline: float = 20.0) -> str:
+def pauses(emulator: Emulator, name: str, call: str) -> list[float]:
+    """Seconds from each refusal of such a call about that bucket to the next of these calls."""
+    made = [
+        entry
+        for entry in emulator.control.journal(call)
+        if about(entry) == name and entry["status"] != 200
+    ]
+    answered = [entry["time"] + (entry["duration"] or 0.0) for entry in made]
+    return [late["time"] - early for early, late in zip(answered, made[1:], strict=False)]
+
+
+def backs_off(emulator: Emulator, name: str, call: str) -> bool:
+    """Wait for three such calls; whether each pause is what a back-off from 1 s makes of it."""
+    eventually(lambda: len(pauses(emulator, name, call)) >= 2, what=f"{name}: {call} again")
+    return all(pause >= 0.75 * 2**n for n, pause in enumerate(pauses(emulator, name, call)[:2]))
+
+
+def stalled(cluster: Cluster, name: str, reason: str, deadline: float = PATIENCE) -> str:
     """Wait until the AmoveBucket is Stalled for that reason and for no other; the message."""
 
     def ask() -> str:

@@ -12,6 +12,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.patience import PATIENCE, PAUSE
+
 Manifest = dict[str, Any]
 T = TypeVar("T")
 
@@ -19,10 +21,9 @@ GROUP = "storage.amove.io"
 VERSION = f"{GROUP}/v1alpha1"
 BUCKET = "AmoveBucket"
 KEY = "AmoveStorageKey"
-PAUSE = 0.05
 
 
-def eventually(ask: Callable[[], T], deadline: float = 20.0, *, what: str = "") -> T:
+def eventually(ask: Callable[[], T], deadline: float = PATIENCE, *, what: str = "") -> T:
     """Ask until the answer is true, and return it. An AssertionError counts as not yet.
 
     Raises AssertionError after ``deadline`` seconds, with the last answer.

@@ -14,6 +14,7 @@ import yaml
 
 from controlplane import AuditEvent, ControlPlane, audit_events
 from tests.cluster.harness import BUCKET, KEY, Manifest, condition, eventually
+from tests.patience import PATIENCE
 
 RELEASE = "amove-operator"
 SYSTEM = "amove-system"
@@ -41,7 +42,7 @@ def install_chart(plane: ControlPlane) -> None:
     plane.helm("install", RELEASE, str(CHART), f"--namespace={SYSTEM}", *options)
     for plural in ("amovebuckets", "amovestoragekeys"):
         name = f"crd/{plural}.storage.amove.io"
-        plane.kubectl("wait", "--for=condition=Established", name, "--timeout=30s")
+        plane.kubectl("wait", "--for=condition=Established", name, "--timeout=120s")
 
 
 class Cluster:
@@ -54,7 +55,7 @@ class Cluster:
         self.plane = plane
         self.namespace = namespace
         self._http = httpx.Client(
-            base_url=plane.server, verify=_tls(plane.kubeconfig), trust_env=False, timeout=15
+            base_url=plane.server, verify=_tls(plane.kubeconfig), trust_env=False, timeout=PATIENCE
         )
 
     def within(self, namespace: str) -> Cluster:
@@ -133,7 +134,7 @@ class Cluster:
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    def ready(self, kind: str, name: str, deadline: float = 20.0) -> Manifest:
+    def ready(self, kind: str, name: str, deadline: float = PATIENCE) -> Manifest:
         """Wait until Ready is True for the spec as it is now."""
         return self.until(kind, name, "Ready", deadline=deadline)
 
@@ -145,7 +146,7 @@ class Cluster:
         reason: str | None = None,
         *,
         status: str = "True",
-        deadline: float = 20.0,
+        deadline: float = PATIENCE,
     ) -> Manifest:
         """Wait for a condition of that status (and reason), for the spec as it is now."""
 
@@ -160,7 +161,7 @@ class Cluster:
         what = f"{kind} {name} {condition_type}={status} {reason or ''}"
         return eventually(ask, deadline, what=what)
 
-    def gone(self, kind: str, name: str, deadline: float = 20.0) -> None:
+    def gone(self, kind: str, name: str, deadline: float = PATIENCE) -> None:
         """Wait until there is no such object any more."""
 
         def ask() -> bool:
@@ -178,7 +179,7 @@ class Cluster:
         there = self.within(name)
         account = partial(there.get, "ServiceAccount", "default")
         # Long where the API server was started anew a moment ago: the controllers find it again.
-        eventually(account, 60, what="its ServiceAccount")
+        eventually(account, what="its ServiceAccount")
 
     def drop_namespace(self, name: str) -> None:
         """Let go of all that is in it, whoever holds it, and delete it without waiting.
@@ -198,7 +199,7 @@ class Cluster:
                         there.delete(kind, each["metadata"]["name"])
             return True
 
-        eventually(emptied, 60, what="nothing that holds it")  # 429 while such a server begins
+        eventually(emptied, what="nothing that holds it")  # 429 while such a server begins
         self.delete("Namespace", name)
 
     # -- what the operator wrote -----------------------------------------------------------------

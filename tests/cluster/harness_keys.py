@@ -24,6 +24,7 @@ from tests.cluster.harness import (
 )
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_operator import Operator
+from tests.patience import PATIENCE
 
 MARKED = re.compile(r"-[0-9a-f]{8}-([0-9a-f]{10})-[0-9a-f]{8}-\d+$")
 KEY_ID = "storage.amove.io/key-id"
@@ -95,7 +96,7 @@ def a_secret(name: str, data: dict[str, str], **metadata: Any) -> Manifest:
 
 
 def another_key(
-    cluster: Cluster, kind: str, name: str, than: str, deadline: float = 15
+    cluster: Cluster, kind: str, name: str, than: str, deadline: float = PATIENCE
 ) -> Manifest:
     """Wait until status names another key than ``than``, and the Secret holds it."""
 

@@ -14,6 +14,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.harness import eventually
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 TAIL = 30000
@@ -75,7 +76,7 @@ class Started:
     def end(self) -> None:
         self.tell()
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
 
 
 class Starter:
@@ -134,7 +135,7 @@ class Operator:
         """The end of its log, for a person."""
         return self.log[-TAIL:]
 
-    def wait_log(self, text: str, deadline: float = 20.0) -> str:
+    def wait_log(self, text: str, deadline: float = PATIENCE) -> str:
         """Wait for a line with ``text`` in it, and return the first such line."""
 
         def ask() -> str | None:
@@ -157,15 +158,15 @@ class Operator:
                     return float(sample.value)
         return 0.0
 
-    def wait_ready(self, deadline: float = 30.0) -> None:
+    def wait_ready(self, deadline: float = PATIENCE) -> None:
         """Wait until its caches are filled."""
         eventually(lambda: self._alive() and self.ready(), deadline, what="/readyz")
 
-    def wait_leading(self, deadline: float = 30.0) -> None:
+    def wait_leading(self, deadline: float = PATIENCE) -> None:
         """Wait until it leads."""
         eventually(lambda: self._alive() and self.metric("leader") == 1, deadline, what="the lead")
 
-    def wait_idle(self, deadline: float = 20.0) -> None:
+    def wait_idle(self, deadline: float = PATIENCE) -> None:
         """Wait until its queue is empty: a cheap sign, not a proof, that it rests."""
         eventually(lambda: self.metric("queue_depth") == 0, deadline, what="an empty queue")
 
@@ -180,14 +181,14 @@ class Operator:
             self._told = True
             self._process.terminate()
 
-    def stop(self, deadline: float = 20.0) -> None:
+    def stop(self, deadline: float = PATIENCE) -> None:
         """SIGTERM; it must end with 0."""
         if self.running:
             self.terminate()
         code = self.wait(deadline)
         assert code == 0, f"the operator ended with {code}:\n{self.tail}"
 
-    def wait(self, deadline: float = 20.0) -> int:
+    def wait(self, deadline: float = PATIENCE) -> int:
         """Wait for its end, and return its exit code. Kills one that goes on."""
         try:
             return self._process.wait(deadline)
@@ -198,12 +199,12 @@ class Operator:
     def kill(self) -> None:
         """SIGKILL, and wait."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(PATIENCE)
 
 
 def _get(port: str, path: str) -> str | None:
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=2)
+        answer = httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=PATIENCE)
     except httpx.HTTPError:
         return None
     return answer.text if answer.is_success else None

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.bucket_words import CALLS, calls, stalled
+from tests.cluster.bucket_words import CALLS, backs_off, calls, stalled
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import Cluster
+from tests.patience import PATIENCE
 
 
 def test_a_deletion_waits_for_every_key_that_refers_to_the_bucket(
@@ -48,7 +49,7 @@ def test_a_deletion_waits_for_every_key_that_refers_to_the_bucket(
 
     cluster.annotate(KEY, "paused", paused=None)
     cluster.gone(KEY, "paused")
-    cluster.gone(BUCKET, "photos", deadline=5)
+    cluster.gone(BUCKET, "photos")
     assert emulator.control.buckets() == {}
 
 
@@ -67,7 +68,7 @@ def test_retain_releases_a_deletion_that_keys_block_and_leaves_them_working(
     cluster.delete(BUCKET, "photos")
     stalled(cluster, "photos", "DeletionBlocked")
     cluster.patch(BUCKET, "photos", {"spec": {"deletionPolicy": "Retain"}})
-    cluster.gone(BUCKET, "photos", deadline=5)
+    cluster.gone(BUCKET, "photos")
     assert list(emulator.control.buckets()) == ["photos"]
     assert len(emulator.control.live_keys()) == 1
 
@@ -84,13 +85,12 @@ def test_a_deletion_that_the_service_refuses_says_why_and_backs_off(
     message = stalled(cluster, "photos", "DeleteRefused")
     assert "BUCKET_LOGGING_SET: Logging is on." in message
     assert "deletionPolicy: Retain" in message
-    emulator.control.wait_for_calls("delete_bucket", 2)
+    assert backs_off(emulator, "photos", "delete_bucket")
     assert "photos" in emulator.control.buckets()
     emulator.control.clear_faults()
     cluster.annotate(BUCKET, "photos", reconcile_requested_at="logging is off")
     cluster.gone(BUCKET, "photos")
     assert emulator.control.buckets() == {}
-    assert emulator.control.count("delete_bucket") <= 4
 
 
 def test_a_deletion_is_noted_before_its_first_call_and_what_is_refused_tells_one_thing(
@@ -183,13 +183,13 @@ def test_one_that_vanished_waits_for_its_keys_and_leaves_its_heir_alone(
     for name in ("awaited", "inherited"):
         cluster.patch(BUCKET, name, STRIPPED)
         cluster.gone(BUCKET, name)
-    stalled(cluster, "heir", "BucketExists", 5)
+    stalled(cluster, "heir", "BucketExists")
     assert set(emulator.control.buckets()) == {"awaited", "inherited"}
     for name in ("awaited", "inherited"):
         cluster.delete(KEY, name)
         cluster.gone(KEY, name)
 
-    eventually(lambda: "awaited" not in emulator.control.buckets(), 5)
+    eventually(lambda: "awaited" not in emulator.control.buckets())
     assert set(emulator.control.buckets()) == {"inherited"}
     assert calls(emulator, "inherited", "delete_bucket") == 0
 
@@ -222,7 +222,7 @@ def test_one_that_vanished_is_let_go_of_where_an_heir_is_there_or_it_was_paused(
     (deletion,) = emulator.control.journal("delete_bucket")
     assert deletion["query"]["bucketName"] == "doomed"
     cluster.apply(a_bucket("asleep"))  # the name is free, and the bucket nobody's
-    stalled(cluster, "asleep", "BucketExists", 5)
+    stalled(cluster, "asleep", "BucketExists")
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def many_namespaces(whole_cluster: Cluster) -> Iterator[list[Cluster]]:
             whole_cluster.drop_namespace(team.namespace)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1200)
 def test_fifty_namespaces_deleted_at_once_all_go_and_leave_what_retain_kept(
     many_namespaces: list[Cluster], emulator: Emulator, run_operator: RunOperator
 ) -> None:
@@ -252,7 +252,7 @@ def test_fifty_namespaces_deleted_at_once_all_go_and_leave_what_retain_kept(
             a_key("app", bucketRefs=refs("gone", "kept")),
         )
     for team in many_namespaces:
-        team.ready(KEY, "app", deadline=60)
+        team.ready(KEY, "app")
     assert len(emulator.control.live_keys()) == len(names)
 
     for team in many_namespaces:
@@ -261,7 +261,7 @@ def test_fifty_namespaces_deleted_at_once_all_go_and_leave_what_retain_kept(
     def left() -> list[str]:
         return [t.namespace for t in many_namespaces if t.get("Namespace", t.namespace)]
 
-    eventually(lambda: not left(), 120, what="all namespaces gone")
+    eventually(lambda: not left(), 4 * PATIENCE, what="all namespaces gone")
     # The operator watches all namespaces, and those of earlier tests may still be going.
     of_ours = {bucket for bucket in emulator.control.buckets() if bucket.endswith(tuple(names))}
     assert of_ours == {f"kept-{name}" for name in names}

@@ -88,7 +88,7 @@ def prepare(cluster: Cluster, emulator: Emulator) -> None:
     settled = ("drifted", "lost", "going", "adopted", "watched")
     cluster.apply(*manifests(*settled))
     for name in names(*settled):
-        cluster.until(BUCKET, name, "Synced", deadline=60)
+        cluster.until(BUCKET, name, "Synced")
     for name in names("drifted", "watched"):
         emulator.control.set_flags(name, versioningEnabled=False)
     for name in names("lost", "adopted"):
@@ -145,7 +145,7 @@ def test_an_unclear_observation_never_leads_to_a_create_an_update_or_a_delete(
 
 
 def is_unclear(cluster: Cluster, name: str, reason: str, *, proven: bool) -> None:
-    seen = cluster.until(BUCKET, name, "Synced", reason, status="False", deadline=60)
+    seen = cluster.until(BUCKET, name, "Synced", reason, status="False")
     ready = "True" if proven else "False"
     assert condition(seen, "Ready")["status"] == ready, (name, seen["status"])
     assert condition(seen, "Stalled") == {}, (name, seen["status"])
@@ -166,7 +166,7 @@ def heal(cluster: Cluster, emulator: Emulator) -> None:
     emulator.control.clear_faults()
     observe_again(cluster, "2", "lost", "adopted")
     for name in names("lost", "adopted"):
-        cluster.until(BUCKET, name, "Synced", "MassBucketLoss", status="False", deadline=40)
+        cluster.until(BUCKET, name, "Synced", "MassBucketLoss", status="False")
     observe_again(cluster, "2", "new", "drifted", "intended", "unmade", "foreign", "watched")
     for name in names("drifted", "intended", "foreign"):
         cluster.until(BUCKET, name, "Synced", "Settled")
@@ -251,21 +251,21 @@ def test_an_unclear_answer_to_a_write_never_leads_to_another_effect(
         for kind in ("made", "moved"):
             name = f"{kind}-{what}"
             status = "False" if reason else "True"
-            seen = cluster.until(BUCKET, name, "Synced", reason or None, status=status, deadline=40)
+            seen = cluster.until(BUCKET, name, "Synced", reason or None, status=status)
             ready = "False" if reason and kind == "made" else "True"
             assert condition(seen, "Ready")["status"] == ready, (name, seen["status"])
         if reason:
             refused = "DeleteRefused" if reason == "ApiRefused" else reason
-            cluster.until(BUCKET, f"going-{what}", "Synced", refused, status="False", deadline=40)
+            cluster.until(BUCKET, f"going-{what}", "Synced", refused, status="False")
         else:
             cluster.gone(BUCKET, f"going-{what}")
 
     emulator.control.clear_faults()
     for name in written("made") + written("moved"):
         cluster.annotate(BUCKET, name, reconcile_requested_at="it answers again")
-        cluster.until(BUCKET, name, "Synced", "Settled", deadline=40)
+        cluster.until(BUCKET, name, "Synced", "Settled")
     for name in written("going"):
-        cluster.gone(BUCKET, name, deadline=40)
+        cluster.gone(BUCKET, name)
     had_their_effects_once(emulator, after)
 
 

@@ -63,7 +63,7 @@ def test_a_deleted_namespace_takes_its_keys_along(
 
     cluster.delete("Namespace", namespace)
 
-    cluster.gone("Namespace", namespace, 40)
+    cluster.gone("Namespace", namespace)
     assert live_ids(emulator) == set()
     assert "photos" not in emulator.control.buckets()
 
@@ -88,7 +88,7 @@ def test_while_the_service_is_down_a_deletion_waits_says_so_and_goes_on_afterwar
     emulator.control.clear_faults()
 
     for name in "ab":
-        cluster.gone(KEY, name, 60)
+        cluster.gone(KEY, name)
     assert live_ids(emulator) == set()
 
 
@@ -104,7 +104,7 @@ def test_a_refused_revocation_keeps_the_key_cr_until_it_succeeds(
 
     seen = cluster.until(KEY, "app", "Synced", "ApiRefused", status="False")
     assert "No." in condition(seen, "Synced")["message"]
-    cluster.gone(KEY, "app", 30)
+    cluster.gone(KEY, "app")
     assert live_ids(emulator) == set()
     assert len(revoked(emulator)) == 5
 
@@ -172,11 +172,11 @@ def test_a_key_whose_finalizer_was_stripped_is_revoked_and_its_secret_goes(
     # So that the finalizer is off before the operator has done its work.
     cluster.annotate(KEY, "app", paused="true")
     cluster.annotate(KEY, "rotated", paused="true")
+    unpaused = {"annotations": {"storage.amove.io/paused": None}}
     for name in ("app", "rotated"):
+        cluster.until(KEY, name, "Synced", "Paused", status="False")
         cluster.delete(KEY, name, propagation)
-        cluster.annotate(KEY, name, paused=None)
-        if cluster.get(KEY, name) is not None:
-            cluster.patch(KEY, name, {"metadata": {"finalizers": None}})
+        cluster.patch(KEY, name, {"metadata": {"finalizers": None, **unpaused}})
 
     eventually(lambda: live_ids(emulator) == set(), what="the keys' end")
     for name in ("app", "rotated"):

@@ -24,7 +24,7 @@ def test_a_mass_loss_of_keys_replaces_none_until_it_is_accepted_and_new_crs_go_o
     lost = issued(cluster)
     data = {name: cluster.found("Secret", name)["data"] for name in NAMES}
     # No listing may fall in between: one that is missing would be replaced.
-    emulator.control.fault("get_storage_key", delay_before=2.0, times=None)
+    emulator.control.fault("get_storage_key", hold="before", times=None)
     for key_id in list(lost.values())[:4]:
         emulator.control.revoke_key(key_id)
     emulator.control.clear_faults()

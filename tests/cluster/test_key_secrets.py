@@ -181,11 +181,12 @@ def test_a_foreign_secret_that_appears_while_a_key_is_issued_is_left_alone_and_t
     run_operator()
     cluster.apply(a_bucket("photos"))
     cluster.ready(BUCKET, "photos")
-    emulator.control.fault("create_storage_key", delay_after=1.5)
+    held_back = emulator.control.fault("create_storage_key", hold="after")
 
     cluster.apply(a_key("app", bucketRefs=refs("photos")))
     emulator.control.wait_for_calls("create_storage_key", 1, arrived=True)
     (foreign,) = cluster.apply(a_secret("app", {"password": "theirs"}))
+    emulator.control.clear_faults(held_back)
 
     cluster.until(KEY, "app", "Stalled", "SecretConflict")
     eventually(lambda: live_ids(emulator) == set(), what="the unwritten key's end")
@@ -199,13 +200,14 @@ def test_a_foreign_secret_in_place_of_ours_while_a_key_is_rotated_is_left_alone(
     run_operator()
     cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
     cluster.ready(KEY, "app")
-    emulator.control.fault("create_storage_key", delay_after=1.5)
+    held_back = emulator.control.fault("create_storage_key", hold="after")
 
     cluster.annotate(KEY, "app", rotate_requested_at="now")
     emulator.control.wait_for_calls("create_storage_key", 2, arrived=True)
     cluster.delete("Secret", "app")
     cluster.gone("Secret", "app")
     (foreign,) = cluster.apply(a_secret("app", {"password": "theirs"}))
+    emulator.control.clear_faults(held_back)
 
     cluster.until(KEY, "app", "Stalled", "SecretConflict")
     fresh = emulator.control.journal("create_storage_key")[1]["body"]["name"]
@@ -242,7 +244,7 @@ def test_edited_labels_and_annotations_are_repaired_in_place_without_a_new_key(
     ]
     for edit in edits:
         cluster.patch("Secret", "app", {"metadata": edit})
-        eventually(lambda: meta_of(cluster) == meta_of_(before), 5, what=f"repair of {edit}")
+        eventually(lambda: meta_of(cluster) == meta_of_(before), what=f"repair of {edit}")
 
     after = cluster.found("Secret", "app")
     assert after["data"] == before["data"]
@@ -279,7 +281,7 @@ def test_changed_labels_and_annotations_of_the_spec_reach_the_secret_and_old_one
         labels = {k: v for k, v in meta["labels"].items() if "/" not in k}
         return notes == {"example.org/b": "2"} and labels == {"team": "ops", "by": "hand"}
 
-    eventually(ask, 5)
+    eventually(ask)
     assert mints(emulator) == 1
 
 

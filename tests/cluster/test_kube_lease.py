@@ -15,6 +15,7 @@ import pytest
 from amove_operator.errors import NotLeading
 from amove_operator.kube import Kube, LeaseElection
 from controlplane.launcher import ControlPlane
+from tests.patience import PATIENCE
 
 MICROTIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"
 
@@ -67,7 +68,7 @@ async def enter(kube: Kube, namespace: str) -> AsyncIterator[Entering]:
         await candidate.stop()
 
 
-async def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+async def until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Look again and again, since nothing tells of a change of the Lease."""
     async with asyncio.timeout(seconds):
         while True:
@@ -101,7 +102,7 @@ async def test_of_two_candidates_one_leads_and_a_clean_stop_hands_over(
     one, two = enter("one"), enter("two")
     done, _ = await asyncio.wait(
         [asyncio.create_task(one.led.wait()), asyncio.create_task(two.led.wait())],
-        timeout=20,
+        timeout=PATIENCE,
         return_when=asyncio.FIRST_COMPLETED,
     )
     assert len(done) == 1
@@ -116,7 +117,7 @@ async def test_of_two_candidates_one_leads_and_a_clean_stop_hands_over(
     assert not first.leads
     assert not first.lost.is_set(), "a clean stop is no loss"
     # Long before the 60 s of the record are over.
-    await within(20, second.led)
+    await within(PATIENCE, second.led)
     assert second.leads
     spec = lease(plane, namespace)
     assert spec["holderIdentity"] == second.election.identity
@@ -127,7 +128,7 @@ async def test_the_record_is_what_other_tools_expect(
     plane: ControlPlane, namespace: str, enter: Entering
 ) -> None:
     one = enter("one")
-    await within(20, one.led)
+    await within(PATIENCE, one.led)
     spec = lease(plane, namespace)
     assert spec["holderIdentity"] == "one"
     assert spec["leaseDurationSeconds"] == 60
@@ -144,7 +145,7 @@ async def test_the_lease_of_a_dead_process_is_taken_after_its_duration(
     plane: ControlPlane, namespace: str, enter: Entering
 ) -> None:
     first = enter("first")
-    await within(20, first.led)
+    await within(PATIENCE, first.led)
     await first.stop()
     # A time of the far future: only our own watching of the record counts.
     write(
@@ -155,16 +156,16 @@ async def test_the_lease_of_a_dead_process_is_taken_after_its_duration(
         renewTime="2099-01-01T00:00:00.000000Z",
     )
     heir = enter("heir", duration=2.0, deadline=1.5)
-    await within(30, heir.led)
+    await within(PATIENCE, heir.led)
     assert lease(plane, namespace)["holderIdentity"] == "heir"
 
 
 async def test_a_leader_that_cannot_renew_stops(plane: ControlPlane, enter: Entering) -> None:
     one = enter("one", duration=3.0, deadline=2.0)
-    await within(20, one.led)
+    await within(PATIENCE, one.led)
     plane.stop_apiserver()
     try:
-        await within(20, one.lost)
+        await within(PATIENCE, one.lost)
         with pytest.raises(NotLeading):
             one.election.check()
         assert one.election.leading_since is None
@@ -177,9 +178,9 @@ async def test_a_leader_whose_lease_another_holds_stops_at_once(
     plane: ControlPlane, namespace: str, enter: Entering
 ) -> None:
     one = enter("one")
-    await within(20, one.led)
+    await within(PATIENCE, one.led)
     # A PUT of ours may come between read and write: take until it holds.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not one.lost.is_set():
             write(plane, namespace, holderIdentity="usurper")
             await asyncio.sleep(0.5)
@@ -191,7 +192,7 @@ async def test_a_leader_goes_on_when_somebody_edits_or_deletes_the_lease(
     plane: ControlPlane, namespace: str, enter: Entering
 ) -> None:
     one = enter("one")
-    await within(20, one.led)
+    await within(PATIENCE, one.led)
     for spoil in (
         ("annotate", "lease", "amove-operator", "-n", namespace, "example.com/a=b"),
         ("delete", "lease", "amove-operator", "-n", namespace),

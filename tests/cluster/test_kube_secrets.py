@@ -13,6 +13,7 @@ import pytest
 from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import Kube, NamespaceTerminating, SecretView
 from controlplane.launcher import ControlPlane
+from tests.patience import PATIENCE
 
 VALUE = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY0123456789"
 
@@ -249,7 +250,7 @@ def echoing(plane: ControlPlane, namespace: str) -> Iterator[str]:
 
 async def refusal(kube: Kube, namespace: str) -> KubeRefused:
     """Try until the policy is in force."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await kube.create_secret(manifest(namespace, KEY=VALUE), dry_run=True)

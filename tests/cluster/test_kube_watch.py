@@ -17,6 +17,7 @@ from amove_operator.kube.listing import each_item
 from amove_operator.kube.secret_watch import MANAGED, METADATA, METADATA_LIST
 from amove_operator.kube.transport import Request
 from controlplane.launcher import ControlPlane
+from tests.patience import PATIENCE
 
 VALUE = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY0123456789"
 OURS = {"app.kubernetes.io/managed-by": "amove-operator"}
@@ -50,7 +51,7 @@ class Journal:
         self._news.set()
 
     async def until(self, entry: tuple[str, bool], *, times: int = 1) -> None:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE):
             while self.entries.count(entry) < times:
                 self._news.clear()
                 await self._news.wait()
@@ -69,7 +70,7 @@ async def watching(kube: Kube) -> AsyncIterator[Watching]:
         watch = SecretWatch(kube, journal, namespaces=namespaces)
         assert not watch.synced.is_set()
         tasks.append(asyncio.create_task(watch.run()))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await watch.synced.wait()
         return watch, journal
 
@@ -164,7 +165,7 @@ async def test_no_secret_data_crosses_the_wire(kube: Kube, namespace: str) -> No
     await kube.create_secret(secret(namespace, "two"))
     query = {"watch": "1", "resourceVersion": version, "labelSelector": MANAGED}
     request = Request("GET", path, query, accept=METADATA)
-    async with asyncio.timeout(20), aclosing(kube.transport.stream(request)) as events:
+    async with asyncio.timeout(PATIENCE), aclosing(kube.transport.stream(request)) as events:
         event = await anext(events)
     for item in (listed[0], event["object"]):
         assert item["kind"] == "PartialObjectMetadata"

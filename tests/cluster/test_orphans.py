@@ -19,10 +19,10 @@ from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_operator import environment
+from tests.patience import PATIENCE
 
 AddKey = Callable[..., str]
 EVERYWHERE = {"watch_namespaces": None}
-SECONDS = 60
 
 
 class Done(NamedTuple):
@@ -153,7 +153,7 @@ def test_only_orphans_are_revoked_not_held_retained_fresh_or_foreign_keys(
         assert process.stderr is not None
         assert "looking again in 3 s" in process.stderr.readline()
         cluster.apply(a_key("fresh", bucketRefs=photos))
-        out, err = process.communicate(timeout=SECONDS)
+        out, err = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 0, err
     assert {line.split()[1] for line in out.splitlines() if line.startswith("revoked")} == lost

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from controlplane.build import BINARIES
+from tests.patience import PATIENCE, PAUSE
 
 
 class FakeGo:
@@ -55,9 +56,9 @@ def write_programs(folder: Path, names: Sequence[str] = tuple(BINARIES)) -> Path
     return folder
 
 
-def wait_for(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Return once ``holds()``; fail after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.02)
+        time.sleep(PAUSE)

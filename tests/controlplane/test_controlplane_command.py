@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import controlplane
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def command(name: str, folder: Path, **environ: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=2 * PATIENCE,
     )
 
 
@@ -43,7 +44,7 @@ def handles(folder: Path) -> list[int]:
 
 
 def all_end(processes: list[int]) -> bool:
-    ended = [bool(select.select([each], [], [], 20)[0]) for each in processes]
+    ended = [bool(select.select([each], [], [], PATIENCE)[0]) for each in processes]
     for each in processes:
         os.close(each)
     return all(ended)

@@ -18,6 +18,7 @@ from controlplane import ControlPlane, StartError, audit_events
 from controlplane.components import LOOPBACK, free_ports
 from controlplane.processes import Program, Warden
 from tests.controlplane.stand_ins import wait_for, write_program, write_programs
+from tests.patience import PATIENCE
 
 
 def audit_line(**changed: object) -> str:
@@ -154,7 +155,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         parent.communicate("\n")
 
     for handle in handles:
-        assert select.select([handle], [], [], 20)[0]
+        assert select.select([handle], [], [], PATIENCE)[0]
         os.close(handle)
     wait_for(lambda: not (tmp_path / "etcd").exists())
 

@@ -30,7 +30,7 @@ def demo(*options: str, **environ: str) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=600,
         check=False,
     )
     assert not re.search("AKIA|amv_|eyJ", done.stdout + done.stderr)

@@ -17,6 +17,7 @@ import pytest
 
 from amove_emulator import EmulatorControl
 from amove_emulator.plain_client import PlainClient
+from tests.patience import PATIENCE
 
 DEV = Path(__file__).parents[2] / "dev"
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -62,7 +63,7 @@ def test_the_command_prints_where_it_is_serves_and_ends_on_sigterm(
     with EmulatorControl(facts["url"]) as control:
         assert control.behave()["latency"] == 0.005
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -77,7 +78,7 @@ def test_the_command_takes_a_token_that_is_there(start: Start, tmp_path: Path) -
 def test_a_port_that_is_taken_is_one_line_and_exit_2(start: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = start("--port", str(taken.getsockname()[1]))
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (2, "")
     assert err.startswith("amove_emulator: cannot start:")
     assert err.count("\n") == 1
@@ -87,6 +88,6 @@ def test_an_empty_token_file_is_one_line_and_exit_2(start: Start, tmp_path: Path
     empty = tmp_path / "token"
     empty.touch()
     process = start("--token-file", str(empty))
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert f"{empty} is empty" in err

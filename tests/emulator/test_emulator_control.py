@@ -12,6 +12,7 @@ import pytest
 
 from amove_emulator import ControlError, Emulator, EmulatorControl
 from amove_emulator.plain_client import PlainClient
+from tests.patience import PATIENCE
 
 S3Factory = Callable[..., Any]
 
@@ -219,7 +220,7 @@ def test_a_call_that_began_before_a_reset_does_not_touch_what_comes_after(
         late = pool.submit(api.create_bucket)
         control.wait_for_calls("create_bucket", 1, arrived=True)
         control.reset()
-        assert isinstance(late.exception(timeout=10), httpx.TransportError)
+        assert isinstance(late.exception(timeout=PATIENCE), httpx.TransportError)
     assert (control.buckets(), control.count()) == ({}, 0)
     api.create_bucket()
     assert control.counts() == {"create_bucket": {"arrived": 1, "done": 1}}

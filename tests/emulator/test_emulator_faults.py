@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 
 from amove_emulator import ControlError, EmulatorControl
 from amove_emulator.plain_client import PlainClient
+from tests.patience import PATIENCE
 
 S3Factory = Callable[..., Any]
 
@@ -252,16 +254,45 @@ def test_a_call_hangs_before_or_after_its_effect_until_the_fault_is_cleared(
         (entry,) = control.journal("create_bucket")
         assert (entry["done"], len(control.buckets())) == (False, made)
         control.clear_faults()
-        assert isinstance(hanging.exception(timeout=10), httpx.TransportError)
+        assert isinstance(hanging.exception(timeout=PATIENCE), httpx.TransportError)
 
 
 def test_a_client_that_gives_up_waiting_finds_the_next_call_served(
     api: PlainClient, control: EmulatorControl
 ) -> None:
     control.fault("get_storage_key", hang="before")
-    with pytest.raises(httpx.ReadTimeout):
-        api.http.get("/api/v1/storage/get_storage_key", timeout=0.05)
+    url = api.http.base_url
+    with socket.create_connection((url.host, url.port or 80)) as impatient:
+        impatient.sendall(b"GET /api/v1/storage/get_storage_key HTTP/1.1\r\nHost: here\r\n\r\n")
+        control.wait_for_calls("get_storage_key", 1, arrived=True)
     assert api.get_storage_key().status_code == 200
+
+
+@pytest.mark.parametrize(("when", "made"), [("before", 0), ("after", 1)])
+def test_a_call_is_held_before_or_after_its_effect_until_the_fault_is_cleared_and_goes_on(
+    api: PlainClient, control: EmulatorControl, when: str, made: int
+) -> None:
+    control.fault("create_bucket", hold=when)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        held = pool.submit(api.create_bucket)
+        control.wait_for_calls("create_bucket", 1, arrived=True)
+        (entry,) = control.journal("create_bucket")
+        assert (entry["done"], len(control.buckets())) == (False, made)
+        control.clear_faults()
+        assert held.result(timeout=PATIENCE).status_code == 200
+    assert len(control.buckets()) == 1
+
+
+def test_a_held_call_then_fails_as_the_rest_of_its_fault_says(
+    api: PlainClient, control: EmulatorControl
+) -> None:
+    control.fault("create_bucket", hold="after", drop="after")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        held = pool.submit(api.create_bucket)
+        control.wait_for_calls("create_bucket", 1, arrived=True)
+        control.clear_faults()
+        assert isinstance(held.exception(timeout=PATIENCE), httpx.TransportError)
+    assert len(control.buckets()) == 1
 
 
 def test_clearing_a_fault_ends_its_delay(api: PlainClient, control: EmulatorControl) -> None:
@@ -270,7 +301,7 @@ def test_clearing_a_fault_ends_its_delay(api: PlainClient, control: EmulatorCont
         delayed = pool.submit(api.create_bucket)
         control.wait_for_calls("create_bucket", 1, arrived=True)
         control.clear_faults()
-        assert delayed.result(timeout=10).status_code == 200
+        assert delayed.result(timeout=PATIENCE).status_code == 200
 
 
 def test_delays_are_kept_before_and_after_the_effect(
@@ -292,7 +323,7 @@ def test_a_process_is_killed_before_or_after_the_effect_of_the_nth_call(
         assert api.create_storage_key("first").status_code == 200
         with pytest.raises(httpx.TransportError):
             api.create_storage_key("second")
-        assert victim.wait(timeout=10) == -9
+        assert victim.wait(timeout=PATIENCE) == -9
     assert len(control.live_keys("second")) == live
 
 

@@ -22,6 +22,7 @@ from amove_operator.cli import main
 from tests.cluster.harness import eventually
 from tests.cluster.harness_operator import ROOT, environment
 from tests.faults.crashing_operator import Crash, wrap_the_seams
+from tests.patience import PATIENCE
 
 
 class ArmedCrash(Crash):
@@ -110,13 +111,13 @@ class ForkedOperator:
 
     def wait_leading(self) -> None:
         """Wait until it serves objects."""
-        eventually(self._leads, 60, what="the lead")
+        eventually(self._leads, what="the lead")
 
     def _leads(self) -> bool:
         if not self.running:
             raise RuntimeError(f"the operator ended:\n{self.tail}")
         try:
-            answer = httpx.get(self._metrics, trust_env=False, timeout=2)
+            answer = httpx.get(self._metrics, trust_env=False, timeout=PATIENCE)
         except httpx.HTTPError:
             return False
         return "amove_operator_leader 1.0" in answer.text
@@ -125,7 +126,7 @@ class ForkedOperator:
         """SIGTERM, and wait; it may be dead already."""
         if self.running:
             self._process.terminate()
-        self._process.join(20)
+        self._process.join(PATIENCE)
         if self.running:
             self._process.kill()
             raise AssertionError(f"it still ran after 20 s:\n{self.tail}")

@@ -1,4 +1,4 @@
-"""The operator with a read time-out of one second: ``python impatient_operator.py run``.
+"""The operator with a read time-out of five seconds: ``python impatient_operator.py run``.
 
 So that a test of an answer that never comes need not wait half a minute for it.
 """
@@ -14,5 +14,5 @@ from amove_operator.api.session import Tuning
 from amove_operator.cli import main
 
 if __name__ == "__main__":
-    vars(runtime)["AmoveClient"] = partial(AmoveClient, tuning=Tuning(read=1.0))
+    vars(runtime)["AmoveClient"] = partial(AmoveClient, tuning=Tuning(read=5.0))
     sys.exit(main())

@@ -23,6 +23,7 @@ from tests.cluster.harness_keys import (
     most_live,
     owner_of,
 )
+from tests.patience import PATIENCE
 
 DATA = {
     "AWS_ACCESS_KEY_ID",
@@ -123,7 +124,7 @@ class SecretVersions:
         trace: TracebackType | None,
     ) -> None:
         self._watch.terminate()
-        self._watch.wait(10)
+        self._watch.wait(PATIENCE)
 
     def seen(self) -> list[Manifest]:
         """The versions so far."""
@@ -257,7 +258,7 @@ class Matrix:
 
     def _outlives(self, operator: Any, number: int) -> bool:
         names = [name for _, name, _ in self._left]
-        eventually(lambda: operator.killed or self._all_settled(), 30, what=f"{names}")
+        eventually(lambda: operator.killed or self._all_settled(), what=f"{names}")
         # What is settled may be so by the very effect that kills.
         fatal = len(operator.effects) >= number
         return not (fatal and eventually(lambda: operator.killed, what="its death"))
@@ -273,7 +274,7 @@ class Matrix:
     def _mended(self) -> None:
         for story, name, uid in self._left:
             where = f"{name} as it should be"
-            eventually(partial(self.judge.settled, story, name, uid), 30, what=where)
+            eventually(partial(self.judge.settled, story, name, uid), what=where)
             if story.keeps or not story.ends:
                 self.judge.usable(name)
                 self.kept.add(uid)

@@ -168,7 +168,7 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("paused", True),
     ("fault", stalled(Reason.NotPermitted, "not permitted")),
     ("fault", unsynced(Reason.Progressing, "The cloud accounts are being read.")),
-    ("claim", ClaimLost("other/media")),
+    ("claim", ClaimLost("other", "theirs")),
     ("name_in_use", "Waiting until key a/b is revoked."),
     ("keys_listed", False),
     ("orphaned", True),

@@ -151,10 +151,21 @@ def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
     assert plan_bucket(kept) == ReleaseBucket()
 
 
-def test_a_claim_that_is_lost_names_the_holder_and_calls_nothing() -> None:
-    step = report(plan_bucket(world(claim=ClaimLost("other/media"), finalizer=False)))
+@pytest.mark.parametrize(
+    ("holder", "told", "untold"),
+    [
+        (ClaimLost("other", "theirs"), "an AmoveBucket of other;", "theirs"),
+        (ClaimLost("team", "sibling"), "AmoveBucket sibling;", "team"),
+    ],
+    ids=["another team's by its namespace only", "one of the same team by its name"],
+)
+def test_a_claim_that_is_lost_tells_who_has_it_and_calls_nothing(
+    holder: ClaimLost, told: str, untold: str
+) -> None:
+    step = report(plan_bucket(world(claim=holder, finalizer=False)))
     assert said(step.conclusion) == stalled_for("BucketClaimed")
-    assert "other/media" in step.conclusion.synced.message
+    assert told in step.conclusion.synced.message
+    assert untold not in step.conclusion.synced.message
 
 
 @pytest.mark.parametrize("deleting", [False, True])
@@ -292,7 +303,7 @@ def test_who_lost_the_claim_lets_go_without_deleting() -> None:
         proved(**CREATED),
         deleting=True,
         seen=Present(PLAIN),
-        claim=ClaimLost("other/media"),
+        claim=ClaimLost("other", "theirs"),
     )
     assert plan_bucket(before) == ReleaseBucket()
 

@@ -98,10 +98,6 @@ def test_when_the_holder_goes_the_next_is_who_would_have_been(claimants: list[Cl
     assert heir is not None or all(one.stalled and not one.proven for one in rest)
 
 
-def test_a_claimant_is_shown_as_namespace_and_name() -> None:
-    assert str(claimant("a")) == "ns-a/media"
-
-
 @pytest.mark.parametrize(
     ("missing", "known", "mass"),
     [

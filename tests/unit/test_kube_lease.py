@@ -11,6 +11,7 @@ import pytest
 from amove_operator.errors import KubeUnavailable, NotLeading, OperatorError
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection
 from amove_operator.kube.transport import Request
+from tests.patience import PATIENCE
 from tests.unit.lease_store import DEADLINE, DURATION, LeaseStore, StoreTransport, candidate
 
 
@@ -137,7 +138,7 @@ async def test_run_tells_of_the_loss_once_and_returns() -> None:
         one.before_effect = KubeUnavailable("down from now on")
         one.now += DEADLINE
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await one.election.run(on_lead, lambda: told.append("lost"))
     assert told == ["led", "lost"]
     assert one.election.leading_since is None
@@ -162,7 +163,7 @@ async def test_a_renewal_that_hangs_does_not_hold_back_the_loss() -> None:
         retry_period=0.01,
     )
     lost = asyncio.Event()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await election.run(led.set, lost.set)
     assert lost.is_set()
 
@@ -180,7 +181,7 @@ async def test_a_stop_in_the_middle_of_a_renewal_still_releases_the_lease() -> N
 
     election = candidate("one", serve, time.monotonic, retry=0.001)
     task = asyncio.create_task(election.run(led.set, lambda: None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await renewing.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -191,7 +192,7 @@ async def test_a_stop_does_not_release_what_another_took() -> None:
     one = OneCandidate()
     led = asyncio.Event()
     task = asyncio.create_task(one.election.run(led.set, lambda: None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await led.wait()
         one.others_write(holderIdentity="other")
         task.cancel()
@@ -203,7 +204,7 @@ async def test_a_failing_release_keeps_nobody_from_stopping() -> None:
     one = OneCandidate()
     led = asyncio.Event()
     task = asyncio.create_task(one.election.run(led.set, lambda: None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await led.wait()
         one.before_effect = KubeUnavailable("down")
         task.cancel()
@@ -232,7 +233,7 @@ async def test_without_election_the_process_leads_until_it_is_stopped() -> None:
     alone.check()
     led = asyncio.Event()
     task = asyncio.create_task(alone.run(led.set, lambda: None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await led.wait()
     assert not task.done()
     task.cancel()

@@ -21,6 +21,7 @@ from amove_operator.kube import Kube, SecretMeta, SecretWatch
 from amove_operator.kube.connection import Access, Bearer
 from amove_operator.kube.listing import each_item
 from amove_operator.kube.transport import Request, Transport
+from tests.patience import PATIENCE
 
 REF = Ref(Kind.BUCKET, "team", "photos")
 
@@ -42,7 +43,7 @@ class Scripted:
         self._news = asyncio.Event()
 
     async def until_asked(self, times: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self.asked) < times:
                 self._news.clear()
                 await self._news.wait()
@@ -349,7 +350,7 @@ async def test_an_expired_watch_lists_anew_and_tells_what_vanished(
     ]
     watch = SecretWatch(kube, on_change, namespaces=["team"])
     task = asyncio.create_task(watch.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await done.wait()
     await server.until_asked(5)
     task.cancel()
@@ -366,7 +367,7 @@ async def test_a_watch_that_is_refused_says_so_and_raises_nothing(
     server.script = [status(403, "no watch for you"), listing("5")]
     watch = SecretWatch(kube, lambda secret, *, deleted: None)
     task = asyncio.create_task(watch.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await watch.synced.wait()
     assert "no watch for you" in caplog.text
     task.cancel()

@@ -19,7 +19,17 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
-TARGETS = {"venv", "controlplane", "demo", "test", "test-unit", "test-long", "lint", "format"}
+TARGETS = {
+    "venv",
+    "controlplane",
+    "demo",
+    "test",
+    "test-unit",
+    "test-long",
+    "test-busy",
+    "lint",
+    "format",
+}
 TARGETS |= {"crds", "lock", "bench", "clean"}
 
 Pins = dict[str, set[str]]

@@ -193,7 +193,7 @@ def claim_of(context: Context, bucket: AmoveBucket) -> Claim:
     holder = claim_holder([mine, *others])
     if holder is None or holder.uid == mine.uid:
         return ClaimHeld()
-    return ClaimLost(str(holder))
+    return ClaimLost(holder.namespace, holder.name)
 
 
 def claimants(context: Context, name: str) -> list[Claimant]:
@@ -203,8 +203,9 @@ def claimants(context: Context, name: str) -> list[Claimant]:
 
 def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
     """A vanished CR has no claim against one that is there: its successor's data stay."""
-    rivals = context.cache.buckets_named(bucket_name(bucket))
-    return ClaimLost(f"{rivals[0][0].namespace}/{rivals[0][0].name}") if rivals else ClaimHeld()
+    for rival, _ in context.cache.buckets_named(bucket_name(bucket)):
+        return ClaimLost(rival.namespace, rival.name)
+    return ClaimHeld()
 
 
 def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:

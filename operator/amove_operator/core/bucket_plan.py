@@ -61,7 +61,7 @@ def plan_bucket(world: BucketWorld) -> BucketStep:
     if world.fault is not None:
         return BucketReport(as_it_was(world), world.fault)
     if isinstance(world.claim, ClaimLost):
-        claimed = stalled(Reason.BucketClaimed, words.claimed(world, world.claim.holder))
+        claimed = stalled(Reason.BucketClaimed, words.claimed(world, world.claim))
         return BucketReport(as_it_was(world), claimed)
     if not world.finalizer:
         return ProtectBucket()

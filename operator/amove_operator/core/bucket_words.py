@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from amove_operator.core.bucket_world import BucketWorld
+from amove_operator.core.bucket_world import BucketWorld, ClaimLost
 from amove_operator.core.conditions import (
     Conclusion,
     Verdict,
@@ -57,11 +57,13 @@ def reached_by_orphan(world: BucketWorld) -> Conclusion:
     return usable(world, Reason.ReachedByOrphan, message)
 
 
-def claimed(world: BucketWorld, holder: str) -> str:
-    """Another AmoveBucket has the name."""
+def claimed(world: BucketWorld, holder: ClaimLost) -> str:
+    """Another AmoveBucket has the name; of another team's only the namespace is told."""
+    ours = holder.namespace == world.namespace
+    who = f"AmoveBucket {holder.name}" if ours else f"an AmoveBucket of {holder.namespace}"
     return (
-        f"Bucket {world.name} belongs to AmoveBucket {holder}; this one takes over when that one "
-        "is gone. For a bucket of its own choose another bucketName."
+        f"Bucket {world.name} belongs to {who}; this one takes over when that one is gone. For a "
+        "bucket of its own choose another bucketName."
     )
 
 

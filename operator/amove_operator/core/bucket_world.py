@@ -45,9 +45,10 @@ class ClaimHeld:
 
 @dataclass(frozen=True, slots=True)
 class ClaimLost:
-    """Another CR has the name: ``holder`` is its ``namespace/name``."""
+    """Another CR has the name."""
 
-    holder: str
+    namespace: str
+    name: str
 
 
 Claim = ClaimHeld | ClaimLost

@@ -20,9 +20,6 @@ class Claimant:
     proven: bool
     stalled: bool = False
 
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
 
 def claim_holder(claimants: Iterable[Claimant]) -> Claimant | None:
     """Who has the name: provenance or intent wins, then the oldest, then the UID.

@@ -22,7 +22,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "amove-operator.serviceAccountName" -}}
-{{- default (ternary (include "amove-operator.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- default (include "amove-operator.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{- define "amove-operator.leaseNamespace" -}}
@@ -93,5 +93,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := required "credentials.existingSecret is required: the name of the Secret that holds the API token, made for instance by: kubectl create secret generic amove-credentials --from-file=token=./token" .Values.credentials.existingSecret -}}
 {{- if and (gt (int .Values.replicas) 1) (eq (toString .Values.settings.leaderElection) "false") -}}
 {{- fail "settings.leaderElection is false: set replicas to 1, since two operators would work against each other" -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false: set serviceAccount.name to the one to use; the namespace's own, default, would lend the operator's rights to every Pod that names none" -}}
 {{- end -}}
 {{- end -}}
