@@ -13,7 +13,7 @@ from amove_operator.controller.listings import Listings
 from amove_operator.controller.queue import WorkQueue
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import KEY_ID, MANAGED_BY, MANAGER, OWNER_UID
+from amove_operator.core.secret_record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.errors import ApiError
 from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta
@@ -73,6 +73,7 @@ class Walked:
         self.stripped: set[str] = set()
         self.orphaned: set[str] = set()
         self.looks_new: set[str] = set()
+        self.issued_for: dict[str, tuple[object, ...]] = {}
         self.revoked: set[str] = set()
         self.lost: set[str] = set()
         self.misled: set[str] = set()
@@ -102,7 +103,7 @@ class Walked:
         self.context.accounts.loaded = True
         self.controller = Controller(self.context)
         self.controller.leading = True
-        self.context.listings = Listings(api, self.time.monotonic, self.controller.listed)
+        self.context.listings = Listings(api, self.time.monotonic, self.controller.listed, SETTLE)
         self.watch()
 
     # -- the operator's side ---------------------------------------------------------------------
@@ -116,10 +117,10 @@ class Walked:
             self.controller.vanished(ref)
         shown = {}
         for where, body in self.kube.secrets.items():
-            if body["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER:
+            if body["metadata"].get("labels", {}).get(MANAGED) == "true":
                 shown[where] = SecretMeta.parse(body)
-        for where, secret in list(self.context.secrets.items()):
-            if where not in shown:
+        for secret in self.context.secrets:
+            if (secret.namespace, secret.name) not in shown:
                 self.controller.secret_seen(secret, deleted=True)
         for secret in shown.values():
             self.controller.secret_seen(secret, deleted=False)
@@ -199,12 +200,13 @@ class Walked:
         live = [key.id for key in self.visible() if _owner(key.name) == parsed.marker.owner]
         if parsed.marker.owner not in self.looks_new:
             assert len(live) < 2, f"a third live key beside {live}"
-        self._is_needed(ref, uid, parsed)
+        self._is_needed(ref, uid, parsed, new)
+        self.issued_for[new.name] = _asked_for(new)
         hour = [at for at, name in self.service.created if _owner(name) == parsed.marker.owner]
         recent = [at for at in hour if at > self.time.seconds - 3600]
         assert len(recent) <= SETTINGS.mint_budget + 1 + 3, "beyond the budget"
 
-    def _is_needed(self, ref: Ref, uid: str, parsed: MarkedName) -> None:
+    def _is_needed(self, ref: Ref, uid: str, parsed: MarkedName, new: NewKey) -> None:
         body, held = self.kube.crs.get(ref), self.held(ref, uid)
         if body is None or body["metadata"]["uid"] != uid:
             return  # it vanished, and we cannot know yet
@@ -217,11 +219,18 @@ class Walked:
             recorded = body.get("status", {}).get("key", {}).get("id")
             asked = body["metadata"]["annotations"].get("storage.amove.io/rotate-requested-at", "")
             served = self._annotation(ref, "storage.amove.io/rotate-requested-at")
-            scope = parse_name(held.name)
-            wanted = asked != served or (scope is not None and scope.scope != parsed.scope)
+            moved = self.issued_for.get(held.name) != _asked_for(new)
+            wanted = asked != served or moved or not self._scope_is_on_record(body, held)
             # An empty list tells nobody whose it is; the token may have changed since.
             hidden = {self.service.user, self.service.listed_as} != {held.user}
             assert wanted or hidden, f"a needless key; status names {recorded}"
+
+    def _scope_is_on_record(self, body: Body, held: StoredKey) -> bool:
+        """Else the process that issued the key ended before it wrote status."""
+        status, parsed = body.get("status", {}), parse_name(held.name)
+        noted = [one["serial"] for one in status.get("recentIssues", ()) if one.get("scope")]
+        named = status.get("key", {}).get("id") == held.id
+        return named or (parsed is not None and parsed.serial in noted)
 
     def _deleting(self, key: StoredKey) -> None:
         item = self.serving
@@ -368,3 +377,9 @@ def _owner(name: str) -> str:
 def _words(body: Body) -> list[Any]:
     found = body.get("status", {}).get("conditions", ())
     return [(one["type"], one["status"], one["reason"], one.get("message")) for one in found]
+
+
+def _asked_for(new: NewKey) -> tuple[object, ...]:
+    """Everything of a create that makes its scope."""
+    place = (new.cloud_account_id, new.region, new.storage_dn)
+    return (*place, new.permission, new.all_buckets, tuple(new.selected_buckets))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -34,6 +34,7 @@ from tests.model.stand_ins import Fate, StandInKube, Time
 from tests.unit.virtual_time import VirtualTimeLoop
 
 ACCOUNT = "11111111-1111-4111-8111-111111111111"
+BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 METRICS = Metrics()
 
 
@@ -43,15 +44,18 @@ class Service:
     ``hidden``: buckets that do not show (yet), though they are there.
     ``lingering``: those that still show, whether they are there or not.
     ``failing``: by call and bucket, what is raised instead of doing it.
+    ``unlisted``: ids of keys that no list shows (yet).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
         self.buckets: dict[str, BucketFlags] = {}
         self.hidden: set[str] = set()
         self.full: set[str] = set()
         self.lingering: dict[str, BucketFlags] = {}
         self.failing: dict[tuple[str, str], ApiError] = {}
         self.keys: dict[str, IssuedKey] = {}
+        self.unlisted: set[str] = set()
         self.calls: list[tuple[str, str]] = []
         self.pause: asyncio.Event | None = None
         self.breaker = SimpleNamespace(open=False)
@@ -87,18 +91,27 @@ class Service:
             raise NotFound("NOT_FOUND", "no such bucket")
 
     async def get_storage_keys(self) -> SimpleNamespace:
-        return SimpleNamespace(keys=tuple(self.keys.values()))
+        if (error := self.failing.get(("list", ""))) is not None:
+            raise error
+        self.calls.append(("list", ""))
+        return SimpleNamespace(
+            keys=tuple(key for key in self.keys.values() if key.id not in self.unlisted)
+        )
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         key_id = f"key-{len(self.calls)}"
         self.calls.append(("create key", new.name))
+        return self.issue(key_id, new.name)
+
+    def issue(self, key_id: str, name: str) -> IssuedKey:
+        """A key of that remote name, issued to whomever."""
         issued = IssuedKey(
             id=key_id,
-            name=new.name,
+            name=name,
             access_key=f"AK-{key_id}",
             secret_key=SecretStr(f"SK-{key_id}"),
             user_id="user-1",
-            create_date=datetime.now(UTC),
+            create_date=self._now(),
         )
         self.keys[key_id] = issued
         return issued
@@ -153,8 +166,8 @@ class CountingKube(StandInKube):
 class BucketCluster:
     """One operator at work; namespaces called ``trusted…`` are trusted."""
 
-    def __init__(self, loop: VirtualTimeLoop, resync: str = "1h") -> None:
-        self.loop, self.service = loop, Service()
+    def __init__(self, loop: VirtualTimeLoop, resync: str = "1h", watched: str = "") -> None:
+        self.loop, self.service = loop, Service(self.now)
         self.kube = CountingKube(Time(), Fate())
         self._settings = Settings.model_validate(
             {
@@ -163,6 +176,7 @@ class BucketCluster:
                 "storage_dn": "s3.example",
                 "trusted_namespaces": "trusted*",
                 "resync_interval": resync,
+                "watch_namespaces": watched,
             }
         )
         self._count = 0
@@ -183,15 +197,22 @@ class BucketCluster:
             metrics=METRICS,
             cluster_uid="cluster",
             clock=self.loop.time,
+            now=self.now,
         )
         self.context.accounts.loaded = True
         self.controller = Controller(self.context)
-        self.context.listings = Listings(api, self.loop.time, self.controller.listed)
+        self.context.listings = Listings(
+            api, self.loop.time, self.controller.listed, self.context.settle
+        )
         for ref, body in self.kube.crs.items():
             self.controller.seen(ref.kind, None, copy.deepcopy(body))
         self.show_secrets()
         self.controller.lead()
         self._workers = self.loop.create_task(run_workers(queue, self.controller.handle, 4))
+
+    def now(self) -> datetime:
+        """The wall clock, which goes with the virtual one."""
+        return BEGAN + timedelta(seconds=self.loop.time())
 
     async def stop(self) -> None:
         """The process is killed, in the middle of whatever it was at."""
@@ -210,11 +231,11 @@ class BucketCluster:
         """A new AmoveBucket; each is a second younger than the one before."""
         return self._applied(Ref(Kind.BUCKET, namespace, name), spec)
 
-    def apply_key(self, namespace: str, name: str, *buckets: str) -> Ref:
+    def apply_key(self, namespace: str, name: str, *buckets: str, **spec: Any) -> Ref:
         """A new AmoveStorageKey for AmoveBuckets of its namespace."""
         refs = [{"name": bucket} for bucket in buckets]
-        spec = {"permission": "ReadWrite", "bucketRefs": refs}
-        return self._applied(Ref(Kind.KEY, namespace, name), spec)
+        asked = {"permission": "ReadWrite", "bucketRefs": refs, **spec}
+        return self._applied(Ref(Kind.KEY, namespace, name), asked)
 
     def _applied(self, ref: Ref, spec: dict[str, Any]) -> Ref:
         self._count += 1
@@ -298,13 +319,15 @@ class BucketCluster:
 
 
 def on_cluster(
-    scenario: Callable[[BucketCluster], Coroutine[Any, Any, None]], resync: str = "1h"
+    scenario: Callable[[BucketCluster], Coroutine[Any, Any, None]],
+    resync: str = "1h",
+    watched: str = "",
 ) -> None:
     """Run a scenario on a cluster of its own, on a virtual clock."""
     loop = VirtualTimeLoop()
 
     async def played() -> None:
-        cluster = BucketCluster(loop, resync)
+        cluster = BucketCluster(loop, resync, watched)
         try:
             await scenario(cluster)
         finally:

@@ -1,24 +1,28 @@
-"""Names that a key may reach of which only a Secret tells, after a crash (design.md §3, §5)."""
+"""Whose live keys keep a bucket's name, and what a 200 proves; told by status and key list."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
 
+from amove_operator.controller.names import unaccounted
 from amove_operator.controller.resync import Resync
+from amove_operator.core.naming import key_name, marker_of, mask_bit, names_digest
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.scope import Scope
-from amove_operator.models import FINALIZER, ObjectMeta
+from amove_operator.core.secret_record import KEY_ID, MANAGED, OWNER_UID
+from amove_operator.errors import TransportFault
+from amove_operator.models import FINALIZER
 from tests.unit.bucket_cluster import ACCOUNT, BucketCluster, on_cluster
 
 SETTLED = {"Ready": ("True", "Available"), "Synced": ("True", "Settled")}
 WAITING = ("True", "NameInUse")
-WHERE = ("tenant", "app")
 
 
 @asynccontextmanager
@@ -29,6 +33,7 @@ async def sweeping(cluster: BucketCluster) -> Any:
         yield
     finally:
         sweep.cancel()
+        await asyncio.gather(sweep, return_exceptions=True)
 
 
 async def a_key_of(cluster: BucketCluster, bucket: str) -> Ref:
@@ -39,147 +44,355 @@ async def a_key_of(cluster: BucketCluster, bucket: str) -> Ref:
     return key
 
 
-def forge(cluster: BucketCluster, *names: str, **more: str) -> None:
-    """The tenant's Secret says that it holds an unheard-of key of these names."""
-    scope = Scope.of(ACCOUNT, "us-east-1", "s3.example", "Read", names)
-    cluster.edit_secret(WHERE, key_id="unheard-of", scope=scope.text, **more)
+def say_who(cluster: BucketCluster, ref: Ref) -> str:
+    """What an object waits for, in words."""
+    told = cluster.kube.crs[ref]["status"]["conditions"]
+    return next(str(one["message"]) for one in told if one["type"] == "Synced")
 
 
-def untouched(_cluster: BucketCluster) -> None: ...
+def lost(
+    cluster: BucketCluster, *names: str, cluster_uid: str = "cluster", uid: str = "gone"
+) -> str:
+    """A live key of those names whose object nobody knows; its id."""
+    name = key_name("lost", marker_of(cluster_uid, "gone"), names_digest(names or None), 1)
+    return cluster.service.issue(f"lost-{len(cluster.service.keys)}", name).id
 
 
-def deleted(cluster: BucketCluster) -> None:
-    cluster.kube.secrets.pop(WHERE)
-    cluster.controller.secret_seen(cluster.context.secrets[WHERE], deleted=True)
-
-
-def edited(cluster: BucketCluster) -> None:
-    cluster.edit_secret(WHERE, scope="[]")
-
-
-@pytest.mark.parametrize("checksum", ["kept", "broken"])
-@pytest.mark.parametrize("then", [untouched, deleted, edited])
-def test_a_forged_secret_keeps_a_name_until_the_first_list_and_no_longer(
-    then: Callable[[BucketCluster], None], checksum: str
+def secret_saying(
+    cluster: BucketCluster, namespace: str, key_id: str, *, data: bytes, owner: str = "gone"
 ) -> None:
+    """Somebody writes a Secret that says to hold a key."""
+    body = {
+        "metadata": {
+            "name": "kept",
+            "namespace": namespace,
+            "uid": f"uid-of-{namespace}-kept",
+            "labels": {MANAGED: "true"},
+            "annotations": {KEY_ID: key_id, OWNER_UID: owner},
+        },
+        "data": {"a": base64.b64encode(data).decode()},
+    }
+    cluster.kube.touch(body)
+    cluster.kube.secrets[namespace, "kept"] = body
+    cluster.show_secrets()
+
+
+def same_bit(name: str) -> str:
+    """Another bucket name that a mask cannot tell from this one."""
+    others = (f"other-{number}" for number in count())
+    return next(other for other in others if mask_bit(other) == mask_bit(name))
+
+
+def forget_status(cluster: BucketCluster, key: Ref) -> None:
+    """As it is when a process is killed between its first write of the Secret and of status."""
+    cluster.kube.crs[key]["status"] = {"observedGeneration": -1}
+    cluster.kube.touch(cluster.kube.crs[key])
+
+
+# ---------------------------------------------------------------- one list before a name is given
+
+
+def test_a_name_is_given_after_one_list_begun_since_the_lead_and_not_before() -> None:
     async def scenario(cluster: BucketCluster) -> None:
-        await a_key_of(cluster, "own")
-        await cluster.stop()
-        forge(cluster, "pearls", **({"checksum": "-"} if checksum == "broken" else {}))
-        victim = cluster.apply("victim", "pearls")
-        cluster.start()
-        async with sweeping(cluster):
-            await cluster.passes(5)
-            assert cluster.says(victim)["Reconciling"] == WAITING
-            then(cluster)
-            await cluster.passes(20)
-            assert cluster.says(victim)["Reconciling"] == WAITING
-            await cluster.passes(10)
-            assert cluster.says(victim) == SETTLED
+        cluster.service.failing["list", ""] = TransportFault("time-out")
+        ref = cluster.apply("team", "media")
+        await cluster.passes()
+        assert cluster.says(ref)["Synced"] == ("False", "ApiUnavailable")
+        assert cluster.service.count("create") == 0
+        del cluster.service.failing["list", ""]
+        await cluster.passes(600)
+        assert cluster.says(ref) == SETTLED
+        assert cluster.service.count("list") == 1
+        await cluster.passes(60)
+        other = cluster.apply("team", "logs")
+        await cluster.passes()
+        assert cluster.says(other) == SETTLED
+        assert cluster.service.count("list") == 1, "the same list tells of the next name"
 
     on_cluster(scenario)
 
 
-@pytest.mark.parametrize("how", ["stays", "vanishes", "vanishes with its Secret"])
-def test_a_key_that_only_its_secret_names_keeps_the_name_until_it_is_revoked(how: str) -> None:
-    """Its object or its Secret may be taken away before the first list: once seen is enough."""
+def test_a_bucket_of_ours_needs_no_list_after_a_restart() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "media")
+        await cluster.passes()
+        cluster.service.failing["list", ""] = TransportFault("time-out")
+        await cluster.restart()
+        cluster.annotate(ref, reconcile_requested_at="now")
+        await cluster.passes()
+        assert cluster.says(ref) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "media", deletionPolicy="Delete")
+        await cluster.passes()
+        await cluster.stop()
+        lost(cluster, "media")
+        cluster.service.failing["list", ""] = TransportFault("time-out")
+        cluster.start()
+        cluster.delete(ref)
+        await cluster.passes(60)
+        assert cluster.service.count("delete") == 0
+        del cluster.service.failing["list", ""]
+        await cluster.passes(600)
+        assert cluster.says(ref)["Stalled"] == ("True", "DeletionBlocked")
+        cluster.service.keys.clear()  # by a person
+        await cluster.context.listings.fresh()
+        await cluster.passes(3600)
+        assert cluster.service.buckets == {}
+        assert ref not in cluster.kube.crs
+
+    on_cluster(scenario)
+
+
+@pytest.mark.parametrize("where", ["another namespace", "the same namespace"])
+def test_the_list_is_a_settled_one_where_another_namespace_may_have_an_unlisted_key(
+    where: str,
+) -> None:
+    """What the process before us issued in its last moments may show late."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        namespace = "tenant" if where == "the same namespace" else "victim"
+        key = await a_key_of(cluster, "pearls")
+        await cluster.stop()
+        forget_status(cluster, key)
+        del cluster.kube.crs[Ref(Kind.BUCKET, "tenant", "pearls")]
+        cluster.service.buckets.clear()
+        cluster.service.unlisted |= cluster.service.keys.keys()
+        cluster.start()
+        ref = cluster.apply(namespace, "pearls")
+        await cluster.passes(20)
+        if namespace == "tenant":
+            assert cluster.says(ref) == SETTLED
+            return
+        assert cluster.says(ref)["Reconciling"] == ("True", "WaitingForListing")
+        cluster.service.unlisted.clear()
+        await cluster.passes(20)
+        assert cluster.says(ref)["Reconciling"] == WAITING
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- a live key that no status names
+
+
+@pytest.mark.parametrize("how", ["its object stays", "its object was taken away"])
+def test_a_live_key_that_no_status_names_keeps_its_names_until_it_is_revoked(how: str) -> None:
+    """The same whether its Secret is there: what a Secret says plays no part."""
 
     async def scenario(cluster: BucketCluster) -> None:
         key = await a_key_of(cluster, "gallery")
         await cluster.stop()
-        # Killed before status named the key; and the bucket's object was stripped meanwhile.
-        cluster.kube.crs[key]["status"] = {"observedGeneration": -1}
-        cluster.kube.touch(cluster.kube.crs[key])
+        forget_status(cluster, key)
         del cluster.kube.crs[Ref(Kind.BUCKET, "tenant", "gallery")]
+        if how == "its object was taken away":
+            del cluster.kube.crs[key]
+        cluster.kube.secrets.clear()
+        cluster.service.buckets.clear()
         cluster.start()
-        victim = cluster.apply("trusted", "gallery", adoptionPolicy="IfExists")
-        alive_then: list[set[str]] = []
-        write: Callable[..., Awaitable[Any]] = cluster.kube.write_status
-
-        async def noting(ref: Ref, version: str, before: Any, new: Any) -> Any:
-            if ref == victim and new.get("provenance") and not before.get("provenance"):
-                alive_then.append(set(cluster.service.keys))
-            return await write(ref, version, before, new)
-
-        setattr(cluster.kube, "write_status", noting)  # noqa: B010
-        revoke = cluster.service.delete_storage_key
-
-        async def slowly(key_id: str) -> None:
-            await cluster.passes(2)
-            await revoke(key_id)
-
-        setattr(cluster.service, "delete_storage_key", slowly)  # noqa: B010
         async with sweeping(cluster):
-            await cluster.passes(1)
-            if "vanishes" in how:
-                cluster.strip(key)
-            if "Secret" in how:
-                deleted(cluster)
-            await cluster.passes(60)
-        assert cluster.says(victim) == SETTLED
-        assert alive_then == [set()], "adopted once, and no key was alive then"
-
-    on_cluster(scenario)
-
-
-def test_neither_a_restart_nor_a_key_of_our_own_casts_any_doubt() -> None:
-    async def scenario(cluster: BucketCluster) -> None:
-        write: Callable[..., Awaitable[Any]] = cluster.kube.write_status
-
-        async def shown_first(*args: Any) -> Any:
-            cluster.show_secrets()  # the watch is quicker than our own next write
-            return await write(*args)
-
-        setattr(cluster.kube, "write_status", shown_first)  # noqa: B010
-        cluster.apply("tenant", "own")
-        key = cluster.apply_key("tenant", "app", "own")
-        await cluster.passes()
-        assert cluster.says(key)["Ready"] == ("True", "Issued")
-        assert cluster.context.doubts == {}
-        await cluster.restart()
-        await cluster.passes()
-        assert cluster.context.secrets.keys() == {WHERE}
-        assert (cluster.context.doubts, cluster.context.doubted) == ({}, {})
-
-    on_cluster(scenario)
-
-
-def test_a_deleted_key_that_a_foreign_finalizer_keeps_casts_no_doubt_on_the_lists() -> None:
-    """Else its owner could have a key missing for ever, and keep names by forged Secrets."""
-
-    async def scenario(cluster: BucketCluster) -> None:
-        kept = await a_key_of(cluster, "own")
-        cluster.kube.crs[kept]["metadata"]["finalizers"].append("tenant/mine")
-        swap_remove_finalizer(cluster)
-        async with sweeping(cluster):
-            cluster.delete(kept)
-            await cluster.passes(60)
-            assert cluster.kube.crs[kept]["metadata"]["finalizers"] == ["tenant/mine"]
-            assert cluster.service.keys == {}
-            cluster.kube.secrets[WHERE] = {
-                "metadata": {"name": "app", "namespace": "tenant", "uid": "s", "annotations": {}},
-                "data": {},
-            }
-            cluster.edit_secret(WHERE, key_id="unheard-of", retained_buckets="treasure")
-            await cluster.passes(3700)
-            victim = cluster.apply("victim", "treasure")
-            await cluster.passes(10)
+            victim = cluster.apply("victim", "gallery")
+            await cluster.passes(45)
+            # Where the object is there, its key is held by nothing now, and so revoked at once.
+            if how == "its object stays":
+                assert cluster.service.keys == {}
+            else:
+                assert cluster.says(victim)["Reconciling"] == WAITING
+                assert "orphans" in say_who(cluster, victim)
+                cluster.service.keys.clear()  # by a person, who ran the command
+                await cluster.passes(3700)
             assert cluster.says(victim) == SETTLED
 
     on_cluster(scenario)
 
 
-def swap_remove_finalizer(cluster: BucketCluster) -> None:
-    """As the API server does it: only ours goes, and the object stays while another is left."""
+def test_a_key_of_a_crash_is_replaced_and_keeps_the_name_until_its_grace_ends() -> None:
+    """Its scope is on no record, so it is never taken over; who uses it has the grace to move."""
 
-    async def remove(ref: Ref, _meta: ObjectMeta) -> None:
-        body = cluster.kube.crs[ref]
-        body["metadata"]["finalizers"].remove(FINALIZER)
-        cluster.kube.touch(body)
-        shown = copy.deepcopy(body)
-        cluster.loop.call_later(0.1, lambda: cluster.controller.seen(ref.kind, None, shown))
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_key_of(cluster, "gallery")
+        (old,) = cluster.service.keys
+        await cluster.stop()
+        forget_status(cluster, key)
+        cluster.start()
+        async with sweeping(cluster):
+            await cluster.passes(60)
+            assert len(cluster.service.keys) == 2
+            assert cluster.says(key)["Ready"] == ("True", "Issued")
+            (retiring,) = cluster.kube.crs[key]["status"]["retiring"]
+            assert (retiring["id"], retiring.get("buckets", [])) == (old, [])
+            # The key of today reaches "gallery" by status; the old one by its marker alone.
+            assert [one.namespace for one in unaccounted(cluster.context, "gallery")] == ["tenant"]
+            await cluster.passes(3700)
+            assert old not in cluster.service.keys
+            assert list(unaccounted(cluster.context, "gallery")) == []
 
-    setattr(cluster.kube, "remove_finalizer", remove)  # noqa: B010 - mypy: a method
+    on_cluster(scenario)
+
+
+def test_a_key_that_status_names_keeps_only_the_names_that_status_tells() -> None:
+    """There a digest adds nothing: a name that collides is free."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        for name in ("one", "two"):
+            cluster.apply("tenant", name)
+        key = cluster.apply_key("tenant", "app", "one", "two")
+        await cluster.passes(60)
+        assert cluster.says(key)["Ready"] == ("True", "Issued")
+        await cluster.restart()
+        twin = cluster.apply("victim", same_bit("two"))
+        await cluster.passes(60)
+        assert cluster.says(twin) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_an_orphan_keeps_every_name_that_its_marker_may_mean_from_everybody() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        lost(cluster, "one", "two")
+        lost(cluster)  # of all buckets
+        lost(cluster, "free", cluster_uid="another")
+        named = [cluster.apply("victim", name) for name in ("one", same_bit("two"))]
+        free = cluster.apply("victim", "free")
+        await cluster.passes(60)
+        for ref in named:
+            assert cluster.says(ref)["Reconciling"] == WAITING
+            assert "amove-operator orphans" in say_who(cluster, ref)
+        assert cluster.says(free) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_who_waits_for_a_name_goes_on_when_the_key_is_revoked() -> None:
+    """At once where we revoke it; where a person does, with the next list."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_key_of(cluster, "gallery")
+        cluster.delete(Ref(Kind.BUCKET, "tenant", "gallery"))
+        await cluster.passes()
+        cluster.service.buckets.clear()
+        lost(cluster, "pearls")
+        await cluster.context.listings.fresh()
+        ours, theirs = cluster.apply("victim", "gallery"), cluster.apply("victim", "pearls")
+        cluster.annotate(key, paused="true")
+        await cluster.passes()
+        assert cluster.says(theirs)["Reconciling"] == WAITING
+        await cluster.passes(30)
+        assert cluster.says(ours) == SETTLED, "its bucket's object is gone: it was given up"
+        cluster.service.keys.clear()
+        await cluster.passes(60)
+        assert cluster.says(theirs)["Reconciling"] == WAITING
+        await cluster.context.listings.fresh()
+        await cluster.passes(1)
+        assert cluster.says(theirs) == SETTLED
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- retained keys, and what is said
+
+
+def test_a_retained_key_keeps_the_name_from_other_namespaces_and_not_from_its_own() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.apply("trusted", "media")
+        key = cluster.apply_key("trusted", "app", "media", deletionPolicy="Retain")
+        async with sweeping(cluster):
+            await cluster.passes(60)
+            assert cluster.says(key)["Ready"] == ("True", "Issued")
+            cluster.show_secrets()
+            cluster.delete(key)
+            cluster.delete(Ref(Kind.BUCKET, "trusted", "media"))
+            await cluster.passes()
+            assert not cluster.kube.crs
+            assert len(cluster.service.keys) == 1
+            cluster.service.buckets.clear()
+            await cluster.context.listings.fresh()
+            await cluster.passes()
+            victim = cluster.apply("victim", "media")
+            await cluster.passes()
+            assert cluster.says(victim)["Reconciling"] == WAITING
+            assert "a retained Secret of namespace trusted" in say_who(cluster, victim)
+            cluster.delete(victim)
+            await cluster.passes()
+            heir = cluster.apply("trusted", "media")
+            await cluster.passes()
+            assert cluster.says(heir) == SETTLED
+
+    on_cluster(scenario)
+
+
+@pytest.mark.parametrize(
+    ("data", "owner"), [(b"AK-of-none", "gone"), (b"AK-lost-0", "another"), (b"", "gone")]
+)
+def test_a_secret_that_only_says_so_neither_frees_nor_keeps_a_name(data: bytes, owner: str) -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key_id = lost(cluster, "media")
+        secret_saying(cluster, "tenant", key_id, data=data, owner=owner)
+        secret_saying(cluster, "victim", "unheard-of", data=b"AK-unheard-of")
+        async with sweeping(cluster):
+            await cluster.passes(60)
+            own = cluster.apply("tenant", "media")
+            other = cluster.apply("victim", "pearls")
+            await cluster.passes()
+            assert cluster.says(own)["Reconciling"] == WAITING
+            assert "orphans" in say_who(cluster, own)
+            assert cluster.says(other) == SETTLED
+
+    on_cluster(scenario)
+
+
+@pytest.mark.parametrize("watched", ["", "tenant,victim"])
+def test_another_releases_key_keeps_a_name_only_where_a_watched_secret_has_it(watched: str) -> None:
+    """With watchNamespaces nobody can tell another release's key from an orphan of ours."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        lost(cluster, "pearls")
+        kept = lost(cluster, "media")
+        secret_saying(cluster, "tenant", kept, data=f"AK-{kept}".encode())
+        async with sweeping(cluster):
+            await cluster.passes(60)
+            refs = cluster.apply("victim", "pearls"), cluster.apply("victim", "media")
+            await cluster.passes()
+            assert cluster.says(refs[1])["Reconciling"] == WAITING
+            assert "namespace tenant" in say_who(cluster, refs[1])
+            if watched:
+                assert cluster.says(refs[0]) == SETTLED
+            else:
+                assert cluster.says(refs[0])["Reconciling"] == WAITING
+
+    on_cluster(scenario, watched=watched)
+
+
+def test_a_bucket_of_ours_that_an_orphan_may_reach_says_so_until_the_key_is_revoked() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "media")
+        await cluster.passes(60)
+        assert cluster.says(ref) == SETTLED
+        lost(cluster, "media")
+        await cluster.context.listings.fresh()
+        await cluster.resync()
+        assert cluster.says(ref) == {
+            "Ready": ("True", "Available"),
+            "Synced": ("False", "ReachedByOrphan"),
+        }
+        cluster.service.keys.clear()
+        await cluster.context.listings.fresh()
+        await cluster.resync()
+        assert cluster.says(ref) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_an_own_key_in_the_making_is_no_orphan_to_its_bucket() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        await a_key_of(cluster, "media")
+        await cluster.resync()
+        assert cluster.says(Ref(Kind.BUCKET, "tenant", "media")) == SETTLED
+
+    on_cluster(scenario)
 
 
 # ---------------------------------------------------------------- what a 200 proves, and till when

@@ -6,14 +6,16 @@ import asyncio
 import copy
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 
 from amove_operator.api import NewKey
 from amove_operator.controller.cache import Ghost
+from amove_operator.controller.names import unaccounted
+from amove_operator.core.naming import mask_bit, names_digest
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import RETIRING, SCOPE
 from amove_operator.errors import Conflict, KubeRefused, TransportFault
 from amove_operator.models import FINALIZER
 from tests.model.cluster_of_walks import ACCOUNT, SETTINGS, Walked
@@ -242,8 +244,8 @@ def test_a_secret_of_ours_tells_that_an_object_without_finalizer_is_not_new(
     served(walked)
     assert len(walked.service.created) == 1
     walked.time.jumped = timedelta()
-    served(walked, times=2, after=100)
-    assert len(walked.service.created) == 1
+    served(walked, times=2, after=100)  # what that key reaches is on no record: it is replaced
+    assert live(walked) == ["key-1", "key-2"]
     assert condition(walked, "Ready") == ("True", "Issued")
 
 
@@ -333,22 +335,75 @@ def test_a_key_found_in_the_secret_alone_is_named_with_its_own_buckets(walked: W
     assert reached(walked, "bbb") == [str(REF)]
 
 
-def test_a_key_whose_recorded_scope_was_edited_is_replaced_without_grace(walked: Walked) -> None:
-    created(walked, grace="168h")
-    served(walked)
-    edited(walked, bucketNames=["aaa", "bbb"])
+def test_a_key_of_which_nothing_tells_the_scope_is_replaced_with_grace_and_keeps_its_names(
+    walked: Walked,
+) -> None:
+    """The very first one is noted after the fact: a crash before that leaves it without a note."""
+    created(walked, bucketNames=["aaa", "bbb"], grace="2h")
     crash_after_the_secret(walked)
     served(walked)
-    edited(walked, bucketNames=["aaa"])
-    secret = walked.kube.secrets["red", "a"]
-    assert RETIRING in secret["metadata"]["annotations"]
-    secret["metadata"]["annotations"][SCOPE] = secret["metadata"]["annotations"][SCOPE] + "x"
-    walked.kube.touch(secret)
-    walked.tainted.add(("red", "a"))
+    walked.restart()
+    served(walked, after=AN_HOUR)
+    assert live(walked) == ["key-1", "key-2"]
+    status = walked.kube.crs[REF]["status"]
+    assert (status["key"]["id"], status["key"]["buckets"]) == ("key-2", ["aaa", "bbb"])
+    assert [(one["id"], one.get("buckets", [])) for one in status["retiring"]] == [("key-1", [])]
+    kept = list(unaccounted(walked.context, "bbb"))
+    assert [keeper.namespace for keeper in kept] == ["red"]
     served(walked, times=3, after=AN_HOUR)
-    assert "key-2" not in live(walked)
-    assert condition(walked, "Ready") == ("True", "Issued")
-    assert reached(walked, "bbb") == []
+    assert live(walked) == ["key-2"]
+    assert list(unaccounted(walked.context, "bbb")) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_two_scopes_whose_digests_collide_are_never_taken_for_each_other(
+    walked: Walked, restarts: bool
+) -> None:
+    """She edits her key to names of the same digest: the old key must not pass for the new one."""
+    twin = _same_bit("payroll")
+    wide, twins = ["mine", "payroll"], ["mine", twin]
+    assert names_digest(wide) == names_digest(twins)
+    created(walked, bucketNames=wide)
+    served(walked)
+    edited(walked, bucketNames=twins)
+    if restarts:
+        walked.restart()
+    served(walked, times=2, after=100)
+    assert live(walked) == ["key-1", "key-2"]
+    told = walked.kube.crs[REF]["status"]
+    assert told["key"]["buckets"] == sorted(twins)
+    assert [one["buckets"] for one in told["retiring"]] == [wide]
+    assert [one["scope"]["buckets"] for one in told["recentIssues"]] == [wide, sorted(twins)]
+    assert reached(walked, "payroll") == [str(REF)]
+    served(walked, times=2, after=AN_HOUR)
+    assert live(walked) == ["key-2"]
+    assert reached(walked, "payroll") == []
+
+
+def _same_bit(name: str) -> str:
+    others = (f"other-{number}" for number in count())
+    return next(other for other in others if mask_bit(other) == mask_bit(name))
+
+
+def test_a_crash_right_after_the_note_costs_its_serial_and_no_scope(walked: Walked) -> None:
+    created(walked)
+    served(walked)
+    edited(walked, bucketNames=["bbb"])
+    create = walked.service.create_storage_key
+
+    async def dies(_new: NewKey) -> Any:
+        swap(walked.service, "create_storage_key", create)
+        raise Crash
+
+    swap(walked.service, "create_storage_key", dies)
+    served(walked)
+    walked.restart()
+    edited(walked, bucketNames=["ccc"])
+    served(walked, times=2, after=100)
+    issues = walked.kube.crs[REF]["status"]["recentIssues"]
+    told = [(one["serial"], one["scope"]["buckets"]) for one in issues]
+    assert told == [(1, ["aaa"]), (2, ["bbb"]), (3, ["ccc"])]
+    assert walked.kube.crs[REF]["status"]["key"]["serial"] == 3
 
 
 async def _down(*_args: Any) -> Any:

@@ -176,6 +176,7 @@ class Leader:
                 cache=self.cache,
                 secrets=KnownSecrets(),
                 holders={},
+                wanted_names={},
                 kube=self,
                 metrics=self.metrics,
             ),

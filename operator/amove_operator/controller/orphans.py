@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from amove_operator.controller.context import Context
+from amove_operator.controller.wakeups import wake_waiting
 from amove_operator.core.ledger import Listing, LiveKey
 from amove_operator.core.naming import cluster_digest
 from amove_operator.core.orphans import Judgement, Look, holds, may_hold, without_owner
@@ -71,7 +72,10 @@ class OrphanWatch:
     async def judge(self, listing: Listing) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
         context, before = self._context, self._judgement.orphans
-        look, context.holders = await self._look(listing)
+        look, holders = await self._look(listing)
+        if holders != context.holders:
+            context.holders = holders
+            wake_waiting(context, context.wanted_names)  # whose a key is says whom it keeps out
         if not sees_all(context):
             return
         self._judgement = self._judgement.after(look, context.settle)
