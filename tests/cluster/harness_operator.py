@@ -157,11 +157,11 @@ class Operator:
                     return float(sample.value)
         return 0.0
 
-    def wait_ready(self, deadline: float = 30.0) -> None:
+    def wait_ready(self, deadline: float = 120.0) -> None:
         """Wait until its caches are filled."""
         eventually(lambda: self._alive() and self.ready(), deadline, what="/readyz")
 
-    def wait_leading(self, deadline: float = 30.0) -> None:
+    def wait_leading(self, deadline: float = 120.0) -> None:
         """Wait until it leads."""
         eventually(lambda: self._alive() and self.metric("leader") == 1, deadline, what="the lead")
 
@@ -180,7 +180,7 @@ class Operator:
             self._told = True
             self._process.terminate()
 
-    def stop(self, deadline: float = 20.0) -> None:
+    def stop(self, deadline: float = 60.0) -> None:
         """SIGTERM; it must end with 0."""
         if self.running:
             self.terminate()
