@@ -391,3 +391,22 @@ def test_what_left_is_remembered_until_a_list_that_was_begun_later_is_there() ->
     assert not vars(departed)["_left"]
     assert departed.is_stale(ref, old)
     assert not departed.is_stale(ref, {"uid": "v", "resourceVersion": "10"})
+
+
+def test_a_standby_remembers_nothing_of_what_goes_and_a_leader_no_more_than_since_its_list() -> (
+    None
+):
+    async def scenario(cluster: BucketCluster) -> None:
+        left = vars(cluster.context.cache.departed)
+        for number in range(3):
+            ref = cluster.apply("team", f"b{number}", deletionPolicy="Retain")
+            await cluster.passes()
+            cluster.controller.leading = number != 1
+            cluster.strip(ref)
+            await cluster.passes()
+        assert len(left["_left"]) == 2
+        await Census(cluster.controller).take()
+        assert not left["_left"]
+        assert forgotten(cluster)
+
+    on_cluster(scenario)

@@ -41,7 +41,10 @@ class Census:
     async def _list(self, kind: Kind, scope: str | None) -> None:
         controller, cache = self._controller, self._context.cache
         begun = cache.departed.begin_list()
-        bodies, version = await self._context.kube.list_objects(kind, scope)
+        try:
+            bodies, version = await self._context.kube.list_objects(kind, scope)
+        finally:
+            cache.departed.drop_list()
         for body in bodies:
             controller.seen(kind, None, body)
         listed = {body["metadata"]["uid"] for body in bodies}
