@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -35,7 +36,7 @@ def confine(plane: ControlPlane) -> Iterator[Confine]:
     def confined(*namespaces: str) -> None:
         upgrade(f"--set=settings.watchNamespaces={{{','.join(namespaces)}}}")
         for namespace in namespaces:
-            eventually(lambda where=namespace: may_list(plane, where), what="its role")
+            eventually(partial(may_list, plane, namespace), what="its role")
         eventually(lambda: not may_list(plane, "default"), what="no role elsewhere")
 
     yield confined
