@@ -23,6 +23,7 @@ from tests.cluster.harness_keys import live_ids
 from tests.cluster.harness_operator import Operator
 
 Confine = Callable[..., None]
+pytestmark = pytest.mark.timeout(600)  # two operators and a namespace's end, on a busy machine
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from tests.cluster.harness_operator import Operator
 LAGGING = str(Path(__file__).with_name("lagging_operator.py"))
 OTHERS = "example.com/other"
 STRIPPED = {"metadata": {"finalizers": None}}
+pytestmark = pytest.mark.timeout(600)  # several operators one after another, on a busy machine
 
 
 class Gates:
