@@ -271,12 +271,21 @@ def test_roles_for_people_can_stay_apart_from_the_clusters_own(render: Render) -
         assert not any("aggregate" in label for label in role["metadata"]["labels"])
 
 
-def test_watched_namespaces_get_roles_of_their_own_and_the_cluster_none(render: Render) -> None:
+def test_watched_namespaces_get_roles_of_their_own_and_the_cluster_what_lets_go(
+    render: Render,
+) -> None:
     rendered = render(settings={"watchNamespaces": ["team-a", "team-b"]})
     whole = render().one("ClusterRole")
     cluster = rendered.one("ClusterRole")
-    reached = {resource for rule in cluster["rules"] for resource in rule["resources"]}
-    assert reached == {"namespaces"}
+    reached = {
+        resource: rule["verbs"] for rule in cluster["rules"] for resource in rule["resources"]
+    }
+    lets_go = ["get", "patch"]
+    assert reached == {
+        "namespaces": ["get"],
+        "amovebuckets": lets_go,
+        "amovestoragekeys": lets_go,
+    }
     assert cluster["rules"][0]["resourceNames"] == ["kube-system", "team-a", "team-b"]
     for namespace in ("team-a", "team-b"):
         role = rendered.one("Role", namespace=namespace)

@@ -19,6 +19,7 @@ from tests.patience import PATIENCE
 RELEASE = "amove-operator"
 SYSTEM = "amove-system"
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "amove-operator"
+CHART_OPTIONS = ("--set=replicas=0", "--set=credentials.existingSecret=amove-credentials")
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:{RELEASE}"
 
 _PATHS = {
@@ -38,8 +39,7 @@ def install_chart(plane: ControlPlane) -> None:
     if plane.helm("status", RELEASE, f"--namespace={SYSTEM}", check=False).returncode == 0:
         return  # by another folder's tests of the same run
     plane.kubectl("create", "namespace", SYSTEM)
-    options = ("--set=replicas=0", "--set=credentials.existingSecret=amove-credentials")
-    plane.helm("install", RELEASE, str(CHART), f"--namespace={SYSTEM}", *options)
+    plane.helm("install", RELEASE, str(CHART), f"--namespace={SYSTEM}", *CHART_OPTIONS)
     for plural in ("amovebuckets", "amovestoragekeys"):
         name = f"crd/{plural}.storage.amove.io"
         plane.kubectl("wait", "--for=condition=Established", name, "--timeout=120s")

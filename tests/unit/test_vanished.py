@@ -12,8 +12,9 @@ import pytest
 
 from amove_operator.controller.census import Census
 from amove_operator.controller.departed import Departed
+from amove_operator.controller.resync import Resync
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.errors import KubeUnavailable
+from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.models import FINALIZER
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
 
@@ -302,6 +303,72 @@ def test_the_answer_to_a_release_leaves_the_object_that_was_made_again_in_the_ca
     on_cluster(scenario)
 
 
+# ---------------------------------------------------------------- namespaces that go
+
+
+def without_a_role_in(cluster: BucketCluster, namespace: str) -> None:
+    """Only get and patch of our two kinds are left to us there, and it is being deleted."""
+    kube, listed = cluster.kube, cluster.kube.list_objects
+    watched = {"watch_namespaces": ("team", namespace)}
+    cluster.context.settings = cluster.context.settings.model_copy(update=watched)
+
+    async def list_objects(kind: Kind, scope: str | None) -> Any:
+        if scope == namespace:
+            raise KubeRefused("forbidden", status=403)
+        return await listed(kind, scope)
+
+    write, read = kube.write_status, kube.read_secret
+
+    async def write_status(ref: Ref, *args: Any) -> Any:
+        if ref.namespace == namespace:
+            raise KubeRefused("forbidden", status=403)
+        return await write(ref, *args)
+
+    async def read_secret(where: str, name: str) -> Any:
+        if where == namespace:
+            raise KubeRefused("forbidden", status=403)
+        return await read(where, name)
+
+    async def terminating(where: str) -> bool:
+        return where == namespace
+
+    for name, new in (
+        ("list_objects", list_objects),
+        ("write_status", write_status),
+        ("read_secret", read_secret),
+        ("namespace_terminating", terminating),
+    ):
+        setattr(kube, name, new)
+
+
+def test_what_a_namespace_without_our_role_holds_is_asked_for_and_let_go() -> None:
+    """No list and no watch tells of their deletion, no status can be written, no Secret read."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        doomed = cluster.apply("gone", "doomed", deletionPolicy="Delete")
+        kept = cluster.apply("gone", "kept")
+        key = cluster.apply_key("gone", "app", "doomed")
+        missed = await deletable(cluster)
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == 1
+        without_a_role_in(cluster, "gone")
+        for ref in (doomed, kept, key):
+            cluster.kube.crs[ref]["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+            cluster.kube.touch(cluster.kube.crs[ref])
+        del cluster.kube.crs[missed]  # and of another namespace: its end was missed
+
+        sweep = asyncio.create_task(Resync(cluster.controller).run())
+        await cluster.passes(300)
+        assert cluster.context.unlisted == {"gone"}
+        assert cluster.kube.crs == {}
+        assert cluster.service.keys == {}
+        assert list(cluster.service.buckets) == ["kept"]
+        assert forgotten(cluster)
+        sweep.cancel()
+
+    on_cluster(scenario, resync="1m")
+
+
 # ---------------------------------------------------------------- what is remembered
 
 
@@ -324,3 +391,22 @@ def test_what_left_is_remembered_until_a_list_that_was_begun_later_is_there() ->
     assert not vars(departed)["_left"]
     assert departed.is_stale(ref, old)
     assert not departed.is_stale(ref, {"uid": "v", "resourceVersion": "10"})
+
+
+def test_a_standby_remembers_nothing_of_what_goes_and_a_leader_no_more_than_since_its_list() -> (
+    None
+):
+    async def scenario(cluster: BucketCluster) -> None:
+        left = vars(cluster.context.cache.departed)
+        for number in range(3):
+            ref = cluster.apply("team", f"b{number}", deletionPolicy="Retain")
+            await cluster.passes()
+            cluster.controller.leading = number != 1
+            cluster.strip(ref)
+            await cluster.passes()
+        assert len(left["_left"]) == 2
+        await Census(cluster.controller).take()
+        assert not left["_left"]
+        assert forgotten(cluster)
+
+    on_cluster(scenario)

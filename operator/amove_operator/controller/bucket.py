@@ -346,7 +346,7 @@ class BucketReconciler:
             try:
                 await self._context.kube.remove_finalizer(item, bucket.metadata)
             except Conflict:
-                self._context.cache.not_let_go(uid)
+                self._context.cache.not_let_go(item, uid)
                 raise
         self._forget(item, bucket)
 

@@ -215,10 +215,12 @@ class Cache:
         self.unserved.discard(uid)
         self.departed.note_let_go(ref, uid)
 
-    def not_let_go(self, uid: str) -> None:
-        """Letting go failed: the object is not the one that was read, and is judged anew."""
-        self.unserved.add(uid)
-        self.departed.forget(uid)
+    def not_let_go(self, ref: Ref, uid: str) -> None:
+        """Letting go failed: the object is not as it was read, and is judged anew."""
+        known = self.get(ref)
+        if known is not None and known.metadata.uid == uid:
+            self.unserved.add(uid)
+            self.departed.forget(uid)
 
     def drop_same(self, ref: Ref, uid: str) -> None:
         """Forget that very object; one that was made anew under its name stays."""

@@ -49,7 +49,10 @@ class Census:
             listed.add(body["metadata"]["uid"])
             controller.seen(kind, None, body)
 
-        version = await self._context.kube.each_object(kind, take, scope)
+        try:
+            version = await self._context.kube.each_object(kind, take, scope)
+        finally:
+            cache.departed.drop_list()
         for ref in cache:
             if ref.kind is kind and scope in (None, ref.namespace):
                 controller.not_listed(ref, listed, version)

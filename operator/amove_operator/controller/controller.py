@@ -82,7 +82,8 @@ class Controller:
         cache = self.context.cache
         known = cache.get(ref)
         if change == "DELETED":
-            cache.departed.note_gone(ref, meta["uid"])
+            if self.leading or cache.departed.listing:  # else the list that leads to the lead tells
+                cache.departed.note_gone(ref, meta["uid"])
             if known is not None and known.metadata.uid == meta["uid"]:
                 self.vanished(ref)
             return

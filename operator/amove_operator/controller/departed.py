@@ -21,12 +21,14 @@ class Departed:
     A watch that lags and a list that was begun before the end of an object show it once more. A
     scope is a namespace, or ``None`` for all. A list that was begun after a departure tells the
     same by its version, so what is remembered is no more than what left since the last list.
+    ``listing``: one is under way.
     """
 
     def __init__(self) -> None:
         self._left: dict[str, _Left] = {}
         self._listed: dict[tuple[Kind, str | None], str] = {}
         self._lists = 0
+        self.listing = False
 
     def note_gone(self, ref: Ref, uid: str) -> None:
         """There is no such object any more: whatever shows it is older."""
@@ -43,7 +45,12 @@ class Departed:
     def begin_list(self) -> int:
         """A complete list is about to be asked for; give the answer to :meth:`end_list`."""
         self._lists += 1
+        self.listing = True
         return self._lists
+
+    def drop_list(self) -> None:
+        """No list is under way any more, whether or not it was answered."""
+        self.listing = False
 
     def end_list(self, kind: Kind, scope: str | None, begun: int, version: str) -> None:
         """The list is there, and was taken in: what it lacks was gone as of ``version``."""

@@ -332,7 +332,7 @@ class KeyReconciler:
             try:
                 await context.kube.remove_finalizer(item, key.metadata)
             except Conflict:
-                context.cache.not_let_go(uid)
+                context.cache.not_let_go(item, uid)
                 raise
             context.cache.drop_same(item, uid)
         wake_waiting(context, context.forget_key(uid))
