@@ -123,7 +123,7 @@ def test_an_event_that_changes_nothing_we_act_on_wakes_nobody() -> None:
     assert cache.put(REF, touched) is None
     meta = cache.keys[REF].metadata
     assert (meta.resource_version, meta.finalizer_at, meta.finalizer_count) == ("2", 1, 2)
-    paused = {"annotations": {"storage.amove.io/paused": "true"}}
+    paused: dict[str, Any] = {"annotations": {"storage.amove.io/paused": "true"}}
     assert cache.put(REF, body(resourceVersion="3", finalizers=[FINALIZER], **paused)) is not None
     assert cache.put(REF, body(resourceVersion="4", finalizers=[], **paused)) is not None
 
@@ -212,13 +212,14 @@ def test_the_status_of_what_is_too_large_or_unreadable_still_proves_whose_the_bu
 
 def test_a_thousand_large_objects_keep_no_more_than_small_ones() -> None:
     cache = Cache()
+    large: dict[str, Any] = {}
     tracemalloc.start()
     try:
         for number in range(50):
             large = body(labels=heavy(), spec={"permission": "Read", "x": ["y"] * 10_000})
             large["metadata"] |= {"name": f"app-{number}", "uid": f"uid-{number}"}
             cache.put(REF._replace(name=f"app-{number}"), large)
-        del large
+        large = {}
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
