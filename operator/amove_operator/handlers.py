@@ -108,7 +108,6 @@ async def watch(
         standalone=True,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
-        memo=(),  # Kopf copies it for each object: this one costs nothing
         ready_flag=ready,
         stop_flag=stop,
     )

@@ -164,7 +164,8 @@ class Runtime:
     async def _list_all(self) -> None:
         for kind in Kind:
             seen = partial(self._controller.seen, kind, None)
-            await self._kube.each_object(kind, seen, self._settings.watch_namespaces)
+            for namespace in self._settings.watch_namespaces or (None,):
+                await self._kube.each_object(kind, seen, namespace)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask Kubernetes until it answers, saying visibly what is waited for."""

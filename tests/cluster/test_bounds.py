@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import pytest
-
 from amove_emulator import Emulator
 from amove_operator.crds import crds
 from tests.cluster.conftest import RunOperator
@@ -84,21 +82,23 @@ def _replace(cluster: Cluster, crd: Manifest) -> None:
     )
 
 
-@pytest.mark.parametrize("deleted_large", [True, False])
-def test_an_object_of_former_limits_is_stalled_with_its_field_named_and_can_be_let_go(
-    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, deleted_large: bool
+def test_objects_of_former_limits_are_stalled_with_what_to_change_and_can_be_let_go(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
+    smaller = json.loads(json.dumps(BOMB))
+    smaller["metadata"]["name"] = "smaller"
+    del smaller["spec"]["secret"]["template"]["key-31"]
+    del smaller["spec"]["secret"]["template"]["key-30"]
     with _former_crd(cluster):
-        cluster.apply(BOMB)
+        cluster.apply(BOMB, smaller)
     operator = run_operator()
-    seen = cluster.until(KEY, "bomb", "Stalled", "InvalidSpec")
+    seen = cluster.until(KEY, "smaller", "Stalled", "InvalidSpec")
     assert "spec.secret.template" in condition(seen, "Stalled")["message"]
     assert condition(seen, "Ready")["status"] == "False"
-    if deleted_large:
-        cluster.patch(KEY, "bomb", {"metadata": {"labels": LARGE}})
-        cluster.until(KEY, "bomb", "Stalled", "ObjectTooLarge")
-    cluster.delete(KEY, "bomb")
-    cluster.gone(KEY, "bomb")
+    cluster.until(KEY, "bomb", "Stalled", "ObjectTooLarge")
+    for name in ("smaller", "bomb"):
+        cluster.delete(KEY, name)
+        cluster.gone(KEY, name)
     assert operator.running
     assert mints(emulator) == 0
 

@@ -130,7 +130,7 @@ class CountingKube(StandInKube):
         return written
 
     async def each_object(
-        self, kind: Kind, take: Callable[[dict[str, Any]], None], _namespaces: object
+        self, kind: Kind, take: Callable[[dict[str, Any]], None], _namespace: str | None = None
     ) -> None:
         for body in [body for ref, body in self.crs.items() if ref.kind is kind]:
             take(copy.deepcopy(body))

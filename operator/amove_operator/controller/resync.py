@@ -96,7 +96,8 @@ class Resync:
                 listed.add(Ref(kind, meta.get("namespace", ""), meta["name"]))
                 self._controller.seen(kind, None, body)
 
-            await context.kube.each_object(kind, take, context.settings.watch_namespaces)
+            for namespace in context.settings.watch_namespaces or (None,):
+                await context.kube.each_object(kind, take, namespace)
             for ref in before - listed:
                 self._controller.vanished(ref)
 

@@ -104,15 +104,14 @@ class Kube:
     # -- our own kinds -------------------------------------------------------------------------
 
     async def each_object(
-        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespaces: Sequence[str] = ()
-    ) -> None:
-        """Hand each object of ``kind`` (of the namespaces, if any are given) to ``take``.
+        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None = None
+    ) -> str:
+        """Hand each object of ``kind`` (of one namespace) to ``take``; the list's version.
 
         Page by page, so that the cluster's objects are never in memory together. Complete where
         it does not raise; a list that had to begin anew shows some of them twice.
         """
-        for path in [_objects(kind, name) for name in namespaces] or [_objects(kind, None)]:
-            await each_item(self.transport, path, take)
+        return await each_item(self.transport, _objects(kind, namespace), take)
 
     async def get_object(self, ref: Ref) -> dict[str, Any] | None:
         """The object as it is now; None only when the API server says that there is none."""
