@@ -159,7 +159,7 @@ class Controller:
     def _note_retained(self, where: tuple[str, str], secret: SecretMeta | None) -> None:
         """A retained Secret counts as a live key of its buckets until it is gone (design.md §3)."""
         told = secret.annotations.get(RETAINED_BUCKETS, "") if secret is not None else ""
-        names = frozenset(name for name in told.split(",") if is_bucket_name(name))
+        names = frozenset(name for name in told.split(",")[:64] if is_bucket_name(name))
         before = self.context.retained.pop(where, frozenset())
         if names:
             self.context.retained[where] = names
