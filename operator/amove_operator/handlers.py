@@ -111,7 +111,6 @@ async def watch(
         identity=identity,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
-        memo=(),  # Kopf copies it for each object: this one costs nothing
         ready_flag=ready,
         stop_flag=stop,
     )

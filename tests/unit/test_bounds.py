@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+import weakref
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -23,7 +24,10 @@ from amove_operator.core.reading import MAX_OBJECT_BYTES, json_bytes, read_objec
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secret_record import ISSUED_AT, RETIRING, read_record
+from amove_operator.handlers import kopf_settings
 from amove_operator.kube import SecretMeta
+from amove_operator.kube.listing import each_item
+from amove_operator.kube.transport import Request, Transport
 from amove_operator.models import (
     FINALIZER,
     AmoveBucket,
@@ -123,7 +127,7 @@ def test_an_event_that_changes_nothing_we_act_on_wakes_nobody() -> None:
     assert cache.put(REF, touched) is None
     meta = cache.keys[REF].metadata
     assert (meta.resource_version, meta.finalizer_at, meta.finalizer_count) == ("2", 1, 2)
-    paused = {"annotations": {"storage.amove.io/paused": "true"}}
+    paused: dict[str, Any] = {"annotations": {"storage.amove.io/paused": "true"}}
     assert cache.put(REF, body(resourceVersion="3", finalizers=[FINALIZER], **paused)) is not None
     assert cache.put(REF, body(resourceVersion="4", finalizers=[], **paused)) is not None
 
@@ -212,13 +216,14 @@ def test_the_status_of_what_is_too_large_or_unreadable_still_proves_whose_the_bu
 
 def test_a_thousand_large_objects_keep_no_more_than_small_ones() -> None:
     cache = Cache()
+    large: dict[str, Any] = {}
     tracemalloc.start()
     try:
         for number in range(50):
             large = body(labels=heavy(), spec={"permission": "Read", "x": ["y"] * 10_000})
             large["metadata"] |= {"name": f"app-{number}", "uid": f"uid-{number}"}
             cache.put(REF._replace(name=f"app-{number}"), large)
-        del large
+        large = {}
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -372,3 +377,35 @@ async def test_a_service_url_that_is_none_tells_no_host_and_raises_nowhere(url: 
     assert book.storage_dn("acc") is None
     assert book.endpoint("acc", "s3.example") == "https://s3.example"
     assert book.defaults().storage_dn is None
+
+
+# ---------------------------------------------------------------- lists
+
+
+class Page(dict[str, Any]):
+    """An answer of the API server of which one can tell whether anybody still holds it."""
+
+
+async def test_a_page_of_a_list_is_let_go_before_the_next_is_read() -> None:
+    pages: list[weakref.ref[Page]] = []
+
+    class Pages:
+        async def call(self, request: Request) -> Page:
+            assert [page for page in pages if page() is not None] == []
+            assert int(request.query["limit"]) <= 20
+            more = str(len(pages)) if len(pages) < 3 else ""
+            page = Page(
+                kind="XList", metadata={"resourceVersion": "7", "continue": more}, items=[{}]
+            )
+            pages.append(weakref.ref(page))
+            return page
+
+    seen: list[dict[str, Any]] = []
+    assert await each_item(cast(Transport, Pages()), "/x", seen.append) == "7"
+    assert len(seen) == len(pages) == 4
+
+
+def test_kopf_reads_lists_in_small_chunks_and_its_idle_workers_end_at_once() -> None:
+    settings = kopf_settings()
+    assert settings.watching.chunk_size == 20
+    assert 0 < settings.queueing.idle_timeout < 1
