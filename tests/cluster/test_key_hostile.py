@@ -509,9 +509,11 @@ def test_names_that_only_a_secret_tells_after_a_crash_are_given_away_when_its_ke
     here.gone(BUCKET, "gallery")
     victim.apply(a_bucket("gallery", adoptionPolicy="IfExists"))
 
-    stage.starts(listing_settle="4s")
+    no_list_yet = emulator.control.fault("get_storage_key", hold="before", times=None)
+    stage.starts()
 
     waiting = victim.until(BUCKET, "gallery", "Reconciling", "NameInUse")
+    emulator.control.clear_faults(no_list_yet)
     told = condition(waiting, "Reconciling")["message"]
     assert f"Secret {here.namespace}/visits may reach bucket gallery" in told
     victim.ready(BUCKET, "gallery")
@@ -529,9 +531,11 @@ def test_a_secret_forged_while_nobody_looks_keeps_no_name_for_longer_than_the_fi
     tenant.forges("app", **forgery, **{CHECKSUM: "or it would be put right at once"})
     victim.apply(a_bucket("pearls"))
 
-    stage.starts(listing_settle="4s", resync_interval="1h")
+    no_list_yet = emulator.control.fault("get_storage_key", hold="before", times=None)
+    stage.starts(resync_interval="1h")
 
     victim.until(BUCKET, "pearls", "Reconciling", "NameInUse")
+    emulator.control.clear_faults(no_list_yet)
     victim.ready(BUCKET, "pearls")
     stage.unharmed()
 
