@@ -191,6 +191,18 @@ def test_a_status_or_its_writers_brought_along_with_the_object_come_to_nothing(
     assert not [one for one in entries if one.get("subresource") == "status"]
 
 
+def test_an_object_that_many_hands_have_edited_can_still_be_edited(
+    cluster: Cluster, hands: dict[str, Hand], held: None
+) -> None:
+    """The API server then puts the oldest entries of managedFields together, the status's first."""
+    assert hands["cluster-admin"].writes_status(BUCKET) == ""
+    for number in range(14):
+        change = (f"example.com/{number}=x", f"--field-manager=hand-{number}")
+        assert hands["wildcard"]("annotate", BUCKET, "photos", *change) == "", number
+    entries = cluster.found(BUCKET, "photos")["metadata"]["managedFields"]
+    assert "ancient-changes" in [one["manager"] for one in entries]
+
+
 def test_an_object_without_our_finalizer_is_its_owners(
     cluster: Cluster, hands: dict[str, Hand]
 ) -> None:
