@@ -7,7 +7,17 @@ from pathlib import Path
 
 from demo.cluster import Cluster, Manifest
 from demo.errors import DemoError
-from demo.names import CHART, CHART_NAME, CREDENTIALS, KINDS, NAMESPACES, RELEASE, SYSTEM, TENANT
+from demo.names import (
+    CHART,
+    CHART_NAME,
+    CREDENTIALS,
+    FENCE,
+    KINDS,
+    NAMESPACES,
+    RELEASE,
+    SYSTEM,
+    TENANT,
+)
 from demo.preflight import served_kinds
 
 DEPLOYMENT = f"{RELEASE}-{CHART_NAME}"
@@ -72,7 +82,7 @@ class Installation:
                 self._cluster.kubectl("patch", name, here, "--type=merge", f"--patch={freed}")
 
     def remove(self) -> str:
-        """Take out what was put in; answer what became of the CRDs.
+        """Take out what was put in; answer what became of the CRDs and the fence.
 
         They go only when this run installed them and nobody made objects of theirs meanwhile.
         """
@@ -86,4 +96,5 @@ class Installation:
         if any(self._cluster.items(kind, "--all-namespaces") for kind in served):
             return "CRDs left, since somebody uses them by now"
         self._cluster.kubectl("delete", "customresourcedefinition", "--ignore-not-found", *KINDS)
+        self._cluster.kubectl("delete", "--ignore-not-found", *FENCE)
         return "CRDs removed"

@@ -14,6 +14,7 @@ SYSTEM = "amove-demo-system"
 TENANT = "amove-demo"
 NAMESPACES = (SYSTEM, TENANT)
 CREDENTIALS = "amove-credentials"
+FENCE = ("validatingadmissionpolicy/amove-fence", "validatingadmissionpolicybinding/amove-fence")
 KINDS = ("amovebuckets.storage.amove.io", "amovestoragekeys.storage.amove.io")
 
 # What examples/quickstart.yaml names.

@@ -65,7 +65,7 @@ class Play:
 
     def _start(self) -> None:
         with self._screen.step(
-            "helm install: CRDs, ServiceAccount, roles, a Deployment with replicas: 0"
+            "helm install: CRDs, fence, ServiceAccount, roles, a Deployment with replicas: 0"
         ) as step:
             deployment = self._installation.install(self._emulator.token_file)
             step.show(f"release {SYSTEM}/{RELEASE}, API token in Secret {SYSTEM}/{CREDENTIALS}")

@@ -6,13 +6,13 @@ import json
 
 from demo.cluster import Cluster, Manifest
 from demo.errors import DemoError, RefusedError
-from demo.names import CHART_NAME, KINDS, NAMESPACES, RELEASE, SYSTEM
+from demo.names import CHART_NAME, FENCE, KINDS, NAMESPACES, RELEASE, SYSTEM
 
-INSTALLED_KINDS = "deployments,clusterroles,validatingadmissionpolicies"
+INSTALLED_KINDS = "deployments,clusterroles"
 
 
 def require_free(cluster: Cluster) -> bool:
-    """Whether the CRDs are there already.
+    """Whether the CRDs and the fence are there already.
 
     Raises RefusedError, before anything was touched, when the cluster does not answer, holds
     objects of our kinds, another install of the operator, or the demo's own namespaces.
@@ -39,12 +39,23 @@ def require_free(cluster: Cluster) -> bool:
         _installs(cluster),
         "name a cluster without it",
     )
-    return bool(served)
+    there = [*(f"customresourcedefinition/{kind}" for kind in served), *standing_fence(cluster)]
+    _refuse(
+        "has a part of what the operator needs and not the rest",
+        there if len(there) < len(KINDS) + len(FENCE) else [],
+        "install all of it with amove-operator crds | kubectl apply -f -, or delete these",
+    )
+    return bool(there)
 
 
 def served_kinds(cluster: Cluster) -> list[str]:
     """Which of our CRDs exist, by name."""
     return [kind for kind in KINDS if cluster.exists("customresourcedefinition", kind)]
+
+
+def standing_fence(cluster: Cluster) -> list[str]:
+    """Which of the fence's two objects exist."""
+    return [each for each in FENCE if cluster.exists(*each.split("/"))]
 
 
 def _installs(cluster: Cluster) -> list[str]:

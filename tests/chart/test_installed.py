@@ -31,6 +31,7 @@ def access(
 KINDS = ("amovebuckets", "amovestoragekeys")
 BUCKETS, KEYS = KINDS
 LEASES = "coordination.k8s.io"
+ADMISSION = "admissionregistration.k8s.io"
 NEEDED = [
     *access("get list watch patch", GROUP, BUCKETS),
     *access("get list watch patch", GROUP, KEYS),
@@ -42,9 +43,15 @@ NEEDED = [
     *access("get", "", "namespaces", TENANT),
     *access("get", "apps", "deployments", RELEASE, NAMESPACE),
     *access("create", LEASES, "leases", "", NAMESPACE),
-    *access("get update", LEASES, "leases", "amove-operator", NAMESPACE),
+    *access("get update", LEASES, "leases", RELEASE, NAMESPACE),
+    *access("get", ADMISSION, "validatingadmissionpolicies", "amove-fence"),
+    *access("get", ADMISSION, "validatingadmissionpolicybindings", "amove-fence"),
+    *access("attest", GROUP, "amovebuckets/status", TENANT),
+    *access("attest", GROUP, "amovestoragekeys/status", TENANT),
 ]
 REFUSED = [
+    *access("list patch update delete", ADMISSION, "validatingadmissionpolicies"),
+    *access("get", ADMISSION, "validatingadmissionpolicies", "another"),
     *access("create update delete", GROUP, BUCKETS),
     *access("create update delete", GROUP, KEYS),
     *access("update deletecollection", "", "secrets"),
@@ -132,19 +139,26 @@ def test_with_watched_namespaces_the_others_are_closed(plane: ControlPlane) -> N
     for namespace in ("narrow", "watched"):
         plane.kubectl("create", "namespace", namespace)
     options = "--set=crds.install=false,replicas=0,settings.watchNamespaces={watched}"
-    # Its fence is everywhere, so it must know of the operator that works elsewhere.
-    install(plane, "narrow", "narrow", f"{options},statusAdmins.users={{{OPERATOR}}}")
+    install(plane, "narrow", "narrow", options)
     user = "system:serviceaccount:narrow:narrow-amove-operator"
-    tenants = [each for each in NEEDED if each[2] == "secrets" or each[1] == GROUP]
+    tenants = [
+        each
+        for each in NEEDED
+        if each[0] != "attest" and (each[2] == "secrets" or each[1] == GROUP)
+    ]
     inside = [(*each[:4], "watched") for each in tenants]
     inside += access("get", "", "namespaces", "kube-system")
     inside += access("get", "", "namespaces", "watched")
     # What a namespace that went still holds must be let go, though the role there went first.
     lets_go = [each for kind in KINDS for each in access("get patch", GROUP, kind, "", TENANT)]
+    inside += access("attest", GROUP, "amovebuckets/status", "watched")
+    inside += access("attest", GROUP, "amovestoragekeys/status", "watched")
     outside = [(*each[:4], TENANT) for each in tenants]
     outside = [each for each in outside if each not in lets_go]
     outside += access("get", "", "namespaces", TENANT)
     inside += lets_go
+    outside += access("attest", GROUP, "amovebuckets/status", TENANT)
+    outside += access("attest", GROUP, "amovestoragekeys/status")
     assert all(reviewed(plane, user, inside).values())
     assert not any(reviewed(plane, user, outside).values())
 
@@ -203,8 +217,8 @@ def test_a_role_with_a_wildcard_does_not_reach_the_status(
         attempt = partial(write_status, plane, each, edits_everything)
         # A policy that was made a moment ago may take a moment to hold.
         complaint = until("the fence holds", attempt)
-        assert f"The status is written only by the operator ({OPERATOR})" in complaint
-        assert "members of system:masters (the chart's values statusAdmins.groups" in complaint
+        assert "The status proves whose a bucket or key is" in complaint
+        assert "the right 'attest'" in complaint
 
 
 def test_the_fence_leaves_the_rest_of_a_resource_to_its_owner(
@@ -214,7 +228,7 @@ def test_the_fence_leaves_the_rest_of_a_resource_to_its_owner(
     plane.kubectl(*command, kubeconfig=edits_everything)
 
 
-def test_the_operator_and_the_admins_write_the_status(
+def test_the_operator_and_an_admin_write_the_status(
     plane: ControlPlane, resources: list[str]
 ) -> None:
     operator = plane.service_account_kubeconfig(NAMESPACE, RELEASE)
@@ -236,7 +250,7 @@ def test_the_edit_role_reaches_the_kinds_but_not_their_status(plane: ControlPlan
     assert not any(reviewed(plane, "ordinary", fenced).values())
 
 
-def test_uninstalling_leaves_the_kinds_and_what_is_of_them(
+def test_uninstalling_leaves_the_kinds_the_fence_and_what_is_of_them(
     plane: ControlPlane, resources: list[str]
 ) -> None:
     plane.kubectl("create", "namespace", "leaving")
@@ -249,5 +263,7 @@ def test_uninstalling_leaves_the_kinds_and_what_is_of_them(
     times = "--output=jsonpath={.items[*].metadata.deletionTimestamp}"
     assert plane.kubectl("get", *definitions, times).stdout == ""
     plane.kubectl("get", *resources, f"--namespace={TENANT}")
+    fence = [f"validatingadmissionpolic{end}/amove-fence" for end in ("y", "ybinding")]
+    assert plane.kubectl("get", *fence, times).stdout == ""
     role = plane.kubectl("get", "clusterrole", "leaving-amove-operator", check=False)
     assert "NotFound" in role.stderr

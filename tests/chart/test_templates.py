@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from amove_operator.crds import crd_files
+from amove_operator.fence import FENCE, fence
 from amove_operator.settings import Settings, load_settings, variable
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest, Rendered
 
@@ -38,6 +40,8 @@ SETTINGS: dict[str, tuple[Any, str]] = {
     "listingSettle": ("45s", "45s"),
     "leaderElection": (False, "false"),
     "leaseNamespace": ("leases", "leases"),
+    "leaseName": ("mine", "mine"),
+    "requireFence": (False, "false"),
     "metricsPort": (9191, "9191"),
     "healthPort": (8181, "8181"),
     "logFormat": ("console", "console"),
@@ -77,7 +81,9 @@ def test_a_missing_credentials_secret_is_asked_for_in_one_line(attempt: Run) -> 
         ({"image": {"digest": "latest"}}, "/image/digest"),
         ({"replicas": -1}, "/replicas"),
         ({"replicaCount": 2}, "replicaCount"),
-        ({"statusAdmins": {"groups": ['a" || true || "']}}, "/statusAdmins/groups/0"),
+        ({"statusAdmins": {"groups": []}}, "statusAdmins"),
+        ({"settings": {"leaseName": "Not A Name"}}, "/settings/leaseName"),
+        ({"settings": {"requireFence": "no"}}, "/settings/requireFence"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(attempt: Run, values: Manifest, complaint: str) -> None:
@@ -110,7 +116,7 @@ def test_the_charts_crds_are_copies_of_those_in_deploy() -> None:
     def texts(folder: Path) -> dict[str, str]:
         return {path.name: path.read_text() for path in folder.glob("*.yaml")}
 
-    assert len(texts(CRDS)) == len(KINDS)
+    assert texts(CRDS) == crd_files()
     assert texts(CHART / "files/crds") == texts(CRDS), "run: make crds"
 
 
@@ -120,7 +126,7 @@ def test_the_crds_are_installed_as_they_are_and_kept_at_uninstall(render: Render
         assert crd["metadata"]["annotations"].pop("helm.sh/resource-policy") == "keep"
         if not crd["metadata"]["annotations"]:
             del crd["metadata"]["annotations"]
-    written = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("*.yaml"))]
+    written = [yaml.safe_load(path.read_text()) for path in sorted(CRDS.glob("storage*.yaml"))]
     assert sorted(installed, key=lambda crd: crd["metadata"]["name"]) == written
 
 
@@ -155,6 +161,7 @@ def test_empty_settings_leave_the_operators_own_defaults(render: Render) -> None
     assert render().environment == {
         "DEPLOYMENT_NAME": RELEASE,
         "AMOVE_TOKEN_FILE": "/var/run/secrets/amove/token",
+        "AMOVE_LEASE_NAME": RELEASE,
         "AMOVE_HEALTH_PORT": "8080",
         "AMOVE_METRICS_PORT": "9090",
     }
@@ -249,7 +256,7 @@ def test_two_operators_never_overlap_without_leader_election(
 def test_no_role_has_a_wildcard(render: Render) -> None:
     rendered = render()
     roles = rendered.all("ClusterRole") + rendered.all("Role")
-    assert len(roles) == 5
+    assert len(roles) == 6
     assert all("*" not in values for rule in rules_of(*roles) for values in rule.values())
 
 
@@ -285,20 +292,40 @@ def test_watched_namespaces_get_roles_of_their_own_and_the_cluster_what_lets_go(
         "namespaces": ["get"],
         "amovebuckets": lets_go,
         "amovestoragekeys": lets_go,
+        "validatingadmissionpolicies": ["get"],
+        "validatingadmissionpolicybindings": ["get"],
+        **{f"{kind}/status": ["attest"] for kind in KINDS},
     }
     assert cluster["rules"][0]["resourceNames"] == ["kube-system", "team-a", "team-b"]
     for namespace in ("team-a", "team-b"):
         role = rendered.one("Role", namespace=namespace)
-        assert role["rules"] == whole["rules"][1:]
+        assert role["rules"] == whole["rules"][3:]
         binding = rendered.one("RoleBinding", namespace=namespace)
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": RELEASE, "namespace": NAMESPACE}
         ]
 
 
-def test_the_lease_role_follows_the_lease(render: Render) -> None:
-    role = render(settings={"leaseNamespace": "leases"}).one("Role", f"{RELEASE}-lease")
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({}, RELEASE),
+        ({"fullnameOverride": "blue"}, "blue"),
+        ({"settings": {"leaseName": "mine"}}, "mine"),
+    ],
+)
+def test_the_lease_is_the_releases_own_and_its_role_follows_it(
+    render: Render, values: Manifest, name: str
+) -> None:
+    settings = {**values.get("settings", {}), "leaseNamespace": "leases"}
+    rendered = render(**{**values, "settings": settings})
+    (deployment,) = rendered.all("Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {"name": "AMOVE_LEASE_NAME", "value": name} in container["env"]
+    role = rendered.one("Role", f"{values.get('fullnameOverride', RELEASE)}-lease")
     assert role["metadata"]["namespace"] == "leases"
+    (by_name,) = (rule for rule in role["rules"] if "resourceNames" in rule)
+    assert by_name["resourceNames"] == [name]
 
 
 def test_an_existing_service_account_is_used_everywhere(render: Render) -> None:
@@ -307,30 +334,43 @@ def test_an_existing_service_account_is_used_everywhere(render: Render) -> None:
     assert rendered.pod["serviceAccountName"] == "mine"
     mine = [{"kind": "ServiceAccount", "name": "mine", "namespace": NAMESPACE}]
     assert all(binding["subjects"] == mine for binding in rendered.all("RoleBinding"))
-    fence = rendered.one("ValidatingAdmissionPolicy", f"{RELEASE}-status")
-    assert f"{NAMESPACE}:mine" in fence["spec"]["validations"][0]["expression"]
 
 
-@pytest.mark.parametrize("watched", [[], ["team-a"]])
-def test_the_status_is_fenced_in_namespaces_too_that_are_not_watched_yet(
-    render: Render, watched: list[str]
+def test_one_fence_is_installed_with_the_definitions_whatever_the_release(render: Render) -> None:
+    for values in ({}, {"fullnameOverride": "mine", "settings": {"watchNamespaces": ["team-a"]}}):
+        rendered = render(**values)
+        for wanted in fence():
+            found = rendered.one(wanted["kind"], FENCE)
+            assert found["metadata"]["annotations"].pop("helm.sh/resource-policy") == "keep"
+            assert found == wanted
+    kinds = {wanted["kind"] for wanted in fence()}
+    assert not kinds & {each["kind"] for each in render(crds={"install": False}).manifests}
+
+
+@pytest.mark.parametrize("watched", [[], ["team-a", "team-b"]])
+@pytest.mark.parametrize(
+    ("role", "resources"),
+    [
+        (RELEASE, ["amovebuckets/status", "amovestoragekeys/status"]),
+        (f"{RELEASE}-adopter", ["amovebuckets/status"]),
+    ],
+)
+def test_the_right_to_attest_is_for_the_namespaces_that_the_release_serves(
+    render: Render, role: str, resources: list[str], watched: list[str]
 ) -> None:
-    """What is forged there would prove ownership on the day they are."""
-    name = f"{RELEASE}-status"
-    binding = render(settings={"watchNamespaces": watched}).one(
-        "ValidatingAdmissionPolicyBinding", name
-    )
-    assert binding["spec"] == {"policyName": name, "validationActions": ["Deny"]}
+    rules = render(settings={"watchNamespaces": watched}).one("ClusterRole", role)["rules"]
+    (rule,) = (each for each in rules if "attest" in each["verbs"])
+    names = {"resourceNames": watched} if watched else {}
+    wanted = {"apiGroups": ["storage.amove.io"], "resources": resources, "verbs": ["attest"]}
+    assert rule == wanted | names
 
 
-def test_another_installations_operator_passes_the_fence_by_name(render: Render) -> None:
-    other = "system:serviceaccount:elsewhere:amove"
-    fence = render(statusAdmins={"users": [other]}).one(
-        "ValidatingAdmissionPolicy", f"{RELEASE}-status"
-    )
-    (rule,) = fence["spec"]["validations"]
-    assert f'"{other}"]' in rule["expression"]
-    assert f", by {other}" in rule["message"]
+def test_nobody_is_bound_to_the_adopters_role_and_no_role_adds_it_up(render: Render) -> None:
+    rendered = render()
+    role = rendered.one("ClusterRole", f"{RELEASE}-adopter")
+    assert not any("aggregate" in label for label in role["metadata"]["labels"])
+    bindings = rendered.all("ClusterRoleBinding") + rendered.all("RoleBinding")
+    assert all(each["roleRef"]["name"] != role["metadata"]["name"] for each in bindings)
 
 
 def test_what_is_optional_comes_only_when_asked_for(render: Render) -> None:

@@ -109,6 +109,11 @@ class Cluster:
         )
         return _done(answer)
 
+    def patch_if_there(self, kind: str, name: str, change: Manifest) -> None:
+        """A merge patch of what may be gone by now."""
+        if self.get(kind, name) is not None:
+            self.patch(kind, name, change)
+
     def annotate(self, kind: str, name: str, **annotations: str | None) -> Manifest:
         """Set (None: remove) annotations of our domain: ``paused="true"``, ``_`` for ``-``."""
         ours = {f"storage.amove.io/{k.replace('_', '-')}": v for k, v in annotations.items()}
@@ -192,11 +197,11 @@ class Cluster:
         def emptied() -> bool:
             for kind in (BUCKET, KEY, "ConfigMap"):
                 for each in there.every(kind):
-                    if each["metadata"].get("finalizers"):
-                        gone = {"metadata": {"finalizers": None}}
-                        there.patch(kind, each["metadata"]["name"], gone)
+                    name, held = each["metadata"]["name"], each["metadata"].get("finalizers")
                     if kind != "ConfigMap":
-                        there.delete(kind, each["metadata"]["name"])
+                        there.delete(kind, name)  # first: the fence lets go of nothing else
+                    if held:
+                        there.patch_if_there(kind, name, {"metadata": {"finalizers": None}})
             return True
 
         eventually(emptied, what="nothing that holds it")  # 429 while such a server begins

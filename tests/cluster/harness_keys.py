@@ -116,6 +116,9 @@ def another_key(
 # ---------------------------------------------------------------- hostile tenants
 
 
+STRIP = ("--type=merge", '--patch={"metadata":{"finalizers":null}}')
+
+
 class Tenant:
     """kubectl as somebody with edit rights on the two kinds and on Secrets of one namespace."""
 
@@ -155,10 +158,14 @@ class Tenant:
         pairs = [f"{name}={value}" for name, value in annotations.items()]
         self.does("annotate", "--overwrite", "secret", secret, *pairs)
 
-    def strips(self, kind: str, name: str) -> None:
-        """Take every finalizer off."""
-        gone = '{"metadata":{"finalizers":null}}'
-        self.does("patch", kind, name, "--type=merge", "--patch", gone)
+    def strips(self, kind: str, name: str) -> str:
+        """Try to take every finalizer off; what the API server said."""
+        return self.tries("patch", kind, name, *STRIP)
+
+    def vanishes(self, kind: str, name: str) -> None:
+        """Delete it, and have an admin of the cluster let go of it in the operator's place."""
+        self.deletes(kind, name)
+        self._plane.kubectl("patch", kind, name, self._where, *STRIP)
 
     def deletes(self, kind: str, name: str) -> None:
         """Without waiting for its end."""

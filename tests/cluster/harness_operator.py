@@ -149,6 +149,16 @@ class Operator:
         """Whether /readyz says so."""
         return _get(self._health, "/readyz") is not None
 
+    def unready(self) -> str:
+        """Why /readyz says that it is not; empty when it is, or when nobody answers."""
+        try:
+            answer = httpx.get(
+                f"http://127.0.0.1:{self._health}/readyz", trust_env=False, timeout=2
+            )
+        except httpx.HTTPError:
+            return ""
+        return answer.text if answer.status_code == 503 else ""
+
     def metric(self, name: str, **labels: str) -> float:
         """One sample, named without ``amove_operator_``; 0 where there is none."""
         text = _get(self._metrics, "/metrics") or ""

@@ -156,10 +156,10 @@ def test_a_finalizer_stripped_by_hand_changes_nothing_of_what_the_policy_says(
     for name, policy in (("doomed", "Delete"), ("kept", "Retain")):
         cluster.apply(a_bucket(name, deletionPolicy=policy))
         cluster.ready(BUCKET, name)
-    os.kill(operator.pid, signal.SIGSTOP)  # else it would put the finalizer back in between
+    os.kill(operator.pid, signal.SIGSTOP)  # else it would serve the deletion in between
     for name in ("doomed", "kept"):
+        cluster.delete(BUCKET, name)  # before that the fence lets nobody take it off
         cluster.patch(BUCKET, name, STRIPPED)
-        cluster.delete(BUCKET, name)
         cluster.gone(BUCKET, name)
     os.kill(operator.pid, signal.SIGCONT)
     eventually(lambda: "doomed" not in emulator.control.buckets(), what="the deletion by policy")
@@ -207,10 +207,10 @@ def test_one_that_vanished_is_let_go_of_where_an_heir_is_there_or_it_was_paused(
         cluster.ready(BUCKET, name)
     cluster.annotate(BUCKET, "asleep", paused="true")
     cluster.until(BUCKET, "asleep", "Synced", "Paused", status="False")
-    os.kill(operator.pid, signal.SIGSTOP)  # else it would put the finalizer back in between
+    os.kill(operator.pid, signal.SIGSTOP)  # else it would serve the deletion in between
     for name in names:
+        cluster.delete(BUCKET, name)  # before that the fence lets nobody take it off
         cluster.patch(BUCKET, name, STRIPPED)
-        cluster.delete(BUCKET, name)
         cluster.gone(BUCKET, name)
     cluster.apply(a_bucket("replaced", deletionPolicy="Delete"))
     os.kill(operator.pid, signal.SIGCONT)

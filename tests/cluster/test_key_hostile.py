@@ -98,7 +98,7 @@ def opens(variables: Mapping[str, str], bucket: str) -> str | None:
 # ---------------------------------------------------------------- finalizers, while a key is issued
 
 
-def test_finalizers_stripped_while_a_key_is_issued_come_back_and_one_key_is_issued(
+def test_the_finalizer_cannot_be_stripped_while_a_key_is_issued_nor_ever_after(
     stage: Stage, emulator: Emulator
 ) -> None:
     tenant, here = stage.tenant, stage.here
@@ -106,15 +106,11 @@ def test_finalizers_stripped_while_a_key_is_issued_come_back_and_one_key_is_issu
     held_back = emulator.control.fault("create_storage_key", hold="after")
     tenant.applies(a_key("late", bucketRefs=refs("photos")))
     emulator.control.wait_for_calls("create_storage_key", before + 1, arrived=True)
-    for _ in range(3):
-        tenant.strips(KEY, "late")
+    assert "taken off by the operator alone" in tenant.strips(KEY, "late")
     emulator.control.clear_faults(held_back)
 
     key = here.ready(KEY, "late")
-    for _ in range(3):
-        eventually(lambda: here.found(KEY, "late")["metadata"].get("finalizers"))
-        tenant.strips(KEY, "late")
-    eventually(lambda: here.found(KEY, "late")["metadata"].get("finalizers"))
+    assert "taken off by the operator alone" in tenant.strips(KEY, "late")
 
     assert live_of(emulator, key) == [key["status"]["key"]["id"]] == [held(here, "late")]
     assert mints(emulator) == before + 1
@@ -128,7 +124,7 @@ def test_finalizers_stripped_while_a_key_is_issued_come_back_and_one_key_is_issu
 def test_a_key_that_vanishes_while_it_is_issued_leaves_nothing_live_nor_does_its_successor(
     stage: Stage, emulator: Emulator, drop: str | None
 ) -> None:
-    """Stripped, deleted and made anew under the same name, before the service answers."""
+    """Let go of by an admin and made anew under the same name, before the service answers."""
     tenant, here = stage.tenant, stage.here
     wish, before = a_key("late", bucketRefs=refs("photos")), mints(emulator)
     held_back = emulator.control.fault("create_storage_key", hold="after", drop=drop)
@@ -136,8 +132,7 @@ def test_a_key_that_vanishes_while_it_is_issued_leaves_nothing_live_nor_does_its
     emulator.control.wait_for_calls("create_storage_key", before + 1, arrived=True)
     first = here.found(KEY, "late")
     eventually(lambda: live_of(emulator, first), what="the key that nobody knows of yet")
-    tenant.strips(KEY, "late")
-    tenant.deletes(KEY, "late")
+    tenant.vanishes(KEY, "late")
     here.gone(KEY, "late")
     tenant.applies(wish)
     emulator.control.clear_faults(held_back)
@@ -150,27 +145,19 @@ def test_a_key_that_vanishes_while_it_is_issued_leaves_nothing_live_nor_does_its
     stage.unharmed()
 
 
-def test_a_paused_key_that_is_stripped_and_deleted_in_either_order_is_revoked(
-    stage: Stage, emulator: Emulator
-) -> None:
+def test_a_paused_key_that_an_admin_lets_go_of_is_revoked(stage: Stage, emulator: Emulator) -> None:
     """A pause stops every call for an object: not for one that is not there any more."""
     tenant, here = stage.tenant, stage.here
-    names = ("stripped-first", "deleted-first")
-    tenant.applies(*(a_key(name, bucketRefs=refs("photos")) for name in names))
-    keys = [here.ready(KEY, name) for name in names]
-    for name in names:
-        tenant.does("annotate", KEY, name, f"{GROUP}/paused=true")
-        here.until(KEY, name, "Synced", "Paused", status="False")
+    tenant.applies(a_key("asleep", bucketRefs=refs("photos")))
+    key = here.ready(KEY, "asleep")
+    tenant.does("annotate", KEY, "asleep", f"{GROUP}/paused=true")
+    here.until(KEY, "asleep", "Synced", "Paused", status="False")
 
-    tenant.strips(KEY, names[0])
-    tenant.deletes(KEY, names[0])
-    tenant.deletes(KEY, names[1])
-    tenant.strips(KEY, names[1])
+    tenant.vanishes(KEY, "asleep")
 
-    for key, name in zip(keys, names, strict=True):
-        here.gone(KEY, name)
-        dead(emulator, key)
-        here.gone("Secret", name)
+    here.gone(KEY, "asleep")
+    dead(emulator, key)
+    here.gone("Secret", "asleep")
     stage.unharmed()
 
 
@@ -183,7 +170,7 @@ def test_a_deletion_that_is_cut_short_by_stripping_is_carried_out_all_the_same(
     refusing = emulator.control.fault("delete_storage_key", status=503, times=None)
     tenant.deletes(KEY, "app")
     emulator.control.wait_for_calls("delete_storage_key", 1)
-    tenant.strips(KEY, "app")
+    tenant.vanishes(KEY, "app")
     here.gone(KEY, "app")
     tenant.applies(wish)
     new = here.ready(KEY, "app")
@@ -504,8 +491,7 @@ def test_names_that_only_a_secret_tells_after_a_crash_are_given_away_when_its_ke
     assert operator.wait() == -signal.SIGKILL
     key, pair = here.found(KEY, "visits"), here.secret("visits")
     assert opens(pair, "gallery") is None
-    tenant.strips(BUCKET, "gallery")
-    tenant.deletes(BUCKET, "gallery")
+    tenant.vanishes(BUCKET, "gallery")
     here.gone(BUCKET, "gallery")
     victim.apply(a_bucket("gallery", adoptionPolicy="IfExists"))
 
@@ -596,7 +582,6 @@ def test_edits_without_end_during_an_issue_cost_no_more_than_the_budget(
         }
         patch = json.dumps(change)
         tenant.does("patch", KEY, "busy", "--type=merge", "--patch", patch)
-        tenant.strips(KEY, "busy")
         tenant.tries("delete", "secret", "busy", "--ignore-not-found", "--wait=false")
         if number % 3 == 2:  # what is asked for has its answer after some edits more
             emulator.control.clear_faults(answers)

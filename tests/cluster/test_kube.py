@@ -100,6 +100,7 @@ async def test_a_finalizer_for_an_object_that_is_gone_is_a_conflict(kube: Kube, 
 
 async def test_only_our_finalizer_is_removed(kube: Kube, plane: ControlPlane, ref: Ref) -> None:
     await kube.add_finalizer(ref, await meta_of(kube, ref))
+    plane.kubectl("delete", "amovebucket", ref.name, "-n", ref.namespace, "--wait=false")
     await kube.remove_finalizer(ref, await meta_of(kube, ref))
     assert stored(plane, ref)["metadata"]["finalizers"] == [OTHER]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from controlplane import ControlPlane
+from demo.names import KINDS
 
 REPOSITORY = Path(__file__).parents[2]
 CHART = REPOSITORY / "deploy" / "helm" / "amove-operator"
@@ -83,7 +84,8 @@ def test_a_step_that_fails_is_named_with_the_logs_and_the_cluster_left_as_it_was
 
 def test_a_cluster_with_amove_resources_is_refused_untouched(plane: ControlPlane) -> None:
     plane.kubectl("apply", "-f", str(CRDS))
-    plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS))
+    definitions = [f"crd/{kind}" for kind in KINDS]
+    plane.kubectl("wait", "--for=condition=Established", *definitions)
     plane.kubectl("apply", "-f", str(REPOSITORY / "examples" / "quickstart.yaml"))
     before = traces(plane)
     try:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, Field
 
 from amove_operator.crds import KINDS, Kind, crd_files, crds, crds_yaml, schema_of, write_crds
+from amove_operator.fence import fence
 from amove_operator.models.rules import (
     BUCKET_RULES,
     BUCKET_TRANSITIONS,
@@ -62,20 +63,22 @@ def test_nothing_else_is_deployed() -> None:
     assert {path.name for path in DEPLOYED.iterdir()} == set(crd_files())
 
 
-def test_the_files_are_called_after_group_and_plural() -> None:
+def test_the_files_are_called_after_what_is_in_them() -> None:
     assert list(crd_files()) == [
         "storage.amove.io_amovebuckets.yaml",
         "storage.amove.io_amovestoragekeys.yaml",
+        "amove-fence-policy.yaml",
+        "amove-fence-binding.yaml",
     ]
 
 
-def test_writing_makes_the_folder_and_both_files(tmp_path: Path) -> None:
+def test_writing_makes_the_folder_and_all_files(tmp_path: Path) -> None:
     written = write_crds(tmp_path / "new" / "crds")
     assert {path.name: path.read_text(encoding="utf-8") for path in written} == crd_files()
 
 
-def test_the_stream_holds_both_definitions() -> None:
-    assert list(yaml.safe_load_all(crds_yaml())) == crds()
+def test_the_stream_holds_both_definitions_and_the_fence() -> None:
+    assert list(yaml.safe_load_all(crds_yaml())) == [*crds(), *fence()]
 
 
 def test_the_kinds_have_the_names_of_the_contract() -> None:

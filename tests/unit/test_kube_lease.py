@@ -64,6 +64,35 @@ async def test_the_lead_ends_by_itself_at_the_deadline_counted_from_the_requests
         one.election.check()
 
 
+async def test_a_note_goes_with_the_next_renewal_and_is_read_by_the_next_leader() -> None:
+    one = OneCandidate()
+    await one.election.step()
+    assert one.election.annotation("example.com/note") is None
+    one.election.annotate("example.com/note", "relied on 1")
+    assert one.election.annotation("example.com/note") == "relied on 1"
+    await one.election.step()
+    assert one.store.lease is not None
+    assert one.store.lease["metadata"]["annotations"] == {"example.com/note": "relied on 1"}
+    other = candidate("other", one._serve, lambda: one.now)
+    one.store.spec["holderIdentity"] = ""
+    await other.step()
+    assert other.annotation("example.com/note") == "relied on 1"
+
+
+async def test_the_last_note_of_a_leader_goes_with_the_release() -> None:
+    one = OneCandidate()
+    task = asyncio.create_task(one.election.run(lambda: None, lambda: None))
+    while one.election.leading_since is None:
+        await asyncio.sleep(0)
+    one.election.annotate("example.com/note", "away")
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert one.store.lease is not None
+    assert one.store.spec["holderIdentity"] == ""
+    assert one.store.lease["metadata"]["annotations"] == {"example.com/note": "away"}
+
+
 async def test_failed_renewals_do_not_prolong_the_lead() -> None:
     one = OneCandidate()
     await one.election.step()

@@ -93,6 +93,8 @@ class FenceWatch:
             policy, binding = await self._read()
         except KubeUnavailable as error:
             log.warning("the fence %s cannot be looked at: %s", FENCE, error)
+            if not self._looked:
+                self._fault = f"it cannot be looked at: {error}"
             return
         except KubeRefused as error:
             # A single refusal may be an API server that has just begun.
