@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from amove_operator.controller.context import Context
 from amove_operator.core.ledger import Listing, LiveKey
@@ -65,7 +65,10 @@ class OrphanWatch:
     async def judge(self, listing: Listing) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
         context, before = self._context, self._judgement.orphans
-        look, context.holders = await self._look(listing)
+        known = set(context.holders)
+        look, holders = await self._look(listing)
+        meanwhile = {key: where for key, where in context.holders.items() if key not in known}
+        context.holders = {**holders, **meanwhile}
         if not sees_all(context):
             return
         self._judgement = self._judgement.after(look, context.settle)
@@ -74,7 +77,7 @@ class OrphanWatch:
         if {key.id for key in orphans} != {key.id for key in before}:
             _tell(orphans)
 
-    async def _look(self, listing: Listing) -> tuple[Look, Mapping[str, str]]:
+    async def _look(self, listing: Listing) -> tuple[Look, dict[str, str]]:
         """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
         context = self._context
         # A ghost's keys are still being dealt with.
