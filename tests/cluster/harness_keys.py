@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from base64 import b64decode
+from base64 import b32encode, b64decode
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,15 @@ from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_operator import Operator
 from tests.patience import PATIENCE
 
-MARKED = re.compile(r"-[0-9a-f]{8}-([0-9a-f]{10})-[0-9a-f]{8}-\d+$")
+MARKED = re.compile(r"-[0-9a-f]{8}-([a-z2-7]{10})-([oma][a-z2-7]{8})-\d+$")
 KEY_ID = "storage.amove.io/key-id"
 OWNER_UID = "storage.amove.io/owner-uid"
 CHECKSUM = "storage.amove.io/checksum"
 RETIRING = "storage.amove.io/retiring"
-SCOPE = "storage.amove.io/scope"
+MANAGED = "storage.amove.io/managed"
+CROWD = "crowd-"
 PAST = "2001-01-01T00:00:00Z"
-OURS = {"app.kubernetes.io/managed-by": "amove-operator"}
+OURS = {MANAGED: "true", "app.kubernetes.io/managed-by": "amove-operator"}
 
 
 def owner_of(name: str) -> str:
@@ -43,8 +45,25 @@ def owner_of(name: str) -> str:
 
 
 def marker_of(uid: str) -> str:
-    """The part of a remote name that stands for the CR of this UID (design.md §5)."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:10]
+    """The part of a remote name that stands for the CR of this UID: 50 bits, in base32."""
+    return b32encode(hashlib.sha256(uid.encode()).digest()[:10]).decode().lower()[:10]
+
+
+def names_of(name: str) -> str:
+    """The part of a remote name that says which bucket names the key keeps; empty: none has it."""
+    found = MARKED.search(name)
+    return found[2] if found else ""
+
+
+def mask_bit(bucket: str) -> int:
+    """Which of the forty bits in the name of a key of several buckets stands for this one."""
+    return int.from_bytes(hashlib.sha256(bucket.encode()).digest()[:5], "big") % 40
+
+
+def colliding_with(bucket: str, stem: str) -> str:
+    """Another bucket name, which a mask cannot tell from ``bucket``."""
+    names = (f"{stem}-{number}" for number in count())
+    return next(name for name in names if mask_bit(name) == mask_bit(bucket))
 
 
 def live_of(emulator: Emulator, key: Manifest) -> list[str]:
@@ -63,6 +82,12 @@ def lives_alone(emulator: Emulator, key: Manifest) -> bool:
 def live_ids(emulator: Emulator) -> set[str]:
     """The ids of all keys that work."""
     return {one["id"] for one in emulator.control.live_keys()}
+
+
+def make_crowd(emulator: Emulator) -> None:
+    """Keys of other clusters, beside which a few orphans of ours are no large part of all."""
+    for number in range(20):
+        emulator.control.add_key(f"{CROWD}{number}", buckets=["elsewhere"])
 
 
 def most_live(emulator: Emulator) -> int:

@@ -30,6 +30,18 @@ def test_a_new_bucket_costs_three_calls_observe_create_verify(
     assert calls(emulator) == ["bucket_status", "create_bucket", "bucket_status"]
 
 
+def test_new_buckets_cost_one_key_listing_for_the_whole_leadership(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """Whether live keys reach a name is told by one list begun since the lead was taken."""
+    run_operator()
+    for names in (("photos", "films"), ("music",)):
+        cluster.apply(*(a_bucket(name) for name in names))
+        for name in names:
+            cluster.ready(BUCKET, name)
+        assert emulator.control.count("get_storage_key") == 1
+
+
 def test_a_new_key_costs_one_call_beyond_the_shared_listing(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:

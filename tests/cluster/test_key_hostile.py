@@ -34,7 +34,6 @@ from tests.cluster.harness_keys import (
     OURS,
     OWNER_UID,
     RETIRING,
-    SCOPE,
     Stage,
     a_secret,
     another_key,
@@ -406,23 +405,13 @@ def test_secrets_made_beforehand_with_our_marks_are_refused_untouched_and_cost_n
 # ---------------------------------------------------------------- records, across a restart
 
 
-def scope_of(emulator: Emulator, *buckets: str) -> str:
-    """As the operator records it; the digest in the key's name is beyond a tenant's reach."""
-    place = [emulator.cloud_account_id, "us-east-1", emulator.storage_dn]
-    return json.dumps([*place, "ReadWrite", sorted(buckets)])
-
-
 def test_forged_records_keep_no_wide_key_across_a_restart(stage: Stage, emulator: Emulator) -> None:
-    """The spec is narrowed while nobody looks, and the Secret says that the key is narrow."""
+    """The spec is narrowed while nobody looks, and the Secret's record is edited to fit."""
     tenant, here = stage.tenant, stage.here
     tenant.applies(a_bucket("films"))
-    names = ("scope", "other-id")
+    names = ("own-id", "other-id")
     tenant.applies(*(a_key(name, bucketRefs=refs("photos", "films")) for name in names))
     wide = {name: here.ready(KEY, name) for name in names}
-    narrow = scope_of(emulator, "photos")
-    assert here.found("Secret", "scope")["metadata"]["annotations"][SCOPE] == scope_of(
-        emulator, "photos", "films"
-    ), "else the forgery below proves nothing"
     stage.operator.stop()
     rotation = {"gracePeriod": "0s"}
     tenant.applies(*(a_key(n, bucketRefs=refs("photos"), rotation=rotation) for n in names))
@@ -430,7 +419,7 @@ def test_forged_records_keep_no_wide_key_across_a_restart(stage: Stage, emulator
         uid, told = key["metadata"]["uid"], key["status"]["key"]["id"]
         told = stage.mine["status"]["key"]["id"] if name == "other-id" else told
         data = here.found("Secret", name)["data"]
-        forgery = {SCOPE: narrow, KEY_ID: told, RETIRING: json.dumps({told: FUTURE})}
+        forgery = {KEY_ID: told, RETIRING: json.dumps({told: FUTURE})}
         forgery[CHECKSUM] = forged_checksum(uid, told, data)
         tenant.forges(name, **forgery)
 
@@ -444,53 +433,57 @@ def test_forged_records_keep_no_wide_key_across_a_restart(stage: Stage, emulator
     stage.unharmed()
 
 
-def test_a_key_written_before_a_crash_whose_record_was_edited_is_revoked(
-    stage: Stage, emulator: Emulator, tmp_path: Path
-) -> None:
-    """Killed before status named the key: nothing proves any more which buckets it opens."""
-    tenant, here = stage.tenant, stage.here
+def crash_before_status(stage: Stage, tmp_path: Path, key: Manifest) -> dict[str, str]:
+    """A key's Secret was written and its status was not; the pair in the Secret."""
+    here, name = stage.here, key["metadata"]["name"]
     stage.operator.stop()
     effects = tmp_path / "effects"
-    crashing = {"CRASH_ABOUT": "hidden", "CRASH_AT": "4:before", "CRASH_LIST": str(effects)}
+    crashing = {"CRASH_ABOUT": name, "CRASH_AT": "4:before", "CRASH_LIST": str(effects)}
     operator = stage.starts(program=[CRASHING], environ=crashing)
-    tenant.applies(a_key("hidden", bucketRefs=refs("photos"), rotation=LONG_GRACE))
+    stage.tenant.applies(key)
     assert operator.wait() == -signal.SIGKILL
     assert effects.read_text().splitlines()[2:] == [
         f"POST /api/v1/namespaces/{here.namespace}/secrets",
-        f"PATCH /apis/{VERSION}/namespaces/{here.namespace}/amovestoragekeys/hidden/status",
+        f"PATCH /apis/{VERSION}/namespaces/{here.namespace}/amovestoragekeys/{name}/status",
     ]
-    key, pair = here.found(KEY, "hidden"), here.secret("hidden")
+    return here.secret(name)
+
+
+def test_a_key_written_before_a_crash_whose_spec_was_edited_is_not_taken_for_what_it_says(
+    stage: Stage, emulator: Emulator, tmp_path: Path
+) -> None:
+    """Nothing proves which buckets it opens: it is replaced, and ends with its grace."""
+    tenant, here = stage.tenant, stage.here
+    tenant.applies(a_bucket("harmless"))
+    here.ready(BUCKET, "harmless")
+    wish = a_key("hidden", bucketRefs=refs("photos"), rotation=LONG_GRACE)
+    pair = crash_before_status(stage, tmp_path, wish)
     assert opens(pair, "photos") is None
-    tenant.forges("hidden", **{SCOPE: scope_of(emulator, "harmless")})
-    tenant.applies(a_key("hidden", bucketRefs=refs("harmless"), rotation=LONG_GRACE))
+    first = held(here, "hidden")
+    rotation = {"gracePeriod": "0s"}
+    tenant.applies(a_key("hidden", bucketRefs=refs("harmless"), rotation=rotation))
 
     stage.starts()
 
-    dead(emulator, key)
+    key = another_key(here, KEY, "hidden", first)
+    eventually(partial(lives_alone, emulator, key), what="the end of the first")
+    assert key["status"]["key"]["buckets"] == ["harmless"]
     assert opens(pair, "photos") == "InvalidAccessKeyId"
-    here.until(KEY, "hidden", "Ready", "BucketNotFound", status="False")
-    assert asked_for(emulator, key["metadata"]["uid"]) == 1
+    assert opens(here.secret("hidden"), "photos") == "AccessDenied"
+    assert asked_for(emulator, key["metadata"]["uid"]) == 2
     stage.unharmed()
 
 
-def test_names_that_only_a_secret_tells_after_a_crash_are_given_away_when_its_key_is_dead(
+def test_a_key_that_no_status_names_keeps_its_buckets_name_until_it_is_revoked(
     stage: Stage, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Killed before status named the key; its bucket's object is gone when the next process starts.
-
-    Before a list could tell whether the Secret is right, nobody gets the name on a guess.
-    """
+    """Killed before status named it; its bucket's object is gone when the next process starts."""
     tenant, here, victim = stage.tenant, stage.here, stage.victim
     tenant.applies(a_bucket("gallery"))
     here.ready(BUCKET, "gallery")
-    stage.operator.stop()
-    effects = tmp_path / "effects"
-    crashing = {"CRASH_ABOUT": "visits", "CRASH_AT": "4:before", "CRASH_LIST": str(effects)}
-    operator = stage.starts(program=[CRASHING], environ=crashing)
-    tenant.applies(a_key("visits", bucketRefs=refs("gallery"), rotation=LONG_GRACE))
-    assert operator.wait() == -signal.SIGKILL
-    key, pair = here.found(KEY, "visits"), here.secret("visits")
+    pair = crash_before_status(stage, tmp_path, a_key("visits", bucketRefs=refs("gallery")))
     assert opens(pair, "gallery") is None
+    key = here.found(KEY, "visits")
     tenant.vanishes(BUCKET, "gallery")
     here.gone(BUCKET, "gallery")
     victim.apply(a_bucket("gallery", adoptionPolicy="IfExists"))
@@ -498,53 +491,34 @@ def test_names_that_only_a_secret_tells_after_a_crash_are_given_away_when_its_ke
     no_list_yet = emulator.control.fault("get_storage_key", hold="before", times=None)
     stage.starts()
 
-    waiting = victim.until(BUCKET, "gallery", "Reconciling", "NameInUse")
+    victim.until(BUCKET, "gallery", "Reconciling", "WaitingForListing")
     emulator.control.clear_faults(no_list_yet)
+    waiting = victim.until(BUCKET, "gallery", "Reconciling", "NameInUse")
     told = condition(waiting, "Reconciling")["message"]
-    assert f"Secret {here.namespace}/visits may reach bucket gallery" in told
+    assert f"a key of namespace {here.namespace} " in told
+    assert "visits" not in told
+    tenant.deletes(KEY, "visits")
     victim.ready(BUCKET, "gallery")
     assert live_of(emulator, key) == []
     assert opens(pair, "gallery") == "InvalidAccessKeyId"
     stage.unharmed()
 
 
-def test_a_secret_forged_while_nobody_looks_keeps_no_name_for_longer_than_the_first_list(
-    stage: Stage, emulator: Emulator
-) -> None:
-    tenant, victim = stage.tenant, stage.victim
-    stage.operator.stop()
-    forgery = {KEY_ID: "unheard-of", SCOPE: scope_of(emulator, "pearls", "treasure")}
-    tenant.forges("app", **forgery, **{CHECKSUM: "or it would be put right at once"})
-    victim.apply(a_bucket("pearls"))
-
-    no_list_yet = emulator.control.fault("get_storage_key", hold="before", times=None)
-    stage.starts(resync_interval="1h")
-
-    victim.until(BUCKET, "pearls", "Reconciling", "NameInUse")
-    emulator.control.clear_faults(no_list_yet)
-    victim.ready(BUCKET, "pearls")
-    stage.unharmed()
-
-
-def test_no_secret_that_tells_of_a_retained_key_holds_another_teams_name(
-    stage: Stage, emulator: Emulator
-) -> None:
+def test_no_secret_holds_another_teams_name(stage: Stage, emulator: Emulator) -> None:
     """Neither one with a live key of the tenant's own in it, nor one with the victim's."""
     tenant, here, victim = stage.tenant, stage.here, stage.victim
     own = here.found("Secret", "app")["metadata"]["annotations"]
     theirs = victim.found("Secret", "owner")["metadata"]["annotations"]
-    scope = scope_of(emulator, "gems", "pebbles", "treasure")
-    told = {f"{GROUP}/retained-buckets": "gems,pebbles,treasure"}
     notes = {
-        "own": {**own, SCOPE: scope},
+        "own": dict(own),
         "theirs": dict(theirs),
-        "mixed": {**theirs, OWNER_UID: own[OWNER_UID], SCOPE: scope},
+        "mixed": {**theirs, OWNER_UID: own[OWNER_UID]},
         "nobody": {OWNER_UID: "x", KEY_ID: "y"},
     }
+    former = {f"{GROUP}/retained-buckets": "gems,pebbles,treasure"}
     for name, forged in notes.items():
-        secret = a_secret(name, {"a": "b"}, labels=OURS, annotations={**forged, **told})
+        secret = a_secret(name, {"a": "b"}, labels=OURS, annotations={**forged, **former})
         tenant.applies(secret)
-    tenant.forges("app", **told, **{SCOPE: scope})
 
     victim.apply(a_bucket("gems"))
     victim.ready(BUCKET, "gems")

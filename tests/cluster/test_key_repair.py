@@ -103,7 +103,7 @@ def test_past_the_budget_a_repair_waits_and_says_until_when_also_after_restarts(
     made = mints(emulator)
 
     seen = cluster.until(KEY, "app", "Reconciling", "MintBudgetExhausted")
-    issues = [datetime.fromisoformat(moment) for moment in seen["status"]["recentIssues"]]
+    issues = [datetime.fromisoformat(one["issuedAt"]) for one in seen["status"]["recentIssues"]]
     assert len(issues) == 2
     for _ in range(2):
         operator.kill()

@@ -27,7 +27,17 @@ from tests.cluster.harness import (
     s3_with_only,
 )
 from tests.cluster.harness_cluster import Cluster
-from tests.cluster.harness_keys import a_secret, live_ids, live_of, mints, most_live, revoked
+from tests.cluster.harness_keys import (
+    MANAGED,
+    OURS,
+    a_secret,
+    another_key,
+    live_ids,
+    live_of,
+    mints,
+    most_live,
+    revoked,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -116,10 +126,10 @@ def test_a_template_that_cannot_be_filled_is_refused_before_a_key_is_issued(
 
 FOREIGN: dict[str, dict[str, Any]] = {
     "plain": {},
-    "labelled": {"labels": {"app.kubernetes.io/managed-by": "amove-operator"}},
+    "labelled": {"labels": OURS},
     "annotated": {"annotations": {"storage.amove.io/owner-uid": "f" * 8}},
     "marked": {
-        "labels": {"app.kubernetes.io/managed-by": "amove-operator"},
+        "labels": OURS,
         "annotations": {"storage.amove.io/owner-uid": "00000000-0000-0000-0000-000000000000"},
     },
 }
@@ -253,6 +263,59 @@ def test_edited_labels_and_annotations_are_repaired_in_place_without_a_new_key(
     assert mints(emulator) == 1
 
 
+def test_our_own_label_taken_away_is_put_back_in_place_also_after_a_restart(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """The watch of Secrets goes by it: without it, the Secret looks as if it were gone."""
+    operator = run_operator()
+    cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
+    key = cluster.ready(KEY, "app")
+    before = cluster.found("Secret", "app")
+    taken = {"metadata": {"labels": {MANAGED: None}}}
+
+    cluster.patch("Secret", "app", taken)
+    eventually(lambda: meta_of(cluster) == meta_of_(before), what="the label is back")
+    operator.stop()
+    cluster.patch("Secret", "app", taken)
+    run_operator()
+    eventually(lambda: meta_of(cluster) == meta_of_(before), what="the label is back again")
+
+    after = cluster.found("Secret", "app")
+    assert (after["data"], after["metadata"]["uid"]) == (before["data"], before["metadata"]["uid"])
+    assert live_of(emulator, key) == [key["status"]["key"]["id"]]
+    assert mints(emulator) == 1
+
+
+def test_who_is_said_to_manage_the_secret_is_left_to_others(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """A person's, or a policy's, app.kubernetes.io/managed-by costs no write, now or later."""
+    run_operator()
+    cluster.apply(a_bucket("photos"), *(a_key(n, bucketRefs=refs("photos")) for n in EDITED_BY))
+    keys = {name: cluster.ready(KEY, name)["status"]["key"]["id"] for name in EDITED_BY}
+    edited = {
+        name: cluster.patch("Secret", name, {"metadata": {"labels": {MANAGED_BY: value}}})
+        for name, value in EDITED_BY.items()
+    }
+    cluster.apply(a_key("beside", bucketRefs=refs("photos")))
+    cluster.ready(KEY, "beside")
+    for name in EDITED_BY:
+        cluster.annotate(KEY, name, reconcile_requested_at="now")
+        cluster.until(KEY, name, "Synced", "Settled")
+    assert {name: cluster.found("Secret", name) for name in EDITED_BY} == edited
+    assert mints(emulator) == len(EDITED_BY) + 1
+
+    for name, value in EDITED_BY.items():
+        cluster.annotate(KEY, name, rotate_requested_at="now")
+        another_key(cluster, KEY, name, keys[name])
+        if value is not None:
+            assert cluster.found("Secret", name)["metadata"]["labels"][MANAGED_BY] == value
+
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+EDITED_BY = {"renamed": "platform", "taken-away": None}
+
+
 def meta_of(cluster: Cluster) -> Manifest:
     return meta_of_(cluster.found("Secret", "app"))
 
@@ -324,8 +387,9 @@ def test_a_kept_secret_is_foreign_to_the_next_key_and_the_message_says_what_to_d
     cluster.apply(kept)
 
     seen = cluster.until(KEY, "app", "Stalled", "SecretConflict")
-    assert "Retain" in condition(seen, "Stalled")["message"]
-    assert "delete it" in condition(seen, "Stalled")["message"]
+    told = condition(seen, "Stalled")["message"]
+    for advice in ("Retain", "delete it", "spec.secret.name"):
+        assert advice in told
     assert cluster.found("Secret", "app") == secret
     assert mints(emulator) == 1
 

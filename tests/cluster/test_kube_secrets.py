@@ -27,7 +27,7 @@ def manifest(namespace: str, name: str = "app", **data: str) -> dict[str, Any]:
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": "amove-operator"},
+            "labels": {"storage.amove.io/managed": "true"},
             "annotations": {"storage.amove.io/owner-uid": "u-1"},
         },
         "data": {key: coded(value) for key, value in data.items()},

@@ -20,7 +20,7 @@ from controlplane.launcher import ControlPlane
 from tests.patience import PATIENCE
 
 VALUE = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY0123456789"
-OURS = {"app.kubernetes.io/managed-by": "amove-operator"}
+OURS = {MANAGED: "true"}
 
 
 def secret(namespace: str, name: str, *, labels: dict[str, str] | None = None) -> dict[str, Any]:
@@ -130,7 +130,7 @@ async def test_a_secret_that_loses_its_label_is_gone_for_us(
 ) -> None:
     await kube.create_secret(secret(namespace, "one"))
     watch, journal = await watching(namespace)
-    plane.kubectl("label", "secret", "one", "-n", namespace, "app.kubernetes.io/managed-by-")
+    plane.kubectl("label", "secret", "one", "-n", namespace, f"{MANAGED}-")
     await journal.until(("one", True))
     assert watch.known == {}
 

@@ -12,17 +12,19 @@ from uuid import uuid4
 import pytest
 
 from amove_emulator import Emulator
-from amove_operator.core.naming import key_name, marker_of
+from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.orphans_command import run_orphans
 from amove_operator.settings import load_settings
 from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs
+from tests.cluster.harness import KEY, Manifest, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_keys import CROWD, KEY_ID, OURS, OWNER_UID, a_secret, make_crowd
 from tests.cluster.harness_operator import environment
 from tests.patience import PATIENCE
 
 AddKey = Callable[..., str]
 EVERYWHERE = {"watch_namespaces": None}
+OLD = "uid-of-old"
 
 
 class Done(NamedTuple):
@@ -33,6 +35,12 @@ class Done(NamedTuple):
     err: str
 
 
+@pytest.fixture(autouse=True)
+def crowd(emulator: Emulator) -> None:
+    """Of other clusters; nothing here counts them."""
+    make_crowd(emulator)
+
+
 @pytest.fixture
 def add_key(whole_cluster: Cluster, emulator: Emulator) -> AddKey:
     """Have a key at the service that no CR knows, of a cluster and an owner; gives its id."""
@@ -40,7 +48,8 @@ def add_key(whole_cluster: Cluster, emulator: Emulator) -> AddKey:
 
     def add(cluster_uid: str | None = None, owner: str | None = None) -> str:
         marker = marker_of(cluster_uid or own, owner or str(uuid4()))
-        return str(emulator.control.add_key(key_name("lost", marker, "0123abcd", 1))["id"])
+        name = key_name("lost", marker, names_digest(["lost"]), 1)
+        return str(emulator.control.add_key(name)["id"])
 
     return add
 
@@ -103,8 +112,9 @@ def started(variables: dict[str, str], *flags: str) -> Iterator[subprocess.Popen
 
 
 def live(emulator: Emulator) -> set[str]:
-    """The ids of all keys that work."""
-    return {key["id"] for key in emulator.control.live_keys()}
+    """The ids of all keys that work, those of the crowd aside."""
+    keys = emulator.control.live_keys()
+    return {key["id"] for key in keys if not key["name"].startswith(CROWD)}
 
 
 def test_the_leader_counts_orphans_and_names_them_once_but_touches_none(
@@ -198,6 +208,12 @@ def test_a_person_is_asked_before_anything_is_revoked_and_the_answer_counts(
     assert (lost in live(emulator)) is kept
 
 
+def a_claim(name: str, key: Manifest, data: dict[str, str]) -> Manifest:
+    """A Secret that says to hold a key of the CR with UID ``OLD``."""
+    notes = {KEY_ID: key["id"], OWNER_UID: OLD}
+    return a_secret(name, data, labels=OURS, annotations=notes)
+
+
 def test_a_key_that_finds_its_secret_again_while_the_person_thinks_stays(
     cluster: Cluster,
     emulator: Emulator,
@@ -205,22 +221,47 @@ def test_a_key_that_finds_its_secret_again_while_the_person_thinks_stays(
     command: Callable[..., Done],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lost, restored = add_key(), add_key(owner="uid-of-old")
-    meta = {
-        "name": "from-a-backup",
-        "labels": {"app.kubernetes.io/managed-by": "amove-operator"},
-        "annotations": {
-            "storage.amove.io/key-id": restored,
-            "storage.amove.io/owner-uid": "uid-of-old",
-        },
-    }
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta}
+    lost, restored = add_key(), record_of(emulator, add_key(owner=OLD))
+    secret = a_claim("from-a-backup", restored, {"AWS_ACCESS_KEY_ID": restored["accessKey"]})
     monkeypatch.setattr("sys.stdin", Person("yes", lambda: cluster.apply(secret)))
     done = command(revoke=True)
     assert done.code == 0
-    assert restored in done.out
-    assert live(emulator) == {restored}
+    assert restored["id"] in done.out
+    assert live(emulator) == {restored["id"]}
     assert f"revoked  {lost}" in done.out
+
+
+def record_of(emulator: Emulator, key_id: str) -> Manifest:
+    """A live key as the service knows it."""
+    return next(key for key in emulator.control.live_keys() if key["id"] == key_id)
+
+
+def test_no_secret_hides_an_orphan_unless_its_data_carry_the_access_key(
+    cluster: Cluster,
+    emulator: Emulator,
+    add_key: AddKey,
+    command: Callable[..., Done],
+    run_operator: RunOperator,
+) -> None:
+    """Whoever may write Secrets can write our marks, and the id stands in the CR's status."""
+    hidden, kept = (record_of(emulator, add_key(owner=OLD)) for _ in range(2))
+    another = record_of(emulator, add_key())
+    cluster.apply(
+        a_claim("empty", hidden, {}),
+        a_claim("of-another", hidden, {"AWS_ACCESS_KEY_ID": kept["accessKey"]}),
+        a_claim("of-no-such-owner", another, {"AWS_ACCESS_KEY_ID": another["accessKey"]}),
+        a_claim("kept", kept, {"config": f"key = {kept['accessKey']}"}),
+    )
+
+    operator = run_operator(**EVERYWHERE, resync_interval="1s", listing_settle="100ms")
+
+    lost = {hidden["id"], another["id"]}
+    eventually(lambda: operator.metric("orphan_keys") == 2, what="two orphans counted")
+    _, *rows = command().out.splitlines()
+    assert {row.split()[0] for row in rows} == lost
+    assert command(revoke=True, yes=True).code == 0
+    assert live(emulator) == {kept["id"]}
+    eventually(lambda: operator.metric("orphan_keys") == 0, what="no orphan counted")
 
 
 def test_a_refused_revocation_is_reported_and_the_others_go_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import inf
@@ -53,7 +53,7 @@ class Context:
     known_buckets: tuple[float, int] = (-inf, 0)
     wanted_names: dict[str, Ref] = field(default_factory=dict)
     secrets: KnownSecrets = field(default_factory=KnownSecrets)
-    holders: Mapping[str, str] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
     may_have_unlisted: frozenset[str] = frozenset()
     mass_bucket_loss: bool = False
     mass_key_loss: bool = False

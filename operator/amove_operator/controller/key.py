@@ -177,6 +177,7 @@ class KeyReconciler:
                 await self._context.kube.delete_secret(ref.namespace, world.secret_name, uid=uid)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
             case RemoveFinalizer():
+                self._note_holder(key, world)
                 await self._release(item, key)
                 return True
         return False
@@ -321,6 +322,12 @@ class KeyReconciler:
         kept = {listing.names9_of(key_id) for key_id in key_ids}
         names = [name for name in wanted if any(may_reach(names9, name) for names9 in kept)]
         wake_waiting(self._context, names)
+
+    def _note_holder(self, key: AmoveStorageKey, world: KeyWorld) -> None:
+        """A Secret that stays has its key, which is no orphan: known before a list is judged."""
+        secret = world.secret
+        if isinstance(secret, SecretOurs) and not secret.deleting:
+            self._context.holders[secret.record.key_id] = key.metadata.namespace
 
     async def _release(self, item: Item, key: AmoveStorageKey) -> None:
         context, uid = self._context, key.metadata.uid

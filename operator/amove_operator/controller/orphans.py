@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from amove_operator.controller.context import Context
 from amove_operator.controller.wakeups import wake_waiting
@@ -72,9 +72,11 @@ class OrphanWatch:
     async def judge(self, listing: Listing) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
         context, before = self._context, self._judgement.orphans
+        known = set(context.holders)
         look, holders = await self._look(listing)
-        if holders != context.holders:
-            context.holders = holders
+        meanwhile = {key: where for key, where in context.holders.items() if key not in known}
+        if (found := {**holders, **meanwhile}) != context.holders:
+            context.holders = found
             wake_waiting(context, context.wanted_names)  # whose a key is says whom it keeps out
         if not sees_all(context):
             return
@@ -84,7 +86,7 @@ class OrphanWatch:
         if {key.id for key in orphans} != {key.id for key in before}:
             _tell(orphans)
 
-    async def _look(self, listing: Listing) -> tuple[Look, Mapping[str, str]]:
+    async def _look(self, listing: Listing) -> tuple[Look, dict[str, str]]:
         """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
         context = self._context
         # A ghost's keys are still being dealt with.

@@ -157,6 +157,8 @@ def _metadata_patch(
     former: Written,
 ) -> dict[str, Any]:
     wanted = _metadata(owner, spec, with_names(record, spec))
+    if MANAGED_BY in seen.labels:
+        del wanted["labels"][MANAGED_BY]  # somebody else's by now, or as we wrote it
     gone: dict[str, dict[str, str | None]] = {
         "labels": dict.fromkeys(former.labels),
         "annotations": dict.fromkeys((*former.annotations, *_NOT_ALWAYS)),
