@@ -11,9 +11,10 @@ from amove_operator.controller.context import Context
 from amove_operator.controller.controller import Controller
 from amove_operator.controller.listings import Listings
 from amove_operator.controller.queue import WorkQueue
+from amove_operator.core.ledger import Listing
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import KEY_ID, MANAGED_BY, MANAGER, OWNER_UID
+from amove_operator.core.secret_record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.errors import ApiError
 from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta
@@ -101,9 +102,9 @@ class Walked:
         )
         self.context.accounts.loaded = True
         self.controller = Controller(self.context)
-        self.controller.leading = True
-        self.context.listings = Listings(api, self.time.monotonic, self.controller.listed)
+        self.context.listings = Listings(api, self.time.monotonic, self._heard, SETTLE)
         self.watch()
+        self.controller.lead()
 
     # -- the operator's side ---------------------------------------------------------------------
 
@@ -116,13 +117,18 @@ class Walked:
             self.controller.vanished(ref)
         shown = {}
         for where, body in self.kube.secrets.items():
-            if body["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER:
+            if MANAGED in body["metadata"].get("labels", {}):
                 shown[where] = SecretMeta.parse(body)
-        for where, secret in list(self.context.secrets.items()):
-            if where not in shown:
+        for secret in self.context.secrets:
+            if (secret.namespace, secret.name) not in shown:
                 self.controller.secret_seen(secret, deleted=True)
         for secret in shown.values():
             self.controller.secret_seen(secret, deleted=False)
+
+    def _heard(self, listing: Listing) -> None:
+        """A new listing: what watches it by itself is run to its end here."""
+        self.controller.listed(listing)
+        run(self.controller.orphans.judge(listing))
 
     def serve(self, item: Item, words: tuple[str, ...] = ()) -> None:
         """One reconcile, whose first effects meet ``words``."""
@@ -215,13 +221,23 @@ class Walked:
         assert accepted or uid not in self.lost, "a replacement in a mass loss"
         if held is not None and self._where(ref) not in self.tainted and held.name:
             recorded = body.get("status", {}).get("key", {}).get("id")
+            if recorded != held.id and not self._is_noted(body, uid, held):
+                return  # a crash left it, and nothing that counts tells its scope
             asked = body["metadata"]["annotations"].get("storage.amove.io/rotate-requested-at", "")
             served = self._annotation(ref, "storage.amove.io/rotate-requested-at")
             scope = parse_name(held.name)
-            wanted = asked != served or (scope is not None and scope.scope != parsed.scope)
+            wanted = asked != served or (scope is not None and scope.names != parsed.names)
             # An empty list tells nobody whose it is; the token may have changed since.
             hidden = {self.service.user, self.service.listed_as} != {held.user}
             assert wanted or hidden, f"a needless key; status names {recorded}"
+
+    def _is_noted(self, body: Body, uid: str, held: StoredKey) -> bool:
+        """Whether status, or this process, knows for what scope the key was issued."""
+        parsed, memory = parse_name(held.name), self.context.keys.get(uid)
+        notes = body.get("status", {}).get("recentIssues", ())
+        noted = {one["serial"] for one in notes if "scope" in one}
+        here = {key_id for key_id, _ in memory.ledger.scopes} if memory is not None else set()
+        return held.id in here or (parsed is not None and parsed.serial in noted)
 
     def _deleting(self, key: StoredKey) -> None:
         item = self.serving
