@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from amove_operator.cli import main
 from amove_operator.core.refs import Kind
 from amove_operator.kube import Kube
 
+Take = Callable[[dict[str, Any]], None]
 GATES = Path(os.environ["LIST_GATES"])
 
 
@@ -30,16 +32,19 @@ async def waited(gate: str, kind: Kind) -> None:
 
 
 def wrap_the_lists() -> None:
-    send = Kube.list_objects
+    send = Kube.each_object
 
     @wraps(send)
-    async def list_objects(self: Kube, kind: Kind, *rest: Any) -> Any:
+    async def each_object(self: Kube, kind: Kind, take: Take, *rest: Any) -> str:
         await waited("before", kind)
-        found = await send(self, kind, *rest)
+        bodies: list[dict[str, Any]] = []
+        version = await send(self, kind, bodies.append, *rest)
         await waited("after", kind)
-        return found
+        for body in bodies:
+            take(body)
+        return version
 
-    setattr(Kube, "list_objects", list_objects)  # noqa: B010 - mypy knows no other signature
+    setattr(Kube, "each_object", each_object)  # noqa: B010 - mypy knows no other signature
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ from itertools import chain, combinations
 
 from tests.model.small_world import (
     GRACE,
+    NAME,
     OLD,
+    SCOPES,
     SETTLE,
     Born,
     Cr,
     Memory,
+    Note,
     Process,
     Secret,
     State,
@@ -22,12 +25,9 @@ from tests.model.translation import key_id, ledger_of, listing_of, place_of, rem
 
 
 def freed_by_a_write(cr: int, one: Cr) -> tuple[tuple[int, int], ...]:
-    """Replaced from now on: the key that the Secret held until now, if pods can have it.
-
-    One whose scope was edited away may have no grace to come.
-    """
+    """Replaced from now on: the key that the Secret held until now, if pods can have it."""
     secret = one.secret
-    if not isinstance(secret, Secret) or not secret.intact or not secret.noted:
+    if not isinstance(secret, Secret) or not secret.intact:
         return one.freed
     place = place_of(cr, secret.holder)
     return (*one.freed, (place, 0)) if place in one.live and place is not None else one.freed
@@ -62,7 +62,8 @@ def listed(state: State, process: int, shown: tuple[tuple[int, ...], ...]) -> St
     memories = tuple(
         _heard(cr, memory, shown[cr], state.crs[cr].born) for cr, memory in enumerate(one.memories)
     )
-    after = Process(memories, shown, 0)
+    unlisted = one.unlisted and not one.led
+    after = Process(memories, shown, unlisted=unlisted)
     return state._replace(processes=put(state.processes, process, after))
 
 
@@ -79,6 +80,7 @@ def ticked(state: State) -> State:
             process._replace(
                 memories=tuple(_older_memory(memory) for memory in process.memories),
                 listed=0 if process.listing is None else min(OLD, process.listed + 1),
+                led=process.unlisted,
             )
             for process in state.processes
         ),
@@ -98,15 +100,15 @@ def _older_cr(one: Cr) -> Cr:
 def _older_secret(secret: Secret | str | None) -> Secret | str | None:
     if not isinstance(secret, Secret):
         return secret
-    return secret._replace(retiring=_sooner(secret.retiring), age=min(OLD, secret.age + 1))
+    retiring = tuple((key, max(0, left - 1)) for key, left in secret.retiring)
+    return secret._replace(retiring=retiring, age=min(OLD, secret.age + 1))
 
 
 def _older_status(status: Status | None) -> Status | None:
-    return None if status is None else status._replace(retiring=_sooner(status.retiring))
-
-
-def _sooner(retiring: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
-    return tuple((key, max(0, left - 1)) for key, left in retiring)
+    if status is None:
+        return None
+    retiring = tuple((key, max(0, left - 1), told) for key, left, told in status.retiring)
+    return status._replace(retiring=retiring)
 
 
 def _older_memory(memory: Memory) -> Memory:
@@ -142,7 +144,9 @@ def rested(state: State) -> State:
 
 
 def _unspent(status: Status | None) -> Status | None:
-    return None if status is None else status._replace(issues=0)
+    if status is None:
+        return None
+    return status._replace(issues=tuple(note._replace(recent=False) for note in status.issues))
 
 
 _DEAD = Born(1, 0, OLD)
@@ -153,7 +157,7 @@ def _named(cr: int, status: Status | None) -> set[str]:
     if status is None:
         return set()
     current = {key_id(cr, status.key)} if status.key is not None else set()
-    return current | {key for key, _ in status.retiring}
+    return current | {key for key, _, _ in status.retiring}
 
 
 def canonical(state: State) -> State:
@@ -166,6 +170,7 @@ def canonical(state: State) -> State:
             killed=tuple(place for place in one.killed if place in hands),
             born=_forgetting(cr, one, memories, processes),
         )
+        one = one._replace(status=_without_old_notes(one, memories))
         crs = put(crs, cr, one)
         named = _named(cr, one.status)
         lean = [
@@ -179,7 +184,27 @@ def canonical(state: State) -> State:
             process._replace(memories=put(process.memories, cr, memory))
             for process, memory in zip(processes, lean, strict=True)
         )
-    return State(crs, processes, state.chances)
+    return state._replace(crs=crs, processes=processes)
+
+
+def _without_old_notes(one: Cr, memories: list[Memory]) -> Status | None:
+    """Of a note that can speak of no key any more only its number in the budget counts."""
+    status = one.status
+    if status is None or not status.issues:
+        return status
+    serials = {one.born[place].serial for place in (*one.live, *one.shadows)}
+    serials |= {memory.recorded[0] for memory in memories if memory.recorded is not None}
+    # The next serial is above them all, but for one that is noted and not sent yet.
+    last = sorted(note.serial for note in status.issues)[-2:]
+    kept = []
+    for note in status.issues:
+        if note.serial in serials:
+            kept.append(note)
+        elif note.serial in last:
+            kept.append(note._replace(scope=-1))
+        elif note.recent:
+            kept.append(Note(1, -1))
+    return status._replace(issues=tuple(kept))
 
 
 def _forgetting(
@@ -203,11 +228,27 @@ def _mentioned(cr: int, secret: Secret | str | None, status: Status | None) -> I
 
 
 def is_settled(state: State) -> bool:
-    """Exactly one live key per CR, held by its Secret, as wished for and as status says."""
-    return all(_is_settled(cr, one) for cr, one in enumerate(state.crs))
+    """Exactly one live key per CR, held by its Secret, as wished for and as status says.
+
+    A CR that asks for a bucket which its team let go of has none, or one of before.
+    """
+    if state.name == "wanted" or state.mute:
+        return False
+    return all(
+        _is_settled(cr, one) if _may_be_served(state, one) else len(one.live) <= 1
+        for cr, one in enumerate(state.crs)
+    )
+
+
+def _may_be_served(state: State, one: Cr) -> bool:
+    """Whether its team has the buckets that it asks for."""
+    going = one.wish.deleted or one.finalizer in ("released", "gone")
+    return going or state.name == "red" or NAME not in SCOPES[one.wish.scope].buckets
 
 
 def _is_settled(cr: int, one: Cr) -> bool:
+    if one.finalizer == "gone":
+        return not one.live
     if one.wish.deleted or one.finalizer == "released":
         return one.finalizer == "released" and not one.live and not isinstance(one.secret, Secret)
     secret, status = one.secret, one.status

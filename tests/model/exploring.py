@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from tests.model.changes import canonical, is_settled
 from tests.model.moves import Moves
-from tests.model.small_world import State
-from tests.model.states import Broken
+from tests.model.small_world import Broken, State
 
 
 class Explored(NamedTuple):

@@ -5,28 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.model.changes import rested, ticked
-from tests.model.operator_moves import OperatorMoves
-from tests.model.small_world import FOREIGN, OLD, Cr, Secret, State
-from tests.model.states import Broken, Move, World, less, put, with_cr
+from tests.model.name_moves import NameMoves
+from tests.model.small_world import FOREIGN, OLD, Broken, Cr, Secret, State
+from tests.model.states import Move, World, less, put, with_cr
 from tests.model.translation import key_id
 
 
-class Moves(OperatorMoves):
+class Moves(NameMoves):
     """What can happen next, under some rules."""
 
     def after(self, state: State) -> Iterator[Move]:
         """Every move from ``state``."""
         for process in range(len(state.processes)):
             for cr, one in enumerate(state.crs):
-                if one.finalizer != "released":
+                if one.finalizer not in ("released", "gone"):
                     yield from self._step(World(state, process, cr))
             yield from self._process_moves(state, process)
-        for cr in range(len(state.crs)):
-            yield from self._cr_moves(state, cr)
+        for cr, one in enumerate(state.crs):
+            if one.finalizer != "gone":
+                yield from self._cr_moves(state, cr)
+        yield from self._name_moves(state)
+        yield from self._refusals(state)
         yield Move("a tick", True, ticked(state))
 
     def _process_moves(self, state: State, process: int) -> Iterator[Move]:
-        if self.rules.resyncs:
+        if self.rules.resyncs or state.name == "wanted":
             yield from self._listings(f"{process} resync", state, process)
         for cr, one in enumerate(state.crs):
             at = World(state, process, cr)
@@ -41,6 +44,14 @@ class Moves(OperatorMoves):
             after = less(state, "crashes")._replace(processes=crashed)
             yield Move(f"{process} crashes", False, after)
 
+    def _refusals(self, state: State) -> Iterator[Move]:
+        """Kubernetes takes no status for a while: a webhook is down, a policy forbids it."""
+        if state.mute:
+            yield Move("status can be written again", True, state._replace(mute=False))
+        elif state.chances.refusals:
+            mute = less(state, "refusals")._replace(mute=True)
+            yield Move("status cannot be written", False, mute)
+
     def _cr_moves(self, state: State, cr: int) -> Iterator[Move]:
         one, chances = state.crs[cr], state.chances
 
@@ -52,9 +63,6 @@ class Moves(OperatorMoves):
             if one.secret.intact:
                 edited = one.secret._replace(intact=False)
                 yield move("Secret edited", "vandals", one._replace(secret=edited))
-        if chances.notes and isinstance(one.secret, Secret) and one.secret.noted:
-            edited = one.secret._replace(noted=False)
-            yield move("the note of the scope edited", "notes", one._replace(secret=edited))
         if chances.restores and isinstance(one.secret, Secret):
             for place, _ in one.freed:
                 older = Secret(key_id(cr, place), rotation=0, age=OLD)
@@ -72,8 +80,8 @@ class Moves(OperatorMoves):
         if chances.forgeries and isinstance(one.secret, Secret) and len(state.crs) > 1:
             yield from self._forgeries(state, cr)
         yield from self._wishes(state, cr)
-        spent = one.status.issues if one.status is not None else 0
-        if max(one.minted, spent) >= self.rules.budget:
+        spent = [note for note in one.status.issues if note.recent] if one.status else ()
+        if max(one.minted, len(spent)) >= self.rules.budget:
             yield Move("an hour", True, rested(state))
 
     def _forgeries(self, state: State, cr: int) -> Iterator[Move]:
@@ -93,9 +101,10 @@ class Moves(OperatorMoves):
         one, chances = state.crs[cr], state.chances
         if chances.changes and one.finalizer == "on" and not one.wish.deleted:
             wish = one.wish
+            others = (scope for scope in self.rules.scopes if scope != wish.scope)
             for label, changed in (
                 ("rotation asked for", wish._replace(rotation=wish.rotation + 1)),
-                ("scope changed", wish._replace(scope=1 - wish.scope)),
+                *((f"scope {other} asked for", wish._replace(scope=other)) for other in others),
             ):
                 after = with_cr(less(state, "changes"), cr, one._replace(wish=changed))
                 yield Move(f"{cr} {label}", False, after)

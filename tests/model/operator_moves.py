@@ -29,14 +29,17 @@ from tests.model.changes import all_pairs, freed_by_a_write, listed, shown_by_a_
 from tests.model.small_world import (
     FOREIGN,
     GRACE,
+    NAME,
     NOW,
     SCOPES,
     SETTLE,
     Born,
+    Broken,
     Chances,
     Cr,
     Hand,
     Memory,
+    Note,
     Process,
     Rules,
     Secret,
@@ -44,11 +47,12 @@ from tests.model.small_world import (
     Status,
     View,
 )
-from tests.model.states import Broken, Move, World
+from tests.model.states import Move, World
 from tests.model.translation import (
     Planner,
     in_hand,
     key_id,
+    live_keys,
     place_of,
     remembered,
     told_retiring,
@@ -75,6 +79,7 @@ class OperatorMoves:
         return State(ones, born, chances)
 
     def _newborn(self, crs: tuple[Cr, ...]) -> Process:
+        """A process that took the lead just now."""
         return Process(tuple(self._blank(one) for one in crs))
 
     def _blank(self, one: Cr) -> Memory:
@@ -90,7 +95,9 @@ class OperatorMoves:
     def _step(self, at: World) -> Iterator[Move]:
         process = at.state.processes[at.process]
         shown = None if process.listing is None else process.listing[at.cr]
-        world, step = self._planner.ask(at.cr, at.one, at.memory, shown, process.listed)
+        world, step = self._planner.ask(
+            at.cr, at.one, at.memory, shown, process.listed, at.state.name
+        )
         label = f"{at.process}/{at.cr} {type(step).__name__}"
         match step:
             case ReadSecret():
@@ -102,12 +109,13 @@ class OperatorMoves:
             case DryRun():
                 done = at.memory._replace(dry=not self.rules.refusing, refused=self.rules.refusing)
                 yield Move(label, True, at.with_memory(done).state)
-            case RecordIssue(status):
+            case RecordIssue(serial, scope, status):
+                noted = told_status(at.cr, status, at.one.born)
                 yield from self._record(
-                    label, at, told_status(at.cr, status), Ledger.issue_recorded
+                    label, at, noted, lambda ledger: ledger.issue_recorded(serial, scope)
                 )
             case RecordStatus(status):
-                begun = told_status(at.cr, status)._replace(begun=True)
+                begun = told_status(at.cr, status, at.one.born)._replace(begun=True)
                 yield from self._record(label, at, begun, _same)
             case Mint():
                 yield from self._mint(f"{label} {step.serial}", at, world, step)
@@ -122,7 +130,8 @@ class OperatorMoves:
                 yield Move(label, True, self._release(at).state)
             case Report():
                 self._may_wait(at, step)
-                yield Move(label, True, self._rest(at, told_status(at.cr, step.status)).state)
+                told = told_status(at.cr, step.status, at.one.born)
+                yield Move(label, True, self._rest(at, told).state)
             case _:
                 raise AssertionError(f"not modelled: {step}")
 
@@ -152,9 +161,24 @@ class OperatorMoves:
         if self._stale(at):
             return self._unread(at)
         begun = at.one.status is not None and at.one.status.begun
-        at = at.with_cr(at.one._replace(status=status._replace(begun=begun)))
+        status = status._replace(begun=begun)
         known = at.memory.secret if isinstance(at.memory.secret, Secret) else "unread"
+        if not at.state.mute or status == at.one.status:
+            at = self._expecting_less(at.with_cr(at.one._replace(status=status)), status)
         return at.with_memory(self._unread(at).memory._replace(secret=known))
+
+    def _expecting_less(self, at: World, status: Status) -> World:
+        """Once status names all that lives, the names of what was on its way are told by it."""
+        process = at.state.processes[at.process]
+        if not at.memory.expects or at.memory.hand is not None:
+            return at
+        shown = None if process.listing is None else process.listing[at.cr]
+        live, _ = live_keys(at.cr, at.memory, shown, at.one.born)
+        named = {key for key, _, _ in status.retiring}
+        named |= {key_id(at.cr, status.key)} if status.key is not None else set()
+        if live is None or not {key.id for key in live} <= named:
+            return at
+        return at.with_memory(at.memory._replace(expects=()))
 
     def _read(self, at: World) -> World:
         memory, secret = at.memory, at.one.secret
@@ -175,14 +199,15 @@ class OperatorMoves:
     def _await(self, label: str, at: World, world: KeyWorld, step: AwaitListing) -> Iterator[Move]:
         early = step.since is not None and step.since > NOW
         if early or at.memory.settled == "later":
-            yield Move(label, True, self._rest(at, told_status(at.cr, status_of(world))).state)
+            told = told_status(at.cr, status_of(world), at.one.born)
+            yield Move(label, True, self._rest(at, told).state)
             return
         yield from self._listings(label, at.state, at.process)
 
     def _record(
         self, label: str, at: World, status: Status, learn: Callable[[Ledger], Ledger]
     ) -> Iterator[Move]:
-        if self._stale(at):
+        if self._stale(at) or at.state.mute:
             yield Move(label, True, self._unread(at).state)
             return
         written = at.with_cr(at.one._replace(status=status))
@@ -200,7 +225,7 @@ class OperatorMoves:
             raise Broken("a key is issued although the Secret holds one that works")
         if len(at.one.born) >= self.most_keys:
             return
-        sent = at.learnt(lambda ledger: ledger.sending(step.serial))
+        sent = self._expecting(at.learnt(lambda ledger: ledger.sending(step.serial)), step)
         made = self._made(sent, step)
         hand = Hand(
             len(at.one.born), at.memory.view[0].rotation if at.memory.view else at.one.wish.rotation
@@ -210,21 +235,37 @@ class OperatorMoves:
         yield Move(label, True, got.with_memory(got.memory._replace(fresh=False)).state)
         if not at.state.chances.losses:
             return
-        status = told_status(at.cr, status_of(world))
+        status = told_status(at.cr, status_of(world), at.one.born)
         done = self._made(made, step) if self.twice else made
         for what, lost in (("done", done), ("not done", sent)):
             after = lost.less("losses").learnt(lambda ledger: ledger.lost(0.0, SETTLE))
             yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
 
+    def _expecting(self, at: World, _step: Mint) -> World:
+        return at
+
     def _is_served(self, at: World) -> bool:
-        """Whether the Secret as it was read just now holds what the CR asks for."""
+        """Whether the Secret as it was read just now holds what the CR asks for.
+
+        Of a first key that a crash left in the Secret nobody knows the scope; of a later one
+        status noted it.
+        """
         one, secret = at.one, at.one.secret
         if not isinstance(secret, Secret) or secret != at.memory.secret or not secret.intact:
             return False
         place, wished = place_of(at.cr, secret.holder), one.wish
-        if place is None or place not in one.live or self._stale(at) or not secret.noted:
+        if place is None or place not in one.live or self._stale(at):
+            return False
+        if one.born[place].serial == 1 and not self._is_known(at, place):
             return False
         return one.born[place].scope == wished.scope and secret.rotation == wished.rotation
+
+    def _is_known(self, at: World, place: int) -> bool:
+        one, status = at.one, at.one.status
+        noted = status is not None and Note(1, one.born[place].scope) in [
+            note._replace(recent=True) for note in status.issues
+        ]
+        return noted or place in at.memory.scopes
 
     def _made(self, at: World, step: Mint) -> World:
         """A key comes into being at the service."""
@@ -234,11 +275,18 @@ class OperatorMoves:
             born=(*one.born, born), live=(*one.live, len(one.born)), minted=one.minted + 1
         )
         if not self.several:
+            self._as_noted(at.one, born)
             if len(one.live) > 2:
                 raise Broken("more than two live keys")
             if one.minted > self.rules.budget + 1:
                 raise Broken("more keys issued than the budget allows")
         return at.with_cr(one)
+
+    def _as_noted(self, one: Cr, born: Born) -> None:
+        """What status notes of an issue is what is asked for."""
+        notes = one.status.issues if one.status is not None else ()
+        if any(note.serial == born.serial and note.scope != born.scope for note in notes):
+            raise Broken("status notes another scope than the key has")
 
     def _revoke(self, label: str, at: World, world: KeyWorld, step: Revoke) -> Iterator[Move]:
         place = place_of(at.cr, step.key_id)
@@ -254,7 +302,7 @@ class OperatorMoves:
         yield Move(label, True, done.state)
         if not at.state.chances.losses:
             return
-        status = told_status(at.cr, status_of(world))
+        status = told_status(at.cr, status_of(world), at.one.born)
         for what, lost in (("done", gone), ("not done", at)):
             after = lost.less("losses").learnt(
                 lambda ledger: ledger.revoke_failed(step.key_id, 0.0)
@@ -265,11 +313,13 @@ class OperatorMoves:
         one = at.one
         if self.several or one.wish.deleted:
             return
+        if step.why == "bucket name given up":
+            if at.state.name == "red" or NAME not in SCOPES[one.born[place].scope].buckets:
+                raise Broken("a key is given up that reaches no bucket of another team")
+            return
         secret = one.secret
         if at.memory.fresh and at.memory.secret != secret:
             return  # changed since it was read a moment ago
-        if step.why == "unexplained" and isinstance(secret, Secret) and not secret.noted:
-            return
         if isinstance(secret, Secret) and secret.intact and secret.holder == step.key_id:
             raise Broken("the key that the Secret holds is revoked")
         for freed, age in one.freed:
@@ -307,7 +357,6 @@ class OperatorMoves:
         if not self.several and unheld & {key.id for key in step.retiring}:
             raise Broken("a key that no Secret ever held is given a grace")
         secret = Secret(key_id(at.cr, hand.key), True, told_retiring(step.retiring), hand.rotation)
-        self._may_retire(at, dict(secret.retiring))
         held = () if self.several else tuple(sorted({*one.held, hand.key}))
         written = at.with_cr(
             one._replace(secret=secret, freed=freed_by_a_write(at.cr, one), held=held)
@@ -316,17 +365,6 @@ class OperatorMoves:
         yield Move(label, True, seen.learnt(Ledger.written).state)
         if at.state.chances.losses:
             yield Move(f"{label}, unanswered", False, self._unread(written.less("losses")).state)
-
-    def _may_retire(self, at: World, ends: dict[str, int]) -> None:
-        """A key of which neither status, Secret, spec nor process tells the reach has no grace."""
-        one, old = at.one, at.one.secret
-        place = place_of(at.cr, old.holder) if isinstance(old, Secret) and not old.noted else None
-        if place is None or place in at.memory.scopes or self.several or one.status is None:
-            return
-        named = {one.status.key, *(place_of(at.cr, key) for key, _ in one.status.retiring)}
-        told = place in named or one.born[place].scope == one.wish.scope
-        if not told and ends.get(key_id(at.cr, place)):
-            raise Broken("a key whose buckets nobody can name is given a grace")
 
     def _release(self, at: World) -> World:
         if self._stale(at):

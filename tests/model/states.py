@@ -12,10 +12,6 @@ from tests.model.translation import ledger_of, remembered
 T = TypeVar("T")
 
 
-class Broken(AssertionError):
-    """An invariant does not hold."""
-
-
 class Move(NamedTuple):
     """One thing that can happen. ``kind``: neither fault nor wish: settling may rely on it."""
 

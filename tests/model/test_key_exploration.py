@@ -1,4 +1,4 @@
-"""Every state that the key protocol can get into in a small world (design.md §5).
+"""Every state that the key protocol can get into in a small world (docs/key-protocol.md).
 
 The decisions are the product's own (``plan_key``, ``Ledger``, ``status_of``); small_world.py says
 what is modelled. In every state the invariants of moves.py hold, and from every state the settled
@@ -9,19 +9,23 @@ marker. Each rule in RULES makes that fail when it is taken out.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
 import pytest
 
-from amove_operator.core import key_deletion, key_facts, key_plan
-from amove_operator.core.ledger import InHand, Ledger
+from amove_operator.controller import cache
+from amove_operator.core import key_deletion, key_facts, key_plan, key_status, names
+from amove_operator.core.budget import remember_issue
+from amove_operator.core.key_world import KeyWorld, Why
+from amove_operator.core.ledger import InHand, Ledger, Listing, LiveKey
+from amove_operator.core.scope import Scope
+from amove_operator.models.key import RecentIssue
 from tests.model.exploring import explore
 from tests.model.moves import Moves
-from tests.model.small_world import Chances, Rules
-from tests.model.states import Broken
+from tests.model.small_world import Broken, Chances, Rules
 
 
 class SmallWorld(NamedTuple):
@@ -47,6 +51,8 @@ class SmallWorld(NamedTuple):
 LEAN = Rules(resyncs=False, dry_runs=False)
 LINGERING = Rules(lingering=True)
 NO_DRY_RUN = Rules(dry_runs=False)
+NAMES = Rules(resyncs=False, dry_runs=False, names=True)
+TWINS = NAMES._replace(scopes=(0, 2))
 
 WORLDS = {
     "three crashes at any step": SmallWorld(Chances(crashes=3), 5),
@@ -63,9 +69,6 @@ WORLDS = {
         Chances(changes=1, crashes=1), 3, NO_DRY_RUN
     ),
     "two changes within one grace": SmallWorld(Chances(changes=2), 3, LEAN),
-    "the note of the scope edited, another scope asked for, and a crash": SmallWorld(
-        Chances(notes=1, changes=1, crashes=1), 2, NO_DRY_RUN
-    ),
     "an older Secret put back after a change": SmallWorld(
         Chances(restores=1, changes=1), 3, NO_DRY_RUN
     ),
@@ -77,6 +80,30 @@ WORLDS = {
     "two CRs, one forging the other's key into its Secret": SmallWorld(
         Chances(forgeries=1), 2, LEAN, crs=2
     ),
+    "a status that cannot be written, and a crash": SmallWorld(
+        Chances(refusals=1, crashes=1), 3, NO_DRY_RUN
+    ),
+    "a bucket's name goes to another team, after a change": SmallWorld(
+        Chances(partings=1, changes=1), 3, NAMES
+    ),
+    "a bucket's name goes to another team, with two crashes": SmallWorld(
+        Chances(partings=1, crashes=2), 3, NAMES
+    ),
+    "a bucket's name goes to another team, with a lost answer": SmallWorld(
+        Chances(partings=1, losses=1), 3, NAMES
+    ),
+    "an object goes while nobody leads, and its bucket's name is asked for": SmallWorld(
+        Chances(partings=1, crashes=2, vanishings=1), 3, NAMES
+    ),
+    "an object goes while nobody leads, after a change": SmallWorld(
+        Chances(partings=1, crashes=1, vanishings=1, changes=1), 3, NAMES
+    ),
+    "a bucket's name goes, and a status cannot be written": SmallWorld(
+        Chances(partings=1, refusals=1, crashes=1), 3, NAMES
+    ),
+    "a bucket's name goes, whose mark another name has": SmallWorld(
+        Chances(partings=1, changes=1, crashes=1), 3, TWINS
+    ),
     "two operators at once": SmallWorld(Chances(), 2, LEAN, processes=2),
     "two operators at once, and a stranger's Secret": SmallWorld(
         Chances(strangers=1), 1, LEAN, processes=2
@@ -87,9 +114,6 @@ LONG_WORLDS = {
     "two changes within one grace, in full": SmallWorld(Chances(changes=2), 4),
     "the Secret deleted or edited, and a crash, in full": SmallWorld(
         Chances(vandals=1, crashes=1), 4
-    ),
-    "the note of the scope edited, another scope asked for, and a crash, in full": SmallWorld(
-        Chances(notes=1, changes=1, crashes=1), 4
     ),
     "the Secret deleted or edited twice": SmallWorld(Chances(vandals=2), 3),
     "three crashes, a lost answer": SmallWorld(Chances(crashes=3, losses=1), 5),
@@ -117,6 +141,18 @@ LONG_WORLDS = {
         Chances(crashes=1), 2, LEAN, processes=2, settles=False
     ),
     "two CRs and a crash": SmallWorld(Chances(crashes=1), 2, LEAN, crs=2),
+    "a bucket's name goes: two crashes, a lost answer": SmallWorld(
+        Chances(partings=1, crashes=2, losses=1), 3, NAMES
+    ),
+    "a bucket's name goes: two crashes, a change, and the object goes": SmallWorld(
+        Chances(partings=1, crashes=2, changes=1, vanishings=1), 3, NAMES
+    ),
+    "a bucket's name goes: two crashes, a change, a status that cannot be written": SmallWorld(
+        Chances(partings=1, crashes=2, changes=1, refusals=1), 3, TWINS
+    ),
+    "a bucket's name goes: a deletion, a crash, a vandal": SmallWorld(
+        Chances(partings=1, crashes=1, deletions=1, vandals=1), 3, NAMES
+    ),
 }
 
 
@@ -201,8 +237,54 @@ def _too_wide_a_key_keeps_its_grace(patch: Patch, _moves: Moves) -> None:
     patch.setattr(key_plan, "takes_away", lambda *_: False)
 
 
-def _every_key_is_explained(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(key_facts, "_reach_told", lambda _world, _key: True)
+def _no_list_is_waited_for(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(names, "list_needed_since", lambda *_: -inf)
+
+
+def _nothing_is_unlisted(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(cache, "may_have_unlisted_key", lambda _key: False)
+
+
+def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(Listing, "keeping", lambda _self, _name: ())
+
+
+def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(cache, "named_keys", lambda _key: ())
+
+
+def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(cache.Cache, "expect", lambda *_: None)
+
+
+def _a_digest_proves(patch: Patch, _moves: Moves) -> None:
+    """A key is believed to have the scope that is asked for, where its mark is that scope's."""
+    known = key_facts.known_scope
+
+    def believed(world: KeyWorld, key: LiveKey) -> Scope | None:
+        wanted = world.gate.scope
+        looks_so = wanted is not None and wanted.names9 == key.names9
+        return wanted if looks_so else known(world, key)
+
+    for module in (key_facts, key_status, key_plan):
+        patch.setattr(module, "known_scope", believed)
+
+
+def _issues_are_noted_without_scope(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(key_plan, "remember_issue", _remember_serial)
+
+
+def _remember_serial(recent: Sequence[RecentIssue], issue: RecentIssue) -> tuple[RecentIssue, ...]:
+    return remember_issue(recent, issue.model_copy(update={"scope": None}))
+
+
+def _the_unknown_stays(patch: Patch, _moves: Moves) -> None:
+    reason = key_facts.reissue_reason
+    patch.setattr(
+        key_plan,
+        "reissue_reason",
+        lambda world: None if (why := reason(world)) is Why.SCOPE_UNKNOWN else why,
+    )
 
 
 def _nothing(_patch: Patch, _moves: Moves) -> None:
@@ -276,9 +358,38 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
         _too_wide_a_key_keeps_its_grace,
         SmallWorld(Chances(changes=2), 4),
     ),
-    "a key whose buckets nobody can name has no grace": (
-        _every_key_is_explained,
-        SmallWorld(Chances(notes=1, changes=1, crashes=1), 4),
+    "a name waits for a list begun since the lead": (
+        _no_list_is_waited_for,
+        SmallWorld(Chances(partings=1, crashes=1, vanishings=1), 2, NAMES),
+    ),
+    "a name waits for a settled list where a key may be unlisted": (
+        _nothing_is_unlisted,
+        SmallWorld(Chances(partings=1, crashes=1), 2, NAMES),
+    ),
+    "a live key that no status names keeps names by its mark": (
+        _marks_keep_nothing,
+        SmallWorld(Chances(partings=1, crashes=1, vanishings=1), 2, NAMES),
+    ),
+    "status names keep": (_status_keeps_nothing, SmallWorld(Chances(partings=1), 2, NAMES)),
+    "a create under way keeps its names": (
+        _nothing_is_expected,
+        SmallWorld(Chances(partings=1), 2, NAMES),
+    ),
+    "a key of a name that another team asks for is revoked": (
+        _without_check("_given_up"),
+        SmallWorld(Chances(partings=1), 2, NAMES),
+    ),
+    "a digest never proves": (
+        _a_digest_proves,
+        SmallWorld(Chances(changes=1, crashes=1), 2, LEAN._replace(scopes=(0, 2))),
+    ),
+    "an issue is noted with its scope": (
+        _issues_are_noted_without_scope,
+        SmallWorld(Chances(changes=1, crashes=1), 3, NO_DRY_RUN),
+    ),
+    "a key of a scope that nobody knows is replaced": (
+        _the_unknown_stays,
+        SmallWorld(Chances(crashes=1), 2),
     ),
     "no key is issued before a dry run": (
         _nothing,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from math import inf
 
@@ -23,18 +23,23 @@ from amove_operator.core.key_world import (
 )
 from amove_operator.core.ledger import InHand, Ledger, Listing, LiveKey
 from amove_operator.core.naming import key_name, marker_of
+from amove_operator.core.reasons import Reason
+from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import Retiring, SecretRecord
-from amove_operator.models.key import CurrentKey, KeyStatus, RetiringKey
+from amove_operator.models.key import CurrentKey, KeyStatus, RecentIssue, RetiringKey
 from tests.model.small_world import (
+    NAME,
     NOW,
     SCOPES,
     SETTLE,
     SPEC,
     TICK,
     Born,
+    Broken,
     Cr,
     Hand,
     Memory,
+    Note,
     Rules,
     Secret,
     Status,
@@ -56,7 +61,7 @@ def place_of(cr: int, identity: str) -> int | None:
 def live_key(cr: int, place: int, born: Born) -> LiveKey:
     """A key as a list shows it."""
     marker = marker_of("cluster", f"uid-{cr}")
-    name = key_name("k", marker, SCOPES[born.scope].digest, born.serial)
+    name = key_name("k", marker, SCOPES[born.scope].names9, born.serial)
     return LiveKey(key_id(cr, place), name, f"AK{cr}{place}", NOW - born.age * TICK, "user")
 
 
@@ -82,9 +87,13 @@ def ledger_of(cr: int, memory: Memory, born: tuple[Born, ...]) -> Ledger:
         asked=frozenset(memory.asked),
         create_lost=memory.lost,
         last_serial=memory.last_serial,
-        recorded=memory.recorded,
+        recorded=_issue(memory.recorded),
         scopes=tuple((key_id(cr, key), SCOPES[born[key].scope]) for key in memory.scopes),
     )
+
+
+def _issue(recorded: tuple[int, int] | None) -> tuple[int, Scope] | None:
+    return None if recorded is None else (recorded[0], SCOPES[recorded[1]])
 
 
 @cache
@@ -115,9 +124,13 @@ def remembered(cr: int, memory: Memory, ledger: Ledger) -> Memory:
         asked=tuple(sorted(ledger.asked)),
         lost=ledger.create_lost,
         last_serial=ledger.last_serial,
-        recorded=ledger.recorded,
+        recorded=None if ledger.recorded is None else _told_issue(ledger.recorded),
         scopes=tuple(_place(cr, key) for key, _ in ledger.scopes)[-2:],
     )
+
+
+def _told_issue(recorded: tuple[int, Scope]) -> tuple[int, int]:
+    return recorded[0], SCOPES.index(recorded[1])
 
 
 def _place(cr: int, identity: str) -> int:
@@ -135,17 +148,28 @@ def _settled_word(settles_at: float) -> str:
 
 
 @cache
-def _status(cr: int, status: Status | None, born: tuple[Born, ...]) -> KeyStatus:
+def status_in_words(cr: int, status: Status | None, born: tuple[Born, ...]) -> KeyStatus:
     if status is None:
         return KeyStatus()
     return KeyStatus(
         owner_uid=f"uid-{cr}",
         key=None if status.key is None else _current(cr, status, born),
         retiring=tuple(
-            RetiringKey(id=key, buckets=_reach(cr, key, born), revoke_after=NOW + left * TICK)
-            for key, left in status.retiring
+            RetiringKey(
+                id=key,
+                buckets=_reach(cr, key, born) if told else (),
+                revoke_after=NOW + left * TICK,
+            )
+            for key, left, told in status.retiring
         ),
-        recent_issues=(NOW,) * status.issues,
+        recent_issues=tuple(
+            RecentIssue(
+                serial=note.serial,
+                issued_at=NOW if note.recent else NOW - timedelta(hours=2),
+                scope=SCOPES[note.scope].record if note.scope >= 0 else None,
+            )
+            for note in status.issues
+        ),
         conditions=merge((), deleting(""), 1, NOW) if status.begun else (),
     )
 
@@ -173,14 +197,28 @@ def _current(cr: int, status: Status, born: tuple[Born, ...]) -> CurrentKey:
     )
 
 
-def told_status(cr: int, status: KeyStatus) -> Status:
-    """A status as the planner wants it written, in the small world's words."""
+def told_status(cr: int, status: KeyStatus, born: tuple[Born, ...]) -> Status:
+    """A status as the planner wants it written, in the small world's words.
+
+    Raises Broken where it says of a key other buckets than it has.
+    """
+    named = (*((status.key,) if status.key is not None else ()), *status.retiring)
+    if any(key.buckets not in ((), _reach(cr, key.id, born)) for key in named):
+        raise Broken("status says of a key what it does not reach")
     return Status(
         key=None if status.key is None else place_of(cr, status.key.id),
         reach=status.key is not None and bool(status.key.buckets),
-        retiring=tuple((key.id, _ticks(key.revoke_after)) for key in status.retiring),
-        issues=len(status.recent_issues),
+        retiring=tuple(
+            (key.id, _ticks(key.revoke_after), bool(key.buckets)) for key in status.retiring
+        ),
+        issues=tuple(_told_note(note) for note in status.recent_issues),
     )
+
+
+def _told_note(note: RecentIssue) -> Note:
+    scope = Scope.recorded(note.scope) if note.scope is not None else None
+    recent = note.issued_at > NOW - timedelta(hours=1)
+    return Note(note.serial, -1 if scope is None else SCOPES.index(scope), recent)
 
 
 def _ticks(moment: datetime) -> int:
@@ -193,14 +231,13 @@ def told_retiring(retiring: tuple[Retiring, ...]) -> tuple[tuple[str, int], ...]
 
 
 @cache
-def _secret(cr: int, secret: Secret | str | None, born: tuple[Born, ...]) -> SecretSeen | None:
+def _secret(secret: Secret | str | None) -> SecretSeen | None:
     if secret is None:
         return SecretAbsent()
     if secret == "unread":
         return None
     if not isinstance(secret, Secret):
         return SecretForeign("not ours")
-    place = place_of(cr, secret.holder)
     record = SecretRecord(
         key_id=secret.holder,
         issued_at=NOW - secret.age * TICK,
@@ -208,13 +245,12 @@ def _secret(cr: int, secret: Secret | str | None, born: tuple[Born, ...]) -> Sec
         format8="f",
         checksum="",
         retiring=tuple(Retiring(key, NOW + left * TICK) for key, left in secret.retiring),
-        scope="" if place is None or not secret.noted else SCOPES[born[place].scope].text,
     )
     return SecretOurs("uid", "rv", record, intact=secret.intact)
 
 
 @cache
-def _live(
+def live_keys(
     cr: int, memory: Memory, shown: tuple[int, ...] | None, born: tuple[Born, ...]
 ) -> tuple[tuple[LiveKey, ...] | None, Ledger]:
     ledger = ledger_of(cr, memory, born)
@@ -223,6 +259,7 @@ def _live(
 
 
 _GATES = tuple(Gate(scope) for scope in SCOPES)
+_NO_BUCKET = Gate(None, Reason.BucketNotFound, "no such bucket")
 
 
 class Planner:
@@ -233,26 +270,32 @@ class Planner:
         self._answers: dict[tuple[object, ...], tuple[KeyWorld, KeyStep]] = {}
 
     def ask(
-        self, cr: int, one: Cr, memory: Memory, shown: tuple[int, ...] | None, listed: int
+        self,
+        cr: int,
+        one: Cr,
+        memory: Memory,
+        shown: tuple[int, ...] | None,
+        listed: int,
+        name: str = "red",
     ) -> tuple[KeyWorld, KeyStep]:
         """The world of one CR in one process's eyes, and the step that the planner chooses."""
         wish, finalizer, status = memory.view or (one.wish, one.finalizer, one.status)
-        question = (cr, wish, finalizer, status, one.born, memory, shown, listed)
+        question = (cr, wish, finalizer, status, one.born, memory, shown, listed, name)
         if (answer := self._answers.get(question)) is None:
-            live, ledger = _live(cr, memory, shown, one.born)
+            live, ledger = live_keys(cr, memory, shown, one.born)
             world = KeyWorld(
                 now=NOW,
                 uid=f"uid-{cr}",
                 spec=SPEC,
-                status=_status(cr, status, one.born),
-                gate=_GATES[wish.scope],
+                status=status_in_words(cr, status, one.born),
+                gate=_gate(wish.scope, name),
                 secret_name="s",
                 format8="f",
                 grace=self._rules.grace * TICK,
                 rotate_request=str(wish.rotation or ""),
                 finalizer=finalizer == "on",
                 deleting=wish.deleted,
-                secret=_secret(cr, memory.secret, one.born),
+                secret=_secret(memory.secret),
                 secret_fresh=memory.fresh or not self._rules.reads,
                 live=live,
                 in_hand=ledger.in_hand,
@@ -264,16 +307,32 @@ class Planner:
                 scopes=ledger.scopes,
                 dry_run_passed=memory.dry or not self._rules.dry_runs,
                 refused="no" if memory.refused else "",
-                issue_recorded=ledger.recorded,
+                recorded=ledger.recorded,
                 mass=Mass.NONE,
                 revoking=ledger.failed_revokes if self._rules.doubts else frozenset(),
                 unasked=_unasked(cr, status, memory, shown),
+                wanted=(NAME,) if name == "wanted" else (),
+                given_up=_given_up(cr, status, one.born) if name != "red" else frozenset(),
                 forgotten=_forgotten(cr, status, memory, shown),
                 limits=KeyLimits(self._rules.budget),
             )
             answer = world, key_plan.plan_key(world)
             self._answers[question] = answer
         return answer
+
+
+def _gate(scope: int, name: str) -> Gate:
+    """Open where the team has the buckets."""
+    return _GATES[scope] if name == "red" or NAME not in SCOPES[scope].buckets else _NO_BUCKET
+
+
+def _given_up(cr: int, status: Status | None, born: tuple[Born, ...]) -> frozenset[str]:
+    """As key_view tells it, once another team asks for the name."""
+    if status is None:
+        return frozenset()
+    told = {key for key, _, named in status.retiring if named}
+    told |= {key_id(cr, status.key)} if status.key is not None and status.reach else set()
+    return frozenset(key for key in told if NAME in _reach(cr, key, born))
 
 
 def _forgotten(
@@ -283,7 +342,7 @@ def _forgotten(
     gone = {key for key, _ in memory.revoked}
     if status is None or shown is None or memory.settled not in ("ok", "new"):
         return frozenset(gone)
-    named = {key for key, _ in status.retiring}
+    named = {key for key, _, _ in status.retiring}
     named |= {key_id(cr, status.key)} if status.key is not None else set()
     return frozenset(gone | {key for key in named if place_of(cr, key) not in shown})
 
@@ -294,6 +353,6 @@ def _unasked(
     """As key_view tells it."""
     if shown is None or shown or status is None:
         return frozenset()
-    named = {key for key, _ in status.retiring} | {key_id(cr, key) for key in memory.scopes}
+    named = {key for key, _, _ in status.retiring} | {key_id(cr, key) for key in memory.scopes}
     named |= {key_id(cr, status.key)} if status.key is not None and status.reach else set()
     return frozenset(named - set(memory.asked))

@@ -114,7 +114,7 @@ def test_a_list_that_is_older_than_the_object_proves_nothing() -> None:
 
         cluster.service.buckets.clear()
         census = listing(cluster, lambda: replaced(cluster, ref, deletionPolicy="Delete"))
-        setattr(cluster.kube, "list_objects", _without(cluster))  # noqa: B010
+        setattr(cluster.kube, "each_object", _without(cluster))  # noqa: B010
         setattr(cluster.kube, "get_object", counting)  # noqa: B010
         await census.take()
         await cluster.passes()
@@ -127,12 +127,12 @@ def test_a_list_that_is_older_than_the_object_proves_nothing() -> None:
 def _without(cluster: BucketCluster) -> Any:
     """Lists that show nothing at all, as of the moment at which they are asked for."""
 
-    async def list_objects(kind: Kind, _namespace: str | None) -> tuple[list[Body], str]:
+    async def each_object(kind: Kind, _take: object, _namespace: str | None) -> str:
         version = cluster.kube.version()
         await cluster.kube.answered(kind)
-        return [], version
+        return version
 
-    return list_objects
+    return each_object
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -308,14 +308,14 @@ def test_the_answer_to_a_release_leaves_the_object_that_was_made_again_in_the_ca
 
 def without_a_role_in(cluster: BucketCluster, namespace: str) -> None:
     """Only get and patch of our two kinds are left to us there, and it is being deleted."""
-    kube, listed = cluster.kube, cluster.kube.list_objects
+    kube, listed = cluster.kube, cluster.kube.each_object
     watched = {"watch_namespaces": ("team", namespace)}
     cluster.context.settings = cluster.context.settings.model_copy(update=watched)
 
-    async def list_objects(kind: Kind, scope: str | None) -> Any:
+    async def each_object(kind: Kind, take: Any, scope: str | None) -> Any:
         if scope == namespace:
             raise KubeRefused("forbidden", status=403)
-        return await listed(kind, scope)
+        return await listed(kind, take, scope)
 
     write, read = kube.write_status, kube.read_secret
 
@@ -333,7 +333,7 @@ def without_a_role_in(cluster: BucketCluster, namespace: str) -> None:
         return where == namespace
 
     for name, new in (
-        ("list_objects", list_objects),
+        ("each_object", each_object),
         ("write_status", write_status),
         ("read_secret", read_secret),
         ("namespace_terminating", terminating),

@@ -101,6 +101,7 @@ def key_world(
         revoked=frozenset(key_id for key_id, _ in ledger.revoked),
         revoking=ledger.failed_revokes,
         given_up=_given_up(context, key),
+        wanted=_wanted(context, key, memory),
         forgotten=forgotten(context, key, memory, status),
         unasked=_unasked(context, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
@@ -284,6 +285,18 @@ def _given_up(context: Context, key: AmoveStorageKey) -> frozenset[str]:
         if one.issued_for is None
         and any(_taken(context, key.metadata.namespace, name) for name in one.buckets)
     )
+
+
+def _wanted(context: Context, key: AmoveStorageKey, memory: KeyMemory) -> tuple[str, ...]:
+    """The names that other namespaces wait for, if nobody knows the buckets of a listed key."""
+    listing = context.listings.latest
+    listed = listing.of_marker(marker(context, key)) if listing is not None else ()
+    known = {one.id for one in named_keys(key) if not one.dead}
+    known |= {key_id for key_id, _ in memory.ledger.scopes}
+    if all(one.id in known for one in listed):
+        return ()
+    namespace = key.metadata.namespace
+    return tuple(name for name in context.wanted_names if _taken(context, namespace, name))
 
 
 def _taken(context: Context, namespace: str, name: str) -> bool:

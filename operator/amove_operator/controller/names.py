@@ -30,8 +30,13 @@ def who_keeps(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
     for keeper in names.keepers_by_status(records, name):
         if keeper.namespace != ref.namespace:
             waiting.add(keeper.what)
-    waiting |= {keeper.what for _, keeper in names.unaccounted_keys(records, name)}
+    waiting |= {keeper.what for keeper in unaccounted(context, name)}
     return tuple(sorted(waiting))
+
+
+def unaccounted(context: Context, name: str) -> list[names.Keeper]:
+    """What the listed keys keep that no record accounts for."""
+    return [keeper for _, keeper in names.unaccounted_keys(_Records(context), name)]
 
 
 def reached_by_orphan(context: Context, ref: Ref, name: str) -> bool:

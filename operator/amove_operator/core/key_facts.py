@@ -6,6 +6,7 @@ from datetime import datetime
 
 from amove_operator.core.key_world import KeyWorld, SecretOurs, Why
 from amove_operator.core.ledger import LiveKey
+from amove_operator.core.naming import may_reach
 from amove_operator.core.rotation import next_rotation
 from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import issue_date
@@ -215,6 +216,22 @@ def known_scope(world: KeyWorld, key: LiveKey) -> Scope | None:
         return None
     noted = (one.scope for one in world.status.recent_issues if one.serial == key.serial)
     return next((Scope.recorded(scope) for scope in noted if scope is not None), None)
+
+
+def given_up(world: KeyWorld) -> frozenset[str]:
+    """The ids of the keys that go at once, since another team takes a bucket that they reach.
+
+    So does one of which nobody knows the buckets and whose own name may mean one of those, where
+    no successor can be issued in whose grace it would end: the other team would wait for ever.
+    """
+    if world.gate.closed is None and world.fault is None:
+        return world.given_up
+    told = {key.id for key in world.status.retiring if not key.dead}
+    wanted = (
+        key for key in world.live or () if any(may_reach(key.names9, name) for name in world.wanted)
+    )
+    unknown = {key.id for key in wanted if key.id not in told and known_scope(world, key) is None}
+    return world.given_up | unknown
 
 
 def next_serial(world: KeyWorld) -> int:

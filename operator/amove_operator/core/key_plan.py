@@ -15,6 +15,7 @@ from amove_operator.core.budget import next_issue_at, remember_issue
 from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
 from amove_operator.core.key_deletion import drop_in_hand, plan_deletion
 from amove_operator.core.key_facts import (
+    given_up,
     is_usable,
     judged_from,
     known_scope,
@@ -86,13 +87,14 @@ def _given_up(world: KeyWorld) -> KeyStep | None:
 
     Asked before a pause and our own refusals: neither may keep a key on another team's bucket.
     """
-    if not world.given_up or world.mass is not Mass.NONE:
+    going = given_up(world)
+    if not going or world.mass is not Mass.NONE:
         return None
     if world.live is None:
         message = "The bucket's CR is gone and another takes its name; the key will be revoked."
         return AwaitListing(progressing(Reason.BucketNotFound, message))
     for key in world.live:
-        if key.id in world.given_up:
+        if key.id in going:
             return Revoke(key.id, "bucket name given up")
     return None
 

@@ -81,6 +81,8 @@ class KeyWorld:
     ``unasked``: ids in status, or minted here, that only a list says are gone, which may be that
     of another user: nobody asked the service yet to revoke them.
     ``given_up``: ids in status that reach a bucket name which another team now takes.
+    ``wanted``: names that another team waits for, where a key lives of which nobody knows the
+    buckets.
     ``listed_at``: when the listing behind ``live`` was begun. ``unclear``: this process sent a
     call of which only a listing can tell what it did. ``scopes``: of the keys that this process
     minted. ``refused``: why the API server would not take, or did not take, the Secret.
@@ -124,6 +126,7 @@ class KeyWorld:
     revoked: frozenset[str] = frozenset()
     revoking: frozenset[str] = frozenset()
     given_up: frozenset[str] = frozenset()
+    wanted: tuple[str, ...] = ()
     forgotten: frozenset[str] = frozenset()
     unasked: frozenset[str] = frozenset()
     limits: KeyLimits = field(default_factory=KeyLimits)
