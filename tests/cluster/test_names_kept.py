@@ -36,7 +36,7 @@ from tests.cluster.harness_keys import (
 )
 
 AT_ONCE = {"gracePeriod": "0s"}
-DELETED = {"deletionPolicy": "Delete"}
+DELETED: dict[str, Any] = {"deletionPolicy": "Delete"}
 
 
 @pytest.fixture
