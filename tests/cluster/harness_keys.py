@@ -144,10 +144,21 @@ def another_key(
 STRIP = ("--type=merge", '--patch={"metadata":{"finalizers":null}}')
 
 
-class Tenant:
-    """kubectl as somebody with edit rights on the two kinds and on Secrets of one namespace."""
+EVERYTHING: Manifest = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {"name": "everything"},
+    "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+}
 
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+
+class Tenant:
+    """kubectl as somebody with edit rights on the two kinds and on Secrets of one namespace.
+
+    ``everything``: with ``*`` on all that is in the namespace.
+    """
+
+    def __init__(self, plane: ControlPlane, namespace: str, *, everything: bool = False) -> None:
         self._plane = plane
         self._where = f"--namespace={namespace}"
         self._kubeconfig: Path = plane.user_kubeconfig(f"tenant-{namespace}")
@@ -158,6 +169,9 @@ class Tenant:
         verbs = "get,list,watch,create,update,patch,delete,deletecollection"
         make = ("create", "role", "secrets", f"--verb={verbs}", "--resource=secrets")
         plane.kubectl(*make, self._where)
+        if everything:
+            plane.kubectl("create", "-f", "-", self._where, input=json.dumps(EVERYTHING))
+            roles["everything"] = ("--role=everything",)
         for name, role in roles.items():
             who = f"--user=tenant-{namespace}"
             plane.kubectl("create", "rolebinding", name, who, *role, self._where)
@@ -206,11 +220,13 @@ class Stage:
         namespaces: tuple[str, str],
         emulator: Emulator,
         run: Callable[..., Operator],
+        *,
+        everything: bool = False,
         **settings: object,
     ) -> None:
-        """``namespaces``: the victim's and the tenant's."""
+        """``namespaces``: the victim's and the tenant's; ``everything``: all rights in his."""
         self.victim, self.here = (whole.within(name) for name in namespaces)
-        self.tenant = tenant = Tenant(whole.plane, namespaces[1])
+        self.tenant = tenant = Tenant(whole.plane, namespaces[1], everything=everything)
         self._emulator = emulator
         self._run = run
         self._settings: dict[str, object] = {

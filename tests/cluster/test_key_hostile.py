@@ -63,7 +63,7 @@ def set_stage(
 ) -> Callable[..., Stage]:
     """A stage whose victim is trusted, so that it may take buckets that exist."""
 
-    def setting(**settings: object) -> Stage:
+    def setting(**settings: Any) -> Stage:
         victim = make_namespace()
         settings = {"trusted_namespaces": [victim], **settings}
         return Stage(whole_cluster, (victim, namespace), emulator, run_operator, **settings)
