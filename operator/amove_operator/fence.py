@@ -20,6 +20,8 @@ Manifest = Mapping[str, Any]
 
 FENCE = "amove-fence"
 """Name of the policy and of its binding."""
+AWAY = "away"
+"""In place of an identity: no fence stood."""
 FENCE_VERSION = 1
 VERSION_ANNOTATION = f"{GROUP}/fence-version"
 """Goes up with every change of what is refused: an operator wants its own or a later one."""
@@ -215,6 +217,14 @@ def _version(policy: Manifest) -> int:
 def identity(policy: Manifest, binding: Manifest) -> str:
     """Which two objects they are: made anew under the same names they are others."""
     return f"{policy['metadata']['uid']} {binding['metadata']['uid']}"
+
+
+def was_away(noted: str | None, now: str) -> bool:
+    """Whether between two leaders, or two looks of one, status was open to whoever has a role.
+
+    ``noted``: what the one before relied on, AWAY, or None where nobody has noted anything yet.
+    """
+    return noted is not None and now not in (AWAY, noted)
 
 
 def last_changed(*manifests: Manifest) -> datetime:

@@ -36,6 +36,7 @@ from amove_operator.controller.wakeups import wake_all
 from amove_operator.core.overlap import field_manager, other_operator
 from amove_operator.core.refs import Kind
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+from amove_operator.fence import AWAY, was_away
 from amove_operator.kube import AlwaysLeading, FenceWatch, Kube, LeaseElection, SecretWatch
 from amove_operator.kube.lease import unique_identity
 from amove_operator.models import GROUP
@@ -47,7 +48,6 @@ _WORKERS = 16
 _PATIENCE = 5.0
 _MAY_END = ("accounts", "lease", "lead", "event")
 _FENCE_NOTE = f"{GROUP}/fence-uid"
-_AWAY = "away"
 _TRUNCATED = timedelta(seconds=2)
 """managedFields know whole seconds only, and the server's clock is known to half of one."""
 T = TypeVar("T")
@@ -267,12 +267,11 @@ class Runtime:
     def _note_fence(self) -> None:
         """Hand on which fence was relied on; tell where it is another than the one handed on."""
         before = self._election.annotation(_FENCE_NOTE) or self._fence.noted
-        now = self._fence.identity or _AWAY
-        if before == now:
-            return
-        self._election.annotate(_FENCE_NOTE, now)
-        self._fence.noted = now
-        if before is None or now == _AWAY:
+        now = (self._fence.identity if self._fence.stands else None) or AWAY
+        if before != now:
+            self._election.annotate(_FENCE_NOTE, now)
+            self._fence.noted = now
+        if not was_away(before, now):
             return
         message = (
             "the fence amove-fence was away: the status of buckets and keys may have been written "

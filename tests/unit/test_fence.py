@@ -11,7 +11,15 @@ import pytest
 
 from amove_operator.crds import crds_yaml
 from amove_operator.errors import KubeRefused, KubeUnavailable
-from amove_operator.fence import FENCE, FENCE_VERSION, VERSION_ANNOTATION, fence, weakness
+from amove_operator.fence import (
+    AWAY,
+    FENCE,
+    FENCE_VERSION,
+    VERSION_ANNOTATION,
+    fence,
+    was_away,
+    weakness,
+)
 from amove_operator.kube import FenceWatch
 from amove_operator.kube.fence_watch import AGAIN_SECONDS, EVERY_SECONDS, NEW_SECONDS, Found
 
@@ -176,6 +184,24 @@ def test_half_a_fence_is_none() -> None:
 
 def test_the_fence_is_printed_with_the_definitions() -> None:
     assert crds_yaml().count(f"name: {FENCE}\n") == 2
+
+
+@pytest.mark.parametrize(
+    ("noted", "now", "told"),
+    [
+        (None, "policy-1", False),
+        (None, AWAY, False),
+        ("policy-1", "policy-1", False),
+        ("policy-1", AWAY, False),
+        (AWAY, AWAY, False),
+        (AWAY, "policy-1", True),
+        ("policy-1", "policy-2", True),
+    ],
+)
+def test_that_the_fence_was_away_is_told_once_another_or_a_mended_one_stands(
+    noted: str | None, now: str, *, told: bool
+) -> None:
+    assert was_away(noted, now) is told
 
 
 # ---------------------------------------------------------------- when it counts
