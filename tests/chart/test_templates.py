@@ -260,15 +260,13 @@ def test_watched_namespaces_get_roles_of_their_own_and_the_cluster_what_lets_go(
         resource: rule["verbs"] for rule in cluster["rules"] for resource in rule["resources"]
     }
     lets_go = ["get", "patch"]
-    assert reached == {
-        "namespaces": ["get"],
-        "amovebuckets": lets_go,
-        "amovestoragekeys": lets_go,
-    }
+    assert reached["amovebuckets"] == reached["amovestoragekeys"] == lets_go
+    assert reached["namespaces"] == ["get"]
+    assert not reached.keys() & {"secrets", "events"}
     assert cluster["rules"][0]["resourceNames"] == ["kube-system", "team-a", "team-b"]
     for namespace in ("team-a", "team-b"):
         role = rendered.one("Role", namespace=namespace)
-        assert role["rules"] == whole["rules"][1:]
+        assert role["rules"] == whole["rules"][-len(role["rules"]) :]
         binding = rendered.one("RoleBinding", namespace=namespace)
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": RELEASE, "namespace": NAMESPACE}
