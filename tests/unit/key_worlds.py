@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from pydantic import SecretStr
 
+from amove_operator.core.key_facts import next_serial
 from amove_operator.core.key_plan import plan_key
 from amove_operator.core.key_world import Gate, KeyStep, KeyWorld, Report, SecretOurs
 from amove_operator.core.ledger import InHand, LiveKey
-from amove_operator.core.naming import key_name, marker_of
+from amove_operator.core.naming import key_name, marker_of, mask_bit
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secret_record import Retiring, SecretRecord
-from amove_operator.models.key import CurrentKey, KeySpec, KeyStatus, RetiringKey
+from amove_operator.models.key import CurrentKey, KeySpec, KeyStatus, RecentIssue, RetiringKey
+
+
+def _same_bit(name: str) -> str:
+    """A bucket name that the mask of a digest cannot tell from another."""
+    others = (f"other-{number}" for number in count())
+    return next(other for other in others if mask_bit(other) == mask_bit(name))
+
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -24,11 +33,13 @@ UID = "uid-1"
 MARKER = marker_of("cluster", UID)
 WIDE = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", "two"))
 NARROW = Scope.of("account", "region", "s3.example", "Read", ("one",))
+TWIN = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", _same_bit("two")))
+"""Another scope than WIDE with the same digest: everything in a remote name is the same."""
 
 
 def key(serial: int, scope: Scope = WIDE, age: timedelta = 5 * HOUR) -> LiveKey:
     """The key of that serial, as a list shows it."""
-    name = key_name("team-app", MARKER, scope.digest, serial)
+    name = key_name("team-app", MARKER, scope.names9, serial)
     return LiveKey(f"id-{serial}", name, f"AK{serial}", NOW - age, "user-1")
 
 
@@ -57,8 +68,15 @@ def current(held: LiveKey, scope: Scope = WIDE) -> CurrentKey:
         region=scope.region,
         storage_dn=scope.storage_dn,
         permission=scope.permission,
+        issued_for=scope.issued_for,
         buckets=scope.buckets,
     )
+
+
+def issue(serial: int, scope: Scope | None = WIDE, age: timedelta = 5 * HOUR) -> RecentIssue:
+    """An issue as status notes it; of old ones it keeps no scope."""
+    noted = None if scope is None else scope.record
+    return RecentIssue(serial=serial, issued_at=NOW - age, scope=noted)
 
 
 def retiring(old: LiveKey, left: timedelta, scope: Scope = WIDE) -> RetiringKey:
@@ -67,12 +85,15 @@ def retiring(old: LiveKey, left: timedelta, scope: Scope = WIDE) -> RetiringKey:
 
 
 def status(held: LiveKey | None, *old: RetiringKey, issues: int = 1) -> KeyStatus:
-    """The status of a CR that was issued so many keys of late."""
+    """The status of a CR that was issued so many keys of late, the held one the first of them."""
+    noted = WIDE if held is not None else None
+    many = issues - 1 + (held.serial if held is not None else 0)
+    ages = [*[5 * HOUR] * (many - issues + 1), *[timedelta(0)] * (issues - 1)]
     return KeyStatus(
         owner_uid=UID,
         key=None if held is None else current(held),
         retiring=old,
-        recent_issues=(NOW - 5 * HOUR,) * min(issues, 1) + (NOW,) * max(issues - 1, 0),
+        recent_issues=tuple(issue(n, noted, age) for n, age in enumerate(ages, start=1)),
     )
 
 
@@ -100,9 +121,12 @@ def settled(**changes: Any) -> KeyWorld:
         live=(FIRST,),
         listed_at=NOW,
         dry_run_passed=True,
-        issue_recorded=True,
     )
-    return replace(world, **changes)
+    world = replace(world, **changes)
+    # Unless a row is about it, status notes the issue that comes next.
+    scope = world.gate.scope
+    noted = (next_serial(world), scope) if scope is not None else None
+    return world if "recorded" in changes else replace(world, recorded=noted)
 
 
 def said(step: KeyStep) -> str:
