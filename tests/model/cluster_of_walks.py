@@ -74,6 +74,7 @@ class Walked:
         self.stripped: set[str] = set()
         self.orphaned: set[str] = set()
         self.looks_new: set[str] = set()
+        self.issued_for: dict[str, tuple[object, ...]] = {}
         self.revoked: set[str] = set()
         self.lost: set[str] = set()
         self.misled: set[str] = set()
@@ -117,7 +118,7 @@ class Walked:
             self.controller.vanished(ref)
         shown = {}
         for where, body in self.kube.secrets.items():
-            if MANAGED in body["metadata"].get("labels", {}):
+            if body["metadata"].get("labels", {}).get(MANAGED) == "true":
                 shown[where] = SecretMeta.parse(body)
         for secret in self.context.secrets:
             if (secret.namespace, secret.name) not in shown:
@@ -126,7 +127,7 @@ class Walked:
             self.controller.secret_seen(secret, deleted=False)
 
     def _heard(self, listing: Listing) -> None:
-        """A new listing: what watches it by itself is run to its end here."""
+        """A new listing; what judges it in a task of its own is run to its end here."""
         self.controller.listed(listing)
         run(self.controller.orphans.judge(listing))
 
@@ -206,6 +207,7 @@ class Walked:
         if parsed.marker.owner not in self.looks_new:
             assert len(live) < 2, f"a third live key beside {live}"
         self._is_needed(ref, uid, parsed, new)
+        self.issued_for[new.name] = _asked_for(new)
         hour = [at for at, name in self.service.created if _owner(name) == parsed.marker.owner]
         recent = [at for at in hour if at > self.time.seconds - 3600]
         assert len(recent) <= SETTINGS.mint_budget + 1 + 3, "beyond the budget"
@@ -221,23 +223,20 @@ class Walked:
         assert accepted or uid not in self.lost, "a replacement in a mass loss"
         if held is not None and self._where(ref) not in self.tainted and held.name:
             recorded = body.get("status", {}).get("key", {}).get("id")
-            if recorded != held.id and not self._is_noted(body, uid, held):
-                return  # a crash left it, and nothing that counts tells its scope
             asked = body["metadata"]["annotations"].get("storage.amove.io/rotate-requested-at", "")
             served = self._annotation(ref, "storage.amove.io/rotate-requested-at")
-            scope = parse_name(held.name)
-            wanted = asked != served or (scope is not None and scope.names != parsed.names)
+            moved = self.issued_for.get(held.name) != _asked_for(new)
+            wanted = asked != served or moved or not self._scope_is_on_record(body, held)
             # An empty list tells nobody whose it is; the token may have changed since.
             hidden = {self.service.user, self.service.listed_as} != {held.user}
             assert wanted or hidden, f"a needless key; status names {recorded}"
 
-    def _is_noted(self, body: Body, uid: str, held: StoredKey) -> bool:
-        """Whether status, or this process, knows for what scope the key was issued."""
-        parsed, memory = parse_name(held.name), self.context.keys.get(uid)
-        notes = body.get("status", {}).get("recentIssues", ())
-        noted = {one["serial"] for one in notes if "scope" in one}
-        here = {key_id for key_id, _ in memory.ledger.scopes} if memory is not None else set()
-        return held.id in here or (parsed is not None and parsed.serial in noted)
+    def _scope_is_on_record(self, body: Body, held: StoredKey) -> bool:
+        """Else the process that issued the key ended before it wrote status."""
+        status, parsed = body.get("status", {}), parse_name(held.name)
+        noted = [one["serial"] for one in status.get("recentIssues", ()) if one.get("scope")]
+        named = status.get("key", {}).get("id") == held.id
+        return named or (parsed is not None and parsed.serial in noted)
 
     def _deleting(self, key: StoredKey) -> None:
         item = self.serving
@@ -384,3 +383,9 @@ def _owner(name: str) -> str:
 def _words(body: Body) -> list[Any]:
     found = body.get("status", {}).get("conditions", ())
     return [(one["type"], one["status"], one["reason"], one.get("message")) for one in found]
+
+
+def _asked_for(new: NewKey) -> tuple[object, ...]:
+    """Everything of a create that makes its scope."""
+    place = (new.cloud_account_id, new.region, new.storage_dn)
+    return (*place, new.permission, new.all_buckets, tuple(new.selected_buckets))
