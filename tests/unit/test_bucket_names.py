@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from amove_operator.controller.census import Census
 from amove_operator.controller.names import unaccounted
 from amove_operator.controller.resync import Resync
 from amove_operator.core.naming import key_name, marker_of, mask_bit, names_digest
@@ -364,6 +365,22 @@ def test_another_releases_key_keeps_a_name_only_where_a_watched_secret_has_it(wa
                 assert cluster.says(refs[0])["Reconciling"] == WAITING
 
     on_cluster(scenario, watched=watched)
+
+
+def test_while_a_watched_namespace_cannot_be_listed_any_key_may_be_held_there() -> None:
+    """Its Secrets are not known: none of them says that it holds the key."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        lost(cluster, "pearls")
+        cluster.context.unlisted = frozenset({"tenant"})
+        ref = cluster.apply("victim", "pearls")
+        await cluster.passes(60)
+        assert cluster.says(ref)["Reconciling"] == WAITING
+        await Census(cluster.controller).take()  # which can list all of them
+        await cluster.passes()
+        assert cluster.says(ref) == SETTLED
+
+    on_cluster(scenario, watched="tenant,victim")
 
 
 def test_a_bucket_of_ours_that_an_orphan_may_reach_says_so_until_the_key_is_revoked() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amove_operator.controller.controller import Controller
+from amove_operator.controller.wakeups import wake_waiting
 from amove_operator.core.refs import Kind
 from amove_operator.errors import KubeRefused
 
@@ -70,3 +71,5 @@ class Census:
             )
         for namespace in before - refused.keys():
             _log.info("namespace %s can be listed again", namespace)
+        if before - refused.keys():
+            wake_waiting(self._context, self._context.wanted_names)  # its Secrets may hold keys

@@ -97,6 +97,11 @@ class _Records:
         return self._context.holders.get(key_id)
 
     def may_be_anothers(self, key_id: str) -> bool:
-        """With a part of the namespaces, only what a Secret there claims is told from others'."""
+        """With a part of the namespaces, only what a Secret there claims is told from others'.
+
+        Of a namespace that cannot be listed the Secrets are not known: any key may be its.
+        """
         context = self._context
-        return bool(context.settings.watch_namespaces) and not context.secrets.claiming(key_id)
+        if not context.settings.watch_namespaces or context.unlisted:
+            return False
+        return not context.secrets.claiming(key_id)
