@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ from tests.cluster.harness_keys import (
 )
 
 AT_ONCE = {"gracePeriod": "0s"}
-DELETED = {"deletionPolicy": "Delete"}
+DELETED: dict[str, Any] = {"deletionPolicy": "Delete"}
 
 
 @pytest.fixture
