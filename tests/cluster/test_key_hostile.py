@@ -498,9 +498,8 @@ def test_a_key_that_no_status_names_keeps_its_buckets_name_until_it_is_revoked(
     let_go(here, BUCKET, "gallery")
     victim.apply(a_bucket("gallery", adoptionPolicy="IfExists"))
 
-    stage.starts(listing_settle="4s")
+    stage.starts()
 
-    victim.until(BUCKET, "gallery", "Reconciling", "WaitingForListing")
     waiting = victim.until(BUCKET, "gallery", "Reconciling", "NameInUse")
     told = condition(waiting, "Reconciling")["message"]
     assert f"a key of namespace {here.namespace} " in told
