@@ -217,13 +217,17 @@ def test_the_status_of_what_is_too_large_or_unreadable_still_proves_whose_the_bu
 def test_a_thousand_large_objects_keep_no_more_than_small_ones() -> None:
     cache = Cache()
     large: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    spec: dict[str, Any] = {}
     tracemalloc.start()
     try:
         for number in range(50):
-            large = body(labels=heavy(), spec={"permission": "Read", "x": ["y"] * 10_000})
+            texts = {f"key-{n}": "${secretKey}" + "x" * 4084 for n in range(16)}
+            spec = {"permission": "Read", "allBuckets": True, "secret": {"template": texts}}
+            large = body(labels=heavy(), spec=spec)
             large["metadata"] |= {"name": f"app-{number}", "uid": f"uid-{number}"}
             cache.put(REF._replace(name=f"app-{number}"), large)
-        large = {}
+        large, texts, spec = {}, {}, {}
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

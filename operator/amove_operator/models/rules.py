@@ -283,8 +283,8 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
         at="spec.secret.template",
         cel=f"self.all(key, bytes(self[key]).size() <= {MAX_TEXT_BYTES})",
         message=(
-            "spec.secret.template has a text of more than 4 KiB: shorten it, or spread it over "
-            "several keys"
+            "spec.secret.template has a text of more than 4 KiB: write a shorter one, or spread it "
+            "over several keys"
         ),
         holds=lambda _name, spec: _template_texts(spec.secret.template),
     ),
@@ -292,8 +292,8 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
         at="spec.secret.template",
         cel="self.exists(key, self[key].replace('$$', ' ').contains('${secretKey}'))",
         message=(
-            "spec.secret.template has ${secretKey} in none of its texts: without it nobody can use "
-            "the key ($${secretKey} is only its name)"
+            "spec.secret.template has ${secretKey} in none of its texts: write it into one, since "
+            "nobody can use the key without it ($${secretKey} is only its name)"
         ),
         holds=lambda _name, spec: _template_holds_the_secret(spec.secret.template),
     ),
