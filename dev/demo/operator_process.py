@@ -6,11 +6,12 @@ import sys
 
 from demo.cluster import Cluster, Manifest
 from demo.deployment import local_environment, mounted_files, read_container
-from demo.names import SYSTEM
+from demo.names import CHART_NAME, RELEASE, SYSTEM
 from demo.waiting import until
 from demo.workplace import Background, Workplace, python_environment
 
-LEASE = "amove-operator"
+LEASE = f"{RELEASE}-{CHART_NAME}"
+"""The chart gives each release a Lease of its own."""
 READY_SECONDS = 120.0
 
 

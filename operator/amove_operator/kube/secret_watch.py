@@ -26,13 +26,7 @@ MANAGED = f"{GROUP}/managed"
 OWNER_UID = f"{GROUP}/owner-uid"
 KEY_ID = f"{GROUP}/key-id"
 # What is read of anybody's Secret, with the most characters that it can have; a longer one is none.
-# The last two, of at most 64 names, are for retained Secrets and for keys that no status names.
-_KEPT = {
-    OWNER_UID: 64,
-    KEY_ID: 64,
-    f"{GROUP}/scope": 8192,
-    f"{GROUP}/retained-buckets": 64 * 64,
-}
+_KEPT = {OWNER_UID: 64, KEY_ID: 64}
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _WATCH_SECONDS = (240, 360)
