@@ -210,6 +210,8 @@ class OperatorMoves:
         if self._stale(at) or at.state.mute:
             yield Move(label, True, self._unread(at).state)
             return
+        if self.several and any(note.serial > self.most_keys + 1 for note in status.issues):
+            return  # two that note against each other count up for ever: cut off
         written = at.with_cr(at.one._replace(status=status))
         seen = written.with_memory(at.memory._replace(view=self._view(written.one)))
         yield Move(label, True, seen.learnt(learn).state)
@@ -265,7 +267,10 @@ class OperatorMoves:
         noted = status is not None and Note(1, one.born[place].scope) in [
             note._replace(recent=True) for note in status.issues
         ]
-        return noted or place in at.memory.scopes
+        # Two operators may use one serial twice: then its note speaks of neither key.
+        other = status.key if status is not None and status.key != place else None
+        twice = other is not None and one.born[other].serial == 1
+        return (noted and not twice) or place in at.memory.scopes
 
     def _made(self, at: World, step: Mint) -> World:
         """A key comes into being at the service."""

@@ -105,9 +105,9 @@ WORLDS = {
     "a bucket's name goes, whose mark another name has": SmallWorld(
         Chances(partings=1, changes=1, crashes=1), 2, TWINS
     ),
-    "two operators at once": SmallWorld(Chances(), 2, LEAN, processes=2),
+    "two operators at once": SmallWorld(Chances(), 2, LEAN, processes=2, settles=False),
     "two operators at once, and a stranger's Secret": SmallWorld(
-        Chances(strangers=1), 1, LEAN, processes=2
+        Chances(strangers=1), 1, LEAN, processes=2, settles=False
     ),
 }
 
