@@ -105,13 +105,13 @@ WORLDS = {
     "a bucket's name goes, whose mark another name has": SmallWorld(
         Chances(partings=1, changes=1, crashes=1), 2, TWINS
     ),
-    "two operators at once": SmallWorld(Chances(), 2, LEAN, processes=2),
     "two operators at once, and a stranger's Secret": SmallWorld(
-        Chances(strangers=1), 1, LEAN, processes=2
+        Chances(strangers=1), 1, LEAN, processes=2, settles=False
     ),
 }
 
 LONG_WORLDS = {
+    "two operators at once": SmallWorld(Chances(), 2, LEAN, processes=2, settles=False),
     "two changes within one grace, in full": SmallWorld(Chances(changes=2), 4),
     "the Secret deleted or edited, and a crash, in full": SmallWorld(
         Chances(vandals=1, crashes=1), 4
