@@ -26,6 +26,7 @@ OPAQUE = "Opaque"
 KIND = "AmoveStorageKey"
 # What a record does not always say: left in place, an older record's word would be read as its own.
 _NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING)
+_OWN_LABELS = (MANAGED, MANAGED_BY)
 _NEVER_COMPARED = {RETIRING, MANAGED_BY}
 
 
@@ -160,7 +161,7 @@ def _metadata_patch(
     if MANAGED_BY in seen.labels:
         del wanted["labels"][MANAGED_BY]  # somebody else's by now, or as we wrote it
     gone: dict[str, dict[str, str | None]] = {
-        "labels": dict.fromkeys(former.labels),
+        "labels": dict.fromkeys(name for name in former.labels if name not in _OWN_LABELS),
         "annotations": dict.fromkeys((*former.annotations, *_NOT_ALWAYS)),
     }
     others = [
