@@ -182,7 +182,11 @@ def test_dates_that_a_tenant_wrote_on_her_secret_keep_no_status_from_being_writt
     run_operator()
     cluster.apply(
         a_bucket("photos"),
-        a_key("reader", bucketRefs=refs("photos"), rotation={"interval": "720h"}),
+        a_key(
+            "reader",
+            bucketRefs=refs("photos"),
+            rotation={"interval": "720h", "gracePeriod": "0s"},
+        ),
     )
     cluster.ready(KEY, "reader")
     retiring = json.dumps({"00000000-0000-0000-0000-000000000000": "9999-12-31T23:59:59Z"})

@@ -141,4 +141,5 @@ def test_the_crds_it_prints_are_what_the_api_server_takes(plane: ControlPlane) -
         "--force-conflicts",
         input=printed.stdout,
     )
-    assert done.stdout.count("serverside-applied") == 2
+    # Both kinds, and the fence: a policy with its binding.
+    assert done.stdout.count("serverside-applied") == 4
