@@ -90,6 +90,18 @@ def forget_status(cluster: BucketCluster, key: Ref) -> None:
     cluster.kube.touch(cluster.kube.crs[key])
 
 
+def kept_by_another(cluster: BucketCluster) -> None:
+    """From now on a finalizer of somebody else keeps what the operator lets go of."""
+
+    async def remove(ref: Ref, _meta: object) -> None:
+        body = cluster.kube.crs[ref]
+        body["metadata"]["finalizers"] = ["example.com/other"]
+        shown = cluster.kube.touch(body)
+        cluster.loop.call_later(1, cluster.controller.seen, ref.kind, None, shown)
+
+    setattr(cluster.kube, "remove_finalizer", remove)  # noqa: B010
+
+
 # ---------------------------------------------------------------- one list before a name is given
 
 
@@ -507,5 +519,49 @@ def test_our_own_word_that_a_bucket_is_not_ours_has_nothing_tried_again(first: s
         await cluster.passes(60)
         assert cluster.says(ref)["Stalled"] == ("True", "BucketExists")
         assert cluster.service.count("create") == before + 1
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- objects that stay all the same
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_revoked_key_whose_object_another_finalizer_keeps_keeps_no_name(restarted: bool) -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_key_of(cluster, "media")
+        cluster.delete(Ref(Kind.BUCKET, "tenant", "media"))
+        await cluster.passes(60)
+        cluster.service.buckets.clear()
+        kept_by_another(cluster)
+        cluster.delete(key)
+        await cluster.passes(60)
+        assert cluster.service.keys == {}
+        assert key in cluster.kube.crs
+        if restarted:
+            await cluster.restart()
+        async with sweeping(cluster):
+            other = cluster.apply("other", "media")
+            await cluster.passes(60)
+            assert cluster.says(other) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_a_retained_key_whose_object_another_finalizer_keeps_keeps_its_names() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.apply("trusted", "media")
+        key = cluster.apply_key("trusted", "app", "media", deletionPolicy="Retain")
+        await cluster.passes(60)
+        cluster.delete(Ref(Kind.BUCKET, "trusted", "media"))
+        await cluster.passes(60)
+        cluster.service.buckets.clear()
+        kept_by_another(cluster)
+        cluster.delete(key)
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == 1
+        other = cluster.apply("other", "media")
+        await cluster.passes(60)
+        assert cluster.says(other)["Reconciling"] == WAITING
 
     on_cluster(scenario)
