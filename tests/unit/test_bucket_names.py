@@ -565,3 +565,35 @@ def test_a_retained_key_whose_object_another_finalizer_keeps_keeps_its_names() -
         assert cluster.says(other)["Reconciling"] == WAITING
 
     on_cluster(scenario)
+
+
+@pytest.mark.parametrize("handed", [False, True], ids=["waited for", "handed over by an admin"])
+def test_a_key_that_is_paused_in_its_deletion_is_revoked_before_another_team_has_its_bucket(
+    handed: bool,
+) -> None:
+    """Its own bucket's object is gone: a pause keeps no key on what is another team's."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_key_of(cluster, "media")
+        cluster.annotate(key, paused="true")
+        cluster.delete(key)
+        cluster.delete(Ref(Kind.BUCKET, "tenant", "media"))
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == 1
+        if not handed:
+            cluster.service.buckets.clear()
+        other = cluster.apply("other", "media")
+        await cluster.passes(60)
+        if handed:
+            assert cluster.says(other)["Stalled"] == ("True", "BucketExists")
+            status = cluster.kube.crs[other]["status"]
+            status["provenance"], status["ownerUID"] = (
+                "Adopted",
+                cluster.kube.crs[other]["metadata"]["uid"],
+            )
+            cluster.controller.seen(other.kind, None, cluster.kube.touch(cluster.kube.crs[other]))
+        await cluster.passes(600)
+        assert cluster.service.keys == {}
+        assert cluster.says(other) == SETTLED
+
+    on_cluster(scenario)

@@ -27,8 +27,6 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
     """Revoke what is live, delete our Secret, then let go; or keep both under ``Retain``."""
     if not world.finalizer:
         return Report(world.status, unsynced(Reason.Deleting, "Being deleted."))
-    if world.paused:
-        return Report(status_of(world), unsynced(Reason.Paused, "Paused; deletion waits."))
     if world.secret is None or (wants_retention(world) and not world.secret_fresh):
         return ReadSecret()
     if world.in_hand is not None:
