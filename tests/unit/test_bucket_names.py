@@ -597,3 +597,37 @@ def test_a_key_that_is_paused_in_its_deletion_is_revoked_before_another_team_has
         assert cluster.says(other) == SETTLED
 
     on_cluster(scenario)
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_a_key_whose_finalizer_another_hand_took_off_is_revoked_or_told(policy: str) -> None:
+    """As a GitOps controller with an admin's rights does; a finalizer of hers keeps the object."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.apply("trusted", "media")
+        key = cluster.apply_key("trusted", "app", "media", deletionPolicy=policy)
+        await cluster.passes(60)
+        cluster.annotate(key, paused="true")
+        meta = cluster.kube.crs[key]["metadata"]
+        meta["deletionTimestamp"], meta["finalizers"] = "2026-01-02T00:00:00Z", ["x.example/kept"]
+        await cluster.restart()
+        await cluster.passes(60)
+        await cluster.context.listings.fresh()
+        cluster.annotate(key, paused=None)
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == (policy == "Retain")
+        assert key in cluster.kube.crs
+        if policy == "Delete":
+            return
+        cluster.delete(Ref(Kind.BUCKET, "trusted", "media"))
+        await cluster.passes(60)
+        heir = cluster.apply("trusted-heir", "media", adoptionPolicy="IfExists")
+        await cluster.passes(60)
+        assert cluster.says(heir)["Reconciling"] == WAITING
+        status = {"provenance": "Adopted", "ownerUID": cluster.kube.crs[heir]["metadata"]["uid"]}
+        cluster.kube.crs[heir]["status"] |= status
+        cluster.controller.seen(heir.kind, None, cluster.kube.touch(cluster.kube.crs[heir]))
+        await cluster.passes(60)
+        assert cluster.says(heir)["Synced"] == ("False", "ReachedByOrphan")
+
+    on_cluster(scenario)

@@ -297,9 +297,10 @@ class Cache:
         """Whether some CR's status names that key and the buckets that it reaches."""
         return bool(self._named.get(key_id))
 
-    def has_owner(self, marker: Marker | None) -> bool:
-        """Whether the CR of a marker is there, or its ghost."""
-        return marker is not None and bool(self._by_owner.get(marker.owner))
+    def is_served(self, marker: Marker | None) -> bool:
+        """Whether the CR of a marker, or its ghost, is there and was not let go of."""
+        found = self._owner(marker) if marker is not None else None
+        return found is not None and not found.metadata.let_go
 
     def namespace_of(self, marker: Marker) -> str | None:
         """The namespace of the CR of a marker, as long as it is there."""
@@ -309,10 +310,14 @@ class Cache:
 
     def uid_of(self, marker: Marker) -> str | None:
         """The UID of the CR of a marker, as long as it is there."""
+        found = self._owner(marker)
+        return found.metadata.uid if found is not None else None
+
+    def _owner(self, marker: Marker) -> Object | None:
         for item in self._by_owner.get(marker.owner):
             found = self.ghosts.get(item) if isinstance(item, Ghost) else self.keys.get(item)
             if found is not None:
-                return found.metadata.uid
+                return found
         return None
 
     def _index_keys_of(self, item: Item, key: AmoveStorageKey) -> None:
