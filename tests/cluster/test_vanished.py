@@ -68,8 +68,8 @@ def gone_through(emulator: Emulator, cluster: Cluster, run_through: Callable[[],
     run_through()
     cluster.annotate(KEY, "witness", paused="true")
     cluster.until(KEY, "witness", "Synced", "Paused", status="False")
-    cluster.patch(KEY, "witness", STRIPPED)
     cluster.delete(KEY, "witness")
+    cluster.patch(KEY, "witness", STRIPPED)
     eventually(lambda: live_of(emulator, witness) == [], what="the end of the witness")
 
 
