@@ -76,9 +76,12 @@ _VALIDATIONS = (
     ),
     (
         # Entries may go: where there are more than ten, the API server puts the oldest together.
+        # Who holds the right may bring along those of an earlier object, as a restore does, and no
+        # others: a GitOps controller with all rights applies what a tenant wrote.
         "variables.ofStatus || "
-        "variables.statusWriters.all(one, one in variables.statusWritersBefore) || "
-        "variables.attests",
+        "variables.statusWriters.all(one, one in variables.statusWritersBefore || "
+        "(variables.attests && has(one.time) && "
+        "timestamp(one.time) < timestamp(object.metadata.creationTimestamp)))",
         "The entries of metadata.managedFields that tell who wrote the status are kept by the "
         "API server: leave metadata.managedFields out.",
     ),

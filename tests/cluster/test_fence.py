@@ -191,6 +191,31 @@ def test_a_status_or_its_writers_brought_along_with_the_object_come_to_nothing(
     assert not [one for one in entries if one.get("subresource") == "status"]
 
 
+@pytest.mark.parametrize("move", ["apply", "create", "replace"])
+@pytest.mark.parametrize("fields", ["f:status", "f:metadata"])
+def test_gitops_with_an_admins_rights_makes_no_operator_believe_in_another(
+    cluster: Cluster, hands: dict[str, Hand], move: str, fields: str
+) -> None:
+    """A tenant writes what such a controller applies: who wrote the status, in her own words."""
+    admin, manifest = hands["cluster-admin"], a_bucket("photos")
+    if move == "replace":
+        assert admin("create", "-f-", body=manifest) == ""
+    for time, allowed in (("2099-01-01T00:00:00Z", False), ("2020-01-01T00:00:00Z", True)):
+        forged = {
+            "manager": "amove-operator/another/operator",
+            "operation": "Update",
+            "subresource": "status",
+            "apiVersion": manifest["apiVersion"],
+            "time": time,
+            "fieldsType": "FieldsV1",
+            "fieldsV1": {fields: {"f:x": {}}},
+        }
+        body = {**manifest, "metadata": {**manifest["metadata"], "managedFields": [forged]}}
+        complaint = admin(move, "-f-", body=body)
+        assert ("metadata.managedFields out" in complaint) != allowed, complaint
+        assert (complaint == "") == allowed, complaint
+
+
 def test_an_object_that_many_hands_have_edited_can_still_be_edited(
     cluster: Cluster, hands: dict[str, Hand], held: None
 ) -> None:

@@ -121,6 +121,17 @@ def takes_finalizers_off(stage: Stage) -> None:
         assert FINALIZER in here.found(kind, name)["metadata"]["finalizers"]
 
 
+def writes_our_finalizer_twice(stage: Stage) -> None:
+    """What is let go of and stays all the same would have a claim again after a restart."""
+    tenant, here = stage.tenant, stage.here
+    tenant.applies(a_bucket("twice", deletionPolicy="Delete"))
+    here.ready(BUCKET, "twice")
+    patch = json.dumps({"metadata": {"finalizers": [FINALIZER, FINALIZER]}})
+    tenant.does("patch", BUCKET, "twice", "--type=merge", f"--patch={patch}")
+    tenant.deletes(BUCKET, "twice")
+    here.gone(BUCKET, "twice")
+
+
 def makes_digests_collide(stage: Stage) -> None:
     """A key is edited to names with the marks of its former ones: another is issued."""
     tenant, here = stage.tenant, stage.here
@@ -185,6 +196,7 @@ def drops_bombs(stage: Stage) -> None:
 MOVES: tuple[Callable[[Stage], None], ...] = (
     writes_a_status_that_proves,
     takes_finalizers_off,
+    writes_our_finalizer_twice,
     makes_digests_collide,
     forges_secrets_about_the_victims_key,
     writes_dates_out_of_the_calendar,

@@ -105,6 +105,18 @@ async def test_only_our_finalizer_is_removed(kube: Kube, plane: ControlPlane, re
     assert stored(plane, ref)["metadata"]["finalizers"] == [OTHER]
 
 
+async def test_of_a_finalizer_that_somebody_wrote_often_no_copy_is_left(
+    kube: Kube, plane: ControlPlane, ref: Ref
+) -> None:
+    """One copy would keep a deleted object there, with a status that proves what was its own."""
+    many = json.dumps({"metadata": {"finalizers": [FINALIZER, OTHER, *[FINALIZER] * 2500]}})
+    where = ("amovebucket", ref.name, "-n", ref.namespace)
+    plane.kubectl("patch", *where, "--type=merge", f"--patch={many}")
+    plane.kubectl("delete", *where, "--wait=false")
+    await kube.remove_finalizer(ref, await meta_of(kube, ref))
+    assert stored(plane, ref)["metadata"]["finalizers"] == [OTHER]
+
+
 async def test_a_finalizer_is_not_removed_from_an_object_that_changed(
     kube: Kube, plane: ControlPlane, ref: Ref
 ) -> None:

@@ -68,8 +68,8 @@ def gone_through(emulator: Emulator, cluster: Cluster, run_through: Callable[[],
     run_through()
     cluster.annotate(KEY, "witness", paused="true")
     cluster.until(KEY, "witness", "Synced", "Paused", status="False")
-    cluster.patch(KEY, "witness", STRIPPED)
     cluster.delete(KEY, "witness")
+    cluster.patch(KEY, "witness", STRIPPED)
     eventually(lambda: live_of(emulator, witness) == [], what="the end of the witness")
 
 
@@ -236,8 +236,8 @@ def test_a_key_that_vanished_before_our_eyes_is_served_by_its_own_policy(
     cluster.apply(a_key("app", bucketRefs=refs("photos"), deletionPolicy=policy))
     key = cluster.ready(KEY, "app")
     os.kill(operator.pid, signal.SIGSTOP)  # else it would put the finalizer back in between
-    cluster.patch(KEY, "app", STRIPPED)
     cluster.delete(KEY, "app")
+    cluster.patch(KEY, "app", STRIPPED)
     cluster.gone(KEY, "app")
     os.kill(operator.pid, signal.SIGCONT)
     operator.wait_log("app vanished")

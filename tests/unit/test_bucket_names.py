@@ -90,6 +90,18 @@ def forget_status(cluster: BucketCluster, key: Ref) -> None:
     cluster.kube.touch(cluster.kube.crs[key])
 
 
+def kept_by_another(cluster: BucketCluster) -> None:
+    """From now on a finalizer of somebody else keeps what the operator lets go of."""
+
+    async def remove(ref: Ref, _meta: object) -> None:
+        body = cluster.kube.crs[ref]
+        body["metadata"]["finalizers"] = ["example.com/other"]
+        shown = cluster.kube.touch(body)
+        cluster.loop.call_later(1, cluster.controller.seen, ref.kind, None, shown)
+
+    setattr(cluster.kube, "remove_finalizer", remove)  # noqa: B010
+
+
 # ---------------------------------------------------------------- one list before a name is given
 
 
@@ -507,5 +519,115 @@ def test_our_own_word_that_a_bucket_is_not_ours_has_nothing_tried_again(first: s
         await cluster.passes(60)
         assert cluster.says(ref)["Stalled"] == ("True", "BucketExists")
         assert cluster.service.count("create") == before + 1
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- objects that stay all the same
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_revoked_key_whose_object_another_finalizer_keeps_keeps_no_name(restarted: bool) -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_key_of(cluster, "media")
+        cluster.delete(Ref(Kind.BUCKET, "tenant", "media"))
+        await cluster.passes(60)
+        cluster.service.buckets.clear()
+        kept_by_another(cluster)
+        cluster.delete(key)
+        await cluster.passes(60)
+        assert cluster.service.keys == {}
+        assert key in cluster.kube.crs
+        if restarted:
+            await cluster.restart()
+        async with sweeping(cluster):
+            other = cluster.apply("other", "media")
+            await cluster.passes(60)
+            assert cluster.says(other) == SETTLED
+
+    on_cluster(scenario)
+
+
+def test_a_retained_key_whose_object_another_finalizer_keeps_keeps_its_names() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.apply("trusted", "media")
+        key = cluster.apply_key("trusted", "app", "media", deletionPolicy="Retain")
+        await cluster.passes(60)
+        cluster.delete(Ref(Kind.BUCKET, "trusted", "media"))
+        await cluster.passes(60)
+        cluster.service.buckets.clear()
+        kept_by_another(cluster)
+        cluster.delete(key)
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == 1
+        other = cluster.apply("other", "media")
+        await cluster.passes(60)
+        assert cluster.says(other)["Reconciling"] == WAITING
+
+    on_cluster(scenario)
+
+
+@pytest.mark.parametrize("handed", [False, True], ids=["waited for", "handed over by an admin"])
+def test_a_key_that_is_paused_in_its_deletion_is_revoked_before_another_team_has_its_bucket(
+    handed: bool,
+) -> None:
+    """Its own bucket's object is gone: a pause keeps no key on what is another team's."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_key_of(cluster, "media")
+        cluster.annotate(key, paused="true")
+        cluster.delete(key)
+        cluster.delete(Ref(Kind.BUCKET, "tenant", "media"))
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == 1
+        if not handed:
+            cluster.service.buckets.clear()
+        other = cluster.apply("other", "media")
+        await cluster.passes(60)
+        if handed:
+            assert cluster.says(other)["Stalled"] == ("True", "BucketExists")
+            status = cluster.kube.crs[other]["status"]
+            status["provenance"], status["ownerUID"] = (
+                "Adopted",
+                cluster.kube.crs[other]["metadata"]["uid"],
+            )
+            cluster.controller.seen(other.kind, None, cluster.kube.touch(cluster.kube.crs[other]))
+        await cluster.passes(600)
+        assert cluster.service.keys == {}
+        assert cluster.says(other) == SETTLED
+
+    on_cluster(scenario)
+
+
+@pytest.mark.parametrize("policy", ["Delete", "Retain"])
+def test_a_key_whose_finalizer_another_hand_took_off_is_revoked_or_told(policy: str) -> None:
+    """As a GitOps controller with an admin's rights does; a finalizer of hers keeps the object."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.apply("trusted", "media")
+        key = cluster.apply_key("trusted", "app", "media", deletionPolicy=policy)
+        await cluster.passes(60)
+        cluster.annotate(key, paused="true")
+        meta = cluster.kube.crs[key]["metadata"]
+        meta["deletionTimestamp"], meta["finalizers"] = "2026-01-02T00:00:00Z", ["x.example/kept"]
+        await cluster.restart()
+        await cluster.passes(60)
+        await cluster.context.listings.fresh()
+        cluster.annotate(key, paused=None)
+        await cluster.passes(60)
+        assert len(cluster.service.keys) == (policy == "Retain")
+        assert key in cluster.kube.crs
+        if policy == "Delete":
+            return
+        cluster.delete(Ref(Kind.BUCKET, "trusted", "media"))
+        await cluster.passes(60)
+        heir = cluster.apply("trusted-heir", "media", adoptionPolicy="IfExists")
+        await cluster.passes(60)
+        assert cluster.says(heir)["Reconciling"] == WAITING
+        status = {"provenance": "Adopted", "ownerUID": cluster.kube.crs[heir]["metadata"]["uid"]}
+        cluster.kube.crs[heir]["status"] |= status
+        cluster.controller.seen(heir.kind, None, cluster.kube.touch(cluster.kube.crs[heir]))
+        await cluster.passes(60)
+        assert cluster.says(heir)["Synced"] == ("False", "ReachedByOrphan")
 
     on_cluster(scenario)

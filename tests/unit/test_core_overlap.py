@@ -11,6 +11,7 @@ from amove_operator.core.overlap import field_manager, other_operator
 
 OURS = field_manager("amove-system", "amove-operator")
 SINCE = datetime(2026, 1, 31, 12, tzinfo=UTC)
+CREATED = SINCE - timedelta(days=1)
 
 
 def entry(manager: str, after: float = 60, subresource: str | None = "status") -> dict[str, Any]:
@@ -40,7 +41,14 @@ def entry(manager: str, after: float = 60, subresource: str | None = "status") -
 def test_another_operator_is_one_that_wrote_status_since_we_lead(
     entries: list[dict[str, Any]], whose: str | None
 ) -> None:
-    assert other_operator(entries, OURS, SINCE) == whose
+    assert other_operator(entries, OURS, SINCE, CREATED) == whose
+
+
+def test_what_a_restore_brought_along_of_an_earlier_object_tells_nothing() -> None:
+    entries = [entry(field_manager("other", "red"), after=60)]
+    for seconds, whose in ((61, None), (60, "other/red")):
+        created = SINCE + timedelta(seconds=seconds)
+        assert other_operator(entries, OURS, SINCE, created) == whose
 
 
 @pytest.mark.parametrize("length", [1, 40, 49, 50, 51, 100, 253])
@@ -50,4 +58,4 @@ def test_the_manager_fits_and_no_two_leases_share_one(length: int) -> None:
     managers = [field_manager(namespace, name) for name in names]
     assert all(len(manager) <= 128 for manager in managers)
     assert len(set(managers)) == 2
-    assert all(other_operator([entry(one)], OURS, SINCE) for one in managers)
+    assert all(other_operator([entry(one)], OURS, SINCE, CREATED) for one in managers)

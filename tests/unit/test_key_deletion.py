@@ -111,9 +111,19 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("a pause stops the deletion", {**DELETING, "paused": True}, "Report Paused"),
     (
-        "without our finalizer there is nothing to do",
-        {**DELETING, "finalizer": False},
+        "without our finalizer and without a live key there is nothing to do",
+        {**REVOKED, "finalizer": False},
         "Report Deleting",
+    ),
+    (
+        "without our finalizer, a list tells of what lives",
+        {**DELETING, "finalizer": False, "live": None},
+        "Report Deleting",
+    ),
+    (
+        "what another hand let go of is revoked",
+        {**DELETING, "finalizer": False},
+        "Revoke id-1 deleted",
     ),
     (
         "a mass loss confirms no deletion",

@@ -225,9 +225,7 @@ def _is_ours(status: BucketStatus) -> bool:
 
 
 def _proven(bucket: AmoveBucket) -> bool:
-    meta, status = bucket.metadata, own_bucket_status(bucket)
-    let_go = meta.deleting and not meta.finalized_by_us  # it is here only for another's finalizer
-    return not let_go and _is_ours(status)
+    return not bucket.metadata.let_go and _is_ours(own_bucket_status(bucket))
 
 
 def _has_no_claim(bucket: AmoveBucket) -> bool:

@@ -9,7 +9,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from amove_operator.controller.departed import Departed, is_newer
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion
-from amove_operator.core.key_facts import buckets_named_by
 from amove_operator.core.naming import Marker, owner_digest
 from amove_operator.core.reading import Object, read_object
 from amove_operator.core.reasons import Reason
@@ -98,14 +97,20 @@ def own_key_status(key: AmoveStorageKey) -> KeyStatus:
 
 
 def named_keys(key: AmoveStorageKey) -> tuple[CurrentKey | RetiringKey, ...]:
-    """The keys that proven status names: the current one and the retiring ones."""
+    """The keys that proven status names: the current one and the retiring ones.
+
+    None of an object that was let go of: they are revoked, and what lives all the same (under
+    ``Retain``, or by an admin who took the finalizer off) is told by the list.
+    """
+    if key.metadata.let_go:
+        return ()
     status = own_key_status(key)
     return (*((status.key,) if status.key is not None else ()), *status.retiring)
 
 
 def reached_buckets(key: AmoveStorageKey) -> frozenset[str]:
     """The bucket names that the key's live keys reach, by proven status."""
-    return buckets_named_by(own_key_status(key))
+    return frozenset(name for one in named_keys(key) for name in one.buckets)
 
 
 def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
@@ -127,7 +132,7 @@ def is_unserved(seen: Object) -> bool:
     """
     if seen.metadata.finalized_by_us:
         return True
-    if seen.metadata.deleting:
+    if seen.metadata.let_go:
         return False
     if isinstance(seen, AmoveBucket):
         status = own_bucket_status(seen)
@@ -292,9 +297,10 @@ class Cache:
         """Whether some CR's status names that key and the buckets that it reaches."""
         return bool(self._named.get(key_id))
 
-    def has_owner(self, marker: Marker | None) -> bool:
-        """Whether the CR of a marker is there, or its ghost."""
-        return marker is not None and bool(self._by_owner.get(marker.owner))
+    def is_served(self, marker: Marker | None) -> bool:
+        """Whether the CR of a marker, or its ghost, is there and was not let go of."""
+        found = self._owner(marker) if marker is not None else None
+        return found is not None and not found.metadata.let_go
 
     def namespace_of(self, marker: Marker) -> str | None:
         """The namespace of the CR of a marker, as long as it is there."""
@@ -304,10 +310,14 @@ class Cache:
 
     def uid_of(self, marker: Marker) -> str | None:
         """The UID of the CR of a marker, as long as it is there."""
+        found = self._owner(marker)
+        return found.metadata.uid if found is not None else None
+
+    def _owner(self, marker: Marker) -> Object | None:
         for item in self._by_owner.get(marker.owner):
             found = self.ghosts.get(item) if isinstance(item, Ghost) else self.keys.get(item)
             if found is not None:
-                return found.metadata.uid
+                return found
         return None
 
     def _index_keys_of(self, item: Item, key: AmoveStorageKey) -> None:

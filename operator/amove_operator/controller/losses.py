@@ -141,7 +141,7 @@ def note_missing_keys(context: Context, listing: Listing) -> bool:
     for key in context.cache.keys.values():
         current = own_key_status(key).key
         uid = key.metadata.uid
-        if current is None or current.dead:
+        if current is None or current.dead or key.metadata.let_go:
             context.missing_keys.discard(uid)
             continue
         if _moved_meanwhile(context, uid, current.id, listing):

@@ -50,7 +50,7 @@ def reached_by_orphan(context: Context, ref: Ref, name: str) -> bool:
     return any(
         keeper.namespace != ref.namespace
         for key, keeper in names.unaccounted_keys(_Records(context), name)
-        if not context.cache.has_owner(listing.owners[key.id])
+        if not context.cache.is_served(listing.owners[key.id])
     )
 
 

@@ -25,10 +25,8 @@ from amove_operator.core.reasons import Reason
 
 def plan_deletion(world: KeyWorld) -> KeyStep:
     """Revoke what is live, delete our Secret, then let go; or keep both under ``Retain``."""
-    if not world.finalizer:
+    if not world.finalizer and not _abandoned(world):
         return Report(world.status, unsynced(Reason.Deleting, "Being deleted."))
-    if world.paused:
-        return Report(status_of(world), unsynced(Reason.Paused, "Paused; deletion waits."))
     if world.secret is None or (wants_retention(world) and not world.secret_fresh):
         return ReadSecret()
     if world.in_hand is not None:
@@ -44,6 +42,16 @@ def plan_deletion(world: KeyWorld) -> KeyStep:
     if isinstance(world.secret, SecretOurs) and not world.secret.deleting:
         return DeleteSecret(world.secret.uid) if world.secret_fresh else ReadSecret()
     return RemoveFinalizer()
+
+
+def _abandoned(world: KeyWorld) -> bool:
+    """Whether it was let go of by another hand, before its keys were revoked.
+
+    An admin can take our finalizer off, and so can a GitOps controller with his rights that
+    applies what a tenant wrote; another finalizer then keeps the object, and the key with it.
+    Not under Retain: we let go of such a one ourselves, with its key alive.
+    """
+    return world.spec.deletion_policy == "Delete" and not world.paused and bool(world.live)
 
 
 def drop_in_hand(world: KeyWorld, fresh: InHand) -> KeyStep:

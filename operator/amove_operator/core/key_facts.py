@@ -35,12 +35,6 @@ def named_ids(status: KeyStatus) -> frozenset[str]:
     return frozenset((*current, *(key.id for key in status.retiring)))
 
 
-def buckets_named_by(status: KeyStatus) -> frozenset[str]:
-    """The bucket names that a status says its keys reach."""
-    current = () if status.key is None else (status.key,)
-    return frozenset(name for key in (*current, *status.retiring) for name in key.buckets)
-
-
 def issued_at(world: KeyWorld) -> datetime | None:
     """The held key's age, by the older of what the list and status say.
 

@@ -58,7 +58,7 @@ _DAMAGE = (Why.SECRET_MISSING, Why.DATA_EDITED)
 def plan_key(world: KeyWorld) -> KeyStep:
     """Choose the next step towards the spec."""
     if world.deleting:
-        return plan_deletion(world)
+        return _paused_deletion(world) or plan_deletion(world)
     for check in _CHECKS:
         if (step := check(world)) is not None:
             return step
@@ -75,11 +75,19 @@ def _paused(world: KeyWorld) -> KeyStep | None:
     if (world.given_up or untold) and world.secret is None:
         # No call: status must tell what lives and what was revoked, since others wait for it.
         return ReadSecret()
-    conclusion = unsynced(Reason.Paused, "Paused by annotation; nothing is called.")
+    waits = ", and the deletion waits" if world.deleting else ""
+    conclusion = unsynced(Reason.Paused, f"Paused by annotation; nothing is called{waits}.")
     if world.given_up and not is_usable(world):
         revoked = "The key was revoked: its bucket is another team's."
         conclusion = replace(conclusion, ready=Verdict("False", Reason.BucketNotFound, revoked))
     return _report(world, conclusion)
+
+
+def _paused_deletion(world: KeyWorld) -> KeyStep | None:
+    """A deletion that a pause holds up keeps no more from another team than the pause alone."""
+    if not world.paused or not world.finalizer:
+        return None
+    return _given_up(world) or _paused(world)
 
 
 def _given_up(world: KeyWorld) -> KeyStep | None:

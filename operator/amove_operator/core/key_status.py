@@ -85,7 +85,9 @@ def _without_reach(world: KeyWorld, key: CurrentKey | None) -> CurrentKey | None
 
     Else the successor tells first whether the list was that of another user.
     """
-    if key is None or world.live is None or world.mass is not Mass.NONE or world.deleting:
+    if key is None or world.live is None or world.mass is not Mass.NONE:
+        return key
+    if world.deleting and not world.paused:
         return key
     if not key.buckets or key.id in {live.id for live in world.live}:
         return key

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 _PREFIX = "amove-operator/"
 _MOST = 128
 """Kubernetes takes no longer name of a field manager."""
 _DIGEST = 16
+_SECOND = timedelta(seconds=1)
 
 
 def field_manager(lease_namespace: str, lease_name: str) -> str:
@@ -26,13 +27,15 @@ def field_manager(lease_namespace: str, lease_name: str) -> str:
 
 
 def other_operator(
-    managed_fields: Iterable[Mapping[str, Any]], ours: str, since: datetime
+    managed_fields: Iterable[Mapping[str, Any]], ours: str, since: datetime, created: datetime
 ) -> str | None:
     """``<namespace>/<name>`` of the Lease whose operator wrote this status after ``since``.
 
     None when it was ourselves, nobody, or no operator. The fence keeps the entries of status
-    from whoever may not write it: else any tenant could make the operator stop.
+    from whoever may not write it: else any tenant could make the operator stop. A restore may
+    bring along those of an earlier object: what is older than ``created`` tells nothing.
     """
+    since = max(since, created - _SECOND)  # both are told in whole seconds
     for entry in managed_fields:
         manager = str(entry.get("manager", ""))
         if entry.get("subresource") != "status" or manager == ours:

@@ -137,7 +137,7 @@ class Kube:
         return await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
 
     async def remove_finalizer(self, ref: Ref, meta: ObjectMeta) -> None:
-        """Remove only our finalizer from the very version that ``meta`` shows.
+        """Remove only our finalizer from the very version that ``meta`` shows, every copy of it.
 
         An object that is gone, or never had it, needs nothing.
         """
@@ -145,7 +145,9 @@ class Kube:
             return
         body = patches.removing_finalizer(meta)
         try:
-            await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
+            while body:
+                left = await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
+                body = patches.removing_copies(left["metadata"])
         except _Vanished:
             return
 

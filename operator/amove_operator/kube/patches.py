@@ -7,6 +7,9 @@ from typing import Any
 
 from amove_operator.models import FINALIZER, ObjectMeta
 
+_MOST_AT_ONCE = 1000
+"""The API server takes no JSON patch of more than 10,000 operations."""
+
 
 def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON merge patch (RFC 7386) that turns ``old`` into ``new``; empty when they agree."""
@@ -29,7 +32,7 @@ def adding_finalizer(meta: ObjectMeta) -> list[dict[str, Any]]:
         if meta.finalizer_count
         else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
     )
-    return [_same_version(meta), added]
+    return [_same_version(meta.resource_version), added]
 
 
 def removing_finalizer(meta: ObjectMeta) -> list[dict[str, Any]]:
@@ -39,13 +42,26 @@ def removing_finalizer(meta: ObjectMeta) -> list[dict[str, Any]]:
     """
     if meta.finalizer_at is None:
         raise ValueError(f"{meta.name} has not our finalizer")
-    path = f"/metadata/finalizers/{meta.finalizer_at}"
-    return [
-        _same_version(meta),
-        {"op": "test", "path": path, "value": FINALIZER},
-        {"op": "remove", "path": path},
-    ]
+    return [_same_version(meta.resource_version), *_taking_out(meta.finalizer_at)]
 
 
-def _same_version(meta: ObjectMeta) -> dict[str, Any]:
-    return {"op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version}
+def removing_copies(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """JSON patch for what is left of our finalizer in an object; empty where nothing is.
+
+    Whoever may edit an object can write it twice, and one copy holds the object as well as two.
+    """
+    there = enumerate(metadata.get("finalizers") or ())
+    places = [place for place, name in there if name == FINALIZER][-_MOST_AT_ONCE:]
+    if not places:
+        return []
+    taken = (step for place in reversed(places) for step in _taking_out(place))
+    return [_same_version(metadata["resourceVersion"]), *taken]
+
+
+def _taking_out(place: int) -> list[dict[str, Any]]:
+    path = f"/metadata/finalizers/{place}"
+    return [{"op": "test", "path": path, "value": FINALIZER}, {"op": "remove", "path": path}]
+
+
+def _same_version(version: str) -> dict[str, Any]:
+    return {"op": "test", "path": "/metadata/resourceVersion", "value": version}

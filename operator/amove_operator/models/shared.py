@@ -163,6 +163,11 @@ class ObjectMeta(KubeModel):
         """Our finalizer is on."""
         return self.finalizer_at is not None
 
+    @property
+    def let_go(self) -> bool:
+        """Our protocol was served to its end: only somebody else's finalizer keeps the object."""
+        return self.deleting and not self.finalized_by_us
+
     def annotation(self, name: str) -> str | None:
         """The value of ``storage.amove.io/<name>``, one of :data:`ACTED_ON`."""
         return self.annotations.get(name)
