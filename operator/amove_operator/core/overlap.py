@@ -6,7 +6,7 @@ Two releases that serve one namespace each take the other's work for drift or ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,25 +25,26 @@ def field_manager(lease_namespace: str, lease_name: str) -> str:
     return f"{name[: _MOST - _DIGEST - 1]}~{digest}"
 
 
-def other_operator(
-    managed_fields: Iterable[Mapping[str, Any]], ours: str, since: datetime
-) -> str | None:
+def other_operator(metadata: Mapping[str, Any], ours: str, since: datetime) -> str | None:
     """``<namespace>/<name>`` of the Lease whose operator wrote this status after ``since``.
 
-    None when it was ourselves, nobody, or no operator. The fence keeps the entries of status
-    from whoever may not write it: else any tenant could make the operator stop.
+    None when it was ourselves, nobody, or no operator. The fence lets nobody bring an entry of
+    status along with an object, unless it is older than the object (a backup's): else any tenant
+    could make the operator stop, by the hands of a GitOps controller that has all rights.
     """
-    for entry in managed_fields:
+    created = _moment(metadata.get("creationTimestamp"))
+    for entry in metadata.get("managedFields") or ():
         manager = str(entry.get("manager", ""))
         if entry.get("subresource") != "status" or manager == ours:
             continue
-        if manager.startswith(_PREFIX) and _moment(entry) > since:
+        moment = _moment(entry.get("time"))
+        if manager.startswith(_PREFIX) and moment > since and moment >= created:
             return manager.removeprefix(_PREFIX)
     return None
 
 
-def _moment(entry: Mapping[str, Any]) -> datetime:
+def _moment(text: object) -> datetime:
     try:
-        return datetime.fromisoformat(str(entry.get("time"))).astimezone(UTC)
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
