@@ -267,6 +267,8 @@ class Runtime:
     def _note_fence(self) -> None:
         """Hand on which fence was relied on; tell where it is another than the one handed on."""
         before = self._election.annotation(_FENCE_NOTE) or self._fence.noted
+        if before is None and self._older_status():
+            before = AWAY
         now = (self._fence.identity if self._fence.stands else None) or AWAY
         if before != now:
             self._election.annotate(_FENCE_NOTE, now)
@@ -281,6 +283,22 @@ class Runtime:
         _log.error("FenceWasAway: %s", message)
         self._metrics.fence_was_away.inc()
         self._spawn(self._tell_deployment("FenceWasAway", message), "event")
+
+    def _older_status(self) -> bool:
+        """Whether a Lease without a note is not the beginning: status was there before the fence.
+
+        Definitions that came without it, a former release with a fence of its own, another Lease.
+        Without a Lease nothing can be noted, and it would be told at each start.
+        """
+        made_at, cache = self._fence.made_at, self._context.cache
+        if made_at is None or not self._settings.leader_election:
+            return False
+        objects = (*cache.buckets.values(), *cache.keys.values())
+        return any(
+            one.status.owner_uid == one.metadata.uid
+            and (one.metadata.creation_timestamp or made_at) <= made_at
+            for one in objects
+        )
 
     def _seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         if self._controller.leading and self._overlap is None:

@@ -172,6 +172,36 @@ def test_a_fence_made_anew_while_no_operator_ran_is_told_by_the_next_leader(
     assert last.metric("fence_was_away_total") == 1
 
 
+def test_status_that_is_older_than_the_first_fence_is_told(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, fence: Fence
+) -> None:
+    """The definitions came before the fence, or another Lease was led: no note tells of it."""
+    fence.remove()
+    cluster.apply(a_bucket("theirs"))
+    forged(cluster, "theirs", emulator.cloud_account_id)
+    fence.install()
+    lease = ("lease/amove-operator", f"--namespace={SYSTEM}", "--ignore-not-found")
+    cluster.plane.kubectl("delete", *lease)
+    first = run_operator(**WITH_LEASE)
+    first.wait_log("FenceWasAway")
+    first.stop()
+    again = run_operator(**WITH_LEASE)
+    again.wait_leading(LOOKS)
+    assert again.metric("fence_was_away_total") == 0
+    again.stop()
+    # Objects that came after it tell nothing, whatever became of the Lease.
+    cluster.delete(BUCKET, "theirs")
+    cluster.plane.kubectl("delete", *lease)
+    later = run_operator(**WITH_LEASE)
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    later.stop()
+    cluster.plane.kubectl("delete", *lease)
+    last = run_operator(**WITH_LEASE)
+    last.wait_leading(LOOKS)
+    assert last.metric("fence_was_away_total") == 0
+
+
 def test_a_weakened_fence_stops_the_leader_until_it_is_whole_again(
     cluster: Cluster, run_operator: RunOperator, fence: Fence
 ) -> None:
