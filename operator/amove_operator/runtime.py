@@ -46,6 +46,7 @@ from amove_operator.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _WORKERS = 16
 _PATIENCE = 5.0
+_NOT_FILLED = "the caches are not filled yet: buckets, keys and Secrets are being listed"
 _MAY_END = ("accounts", "lease", "lead", "event")
 _FENCE_NOTE = f"{GROUP}/fence-uid"
 _TRUNCATED = timedelta(seconds=2)
@@ -77,6 +78,7 @@ class Runtime:
         self._stop = asyncio.Event()
         self._ending = Ending.TOLD
         self._synced = False
+        self._waits_for = _NOT_FILLED
         self._behind_the_fence = False
         self._led_since = datetime.max.replace(tzinfo=UTC)
         self._overlap: str | None = None
@@ -160,7 +162,7 @@ class Runtime:
     def _unready(self) -> str | None:
         if (why := self._overlap or self._fence.why_not()) is not None:
             return why
-        return None if self._synced else "the caches are not filled yet"
+        return None if self._synced else self._waits_for
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -205,23 +207,27 @@ class Runtime:
     async def _crds_served(self) -> None:
         told = float("-inf")
         while missing := await self._patiently(self._kube.missing_crds):
+            self._waits_for = (
+                f"the CRDs of {' and '.join(missing)} are not installed: run 'amove-operator crds "
+                "| kubectl apply -f -' or install the chart with crds.install=true"
+            )
             if self._context.clock() - told > 60.0:
                 told = self._context.clock()
-                _log.error(
-                    "the CRDs of %s are not installed: run 'amove-operator crds | kubectl apply "
-                    "-f -' or install the chart with crds.install=true; waiting for them",
-                    " and ".join(missing),
-                )
+                _log.error("%s; waiting for them", self._waits_for)
             await asyncio.sleep(_PATIENCE)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask Kubernetes until it answers, saying visibly what is waited for."""
         while True:
             try:
-                return await ask()
+                answer = await ask()
             except (KubeUnavailable, KubeRefused) as error:
-                _log.error("waiting for Kubernetes: %s", error)
+                self._waits_for = f"waiting for Kubernetes: {error}"
+                _log.error("%s", self._waits_for)
                 await asyncio.sleep(_PATIENCE)
+            else:
+                self._waits_for = _NOT_FILLED
+                return answer
 
     def _lead(self) -> None:
         skew = timedelta(seconds=self._kube.skew_seconds or 0.0)
