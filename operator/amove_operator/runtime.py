@@ -265,7 +265,8 @@ class Runtime:
         if self._controller.leading:
             self._note_fence()
         if self._behind_the_fence and (why := self._fence.why_not()) is not None:
-            _log.error("this process does not lead any more: %s", why)
+            told = "does not lead any more" if self._controller.leading else "may not lead"
+            _log.error("this process %s: %s", told, why)
             self._behind_the_fence = False
             self._ending = Ending.ANEW
             self._stop.set()
@@ -299,11 +300,11 @@ class Runtime:
         made_at, cache = self._fence.made_at, self._context.cache
         if made_at is None or not self._settings.leader_election:
             return False
-        objects = (*cache.buckets.values(), *cache.keys.values())
         return any(
             one.status.owner_uid == one.metadata.uid
             and (one.metadata.creation_timestamp or made_at) <= made_at
-            for one in objects
+            for one in map(cache.get, cache)
+            if one is not None
         )
 
     def _seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:

@@ -122,6 +122,8 @@ def test_while_the_fence_is_away_no_replica_leads_and_its_return_is_told(
         told = stops_for_the_fence(replica)
         assert "there is no ValidatingAdmissionPolicy amove-fence" in told
         assert "AMOVE_REQUIRE_FENCE" in told
+    assert "does not lead any more" in leader.log
+    assert "does not lead any more" not in standby.log
     forged(cluster, "theirs", emulator.cloud_account_id)
     cluster.apply(a_bucket("meanwhile"))
 
