@@ -235,7 +235,14 @@ class Runtime:
         self._spawn(self._take_the_lead(), "lead")
 
     async def _take_the_lead(self) -> None:
-        """A standby's cache may be old: what went while another led was served by the other."""
+        """A standby's cache may be old: what went while another led was served by the other.
+
+        So may its look at the fence be, and its absence why the other has just laid the lead down.
+        """
+        await self._fence.look()
+        self._fence_looked()
+        if self._stop.is_set():
+            return
         await self._patiently(self._census.take)
         self._controller.lead()
         self._note_fence()
