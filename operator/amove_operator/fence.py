@@ -48,8 +48,7 @@ _VARIABLES = {
         "!(has(object.metadata.finalizers) && "
         f"object.metadata.finalizers.exists(one, one == '{FINALIZER}'))"
     ),
-    # Anybody may send managedFields along, and the operator reads there who wrote status. From
-    # nobody: a GitOps controller with all rights applies what a tenant wrote.
+    # Anybody may send managedFields along, and the operator reads there who wrote status.
     "statusWriters": (
         "has(object.metadata.managedFields) ? object.metadata.managedFields.filter("
         "one, has(one.subresource) && one.subresource == 'status') : []"
@@ -77,10 +76,9 @@ _VALIDATIONS = (
     ),
     (
         # Entries may go: where there are more than ten, the API server puts the oldest together.
-        # And those older than the object may come, from a backup: the operator minds them not.
         "variables.ofStatus || "
-        "variables.statusWriters.all(one, one in variables.statusWritersBefore || "
-        "(has(one.time) && timestamp(one.time) < timestamp(object.metadata.creationTimestamp)))",
+        "variables.statusWriters.all(one, one in variables.statusWritersBefore) || "
+        "variables.attests",
         "The entries of metadata.managedFields that tell who wrote the status are kept by the "
         "API server: leave metadata.managedFields out.",
     ),

@@ -316,10 +316,10 @@ class Runtime:
 
     def _seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         if self._controller.leading and self._overlap is None:
-            metadata = body["metadata"]
-            whose = other_operator(metadata, self._kube.field_manager, self._led_since)
+            entries = body["metadata"].get("managedFields") or ()
+            whose = other_operator(entries, self._kube.field_manager, self._led_since)
             if whose is not None:
-                self._overlaps(kind, metadata, whose)
+                self._overlaps(kind, body["metadata"], whose)
         self._controller.seen(kind, change, body)
 
     def _overlaps(self, kind: Kind, metadata: Mapping[str, Any], whose: str) -> None:

@@ -6,7 +6,7 @@ Two releases that serve one namespace each take the other's work for drift or ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,26 +25,25 @@ def field_manager(lease_namespace: str, lease_name: str) -> str:
     return f"{name[: _MOST - _DIGEST - 1]}~{digest}"
 
 
-def other_operator(metadata: Mapping[str, Any], ours: str, since: datetime) -> str | None:
+def other_operator(
+    managed_fields: Iterable[Mapping[str, Any]], ours: str, since: datetime
+) -> str | None:
     """``<namespace>/<name>`` of the Lease whose operator wrote this status after ``since``.
 
-    None when it was ourselves, nobody, or no operator. The fence lets nobody bring an entry of
-    status along with an object, unless it is older than the object (a backup's): else any tenant
-    could make the operator stop, by the hands of a GitOps controller that has all rights.
+    None when it was ourselves, nobody, or no operator. The fence keeps the entries of status
+    from whoever may not write it: else any tenant could make the operator stop.
     """
-    created = _moment(metadata.get("creationTimestamp"))
-    for entry in metadata.get("managedFields") or ():
+    for entry in managed_fields:
         manager = str(entry.get("manager", ""))
         if entry.get("subresource") != "status" or manager == ours:
             continue
-        moment = _moment(entry.get("time"))
-        if manager.startswith(_PREFIX) and moment > since and moment >= created:
+        if manager.startswith(_PREFIX) and _moment(entry) > since:
             return manager.removeprefix(_PREFIX)
     return None
 
 
-def _moment(text: object) -> datetime:
+def _moment(entry: Mapping[str, Any]) -> datetime:
     try:
-        return datetime.fromisoformat(str(text)).astimezone(UTC)
+        return datetime.fromisoformat(str(entry.get("time"))).astimezone(UTC)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
