@@ -230,6 +230,12 @@ def was_away(noted: str | None, now: str) -> bool:
     return noted is not None and now not in (AWAY, noted)
 
 
+def made_at(*manifests: Manifest) -> datetime:
+    """Since when all of them are there, by the API server's clock."""
+    moments = (one["metadata"]["creationTimestamp"] for one in manifests)
+    return max(datetime.fromisoformat(moment).astimezone(UTC) for moment in moments)
+
+
 def last_changed(*manifests: Manifest) -> datetime:
     """When one of them was last written, by the API server's clock.
 

@@ -46,6 +46,7 @@ from amove_operator.telemetry import Metrics
 _log = logging.getLogger(__name__)
 _WORKERS = 16
 _PATIENCE = 5.0
+_NOT_FILLED = "the caches are not filled yet: buckets, keys and Secrets are being listed"
 _MAY_END = ("accounts", "lease", "lead", "event")
 _FENCE_NOTE = f"{GROUP}/fence-uid"
 _TRUNCATED = timedelta(seconds=2)
@@ -77,6 +78,7 @@ class Runtime:
         self._stop = asyncio.Event()
         self._ending = Ending.TOLD
         self._synced = False
+        self._waits_for = _NOT_FILLED
         self._behind_the_fence = False
         self._led_since = datetime.max.replace(tzinfo=UTC)
         self._overlap: str | None = None
@@ -160,7 +162,7 @@ class Runtime:
     def _unready(self) -> str | None:
         if (why := self._overlap or self._fence.why_not()) is not None:
             return why
-        return None if self._synced else "the caches are not filled yet"
+        return None if self._synced else self._waits_for
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -205,23 +207,27 @@ class Runtime:
     async def _crds_served(self) -> None:
         told = float("-inf")
         while missing := await self._patiently(self._kube.missing_crds):
+            self._waits_for = (
+                f"the CRDs of {' and '.join(missing)} are not installed: run 'amove-operator crds "
+                "| kubectl apply -f -' or install the chart with crds.install=true"
+            )
             if self._context.clock() - told > 60.0:
                 told = self._context.clock()
-                _log.error(
-                    "the CRDs of %s are not installed: run 'amove-operator crds | kubectl apply "
-                    "-f -' or install the chart with crds.install=true; waiting for them",
-                    " and ".join(missing),
-                )
+                _log.error("%s; waiting for them", self._waits_for)
             await asyncio.sleep(_PATIENCE)
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask Kubernetes until it answers, saying visibly what is waited for."""
         while True:
             try:
-                return await ask()
+                answer = await ask()
             except (KubeUnavailable, KubeRefused) as error:
-                _log.error("waiting for Kubernetes: %s", error)
+                self._waits_for = f"waiting for Kubernetes: {error}"
+                _log.error("%s", self._waits_for)
                 await asyncio.sleep(_PATIENCE)
+            else:
+                self._waits_for = _NOT_FILLED
+                return answer
 
     def _lead(self) -> None:
         skew = timedelta(seconds=self._kube.skew_seconds or 0.0)
@@ -229,7 +235,14 @@ class Runtime:
         self._spawn(self._take_the_lead(), "lead")
 
     async def _take_the_lead(self) -> None:
-        """A standby's cache may be old: what went while another led was served by the other."""
+        """A standby's cache may be old: what went while another led was served by the other.
+
+        So may its look at the fence be, and its absence why the other has just laid the lead down.
+        """
+        await self._fence.look()
+        self._fence_looked()
+        if self._stop.is_set():
+            return
         await self._patiently(self._census.take)
         self._controller.lead()
         self._note_fence()
@@ -259,7 +272,8 @@ class Runtime:
         if self._controller.leading:
             self._note_fence()
         if self._behind_the_fence and (why := self._fence.why_not()) is not None:
-            _log.error("this process does not lead any more: %s", why)
+            told = "does not lead any more" if self._controller.leading else "may not lead"
+            _log.error("this process %s: %s", told, why)
             self._behind_the_fence = False
             self._ending = Ending.ANEW
             self._stop.set()
@@ -267,6 +281,8 @@ class Runtime:
     def _note_fence(self) -> None:
         """Hand on which fence was relied on; tell where it is another than the one handed on."""
         before = self._election.annotation(_FENCE_NOTE) or self._fence.noted
+        if before is None and self._older_status():
+            before = AWAY
         now = (self._fence.identity if self._fence.stands else None) or AWAY
         if before != now:
             self._election.annotate(_FENCE_NOTE, now)
@@ -281,6 +297,22 @@ class Runtime:
         _log.error("FenceWasAway: %s", message)
         self._metrics.fence_was_away.inc()
         self._spawn(self._tell_deployment("FenceWasAway", message), "event")
+
+    def _older_status(self) -> bool:
+        """Whether a Lease without a note is not the beginning: status was there before the fence.
+
+        Definitions that came without it, a former release with a fence of its own, another Lease.
+        Without a Lease nothing can be noted, and it would be told at each start.
+        """
+        made_at, cache = self._fence.made_at, self._context.cache
+        if made_at is None or not self._settings.leader_election:
+            return False
+        return any(
+            one.status.owner_uid == one.metadata.uid
+            and (one.metadata.creation_timestamp or made_at) <= made_at
+            for one in map(cache.get, cache)
+            if one is not None
+        )
 
     def _seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         if self._controller.leading and self._overlap is None:

@@ -365,6 +365,17 @@ def test_the_right_to_attest_is_for_the_namespaces_that_the_release_serves(
     assert rule == wanted | names
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_who_leaves_the_fence_to_others_is_told_where_there_is_none(
+    helm: Run, *, installed: bool
+) -> None:
+    values = {"credentials": {"existingSecret": "a"}, "crds": {"install": installed}}
+    done = helm("install", "x", str(CHART), "--dry-run=client", "--values=-", values=values)
+    assert done.returncode == 0, done.stderr
+    _, notes = done.stdout.split("NOTES:")
+    assert ("The fence amove-fence is not there" in notes) is not installed
+
+
 def test_nobody_is_bound_to_the_adopters_role_and_no_role_adds_it_up(render: Render) -> None:
     rendered = render()
     role = rendered.one("ClusterRole", f"{RELEASE}-adopter")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.bucket_words import CHANGING, calls, stalled
+from tests.cluster.bucket_words import CHANGING, calls, kubectl_line, stalled
 from tests.cluster.conftest import RunOperator
-from tests.cluster.harness import BUCKET, Manifest, a_bucket, a_key, refs
+from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_keys import live_ids
 
 EVERYTHING = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
 
@@ -122,3 +125,25 @@ def test_when_trust_is_taken_away_nothing_more_is_done_for_the_bucket(
     cluster.apply(a_bucket("archive", versioningEnabled=True))
     cluster.until(BUCKET, "archive", "Synced", "Settled")
     assert calls(emulator, "archive", "update_bucket") == made + 1
+
+
+def test_what_was_forged_is_taken_back_as_the_page_says_and_its_key_goes_with_its_object(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policies.md").read_text()
+    (line,) = re.findall(r"`kubectl (patch amovebucket <name>[^`]*provenance[^`]*)`", page)
+    emulator.control.add_bucket("theirs")
+    cluster.apply(a_bucket("theirs"), a_key("app", bucketRefs=refs("theirs")))
+    run_operator()
+    command = kubectl_line(stalled(cluster, "theirs", "BucketExists"))
+    cluster.plane.kubectl(*command)  # as a forger would have written it
+    cluster.ready(KEY, "app")
+
+    take_back = line.replace("<name>", "theirs").replace("<namespace>", cluster.namespace)
+    cluster.plane.kubectl(*shlex.split(take_back))
+    stalled(cluster, "theirs", "BucketExists")
+    assert set(emulator.control.buckets()) == {"theirs"}
+    assert len(live_ids(emulator)) == 1, "the key that is out stays until its object goes"
+    cluster.delete(KEY, "app")
+    cluster.gone(KEY, "app")
+    assert live_ids(emulator) == set()

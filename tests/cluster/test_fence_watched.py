@@ -138,6 +138,32 @@ def test_while_the_fence_is_away_no_replica_leads_and_its_return_is_told(
     cluster.ready(BUCKET, "meanwhile")
 
 
+def test_a_standby_looks_at_the_fence_before_it_leads(
+    cluster: Cluster, run_operator: RunOperator, fence: Fence
+) -> None:
+    """The leader may have just laid the lead down for what the standby has not seen yet."""
+    kubectl, where = cluster.plane.kubectl, f"--namespace={SYSTEM}"
+    held = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "amove-operator"},
+        "spec": {"holderIdentity": "another", "leaseDurationSeconds": 3600},
+    }
+    kubectl("delete", "lease/amove-operator", where, "--ignore-not-found")
+    kubectl("create", "-f-", where, input=json.dumps(held))
+    cluster.apply(a_bucket("photos"))
+    standby = run_operator(wait=False, **WITH_LEASE)
+    standby.wait_ready()
+    standby.wait_log("the Lease amove-operator is held by another")
+    fence.remove()
+    since = cluster.now()
+    kubectl("patch", "lease/amove-operator", where, '--patch={"spec":{"holderIdentity":""}}')
+    stops_for_the_fence(standby)
+    assert "may not lead: the fence" in standby.wait_log("may not lead")
+    assert "does not lead any more" not in standby.log
+    assert cluster.kube_writes(since) == []
+
+
 def test_nothing_is_done_while_the_fence_is_away(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator, fence: Fence
 ) -> None:
@@ -170,6 +196,36 @@ def test_a_fence_made_anew_while_no_operator_ran_is_told_by_the_next_leader(
     last.wait_log("FenceWasAway")
     assert "FenceWasAway" not in again.log
     assert last.metric("fence_was_away_total") == 1
+
+
+def test_status_that_is_older_than_the_first_fence_is_told(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator, fence: Fence
+) -> None:
+    """The definitions came before the fence, or another Lease was led: no note tells of it."""
+    fence.remove()
+    cluster.apply(a_bucket("theirs"))
+    forged(cluster, "theirs", emulator.cloud_account_id)
+    fence.install()
+    lease = ("lease/amove-operator", f"--namespace={SYSTEM}", "--ignore-not-found")
+    cluster.plane.kubectl("delete", *lease)
+    first = run_operator(**WITH_LEASE)
+    first.wait_log("FenceWasAway")
+    first.stop()
+    again = run_operator(**WITH_LEASE)
+    again.wait_leading(LOOKS)
+    assert again.metric("fence_was_away_total") == 0
+    again.stop()
+    # Objects that came after it tell nothing, whatever became of the Lease.
+    cluster.delete(BUCKET, "theirs")
+    cluster.plane.kubectl("delete", *lease)
+    later = run_operator(**WITH_LEASE)
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    later.stop()
+    cluster.plane.kubectl("delete", *lease)
+    last = run_operator(**WITH_LEASE)
+    last.wait_leading(LOOKS)
+    assert last.metric("fence_was_away_total") == 0
 
 
 def test_a_weakened_fence_stops_the_leader_until_it_is_whole_again(

@@ -118,6 +118,7 @@ class _Records:
     def __init__(self, cache: Cache, listing: Listing | None, issued_here: Iterable[str]) -> None:
         self.cluster8 = cluster_digest("cluster")
         self.listing = listing
+        self.hidden = ()
         self._cache = cache
         self._issued_here = frozenset(issued_here)
 
@@ -133,8 +134,8 @@ class _Records:
     def holder_of(self, _key_id: str) -> str | None:
         return None
 
-    def may_be_anothers(self, _key_id: str) -> bool:
-        return False
+    def is_this_releases(self, _key_id: str) -> bool:
+        return True
 
 
 def forget_answers() -> None:

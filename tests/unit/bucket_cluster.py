@@ -24,7 +24,7 @@ from amove_operator.controller.listings import Listings
 from amove_operator.controller.memory import BucketMemory
 from amove_operator.controller.queue import WorkQueue, run_workers
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.errors import AlreadyExists, ApiError, NotEmpty, NotFound
+from amove_operator.errors import AlreadyExists, ApiError, KubeRefused, NotEmpty, NotFound
 from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models.bucket import BucketFlags
@@ -128,12 +128,14 @@ class Service:
 
 
 class CountingKube(StandInKube):
-    """Counts the writes of status."""
+    """Counts the writes of status. ``closed``: namespaces without our role; ``gone``: that went."""
 
     def __init__(self, time: Time, fate: Fate) -> None:
         super().__init__(time, fate)
         self.writes = 0
         self.events: list[str] = []
+        self.closed: set[str] = set()
+        self.gone: set[str] = set()
 
     async def write_status(
         self, ref: Ref, version: str, before: Mapping[str, Any], new: Mapping[str, Any]
@@ -145,6 +147,8 @@ class CountingKube(StandInKube):
     async def each_object(
         self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None
     ) -> str:
+        if namespace in self.closed | self.gone:
+            raise KubeRefused("may not be listed", status=403)
         version = self.version()
         shown = [
             copy.deepcopy(body)
@@ -155,6 +159,9 @@ class CountingKube(StandInKube):
         for body in shown:
             take(body)
         return version
+
+    async def namespace_gone(self, namespace: str) -> bool:
+        return namespace in self.gone
 
     async def answered(self, _kind: Kind) -> None:
         """The answer to a list is on its way."""

@@ -20,10 +20,12 @@ class LeaseStore:
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
         self.version = 0
+        self.reads = 0
 
     def serve(self, request: Request) -> dict[str, Any]:
         body: Any = json.loads(json.dumps(request.body))
         if request.method == "GET":
+            self.reads += 1
             if self.lease is None:
                 raise Gone("no such lease", status=404)
         elif request.method == "POST":

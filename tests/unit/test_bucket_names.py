@@ -384,13 +384,44 @@ def test_while_a_watched_namespace_cannot_be_listed_any_key_may_be_held_there() 
 
     async def scenario(cluster: BucketCluster) -> None:
         lost(cluster, "pearls")
-        cluster.context.unlisted = frozenset({"tenant"})
-        ref = cluster.apply("victim", "pearls")
+        lost(cluster, "media")
+        ours = cluster.apply("victim", "media")
         await cluster.passes(60)
+        assert cluster.says(ours) == SETTLED
+        cluster.kube.closed = {"tenant"}
+        await Census(cluster.controller).take()
+        ref = cluster.apply("victim", "pearls")
+        async with sweeping(cluster):
+            await cluster.passes(60)
         assert cluster.says(ref)["Reconciling"] == WAITING
-        await Census(cluster.controller).take()  # which can list all of them
+        told = say_who(cluster, ref)
+        assert "a Secret of namespace tenant may hold" in told
+        assert "AMOVE_WATCH_NAMESPACES" in told
+        assert cluster.says(ours) == SETTLED  # and no word of an orphan that may be none
+        cluster.kube.closed = set()
+        await Census(cluster.controller).take()
         await cluster.passes()
         assert cluster.says(ref) == SETTLED
+
+    on_cluster(scenario, watched="tenant,victim")
+
+
+def test_a_watched_namespace_that_is_gone_keeps_no_name() -> None:
+    """It cannot be listed either, and has no Secrets: another release's keys are none of its."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        lost(cluster, "pearls")
+        lost(cluster, "media")
+        going = cluster.apply("victim", "media", deletionPolicy="Delete")
+        await cluster.passes(60)
+        cluster.kube.gone = {"tenant"}
+        await Census(cluster.controller).take()
+        ref = cluster.apply("victim", "pearls")
+        cluster.delete(going)
+        async with sweeping(cluster):
+            await cluster.passes(60)
+        assert cluster.says(ref) == SETTLED
+        assert going not in cluster.kube.crs
 
     on_cluster(scenario, watched="tenant,victim")
 

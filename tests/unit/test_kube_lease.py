@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amove_operator.errors import KubeUnavailable, NotLeading, OperatorError
+from amove_operator.errors import KubeRefused, KubeUnavailable, NotLeading, OperatorError
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection
 from amove_operator.kube.transport import Request
 from tests.patience import PATIENCE
@@ -104,6 +104,42 @@ async def test_failed_renewals_do_not_prolong_the_lead() -> None:
     with pytest.raises(NotLeading):
         one.election.check()
     assert not await one.election.step()
+
+
+async def test_who_waits_for_the_lease_says_once_whose_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    one = OneCandidate()
+    one.others_write(holderIdentity="another", leaseDurationSeconds=15)
+    running = asyncio.create_task(one.election.run(lambda: None, lambda: None))
+    async with asyncio.timeout(PATIENCE):
+        while one.store.reads < 5:
+            await asyncio.sleep(0)
+    one.others_write(holderIdentity="a third")
+    async with asyncio.timeout(PATIENCE):
+        while one.store.reads < 10:
+            await asyncio.sleep(0)
+    running.cancel()
+    told = [line for line in caplog.messages if "standing by" in line]
+    assert told == [
+        f"standing by: the Lease amove-operator is held by {who}" for who in ("another", "a third")
+    ]
+
+
+async def test_a_lease_that_may_not_be_read_is_told_at_once_and_once_a_minute(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = OneCandidate()
+    one.others_write(holderIdentity="another", leaseDurationSeconds=15)
+    await one.election.step()
+    caplog.clear()
+    one.before_effect = KubeRefused("forbidden", status=403)
+    for _ in range(60):
+        await one.election.step()
+        one.now += 2.0
+    assert len(caplog.messages) == 2
+    assert "the Lease amove-operator could not be read or written: forbidden" in caplog.messages[0]
 
 
 async def test_a_renewal_whose_answer_was_lost_is_recognised_as_ours() -> None:

@@ -82,6 +82,20 @@ def test_one_that_a_get_still_shows_comes_back_and_keeps_its_bucket(told: str) -
     on_cluster(scenario)
 
 
+def test_one_that_shows_itself_before_a_get_does_is_no_ghost_any_more() -> None:
+    """Else it were asked for every five seconds, for as long as it is there."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = await deletable(cluster)
+        cluster.controller.not_listed(ref, set(), cluster.kube.version())
+        cluster.annotate(ref, reconcile_requested_at="1")
+        await cluster.passes(60)
+        assert cluster.context.cache.get(ref) is not None
+        assert cluster.context.cache.ghosts == {}
+
+    on_cluster(scenario)
+
+
 def test_nothing_is_served_while_no_get_is_answered_and_it_is_when_one_is() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         ref = await deletable(cluster)

@@ -39,7 +39,9 @@ class Census:
                 if scope is None:
                     raise
                 refused[scope] = error
+        hidden = [namespace for namespace in refused if await self._is_there(namespace)]
         self._tell(refused)
+        self._hide(frozenset(hidden))
 
     async def _list(self, kind: Kind, scope: str | None) -> None:
         controller, cache = self._controller, self._context.cache
@@ -59,6 +61,18 @@ class Census:
                 controller.not_listed(ref, listed, version)
         cache.departed.end_list(kind, scope, begun, version)
 
+    async def _is_there(self, namespace: str) -> bool:
+        """Whether Secrets that nobody shows us may be in it; one that is gone has none."""
+        try:
+            return not await self._context.kube.namespace_gone(namespace)
+        except KubeRefused:
+            return True
+
+    def _hide(self, hidden: frozenset[str]) -> None:
+        before, self._context.hidden = self._context.hidden, hidden
+        if before - hidden:
+            wake_waiting(self._context, self._context.wanted_names)  # no Secret there holds a key
+
     def _tell(self, refused: dict[str, KubeRefused]) -> None:
         before, self._context.unlisted = self._context.unlisted, frozenset(refused)
         self._context.metrics.unlisted_namespaces.set(len(refused))
@@ -71,5 +85,3 @@ class Census:
             )
         for namespace in before - refused.keys():
             _log.info("namespace %s can be listed again", namespace)
-        if before - refused.keys():
-            wake_waiting(self._context, self._context.wanted_names)  # its Secrets may hold keys

@@ -32,7 +32,8 @@ class Context:
 
     ``holders``: by key id, the namespace of the Secret whose data carry a key without a CR.
     ``may_have_unlisted``: the namespaces where the process before us may have issued a key that
-    neither status nor a list shows yet. ``unlisted``: the watched namespaces that cannot be listed.
+    neither status nor a list shows yet. ``unlisted``: the watched namespaces that cannot be listed;
+    ``hidden``: those of them that are there, so that their Secrets may hold keys.
     """
 
     settings: Settings
@@ -49,6 +50,7 @@ class Context:
     buckets: dict[str, BucketMemory] = field(default_factory=dict)
     keys: dict[str, KeyMemory] = field(default_factory=dict)
     unlisted: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
     absent_buckets: dict[str, tuple[Ref, float]] = field(default_factory=dict)
     known_buckets: tuple[float, int] = (-inf, 0)
     wanted_names: dict[str, Ref] = field(default_factory=dict)

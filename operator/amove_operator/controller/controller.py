@@ -171,11 +171,13 @@ class Controller:
             if body is not None:
                 self.seen(ref.kind, None, body)
             return True
-        if cache.get(ref) is None:
-            cache.lay(ghost)
+        shown = cache.get(ref)
+        if shown is None:
             cache.put_back(ref, body)
-            self.context.queue.forget(ghost)
             self._changed(ref)
+        if shown is None or shown.metadata.uid == ghost.uid:
+            cache.lay(ghost)
+            self.context.queue.forget(ghost)
         else:  # made anew since that answer: ask again
             self.context.queue.fail(ghost, cap=_SOON)
         return False

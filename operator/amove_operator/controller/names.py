@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from amove_operator.controller.cache import Ghost
 from amove_operator.controller.context import Context
@@ -47,10 +47,11 @@ def reached_by_orphan(context: Context, ref: Ref, name: str) -> bool:
     listing = context.listings.latest
     if listing is None or listing.begun < context.leading_since + context.settle:
         return False
+    records = _Records(context)
     return any(
         keeper.namespace != ref.namespace
-        for key, keeper in names.unaccounted_keys(_Records(context), name)
-        if not context.cache.is_served(listing.owners[key.id])
+        for key, keeper in names.unaccounted_keys(records, name)
+        if records.is_this_releases(key.id) and not context.cache.is_served(listing.owners[key.id])
     )
 
 
@@ -96,12 +97,11 @@ class _Records:
     def holder_of(self, key_id: str) -> str | None:
         return self._context.holders.get(key_id)
 
-    def may_be_anothers(self, key_id: str) -> bool:
-        """With a part of the namespaces, only what a Secret there claims is told from others'.
+    @property
+    def hidden(self) -> Collection[str]:
+        return self._context.hidden
 
-        Of a namespace that cannot be listed the Secrets are not known: any key may be its.
-        """
+    def is_this_releases(self, key_id: str) -> bool:
+        """With a part of the namespaces, only what a Secret there claims is told from others'."""
         context = self._context
-        if not context.settings.watch_namespaces or context.unlisted:
-            return False
-        return not context.secrets.claiming(key_id)
+        return not context.settings.watch_namespaces or bool(context.secrets.claiming(key_id))

@@ -8,7 +8,7 @@ process that ended before it wrote status.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from amove_operator.core.ledger import Listing, LiveKey
@@ -50,8 +50,12 @@ class KeyRecords(Protocol):
     def holder_of(self, key_id: str) -> str | None:
         """The namespace of the Secret whose data carry a key without a CR."""
 
-    def may_be_anothers(self, key_id: str) -> bool:
-        """Whether a key without CR and holder may be another release's, which minds it."""
+    @property
+    def hidden(self) -> Collection[str]:
+        """The namespaces whose Secrets cannot be listed, each of which may hold any key."""
+
+    def is_this_releases(self, key_id: str) -> bool:
+        """Whether a key without CR and holder cannot be another release's, which minds it."""
 
 
 def keepers(records: KeyRecords, name: str) -> Iterator[Keeper]:
@@ -85,7 +89,19 @@ def _keeper(records: KeyRecords, key: LiveKey, marker: Marker) -> Keeper | None:
     holder = records.holder_of(key.id)
     if holder is not None:
         return Keeper(holder, f"the key in a retained Secret of namespace {holder}")
-    return None if records.may_be_anothers(key.id) else Keeper(None, ORPHANED)
+    if records.is_this_releases(key.id):
+        return Keeper(None, ORPHANED)
+    return Keeper(None, _hidden_in(records.hidden)) if records.hidden else None
+
+
+def _hidden_in(namespaces: Collection[str]) -> str:
+    first, *others = sorted(namespaces)
+    where = f"{first} or {len(others)} more" if others else first
+    return (
+        f"a live key that a Secret of namespace {where} may hold, where the operator may list none "
+        "(have an admin give it its role there, or take that namespace out of "
+        "AMOVE_WATCH_NAMESPACES)"
+    )
 
 
 def kept_from(records: KeyRecords, namespace: str, name: str) -> Keeper | None:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from amove_operator.errors import KubeRefused, KubeUnavailable
-from amove_operator.fence import FENCE, identity, last_changed, weakness
+from amove_operator.fence import FENCE, identity, last_changed, made_at, weakness
 
 Found = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
 """Policy and binding as they are now, each None where there is none."""
@@ -31,6 +32,7 @@ class FenceWatch:
     """What this process has seen of the fence. One for the process: it outlives a lost lead.
 
     ``identity``: of the two objects as last seen to guard enough, None while they do not.
+    ``made_at``: since when these are there.
     ``noted``: where no Lease can note it, which fence the last leader relied on.
     """
 
@@ -44,6 +46,7 @@ class FenceWatch:
     ) -> None:
         self.required = required
         self.identity: str | None = None
+        self.made_at: datetime | None = None
         self.noted: str | None = None
         self._read = read
         self._server_now = server_now
@@ -108,6 +111,7 @@ class FenceWatch:
             self._judge(fault, None, 0.0)
         else:
             age = self._server_now() - last_changed(policy, binding).timestamp()
+            self.made_at = made_at(policy, binding)
             self._judge(None, identity(policy, binding), age)
         self._looked = True
 

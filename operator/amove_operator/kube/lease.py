@@ -28,6 +28,7 @@ from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import FIELD_MANAGER, Request, path_of
 
 _REQUEST_SECONDS = 5.0
+_TOLD_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ class LeaseElection:
         self._annotations: dict[str, str] = {}
         self._seen = ""
         self._unchanged_since = clock()
+        self._told = ""
+        self._told_at = float("-inf")
 
     def check(self) -> None:
         """Raise NotLeading unless the last renewal's request began within the renew deadline."""
@@ -152,15 +155,28 @@ class LeaseElection:
             if outcome is _Outcome.UNKNOWN and self.leading_since is not None:
                 outcome = await self._try()
         except (KubeUnavailable, KubeRefused) as error:
-            log.warning("the Lease %s could not be read or written: %s", self._name, error)
+            message = f"the Lease {self._name} could not be read or written: {error}"
+            self._tell(logging.WARNING, message, again=_TOLD_EVERY)
             return _Outcome.UNKNOWN
         return outcome
+
+    def _stand_by(self) -> None:
+        holder = ((self._lease or {}).get("spec") or {}).get("holderIdentity")
+        message = f"standing by: the Lease {self._name} is held by {holder}"
+        self._tell(logging.INFO, message, again=float("inf"))
+
+    def _tell(self, level: int, message: str, *, again: float) -> None:
+        """Log what is new at once, and the same ``again`` seconds later: it is tried all along."""
+        if message != self._told or self._clock() - self._told_at >= again:
+            self._told, self._told_at = message, self._clock()
+            log.log(level, "%s", message)
 
     async def _try(self) -> _Outcome:
         started = self._clock()
         if self.leading_since is None or self._lease is None:
             await self._look()
             if not self._free():
+                self._stand_by()
                 return _Outcome.OTHERS
         try:
             self._note(await self._write(self._claimed()))
