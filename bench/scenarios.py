@@ -14,7 +14,7 @@ from bench.stage import CONCURRENCY, LATENCY, Stage, spent_between, stage
 
 LOW_RATE, HIGH_RATE = 50.0, 10_000.0
 _BURST = 2.0
-"""Seconds' worth of calls that the operator's token bucket lets through at once (design.md §7)."""
+"""Seconds' worth of calls that the operator lets through at once (docs/settings.md, "Pace")."""
 _IDLE_SECONDS = 20.0
 _SWEEP_SECONDS = 20.0
 _REST_SECONDS = 120.0

@@ -26,7 +26,7 @@ CONCURRENCY = 16
 _CHART = Path(__file__).parents[1] / "deploy" / "helm" / "amove-operator"
 _RELEASE, _SYSTEM = "amove-operator", "amove-system"
 _USER = f"system:serviceaccount:{_SYSTEM}:{_RELEASE}"
-_NOT_COUNTED = ("events", "leases")  # design.md §2
+_NOT_COUNTED = ("events", "leases")  # they are no cost of an object (docs/promises.md)
 
 
 def spent_between(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:

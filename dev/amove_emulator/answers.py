@@ -22,7 +22,7 @@ class Answer:
 
 
 class RefusalError(Exception):
-    """An application error: becomes a 499 (amove-api.md, "Errors")."""
+    """An application error: becomes a 499 (docs/amove-api.md, "Errors")."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

@@ -24,7 +24,7 @@ _BUCKET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 def check_bucket_name(name: str) -> str:
-    """S3's rules (amove-api.md, last table). Raises ValueError."""
+    """Hold a name to S3's rules. Raises ValueError."""
     if not _BUCKET_NAME.fullmatch(name) or ".." in name:
         raise ValueError("is not a valid bucket name")
     try:

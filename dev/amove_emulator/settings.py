@@ -1,4 +1,4 @@
-"""What an emulator is made of, and how it behaves where amove-api.md leaves more than one way."""
+"""What an emulator is made of, and how it behaves where the vendor leaves more than one way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OWN_S3: Final = "emulator"
 class Behaviour(BaseModel):
     """Switches that may also be turned while the emulator runs (``/_emulator/behaviour``).
 
-    Durations are seconds. The defaults are what amove-api.md holds to be likeliest.
+    Durations are seconds. The defaults are what is likeliest, where nothing is documented.
     """
 
     model_config = ConfigDict(extra="forbid", validate_assignment=True)

@@ -24,7 +24,7 @@
 
 Three questions are answered by class, not by text: is it an *absence* (only
 :class:`NotFound`), may the call have had an *effect* (``maybe_done``), and is it worth a
-*retry* (``retryable``). Source: amove-api.md, "Errors" and "What is not documented".
+*retry* (``retryable``). Which answer raises which is in docs/amove-api.md, "Errors".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The Kopf side: handlers that only say which object to look at (design.md §6)."""
+"""The Kopf side: handlers that only say which object to look at.
+
+What was found out about Kopf, and which setting follows from it, is in docs/kubernetes.md, "Kopf".
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The operator's settings: environment variables, or command-line flags of the same names.
 
-Source of names and defaults: design.md §11. Every fault ends in one :class:`SettingsError`
-whose text names the variable and says what to write.
+Each has a row in docs/settings.md, which a test holds to this file. Every fault ends in one
+:class:`SettingsError` whose text names the variable and says what to write.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What each HTTP answer is taken for: the table of amove-api.md ("Errors", last section)."""
+"""What each HTTP answer is taken for: the tables of docs/amove-api.md, "Errors"."""
 
 from __future__ import annotations
 

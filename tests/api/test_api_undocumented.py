@@ -1,30 +1,7 @@
-"""Every row of amove-api.md's last table ("What is not documented, and what to code to").
+"""The rows of docs/amove-api.md, "What is not documented, and what we code to".
 
-==========================================  ====================================================
-row                                         proved here by (``…`` is ``test_``), and where else
-==========================================  ====================================================
-rate limits                                 …limits_row; test_api_pacing.py
-auth failures as 401 or 499                 …auth_row; test_api_answers.py, test_api_breaker.py
-error code of a 499                         …code_row; test_api_answers.py
-499 from a proxy                            …proxy_row; test_api_answers.py
-"absent"                                    …absent_bucket_row, …absent_key_row
-half-done key calls                         …half_created_row, …half_deleted_row
-an API token's user                         …token_user_row
-paging while keys come and go               …paging_row; test_api_paging.py
-"already exists" on create_bucket           …exists_row
-duplicate key names                         …duplicate_names_row
-create_storage_key timed out or 5xx         …lost_create_row; test_api_pacing.py, test_api_wire.py
-delete_storage_key of a missing id          …missing_id_row
-create_bucket failed half-way               …half_bucket_row
-update_bucket with a flag left out          …all_flags_row
-update_bucket with isPublic                 …public_row
-object lock                                 …object_lock_row
-delete_bucket on a bucket with objects      …not_empty_row
-bucket names                                the models' part (CRDs); quoting: test_api_calls.py
-selectedBuckets empty                       …no_bucket_row
-page parameters ignored                     …ignored_pages_row; test_api_paging.py
-a fresh key's first use                     the key's user's part: no call of this client
-==========================================  ====================================================
+Each row of that table names its test: here, or in test_api_undocumented_keys.py. What a row has
+besides, such as its times, is in test_api_answers.py, test_api_pacing.py and test_api_paging.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows of amove-api.md's last table that are about keys; test_api_undocumented.py maps all."""
+"""What is not documented about keys: the rest of the rows of test_api_undocumented.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One bucket name has one AmoveBucket, across namespaces and accounts (design.md §3, Claims).
+"""One bucket name has one AmoveBucket, across namespaces and accounts.
+
+Said in docs/policies.md, "One name, one AmoveBucket".
 
 All with an hour's resync: whoever takes over was woken.
 """

@@ -1,4 +1,4 @@
-"""How buckets go: told to, waited for, let go of, and whole namespaces at once (design.md §4.5)."""
+"""How buckets go: told to, waited for, let go of, and whole namespaces at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose a bucket is, and how it comes to be and is kept (design.md §4)."""
+"""Whose a bucket is, and how it comes to be and is kept (docs/bucket-protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buckets gone behind our back: how many at once, since when, and what is held up (§4.6)."""
+"""Buckets gone behind our back: how many at once, since when, and what is held up."""
 
 from __future__ import annotations
 

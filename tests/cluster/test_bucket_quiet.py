@@ -1,4 +1,4 @@
-"""What is refused, by us or by the world, costs a look at each resync and no write (§2)."""
+"""What is refused, by us or by the world, costs a look at each resync and no write."""
 
 from __future__ import annotations
 

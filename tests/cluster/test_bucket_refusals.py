@@ -1,4 +1,4 @@
-"""What the service refuses: one condition each, no hammering, a way out (design.md §4.4, §4.7)."""
+"""What the service refuses: one condition each, no hammering, a way out."""
 
 from __future__ import annotations
 

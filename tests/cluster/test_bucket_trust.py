@@ -1,4 +1,4 @@
-"""What a user can write proves nothing, and what needs trust says so (design.md §3)."""
+"""What a user can write proves nothing, and what needs trust says so (docs/policies.md)."""
 
 from __future__ import annotations
 

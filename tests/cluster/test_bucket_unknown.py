@@ -1,4 +1,4 @@
-"""What the service did not say clearly leads to nothing (design.md §4: unknown)."""
+"""What the service did not say clearly leads to nothing (docs/bucket-protocol.md, "Observing")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a resource costs: calls at the service, writes at Kubernetes (design.md §2, issue 3)."""
+"""What a resource costs: calls at the service, writes at Kubernetes (docs/promises.md)."""
 
 from __future__ import annotations
 

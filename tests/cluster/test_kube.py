@@ -1,4 +1,4 @@
-"""What the operator leans on when it writes its own objects: kubernetes-findings.md, proved."""
+"""What the operator leans on when it writes its own objects (docs/kubernetes.md), proved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A restart disturbs nobody, and the next leader need not wait (design.md §5, §6)."""
+"""A restart disturbs nobody, and the next leader need not wait."""
 
 from __future__ import annotations
 

@@ -361,7 +361,7 @@ class Walked:
     def _is_left(self, key: StoredKey, owners: set[str]) -> bool:
         """A key without a CR, unless a person was told that its revocation was not confirmed.
 
-        An empty list proves a key gone (design.md §5.9), also where it was that of another user;
+        An empty list proves a key gone, also where it was that of another user;
         then one whose id nobody was answered is an orphan.
         """
         owner = _owner(key.name)

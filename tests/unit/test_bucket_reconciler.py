@@ -1,4 +1,4 @@
-"""The life of buckets over hours, and in an unlucky order of things (design.md §3, §4)."""
+"""The life of buckets over hours, and in an unlucky order of things."""
 
 from __future__ import annotations
 

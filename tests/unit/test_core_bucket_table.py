@@ -1,7 +1,7 @@
 """The whole life of a bucket as one table: every combination has one specified outcome.
 
-The table is written from design.md §2 to §4, not from the code. Around each row all is calm:
-our finalizer is on, the claim is ours, no key is in the way, nothing was refused.
+The table says what docs/policies.md does, and is not taken from the code. Around each row all is
+calm: our finalizer is on, the claim is ours, no key is in the way, nothing was refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tests.unit.bucket_worlds import (
     world,
 )
 
-# What an AmoveBucket may ask for (§3). Not asked once it is being deleted: what was taken
+# What an AmoveBucket may ask for. Not asked once it is being deleted: what was taken
 # while it was allowed stays ours.
 PERMISSION = """
 trusted  management  adoption   answer
@@ -51,7 +51,7 @@ no       Manage      IfExists   refused
 no       Observe     *          refused
 """
 
-# The life of one that is permitted (§2, §4). A * stands for every value.
+# The life of one that is permitted. A * stands for every value.
 LIFE = """
 deleting  management  adoption   deletion  tie       seen      outcome
 

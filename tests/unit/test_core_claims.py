@@ -1,4 +1,4 @@
-"""One bucket name, one AmoveBucket (design.md §3), and the guard against mass losses."""
+"""One bucket name, one AmoveBucket (docs/policies.md), and the guard against mass losses."""
 
 from __future__ import annotations
 

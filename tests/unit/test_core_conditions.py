@@ -1,4 +1,4 @@
-"""Conditions as metav1.Condition and kstatus want them (design.md §2)."""
+"""Conditions as metav1.Condition and kstatus want them."""
 
 from __future__ import annotations
 

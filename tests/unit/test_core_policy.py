@@ -1,4 +1,4 @@
-"""Who may ask for what (design.md §3), and which rotations the settings allow (§2)."""
+"""Who may ask for what (docs/policies.md, "Trust"), and which rotations the settings allow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into a Secret (design.md §2): formats, templates, and the faults they can have."""
+"""What goes into a Secret (docs/formats.md): formats, templates, and the faults they can have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record in a Secret's annotations: written, read back, and never believed too much (§5)."""
+"""The record in a Secret's annotations: written, read back, and never believed too much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The reference pages say what the product does: settings, placeholders, examples, links."""
+"""The reference pages say what the product does, and stand in the repository themselves.
+
+Settings, placeholders and examples are held to the code; links, citations of pages and headings,
+and the tests and files that pages name lead to something that is there.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,48 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = (ROOT / "docs/settings.md").read_text()
 FORMATS = (ROOT / "docs/formats.md").read_text()
 ROTATION = (ROOT / "docs/rotation.md").read_text()
+
+PLACES = ("operator", "dev", "bench", "tests", "deploy", "docs", "examples", "requirements", ".ci")
+READABLE = {".py", ".md", ".yaml", ".tpl", ".toml", ".json", ".txt", ".mod", ""}
+# Put together here, so that this file does not name them.
+OUTSIDE = ("design", "kubernetes-findings", "faults", "house", "real-node", "style")
+# What stands in quotes is a part of a path that the code puts together.
+PAGE = re.compile(r"(?<![\w\"./-])[\w./-]*\w\.md\b")
+CITED = re.compile(r"\b(docs/[\w-]+\.md), \"([^\"]+)\"")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]*))?\)")
+
+
+def texts() -> dict[Path, str]:
+    """Every file of the project that people read and write."""
+    found = [path for path in ROOT.iterdir() if path.is_file()]
+    found += [path for place in PLACES for path in (ROOT / place).rglob("*") if path.is_file()]
+    readable = [path for path in found if path.suffix in READABLE and path.name != ".coverage"]
+    return {path: path.read_text() for path in readable if path.name != ".git"}
+
+
+TEXTS = texts()
+PAGES = {path: text for path, text in TEXTS.items() if path.suffix == ".md"}
+CODE = {path: text for path, text in TEXTS.items() if path.suffix != ".md"}
+
+
+def short(path: Path) -> str:
+    """A path as people write it."""
+    return str(path.relative_to(ROOT))
+
+
+def headings(page: str) -> list[str]:
+    """The headings of a page, without the marks of code in them."""
+    return [head.replace("`", "") for head in re.findall(r"^#+ (.+)$", page, re.MULTILINE)]
+
+
+def anchor(heading: str) -> str:
+    """What a link to that heading ends in."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def running(text: str) -> str:
+    """The text of a file without its line breaks, and the comment marks after them."""
+    return re.sub(r"\s*\n[ \t]*#?[ \t]*", " ", text)
 
 
 def rows(page: str) -> dict[str, list[str]]:
@@ -131,8 +177,53 @@ def test_the_reloader_example_names_the_secret_that_its_pods_use() -> None:
     assert f"name: {watched}" in (ROOT / "examples/quickstart.yaml").read_text()
 
 
-@pytest.mark.parametrize("name", ["settings.md", "formats.md", "rotation.md"])
-def test_no_link_to_another_file_of_the_project_is_dead(name: str) -> None:
-    page = ROOT / "docs" / name
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target, fragment in LINK.findall(PAGES[page]):
+        if ":" in target:
+            continue
+        aimed = (page.parent / target).resolve() if target else page
+        assert aimed.exists(), target
+        if fragment:
+            assert fragment in map(anchor, headings(aimed.read_text())), f"{target}#{fragment}"
+
+
+def test_no_line_names_a_file_outside_the_repository() -> None:
+    forbidden = [*(f"{name}.md" for name in OUTSIDE), "/".join(("shared", "reference"))]
+    named = re.compile("|".join(rf"(?<![\w-]){re.escape(each)}" for each in forbidden))
+    assert [
+        f"{short(path)}:{number}: {line.strip()}"
+        for path, text in TEXTS.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if named.search(line)
+    ] == []
+
+
+def test_every_page_that_is_named_is_there() -> None:
+    assert [
+        f"{short(path)}: {name}"
+        for path, text in TEXTS.items()
+        for name in PAGE.findall(text)
+        if not (ROOT / name).exists()
+        and not (path.suffix == ".md" and (path.parent / name).exists())
+    ] == []
+
+
+def test_every_heading_that_code_cites_is_on_its_page() -> None:
+    cited = [(path, *one) for path, text in CODE.items() for one in CITED.findall(running(text))]
+    assert len(cited) > 20
+    assert [
+        f'{short(path)}: {page}, "{heading}"'
+        for path, page, heading in cited
+        if heading not in headings((ROOT / page).read_text())
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_every_test_and_source_file_that_a_page_names_is_there(page: Path) -> None:
+    roots = (ROOT, ROOT / "operator/amove_operator", ROOT / "dev", page.parent)
+    for name in re.findall(r"`([\w.]+(?:/[\w.]+)+\.py)`", PAGES[page]):
+        assert any((root / name).is_file() for root in roots), name
+    tests = "".join(text for path, text in CODE.items() if path.name.startswith("test_"))
+    for name in re.findall(r"`(test_\w+)`", PAGES[page]):
+        assert f"def {name}(" in tests, name

@@ -1,8 +1,8 @@
 """What an HTTP answer means: nothing wrong, or which error of the tree.
 
 Pure: a status, headers and a body in, an :class:`ApiError` or None out; nothing else is ever
-raised, whatever a server or a proxy sends. Source: amove-api.md, "Errors" and "What is not
-documented, and what to code to".
+raised, whatever a server or a proxy sends. Which answer means what, and why, is the table in
+docs/amove-api.md, "Errors": a plain 404, for instance, comes from a proxy and proves no absence.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The circuit breaker: while the service is down or refuses the credentials, nothing is sent.
 
 It opens only when a probe that carries nothing of any tenant fails too, so that one team's
-broken bucket never stops the others (design.md §7).
+broken bucket never stops the others (docs/amove-api.md, "Pace").
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The calls the operator makes, and how each answer is read (amove-api.md, tables of endpoints)."""
+"""The calls the operator makes, and how each answer is read.
+
+What each call is for is told in docs/amove-api.md, "The storage calls".
+"""
 
 from __future__ import annotations
 
@@ -123,7 +126,7 @@ def address(where: BucketAddress) -> dict[str, object]:
 
 
 def changeable_flags(flags: BucketFlags) -> dict[str, object]:
-    """All three flags, always: one left out may mean false (amove-api.md, last table).
+    """All three flags, always: nobody says that one left out stays as it is.
 
     The naming trap: what the status calls ``encryptionEnabled``, requests call ``isEncrypted``.
     """

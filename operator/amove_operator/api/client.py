@@ -1,4 +1,4 @@
-"""The Amove API as typed calls (amove-api.md; design.md §7)."""
+"""The Amove API as typed calls, paced and tried again (docs/amove-api.md, "Pace")."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def clean_token(content: bytes) -> SecretStr:
 def token_expiry(token: SecretStr | str) -> datetime | None:
     """The ``exp`` claim of a JWT, read without verifying it; None where there is none.
 
-    Good for a gauge and an early warning only (amove-api.md, Tokens).
+    Good for a gauge and an early warning only (docs/amove-api.md, "Tokens").
     """
     text = token.get_secret_value() if isinstance(token, SecretStr) else token
     parts = text.split(".")

@@ -11,7 +11,7 @@ def parse_dotnet_date(value: object) -> datetime | None:
 
     Seven fraction digits are cut to microseconds, a missing ``Z`` means UTC, and the year 1
     (.NET's default value) means "not set". Whatever cannot be read is None too, since a date
-    must never be the reason to lose an answer. Source: amove-api.md, Transport.
+    must never be the reason to lose an answer (docs/amove-api.md, "Transport").
     """
     if not isinstance(value, str):
         return None

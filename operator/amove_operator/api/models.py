@@ -1,7 +1,7 @@
 """What goes to and comes from the Amove API, as the rest of the operator sees it.
 
 Lenient in what is read: unknown members are ignored, and only what nothing can be done
-without is required. Source: amove-api.md, "The seven storage endpoints".
+without is required (docs/amove-api.md, "The storage calls").
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class WireModel(BaseModel):
 class NewKey(WireModel):
     """The body of ``create_storage_key``.
 
-    Refused here already: a key for no bucket (amove-api.md, last table).
+    Refused here already: a key for no bucket, since nobody says what that would reach.
     """
 
     name: Annotated[str, Field(min_length=1)]

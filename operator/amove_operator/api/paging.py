@@ -1,7 +1,7 @@
 """Reading a key list to its end, and knowing that it is the end.
 
 A list that is taken for complete although it is not makes the operator believe that a live key
-is gone. So (amove-api.md, last table): the same ``total`` on every page, as many distinct ids as
+is gone. So (docs/amove-api.md, "Paging"): the same ``total`` on every page, as many distinct ids as
 ``total``, newest first. Newest first matters: a key made meanwhile then shows up before what is
 still to be read, so it cannot hide an older one. Where the pages are not in that order (the
 service ignored the wish), two readings in a row must show the same ids.

@@ -1,4 +1,7 @@
-"""Which cloud account and endpoint to use where a spec does not say (design.md §11)."""
+"""Which cloud account and endpoint to use where a spec does not say.
+
+The settings are asked first, then the service (docs/amove-api.md, "The account calls").
+"""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ def _has_no_claim(bucket: AmoveBucket) -> bool:
 
 
 def holds_claim(bucket: AmoveBucket) -> bool:
-    """Whether it counts among the claimants of its bucket's name (design.md §3)."""
+    """Whether it counts among the claimants of its bucket's name (docs/policies.md)."""
     return _proven(bucket) or not _has_no_claim(bucket)
 
 

@@ -79,7 +79,7 @@ def secret_name(key: AmoveStorageKey) -> str:
 def own_bucket_status(bucket: AmoveBucket) -> BucketStatus:
     """Status as far as it proves something: written for this very object and its bucket.
 
-    Backups and copies carry the status of another object along (design.md §3).
+    Backups and copies carry the status of another object along.
     """
     status = bucket.status
     if status.owner_uid != bucket.metadata.uid or status.bucket_name != bucket_name(bucket):
@@ -359,7 +359,7 @@ class Cache:
     def binds(self, key: AmoveStorageKey, name: str) -> bool:
         """Whether the key keeps a bucket's name from other namespaces: one of ``bucketRefs`` does.
 
-        Keys of ``bucketNames``, as only trusted namespaces may have, block nobody (design.md §3).
+        Keys of ``bucketNames``, as only trusted namespaces may have, block nobody.
         """
         if name in self._expected_of(key.metadata.uid):
             return True

@@ -75,7 +75,7 @@ class Context:
 
     @property
     def clock_skewed(self) -> bool:
-        """The local clock is too far from the API server's to act by it (design.md §5.11)."""
+        """The local clock is too far from the API server's to act by it."""
         skew = self.kube.skew_seconds
         return skew is not None and abs(skew) > 60.0
 

@@ -1,4 +1,4 @@
-"""Reading and writing the Secret of one AmoveStorageKey (design.md §5.3)."""
+"""Reading and writing the Secret of one AmoveStorageKey (docs/key-protocol.md, "Issuing")."""
 
 from __future__ import annotations
 

@@ -341,7 +341,7 @@ def _unasked(context: Context, memory: KeyMemory, status: KeyStatus) -> frozense
 
 
 def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
-    """Whether the list is one of the user who issued the key (design.md §5.9)."""
+    """Whether the list is one of the user who issued the key."""
     listing = context.listings.latest
     assert listing is not None  # noqa: S101 - asked only where there is one
     user = status.key.user_id if status.key is not None else None

@@ -1,4 +1,8 @@
-"""Too much gone at once: the guards of design.md §4.6 and §5.7 over what the process has seen."""
+"""Too much gone at once: the guards against a mass loss, over what this process has seen.
+
+Said of buckets in docs/bucket-protocol.md, "Losing"; of keys in docs/key-protocol.md, "When nothing
+may be concluded".
+"""
 
 from __future__ import annotations
 

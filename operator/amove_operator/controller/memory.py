@@ -11,7 +11,7 @@ from amove_operator.core.ledger import Ledger
 from amove_operator.core.secret_record import SecretRecord
 
 REPAIRS = 2
-"""How many ``update_bucket`` calls in a row one drift is worth (design.md §4.4)."""
+"""How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
 
 
 @dataclass(slots=True)

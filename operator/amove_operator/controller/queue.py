@@ -1,6 +1,6 @@
 """A de-duplicating work queue: many wake-ups of one item become one run of it.
 
-The heart of level-triggered reconciling (design.md §6): an event says only *which* item to
+The heart of level-triggered reconciling (docs/architecture.md): an event says only *which* item to
 look at. An item is never in two workers' hands, no wake-up is lost, and it has at most one
 pending entry: now, or at the earliest moment asked for. Everything is O(log n) or better, one
 timer of the event loop serves all delayed items, and an item that is neither pending, nor

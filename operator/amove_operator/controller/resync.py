@@ -46,7 +46,7 @@ class Resync:
                 self._context.metrics.resync_duration.set(self._context.clock() - began)
 
     async def _first_listing(self) -> None:
-        """What an earlier process minted is known after the settle time (design.md §5)."""
+        """What an earlier process minted is known after the settle time."""
         await self._sleep_until(self._settled_at)
         await self._listed()
         for ref in list(self._context.cache.keys):

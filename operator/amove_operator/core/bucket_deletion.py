@@ -1,4 +1,4 @@
-"""The next step in letting go of one AmoveBucket (design.md §4.5, §4.6). Pure."""
+"""The next step in letting go of one AmoveBucket (docs/bucket-protocol.md, "Deleting"). Pure."""
 
 from __future__ import annotations
 

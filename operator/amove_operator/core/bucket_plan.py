@@ -1,4 +1,4 @@
-"""The next step for one AmoveBucket (design.md §4). Pure: no I/O, no clock."""
+"""The next step for one AmoveBucket (docs/bucket-protocol.md). Pure: no I/O, no clock."""
 
 from __future__ import annotations
 

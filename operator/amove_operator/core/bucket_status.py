@@ -1,7 +1,7 @@
 """What a bucket reconcile writes into status: who the bucket is to us, and what was seen. Pure.
 
 Provenance is proof of ownership, so each change of it is one function here, and no status
-ever carries provenance and intent both (design.md §4.1).
+ever carries provenance and intent both (docs/bucket-protocol.md, "Whose a bucket is").
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""One bucket name has one AmoveBucket, whatever the account (design.md §3). Pure."""
+"""One bucket name has one AmoveBucket, whatever the account. Pure.
+
+Keys reach buckets by name, so two objects of one name would share their keys (docs/policies.md,
+"One name, one AmoveBucket").
+"""
 
 from __future__ import annotations
 

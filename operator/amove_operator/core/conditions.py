@@ -1,4 +1,4 @@
-"""Conditions as ``metav1.Condition``: one place that writes them (design.md §2)."""
+"""Conditions as ``metav1.Condition``: one place that writes them (docs/conditions.md)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ _SHARE = 0.2
 
 
 def most_lost(known: int) -> int:
-    """How many of so many may be missing in one sweep: max(3, 20 %) (design.md §4.6, §5.7)."""
+    """How many of so many may be missing in one sweep: max(3, 20 %)."""
     return max(_FEW, int(_SHARE * known))
 
 

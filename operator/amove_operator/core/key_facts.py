@@ -138,7 +138,7 @@ def unheld_keys(world: KeyWorld) -> tuple[LiveKey, ...]:
 def judged_from(world: KeyWorld) -> datetime | None:
     """From when a listing must be begun to prove the held key gone, where ours is too old.
 
-    A key that another process issued within the settle time may not show yet (design.md §5.7).
+    A key that another process issued within the settle time may not show yet.
     A moment in the future is a forgery or a wrong clock: it protects no key.
     """
     if world.live is None or not _holds(world) or held_key(world) is not None:

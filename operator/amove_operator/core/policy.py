@@ -1,4 +1,4 @@
-"""Rules of our own: who may do what, and which settings a spec may name (design.md §3). Pure."""
+"""Rules of our own: who may do what, and which settings a spec may name. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a key falls due by the clock (design.md §5.5)."""
+"""When a key falls due by the clock (docs/rotation.md)."""
 
 from __future__ import annotations
 

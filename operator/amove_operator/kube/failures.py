@@ -72,7 +72,7 @@ def is_failed_test(status: int, raw: bytes) -> bool:
     """Whether a JSON patch was refused because one of its ``test`` operations failed.
 
     The server says 422 with empty details; a rule that the result broke names its causes
-    (kubernetes-findings.md, Client).
+    (docs/kubernetes.md, "Writes and their refusals").
     """
     body = read_json(raw) or {}
     return status == 422 and body.get("kind") == "Status" and not body.get("details")

@@ -1,10 +1,11 @@
 """Leader election by compare-and-swap on one Lease.
 
-The client library's own election cannot be used (kubernetes-findings.md). The proof that two
-processes never both pass :meth:`LeaseElection.check`: a leader counts from the *start* of its
-last successful request and stops after ``renew_deadline``; another takes the Lease only after
-it has itself watched one unchanged record for ``lease_duration``, which began after that
-request. Only spans of local monotonic clocks are compared, never times of two machines, so
+The client library's own election cannot be used (docs/kubernetes.md, "Leader election").
+
+The proof that two processes never both pass :meth:`LeaseElection.check`: a leader counts from the
+*start* of its last successful request and stops after ``renew_deadline``; another takes the Lease
+only after it has itself watched one unchanged record for ``lease_duration``, which began after
+that request. Only spans of local monotonic clocks are compared, never times of two machines, so
 clocks may be wrong but must not run at rates that differ by a third.
 """
 

@@ -1,4 +1,4 @@
-"""``AmoveBucket``: a bucket at the Amove service (design.md §2)."""
+"""``AmoveBucket``: a bucket at the Amove service."""
 
 from __future__ import annotations
 

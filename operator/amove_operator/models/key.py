@@ -1,4 +1,4 @@
-"""``AmoveStorageKey``: an access key at the Amove service and its Secret (design.md §2)."""
+"""``AmoveStorageKey``: an access key at the Amove service and its Secret."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The two halves of a :class:`Rule` stand side by side so that they are changed together;
 ``tests/cluster/test_crds.py`` runs one table of manifests through both. A :class:`Transition`
 compares with the object as it was, which only the apiserver can: the operator pins names and
-account in ``status`` instead (design.md §3).
+account in ``status`` instead (docs/policies.md, "What is pinned").
 
 Rules hang on the lowest node that they can: the apiserver lets an unchanged node pass a rule that
 was tightened later, and a rule on the root would then block even the removal of a finalizer.
@@ -62,7 +62,7 @@ class Transition:
 
 
 def is_bucket_name(name: str) -> bool:
-    """Whether S3's naming rules allow ``name`` (amove-api.md, last table)."""
+    """Whether S3's naming rules allow ``name``."""
     return (
         3 <= len(name) <= 63
         and re.fullmatch(BUCKET_NAME_PATTERN, name) is not None
