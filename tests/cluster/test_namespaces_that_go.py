@@ -32,7 +32,9 @@ def confine(plane: ControlPlane) -> Iterator[Confine]:
 
     def upgrade(*options: str) -> None:
         where = f"--namespace={SYSTEM}"
-        plane.helm("upgrade", RELEASE, str(CHART), where, *CHART_OPTIONS, *options)
+        # The fence may be another test's by now, who put it back by hand.
+        forced = "--force-conflicts"
+        plane.helm("upgrade", RELEASE, str(CHART), where, forced, *CHART_OPTIONS, *options)
 
     def confined(*namespaces: str) -> None:
         upgrade(f"--set=settings.watchNamespaces={{{','.join(namespaces)}}}")
