@@ -34,14 +34,16 @@ GRACE = {"gracePeriod": "1h"}
 @pytest.fixture
 def crash_before_status(
     cluster: Cluster, run_operator: RunOperator, tmp_path: Path
-) -> Callable[[Callable[[], object]], list[str]]:
-    """Start an operator that dies before its fourth effect about the key; what it did."""
+) -> Callable[..., list[str]]:
+    """Start an operator that dies before its nth effect about the key; what it did."""
     listed = tmp_path / "effects"
 
-    def crash(act: Callable[[], object]) -> list[str]:
-        crashing = {"CRASH_ABOUT": "app", "CRASH_AT": "4:before", "CRASH_LIST": str(listed)}
-        operator = run_operator(program=[CRASHING], environ=crashing)
-        act()
+    def crash(nth: int, act: Callable[[], object] | None = None) -> list[str]:
+        crashing = {"CRASH_ABOUT": "app", "CRASH_AT": f"{nth}:before", "CRASH_LIST": str(listed)}
+        # So long that it surely waits for a settled list, where it finds an object of before.
+        operator = run_operator(program=[CRASHING], environ=crashing, listing_settle="5s")
+        if act is not None:
+            act()
         assert operator.wait() == -signal.SIGKILL
         return [line.rsplit("/", 3)[-1] for line in listed.read_text().splitlines()]
 
@@ -73,11 +75,11 @@ def test_the_first_key_that_no_status_names_is_replaced_and_ends_with_its_grace(
     cluster: Cluster,
     emulator: Emulator,
     run_operator: RunOperator,
-    crash_before_status: Callable[[Callable[[], object]], list[str]],
+    crash_before_status: Callable[..., list[str]],
 ) -> None:
     cluster.apply(a_bucket("photos"))
     wish = a_key("app", bucketRefs=refs("photos"), rotation=GRACE)
-    crash_before_status(lambda: cluster.apply(wish))
+    crash_before_status(4, lambda: cluster.apply(wish))
     first, pair = held(cluster, "app"), cluster.secret("app")
     assert works(cluster, pair)
     assert "key" not in cluster.found(KEY, "app")["status"]
@@ -100,18 +102,16 @@ def test_a_later_key_that_status_does_not_name_yet_is_taken_over_by_the_note_of_
     cluster: Cluster,
     emulator: Emulator,
     run_operator: RunOperator,
-    crash_before_status: Callable[[Callable[[], object]], list[str]],
+    crash_before_status: Callable[..., list[str]],
 ) -> None:
     operator = run_operator()
     cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos"), rotation=GRACE))
     first = cluster.ready(KEY, "app")["status"]["key"]
     assert issues(cluster) == [(1, scope_of(emulator, "photos"))]
     operator.stop()
-    crash_before_status(
-        lambda: cluster.apply(
-            a_key("app", bucketRefs=refs("photos"), permission="Read", rotation=GRACE)
-        )
-    )
+    cluster.apply(a_key("app", bucketRefs=refs("photos"), permission="Read", rotation=GRACE))
+    # It tells that it waits, notes the issue, asks for the key, and writes the Secret.
+    crash_before_status(5)
     second = held(cluster, "app")
     assert second != first["id"] == cluster.found(KEY, "app")["status"]["key"]["id"]
     noted = [
