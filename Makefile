@@ -35,7 +35,7 @@ demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=
 		$(if $(call given,KUBECONFIG),--kubeconfig "$(KUBECONFIG)")
 
 .PHONY: test
-test: lint controlplane ## Lint and every test that fits in a quarter of an hour, with coverage
+test: lint controlplane ## Lint and every test but the long ones, with coverage (about half an hour)
 	@echo "== Tests, on a real control plane"
 	@rm -f .coverage .coverage.*
 	$(PYTEST) --cov --cov-report=term --durations=15
