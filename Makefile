@@ -19,7 +19,7 @@ unexport KUBECONFIG KEEP
 # The lock is complete, and pip check proves it: were pip to resolve as well (no --no-deps), a release newer
 # than the pinned one of a package that is wanted with an extra would make it fail.
 PIP        := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
-UNIT_TESTS := tests/unit tests/api tests/emulator
+UNIT_TESTS := tests/unit tests/emulator
 PYTEST     := $(BIN)/python -m pytest
 COMPILE    := $(BIN)/uv pip compile --quiet --universal --upgrade --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
@@ -49,7 +49,7 @@ test-long: controlplane ## The tests that take long (marker: long)
 	$(PYTEST) -m long --timeout 3600 --durations=15
 
 .PHONY: test-busy
-test-busy: controlplane ## The tests beside two busy loops; TESTS="tests/api -x" runs some of them
+test-busy: controlplane ## The tests beside two busy loops; TESTS="tests/unit/amove -x" runs some of them
 	$(BIN)/python -m tests.busy --durations=15 $(TESTS)
 
 .PHONY: lint

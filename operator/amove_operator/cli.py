@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amove_operator import __version__
-from amove_operator.crds import crds_yaml, write_crds
+from amove_operator.app.runtime import run_operator
+from amove_operator.commands.orphans import run_orphans
 from amove_operator.errors import SettingsError
-from amove_operator.orphans_command import run_orphans
-from amove_operator.runtime import run_operator
+from amove_operator.models.crds import crds_yaml, write_crds
 from amove_operator.settings import Settings, load_settings, variable
 from amove_operator.telemetry import configure_logging
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from amove_operator.crds import crd_files
-from amove_operator.fence import FENCE, fence
+from amove_operator.models.crds import crd_files
+from amove_operator.models.fence import FENCE, fence
 from amove_operator.settings import Settings, load_settings, variable
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest, Rendered
 

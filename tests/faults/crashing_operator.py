@@ -23,8 +23,8 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from amove_operator.api.answers import Call
-from amove_operator.api.session import Payload, Session
+from amove_operator.amove.answers import Call
+from amove_operator.amove.session import Payload, Session
 from amove_operator.cli import main
 from amove_operator.kube.transport import Request, Transport
 

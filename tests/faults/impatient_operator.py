@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from amove_operator import runtime
-from amove_operator.api import AmoveClient
-from amove_operator.api.session import Tuning
+from amove_operator.amove import AmoveClient
+from amove_operator.amove.session import Tuning
+from amove_operator.app import runtime
 from amove_operator.cli import main
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ from functools import cache
 from math import inf
 from typing import NamedTuple
 
-from amove_operator.controller import cache as product_cache
-from amove_operator.controller.cache import Cache
-from amove_operator.core import bucket_plan, names
-from amove_operator.core.bucket_world import Absent, BucketWorld, Create, WriteIntent
-from amove_operator.core.ledger import Listing
+from amove_operator.controllers.shared import store as product_cache
+from amove_operator.controllers.shared.store import Cache
+from amove_operator.core import names
+from amove_operator.core.buckets import plan as bucket_plan
+from amove_operator.core.buckets.snapshot import Absent, BucketWorld, Create, WriteIntent
+from amove_operator.core.keys.expectations import Listing
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import FINALIZER, BucketSpec

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from amove_operator.api import AmoveClient, NewKey
-from amove_operator.controller.accounts import AccountBook
-from amove_operator.controller.cache import Cache, Ghost, Item, own_key_status
-from amove_operator.controller.context import Context
-from amove_operator.controller.controller import Controller
-from amove_operator.controller.listings import Listings
-from amove_operator.controller.queue import WorkQueue
-from amove_operator.core.ledger import Listing
+from amove_operator.amove import AmoveClient, NewKey
+from amove_operator.controllers.dispatcher import Controller
+from amove_operator.controllers.shared.accounts import AccountBook
+from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.store import Cache, Ghost, Item, own_key_status
+from amove_operator.core.keys.expectations import Listing
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import KEY_ID, MANAGED, OWNER_UID
+from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
+from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
 from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta

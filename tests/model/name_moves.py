@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amove_operator.core.key_world import Mint
+from amove_operator.core.keys.snapshot import Mint
 from tests.model import bucket_names
 from tests.model.bucket_names import is_given, known
 from tests.model.changes import ticked

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from amove_operator.core.key_status import status_of
-from amove_operator.core.key_world import (
+from amove_operator.core.keys.expectations import Ledger
+from amove_operator.core.keys.snapshot import (
     AddFinalizer,
     AwaitListing,
     DeleteSecret,
@@ -23,7 +23,7 @@ from amove_operator.core.key_world import (
     Revoke,
     WriteSecret,
 )
-from amove_operator.core.ledger import Ledger
+from amove_operator.core.keys.status import status_of
 from amove_operator.core.reasons import Reason
 from tests.model.changes import all_pairs, freed_by_a_write, listed, shown_by_a_list
 from tests.model.small_world import (

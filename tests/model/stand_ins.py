@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from amove_operator.api import IssuedKey, NewKey
+from amove_operator.amove import IssuedKey, NewKey
 from amove_operator.core.refs import Ref
 from amove_operator.errors import (
     Conflict,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from amove_operator.core.ledger import Ledger
+from amove_operator.core.keys.expectations import Ledger
 from tests.model.small_world import Cr, Memory, State
 from tests.model.translation import ledger_of, remembered
 

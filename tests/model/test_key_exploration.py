@@ -16,11 +16,15 @@ from typing import NamedTuple
 
 import pytest
 
-from amove_operator.controller import cache
-from amove_operator.core import key_deletion, key_facts, key_plan, key_status, names
-from amove_operator.core.budget import remember_issue
-from amove_operator.core.key_world import KeyWorld, Why
-from amove_operator.core.ledger import InHand, Ledger, Listing, LiveKey
+from amove_operator.controllers.shared import store as cache
+from amove_operator.core import names
+from amove_operator.core.keys import deletion as key_deletion
+from amove_operator.core.keys import derived as key_facts
+from amove_operator.core.keys import plan as key_plan
+from amove_operator.core.keys import status as key_status
+from amove_operator.core.keys.budget import remember_issue
+from amove_operator.core.keys.expectations import InHand, Ledger, Listing, LiveKey
+from amove_operator.core.keys.snapshot import KeyWorld, Why
 from amove_operator.core.scope import Scope
 from amove_operator.models.key import RecentIssue
 from tests.model.exploring import explore

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.core.secret_record import KEY_ID, RETIRING
+from amove_operator.core.secrets.record import KEY_ID, RETIRING
 from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
 from tests.model.stand_ins import MEANWHILE
 

@@ -8,9 +8,10 @@ from math import inf
 
 from pydantic import SecretStr
 
-from amove_operator.core import key_plan
 from amove_operator.core.conditions import deleting, merge
-from amove_operator.core.key_world import (
+from amove_operator.core.keys import plan as key_plan
+from amove_operator.core.keys.expectations import InHand, Ledger, Listing, LiveKey
+from amove_operator.core.keys.snapshot import (
     Gate,
     KeyLimits,
     KeyStep,
@@ -21,11 +22,10 @@ from amove_operator.core.key_world import (
     SecretOurs,
     SecretSeen,
 )
-from amove_operator.core.ledger import InHand, Ledger, Listing, LiveKey
 from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secret_record import Retiring, SecretRecord
+from amove_operator.core.secrets.record import Retiring, SecretRecord
 from amove_operator.models.key import CurrentKey, KeyStatus, RecentIssue, RetiringKey
 from tests.model.small_world import (
     NAME,

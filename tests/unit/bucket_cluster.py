@@ -15,15 +15,15 @@ from typing import Any, cast
 
 from pydantic import SecretStr
 
-from amove_operator.api import AmoveClient, BucketAddress, IssuedKey, NewKey
-from amove_operator.controller.accounts import AccountBook
-from amove_operator.controller.cache import Cache, Item
-from amove_operator.controller.context import Context
-from amove_operator.controller.controller import Controller
-from amove_operator.controller.listings import Listings
-from amove_operator.controller.memory import BucketMemory
-from amove_operator.controller.queue import WorkQueue, run_workers
+from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey
+from amove_operator.controllers.dispatcher import Controller
+from amove_operator.controllers.shared.accounts import AccountBook
+from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.memory import BucketMemory
+from amove_operator.controllers.shared.store import Cache, Item
 from amove_operator.core.refs import Kind, Ref
+from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import AlreadyExists, ApiError, KubeRefused, NotEmpty, NotFound
 from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta

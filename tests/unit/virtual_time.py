@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from amove_operator.controller.queue import WorkQueue
+from amove_operator.engine.workqueue import WorkQueue
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from amove_operator.core.ledger import Listing, LiveKey
+from amove_operator.core.keys.expectations import Listing, LiveKey
 from amove_operator.core.naming import Marker
 
 ORPHANED = "a live key that no resource names (have an admin run 'amove-operator orphans')"

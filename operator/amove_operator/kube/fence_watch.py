@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from amove_operator.errors import KubeRefused, KubeUnavailable
-from amove_operator.fence import FENCE, identity, last_changed, made_at, weakness
+from amove_operator.models.fence import FENCE, identity, last_changed, made_at, weakness
 
 Found = tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]
 """Policy and binding as they are now, each None where there is none."""

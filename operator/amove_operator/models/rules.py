@@ -1,7 +1,7 @@
 """The rules that a schema cannot say, each once: as CEL for the CRD and as Python for the operator.
 
 The two halves of a :class:`Rule` stand side by side so that they are changed together;
-``tests/cluster/test_crds.py`` runs one table of manifests through both. A :class:`Transition`
+``tests/cluster/operator/test_crds.py`` runs one table of manifests through both. A :class:`Transition`
 compares with the object as it was, which only the apiserver can: the operator pins names and
 account in ``status`` instead (docs/policies.md, "What is pinned").
 

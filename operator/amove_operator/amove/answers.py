@@ -1,0 +1,228 @@
+"""What an HTTP answer means: nothing wrong, or which error of the tree.
+
+Pure: a status, headers and a body in, an :class:`ApiError` or None out; nothing else is ever
+raised, whatever a server or a proxy sends. Which answer means what, and why, is the table in
+docs/amove-api.md, "Errors": a plain 404, for instance, comes from a proxy and proves no absence.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from amove_operator.amove.dates import parse_http_date
+from amove_operator.amove.redaction import presentable
+from amove_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    AuthFailed,
+    NotEmpty,
+    NotFound,
+    Rejected,
+    ServerFault,
+    Throttled,
+    TransportFault,
+    UnreadableAnswer,
+)
+
+T = TypeVar("T")
+
+LONGEST_RETRY_AFTER = 300.0
+_DONE = frozenset({200, 201, 204})
+_AUTH_CODES = frozenset({"auth", "token", "session", "session_maxout", "inactive_user"})
+_VAGUE_CODES = frozenset({"global", "default"})
+_CODE = re.compile(r"[A-Za-z][A-Za-z0-9 _.-]{0,63}")
+_EXISTS = re.compile(
+    r"\balready[\s_-]+(exist|own|taken|in use)|alreadyexist|alreadyown|\bname is not available"
+)
+_NOT_EMPTY = re.compile(r"\b(not|isn't)[\s_-]+empty\b|notempty")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One of the API's calls: how it is sent and how its answer is read.
+
+    ``writes``: it changes something. ``repeatable``: sending it twice does what once does.
+    ``read`` turns the body of a success into the result; it may raise ValidationError.
+    """
+
+    name: str
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    writes: bool = False
+    repeatable: bool = True
+    gives_secret: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, its body read to the end. ``headers`` has lower-case names."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is a page for people: from a proxy or portal, never from the service."""
+        kind = self.headers.get("content-type", "").lower()
+        starts = self.body.removeprefix(_BYTE_ORDER_MARK).lstrip()[:1]
+        return kind.startswith(("text/html", "application/xhtml")) or starts == b"<"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The code and message of a 499; ``code`` is None where nobody names one."""
+
+    code: str | None
+    message: str
+
+
+def read_success(call: Call[T], answer: Answer) -> T:
+    """The result in a successful answer.
+
+    Raises UnreadableAnswer, whose text shows nothing of the body: it may hold a secret.
+    """
+    if answer.is_page:
+        raise _unreadable(call, answer, "a page instead of the service's own answer")
+    try:
+        return call.read(answer.body.removeprefix(_BYTE_ORDER_MARK))
+    except ValidationError as error:
+        # Where and what kind only: pydantic's own text may quote the input.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        reason = f"{place}: {first['type']}" if place else str(first["type"])
+    raise _unreadable(call, answer, presentable(reason))
+
+
+def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswer:
+    return UnreadableAnswer(
+        f"{call.name}: status {answer.status}, but the answer cannot be read: {why}",
+        call=call.name,
+        maybe_done=call.writes,
+        status=answer.status,
+    )
+
+
+def fault_of(
+    call: Call[Any], answer: Answer, *, now: float, bearer: str | None = None
+) -> ApiError | None:
+    """The error that ``answer`` stands for; None for a success.
+
+    ``now`` is seconds since the epoch (for a Retry-After date), ``bearer`` what must not be shown.
+    """
+    match answer.status:
+        case status if status in _DONE:
+            return None
+        case 401:
+            return AuthFailed(f"{call.name}: 401, the credentials are not accepted", call=call.name)
+        case 499:
+            return _application_error(call, answer, bearer)
+        case 429 | 503 as status:
+            return Throttled(
+                f"{call.name}: the service asks to slow down ({status})",
+                call=call.name,
+                # A 503 can come from a proxy whose upstream had the request already.
+                maybe_done=call.writes and status == 503,
+                retry_after=retry_after(answer.headers, now=now),
+                status=status,
+            )
+        case status if 500 <= status <= 599:
+            return ServerFault(
+                f"{call.name}: the service failed ({status})",
+                call=call.name,
+                maybe_done=call.writes,
+                status=status,
+            )
+        case _:
+            return _foreign(call, answer)
+
+
+def _foreign(call: Call[Any], answer: Answer) -> TransportFault:
+    return TransportFault(
+        f"{call.name}: status {answer.status} is not an answer of the service itself; "
+        "check AMOVE_API_URL and the proxies on the way",
+        call=call.name,
+        maybe_done=call.writes,
+        status=answer.status,
+    )
+
+
+def _application_error(call: Call[Any], answer: Answer, bearer: str | None) -> ApiError:
+    problem = problem_of(answer)
+    if problem.code is None:
+        return _foreign(call, answer)
+    message = presentable(problem.message, bearer=bearer, may_hold_secret=call.gives_secret)
+    code = presentable(problem.code, bearer=bearer)
+    if code.casefold() in _AUTH_CODES:
+        return AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "), call=call.name)
+    kind = _refusal(call.name, code.casefold(), problem.message.casefold())
+    # A plain refusal of a create does not say how far the service had got.
+    half_done = kind is Rejected and call.writes and not call.repeatable
+    return kind(code, message, call=call.name, maybe_done=half_done)
+
+
+def _refusal(call: str, code: str, message: str) -> type[Rejected]:
+    """The class of a refusal; ``code`` and ``message`` are case-folded."""
+    if code == "not_found" or (code in _VAGUE_CODES and "not found" in message):
+        return NotFound
+    if call == "create_bucket" and (code == "duplicate" or _EXISTS.search(f"{code} {message}")):
+        return AlreadyExists
+    if call == "delete_bucket" and _NOT_EMPTY.search(f"{code.replace('_', ' ')} {message}"):
+        return NotEmpty
+    return Rejected
+
+
+def problem_of(answer: Answer) -> Problem:
+    """Code and message of a 499: the code from the header, else ``type``, else the first error."""
+    body = _object(answer.body)
+    listed = body.get("errors")
+    errors: dict[str, Any] = listed if isinstance(listed, dict) else {}
+    candidates = (answer.headers.get("error-code"), body.get("type"), next(iter(errors), None))
+    code = next((read for text in candidates if (read := _code(text))), None)
+    said = [text for words in errors.values() for text in _texts(words)]
+    said = said or _texts(body.get("detail")) or _texts(body.get("title"))
+    return Problem(code, " ".join(said))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        read = json.loads(body.removeprefix(_BYTE_ORDER_MARK))
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
+def _code(text: object) -> str | None:
+    """``text`` if it can be a code: neither ``about:blank`` nor a link to an RFC."""
+    if not isinstance(text, str) or not _CODE.fullmatch(text.strip()):
+        return None
+    return text.strip()
+
+
+def _texts(words: object) -> list[str]:
+    given = words if isinstance(words, list) else [words]
+    return [text for text in given if isinstance(text, str) and text]
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds to wait by ``Retry-After``, as a number or as an HTTP date; at most 300.
+
+    A date is held against the answer's own Date header where there is one, so that a local clock
+    that is wrong does no harm; else against ``now`` (seconds since the epoch).
+    """
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return LONGEST_RETRY_AFTER if len(text) > 6 else min(float(text), LONGEST_RETRY_AFTER)
+    moment = parse_http_date(text)
+    if moment is None:
+        return None
+    sent = parse_http_date(headers.get("date"))
+    return min(max(moment - (now if sent is None else sent), 0.0), LONGEST_RETRY_AFTER)

@@ -1,0 +1,282 @@
+"""Sending one call: paced, with a bearer, within limits of time and size, again where allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import SecretStr
+
+from amove_operator.amove.answers import Answer, Call, fault_of, read_success
+from amove_operator.amove.breaker import Breaker, BreakerPace
+from amove_operator.amove.clock import Clock
+from amove_operator.amove.credentials import Credentials
+from amove_operator.amove.limits import TokenBucket
+from amove_operator.amove.redaction import presentable
+from amove_operator.amove.retry import (
+    RetryPolicy,
+    may_repeat,
+    pause_asked_for,
+    wait_before_retry,
+)
+from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
+from amove_operator.settings import Settings
+
+T = TypeVar("T")
+
+Observer = Callable[[str, str, float], None]
+"""Called after each request: the call, its outcome (``ok``, else the error's class), seconds."""
+
+# httpx raises these before a byte of the request is on its way to the service.
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What only tests change. Times in seconds, sizes in bytes."""
+
+    connect: float = 5.0
+    read: float = 30.0
+    total: float = 60.0
+    pool: float = 60.0
+    largest_answer: int = 4 * 1024 * 1024
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPace = field(default_factory=BreakerPace)
+    listing_rounds: int = 4
+    clock: Clock = field(default_factory=Clock)
+    rng: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The variable part of a request: an encoded query string (without ``?``) and a JSON body."""
+
+    query: str = ""
+    body: bytes | None = None
+
+
+NO_PAYLOAD = Payload()
+
+
+class Session:
+    """The one HTTP client of the process, and the limits that all calls share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: Credentials,
+        *,
+        probe: Call[Any],
+        probe_payload: Payload,
+        transport: httpx.AsyncBaseTransport | None,
+        tuning: Tuning,
+        observer: Observer | None,
+        before_send: Callable[[], None] | None,
+    ) -> None:
+        self._base = settings.api_url
+        self._credentials = credentials
+        self._probe = (probe, probe_payload)
+        self._tuning = tuning
+        self._observer = observer
+        self._before_send = before_send
+        self._slots = asyncio.Semaphore(settings.concurrency)
+        self._bucket = TokenBucket(settings.rate_limit, 2 * settings.rate_limit, tuning.clock)
+        timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
+        self._extensions = {"timeout": timeout.as_dict()}
+        self._http = _http_client(settings, transport)
+        self._probed_with: SecretStr | None = None
+        self.breaker = Breaker(
+            self._send_probe,
+            self._credentials_replaced,
+            clock=tuning.clock,
+            rng=tuning.rng,
+            pace=tuning.breaker,
+        )
+
+    async def aclose(self) -> None:
+        """Stop probing and close the connections."""
+        await self.breaker.aclose()
+        await self._http.aclose()
+
+    async def perform(self, call: Call[T], payload: Payload = NO_PAYLOAD) -> T:
+        """Make ``call`` and return what it gives, trying again where that is safe.
+
+        Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.
+        ``maybe_done`` of the error speaks for all tries, not only the last.
+        """
+        began = self._tuning.clock.monotonic()
+        earlier: ApiError | None = None
+        for attempt in itertools.count(1):
+            try:
+                return await self._paced(call, payload)
+            except Paused as paused:
+                raise (earlier or paused) from None
+            except ApiError as error:
+                error.maybe_done = error.maybe_done or (earlier is not None and earlier.maybe_done)
+                wait = self._wait_before_retry(call, error, attempt, began)
+                if wait is None:
+                    raise
+                earlier = error
+            await self._tuning.clock.sleep(wait)
+        raise AssertionError("the loop above has no end")
+
+    def _wait_before_retry(
+        self, call: Call[Any], error: ApiError, attempt: int, began: float
+    ) -> float | None:
+        if not may_repeat(error, repeatable=call.repeatable):
+            return None
+        return wait_before_retry(
+            self._tuning.retry,
+            error,
+            attempt=attempt,
+            spent=self._tuning.clock.monotonic() - began,
+            rand=self._tuning.rng(),
+        )
+
+    async def _paced(self, call: Call[T], payload: Payload) -> T:
+        """One try: a slot, then a turn, so that turns are not hoarded while slots are taken."""
+
+        def check() -> None:
+            self.breaker.check(call.name)
+
+        check()
+        async with self._slots:
+            await self._bucket.take(check)
+            try:
+                result = await self._send(call, payload)
+            except ApiError as error:
+                self._bucket.pause(pause_asked_for(self._tuning.retry, error))
+                self.breaker.failed(error)
+                raise
+        self.breaker.succeeded()
+        return result
+
+    async def _send(self, call: Call[T], payload: Payload) -> T:
+        """Send once; once more if the bearer was refused and the source has another by now.
+
+        A refused bearer is refused before anything is done, so this holds for every call.
+        """
+        bearer = await self._credentials.bearer()
+        try:
+            return await self._exchange(call, payload, bearer)
+        except AuthFailed:
+            if not await self._credentials.refused(bearer):
+                raise
+        return await self._exchange(call, payload, await self._credentials.bearer())
+
+    async def _send_probe(self) -> None:
+        """The probe has a pace of its own: neither slots nor turns, which may be used up."""
+        call, payload = self._probe
+        self._probed_with = await self._credentials.bearer()
+        await self._send(call, payload)
+
+    def _credentials_replaced(self) -> bool:
+        return self._credentials.replaced_since(self._probed_with)
+
+    async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr) -> T:
+        if self._before_send is not None:
+            self._before_send()
+        clock = self._tuning.clock
+        started = clock.monotonic()
+        outcome = "Cancelled"
+        try:
+            answer = await self._fetch(call, self._request(call, payload, bearer), bearer)
+            fault = fault_of(call, answer, now=clock.now(), bearer=bearer.get_secret_value())
+            if fault is not None:
+                raise fault
+            result = read_success(call, answer)
+            outcome = "ok"
+        except ApiError as error:
+            outcome = type(error).__name__
+            raise
+        finally:
+            if self._observer is not None:
+                self._observer(call.name, outcome, clock.monotonic() - started)
+        return result
+
+    def _request(self, call: Call[Any], payload: Payload, bearer: SecretStr) -> httpx.Request:
+        """Built by hand: httpx's builder spends its time on merging what there is none of."""
+        headers = {
+            "Authorization": f"Bearer {bearer.get_secret_value()}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "amove-operator",
+        }
+        if payload.body is not None:
+            headers["Content-Type"] = "application/json"
+        query = f"?{payload.query}" if payload.query else ""
+        return httpx.Request(
+            call.method,
+            f"{self._base}{call.path}{query}",
+            headers=headers,
+            content=payload.body,
+            extensions=self._extensions,
+        )
+
+    async def _fetch(self, call: Call[Any], request: httpx.Request, bearer: SecretStr) -> Answer:
+        """The whole answer. Raises TransportFault for whatever keeps it from coming."""
+        try:
+            async with asyncio.timeout(self._tuning.total):
+                response = await self._http.send(request, stream=True)
+                try:
+                    body = await self._read(call, response)
+                finally:
+                    await response.aclose()
+        except TimeoutError:
+            raise TransportFault(
+                f"{call.name}: no complete answer within {self._tuning.total:g} s",
+                call=call.name,
+                maybe_done=call.writes,
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
+            # The text is cleaned and its cause cut off: h11 quotes the header it does not like.
+            why = presentable(str(error), bearer=bearer.get_secret_value())
+            raise TransportFault(
+                f"{call.name}: {type(error).__name__}{': ' if why else ''}{why}",
+                call=call.name,
+                maybe_done=call.writes and not isinstance(error, _NEVER_SENT),
+            ) from None
+        return Answer(response.status_code, response.headers, body)
+
+    async def _read(self, call: Call[Any], response: httpx.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in response.aiter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._tuning.largest_answer:
+                raise TransportFault(
+                    f"{call.name}: an answer of more than {self._tuning.largest_answer} bytes",
+                    call=call.name,
+                    maybe_done=call.writes,
+                    status=response.status_code,
+                )
+        return b"".join(chunks)
+
+
+def _http_client(
+    settings: Settings, transport: httpx.AsyncBaseTransport | None
+) -> httpx.AsyncClient:
+    connections = settings.concurrency + 1  # the probe's
+    return httpx.AsyncClient(
+        transport=transport,
+        follow_redirects=False,
+        # Plain http is for loopback only, and a proxy is not loopback: it would see the token.
+        trust_env=not settings.api_url.startswith("http:"),
+        limits=httpx.Limits(
+            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=5.0
+        ),
+    )

@@ -1,0 +1,218 @@
+"""``amove-operator orphans``: show, and on a person's word revoke, the keys that nobody holds.
+
+Nothing is written to Kubernetes. Only keys that carry this cluster's digest are ever named or
+revoked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from amove_operator.amove import AmoveClient
+from amove_operator.controllers.keys.orphan_watch import holder_of
+from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.known_secrets import KnownSecrets
+from amove_operator.core.keys.expectations import LiveKey
+from amove_operator.core.keys.orphans import Judgement, Look, ages, too_many
+from amove_operator.core.refs import Kind
+from amove_operator.core.secrets.record import rfc3339
+from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
+from amove_operator.kube import Kube, SecretMeta
+from amove_operator.kube.listing import each_item
+from amove_operator.kube.secret_watch import MANAGED, METADATA_LIST
+from amove_operator.kube.transport import path_of
+from amove_operator.settings import Settings
+
+DONE, FAILED = 0, 1
+_HEADINGS = ("ID", "NAME", "CREATED", "USER")
+
+
+def run_orphans(settings: Settings, *, revoke: bool, yes: bool, however_many: bool = False) -> int:
+    """List the orphans, and revoke them if told to; the exit code: 0 done, 1 not (all) done.
+
+    Raises SettingsError for what only a person can mend.
+    """
+    _check(settings, revoke=revoke, yes=yes, however_many=however_many)
+    try:
+        found = asyncio.run(_judge(settings))
+        orphans = found.judgement.orphans
+        _show(orphans)
+        if not revoke or not orphans:
+            return DONE
+        if not however_many and too_many(len(orphans), found.listed):
+            _tell(_refusal(len(orphans), found.listed))
+            return FAILED
+        if not yes and not _agreed(orphans, datetime.now(UTC)):
+            print("Nothing was revoked.")
+            return FAILED
+        # Connected anew: a person may have thought for long.
+        return DONE if asyncio.run(_revoke(settings, found.judgement)) else FAILED
+    except (ApiError, KubeRefused, KubeUnavailable) as error:
+        _tell(f"amove-operator: nothing more was done: {error}")
+    except KeyboardInterrupt:
+        _tell("amove-operator: interrupted")
+    return FAILED
+
+
+def _check(settings: Settings, *, revoke: bool, yes: bool, however_many: bool) -> None:
+    if settings.watch_namespaces:
+        raise SettingsError(
+            "AMOVE_WATCH_NAMESPACES: only who sees all namespaces can tell an orphan: "
+            "unset it for this command, or add --watch-namespaces ''"
+        )
+    if yes and not revoke:
+        raise SettingsError("--yes: it answers the question of --revoke: add --revoke")
+    if however_many and not revoke:
+        raise SettingsError("--all: it says how many --revoke may revoke: add --revoke")
+    if revoke and not yes and not sys.stdin.isatty():
+        raise SettingsError("--revoke: nobody can be asked here: add --yes, or use a terminal")
+
+
+def _refusal(orphans: int, listed: int) -> str:
+    return (
+        f"amove-operator: nothing was revoked: {orphans} of {listed} keys are orphans, over 20 %. "
+        "In a copy of a cluster the original's keys look so, and where the resources were deleted "
+        "by mistake they may come back. If nobody needs these keys, add --all."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    """One connection to both sides."""
+
+    kube: Kube
+    api: AmoveClient
+    listings: Listings
+    cluster_uid: str
+
+    async def look(self) -> Look:
+        """First the listing: what was issued before it has its CR or its Secret afterwards."""
+        listing = await self.listings.fresh()
+        uids: list[str] = []
+        await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
+        look = Look.of(self.cluster_uid, listing, uids, ())
+        return replace(look, held=await self._held(look))
+
+    async def _held(self, look: Look) -> frozenset[str]:
+        """The keys without a CR that a Secret holds."""
+        known = KnownSecrets()
+        await each_item(
+            self.kube.transport,
+            path_of("api", "v1", "secrets"),
+            lambda item: known.put(SecretMeta.parse(item)),
+            selector=MANAGED,
+            accept=METADATA_LIST,
+        )
+        held = set()
+        for key in look.unowned().values():
+            if await holder_of(self.kube, key, known.claiming(key.id), look.listing) is not None:
+                held.add(key.id)
+        return frozenset(held)
+
+
+class _Found(NamedTuple):
+    """What two looks prove, and how many keys the service lists in all."""
+
+    judgement: Judgement
+    listed: int
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[_World]:
+    async with AmoveClient(settings) as api:
+        api.check_credentials()
+        kube = await Kube.connect()
+        try:
+            listings = Listings(api, time.monotonic, lambda _listing: None)
+            yield _World(kube, api, listings, await kube.cluster_uid())
+        finally:
+            await kube.close()
+
+
+async def _judge(settings: Settings) -> _Found:
+    """Two looks, the settle time apart, so that no key in the making is taken for an orphan."""
+    settle = settings.listing_settle.total_seconds()
+    async with _connected(settings) as world:
+        look = await world.look()
+        first = Judgement().after(look, settle)
+        if not first.suspects:
+            return _Found(first, len(look.listing.owners))
+        _tell(f"{len(first.suspects)} may be orphans: looking again in {settle:.0f} s")
+        await asyncio.sleep(settle)
+        look = await world.look()
+        return _Found(first.after(look, settle), len(look.listing.owners))
+
+
+async def _revoke(settings: Settings, judgement: Judgement) -> bool:
+    """Revoke what is an orphan still; whether all of them are gone."""
+    settle = settings.listing_settle.total_seconds()
+    agreed = {key.id for key in judgement.orphans}
+    async with _connected(settings) as world:
+        still = judgement.after(await world.look(), settle).orphans
+        orphans = [key for key in still if key.id in agreed]
+        failed = {key.id: key for key in orphans if not await _revoked(world.api, key)}
+        if not failed:
+            return True
+        # An error to a deletion may mean that the key was gone: only a complete list can tell.
+        listed = (await world.listings.fresh()).owners
+        for key in failed.values():
+            if key.id not in listed:
+                print(f"gone     {_plain(key.id)}  {key.name}  (not confirmed, but not listed)")
+        return not any(key_id in listed for key_id in failed)
+
+
+async def _revoked(api: AmoveClient, key: LiveKey) -> bool:
+    try:
+        await api.delete_storage_key(key.id)
+    except ApiError as error:
+        print(f"failed   {_plain(key.id)}  {key.name}  {_plain(str(error))}")
+        return False
+    print(f"revoked  {_plain(key.id)}  {key.name}")
+    return True
+
+
+def _agreed(orphans: Sequence[LiveKey], now: datetime) -> bool:
+    count, old = len(orphans), ages(orphans, now)
+    keys = ("1 key" if count == 1 else f"{count} keys") + (f", {old}" if old else "")
+    who = "Whoever uses it" if count == 1 else "Whoever uses one of them"
+    question = f"Revoke {keys}? {who} loses access at once. [yes/no] "
+    try:
+        return input(question).strip().lower() in ("yes", "y")
+    except EOFError:
+        return False
+
+
+def _show(orphans: Sequence[LiveKey]) -> None:
+    if not orphans:
+        print("No orphaned keys.")
+        return
+    for line in _table([_HEADINGS, *(_row(key) for key in orphans)]):
+        print(line)
+
+
+def _row(key: LiveKey) -> tuple[str, ...]:
+    created = rfc3339(key.created) if key.created is not None else "-"
+    return (_plain(key.id), key.name, created, _plain(key.user_id or "-"))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
+
+
+def _plain(text: str) -> str:
+    """What the service says must not drive a person's terminal."""
+    return text if text.isprintable() else ascii(text)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

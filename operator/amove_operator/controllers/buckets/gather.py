@@ -1,0 +1,252 @@
+"""Gather what the bucket planner looks at, from cache and memory. Reads only."""
+
+from __future__ import annotations
+
+from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.shared.mass_loss import (
+    accepted,
+    is_concluded,
+    is_loss_unclear,
+    mass_bucket_loss,
+)
+from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
+from amove_operator.controllers.shared.names import (
+    list_needed_since,
+    name_in_use,
+    reached_by_orphan,
+    who_keeps,
+)
+from amove_operator.controllers.shared.status_writer import accounts_pending
+from amove_operator.controllers.shared.store import (
+    Ghost,
+    Item,
+    bucket_name,
+    fingerprint,
+    own_bucket_status,
+)
+from amove_operator.core import conditions
+from amove_operator.core.buckets.snapshot import (
+    Absent,
+    BucketWorld,
+    Claim,
+    ClaimHeld,
+    ClaimLost,
+    Present,
+    Refused,
+)
+from amove_operator.core.claims import Claimant, claim_holder
+from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.policy import bucket_not_permitted
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Ref
+from amove_operator.models import AmoveBucket, BucketSpec
+from amove_operator.models.bucket import BucketStatus
+
+_NO_CLAIM = {
+    Reason.BucketExists,
+    Reason.BucketMissing,
+    Reason.NotPermitted,
+    Reason.AccountMismatch,
+    Reason.AccountUnknown,
+    Reason.AccountUnusable,
+    Reason.InvalidSpec,
+    Reason.ObjectTooLarge,
+}
+
+
+def bucket_world(
+    context: Context, item: Item, bucket: AmoveBucket, memory: BucketMemory
+) -> BucketWorld:
+    """The world of one AmoveBucket as of now."""
+    meta = bucket.metadata
+    ref = item.ref if isinstance(item, Ghost) else item
+    status = own_bucket_status(bucket)
+    account = status.cloud_account_id or bucket.spec.cloud_account_id
+    account = account or context.accounts.default_account or ""
+    name = bucket_name(bucket)
+    deleting = meta.deleting or isinstance(item, Ghost)
+    refreshed(bucket, memory, context.clock())
+    mass_loss, loss_unclear = _loss(context, bucket, memory)
+    ours, since = _is_ours(status), list_needed_since(context, meta.namespace)
+    listing = context.listings.latest
+    return BucketWorld(
+        now=context.now(),
+        uid=meta.uid,
+        namespace=meta.namespace,
+        cr_name=meta.name,
+        spec=_spec(item, bucket),
+        status=status,
+        name=name,
+        account=account,
+        finalizer=meta.finalized_by_us or isinstance(item, Ghost),
+        deleting=deleting,
+        paused=meta.paused and not isinstance(item, Ghost),
+        fault=None if deleting else bucket_fault(context, ref, bucket, account),
+        claim=_ghost_claim(context, bucket)
+        if isinstance(item, Ghost)
+        else claim_of(context, bucket),
+        name_in_use=None if ours else name_in_use(context, ref, name),
+        keys_listed=listing is not None and listing.begun >= since,
+        list_since=since,
+        orphaned=ours and reached_by_orphan(context, ref, name),
+        seen=memory.seen,
+        refusal=memory.refusal,
+        blockers=who_keeps(context, ref, name) if deleting else (),
+        delete_sent=memory.delete_sent,
+        created=memory.created,
+        effect_pending=context.clock() - memory.effect_at < context.settle,
+        repairs_left=memory.repairs_left,
+        mass_loss=mass_loss,
+        loss_unclear=loss_unclear,
+        default_account=context.accounts.default_account,
+    )
+
+
+def _spec(item: Item, bucket: AmoveBucket) -> BucketSpec:
+    """A ghost is served by its own policy: nobody asked to delete the data of one that retains.
+
+    One that was paused is let go, since nobody can end its pause any more.
+    """
+    if isinstance(item, Ghost) and bucket.metadata.paused:
+        return bucket.spec.model_copy(update={"deletion_policy": "Retain"})
+    return bucket.spec
+
+
+def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
+    """Forget what was seen when a person changed something, a resync is due, or a retry is."""
+    print_now = fingerprint(bucket.metadata)
+    changed = memory.fingerprint is not None and memory.fingerprint != print_now
+    if changed:
+        memory.refusals_in_a_row = 0
+        memory.repairs_left = REPAIRS
+        memory.delete_sent = False
+    elif memory.stale:
+        memory.repairs_left = max(memory.repairs_left, 1)
+    if changed or memory.stale or clock >= memory.retry_at:
+        memory.seen = None
+        if not (_is_taken(memory) and not changed) and not _is_disowning(bucket, memory):
+            memory.refusal = None
+        memory.retry_at = float("inf")
+    elif memory.fingerprint is None and _settled(bucket):
+        # The first look after a restart: a settled bucket waits for its turn in the resync.
+        memory.seen = Present(bucket.status.observed) if bucket.status.observed else None
+    if own_bucket_status(bucket).provenance is not None:
+        memory.created = False  # from here on status is the proof
+    memory.fingerprint = print_now
+    memory.stale = False
+
+
+def _is_taken(memory: BucketMemory) -> bool:
+    """The service said that the name is taken: nothing is tried again before a person changes it.
+
+    A look at each resync goes on, and shows a bucket that became ours to see.
+    """
+    return memory.refusal is not None and memory.refusal.what is Refused.EXISTS
+
+
+def _is_disowning(bucket: AmoveBucket, memory: BucketMemory) -> bool:
+    """The create was surely not ours, and status still says that it was: that must go first."""
+    status, what = own_bucket_status(bucket), memory.refusal.what if memory.refusal else None
+    if what is Refused.EXISTS:
+        return bool(status.create_intent) or status.provenance == "Created"
+    return what is Refused.UNSENT and bool(status.create_intent)
+
+
+def _settled(bucket: AmoveBucket) -> bool:
+    status = bucket.status
+    return (
+        status.observed_generation == bucket.metadata.generation
+        and not bucket.metadata.deleting
+        and own_bucket_status(bucket).provenance is not None
+        and conditions.is_true(status.conditions, "Ready")
+        and conditions.is_true(status.conditions, "Synced")
+    )
+
+
+def bucket_fault(
+    context: Context, ref: Ref, bucket: AmoveBucket, account: str
+) -> Conclusion | None:
+    """Why we refuse this spec ourselves, without a call."""
+    if (fault := context.cache.faults.get(ref)) is not None:
+        return fault
+    trusted = context.settings.trusts(bucket.metadata.namespace)
+    defaults = context.accounts.judging_defaults(bucket.spec.cloud_account_id, None)
+    if found := bucket_not_permitted(
+        bucket.spec, bucket.metadata.namespace, defaults, trusted=trusted
+    ):
+        return found
+    if (pending := accounts_pending(context)) is not None:
+        return None if _settled(bucket) else pending
+    if not account:
+        return stalled(Reason.AccountUnknown, context.accounts.unknown())
+    if own_bucket_status(bucket).provenance is not None:
+        return None  # an account that was switched off is no reason to let go of what is there
+    if problem := context.accounts.problem(account):
+        return stalled(Reason.AccountUnusable, problem)
+    return None
+
+
+def claim_of(context: Context, bucket: AmoveBucket) -> Claim:
+    """Whether this CR is the one of its bucket name, among all namespaces and accounts."""
+    mine = _claimant(bucket, asking=True)
+    others = [one for one in claimants(context, bucket_name(bucket)) if one.uid != mine.uid]
+    holder = claim_holder([mine, *others])
+    if holder is None or holder.uid == mine.uid:
+        return ClaimHeld()
+    return ClaimLost(holder.namespace, holder.name)
+
+
+def claimants(context: Context, name: str) -> list[Claimant]:
+    """Every AmoveBucket that wants a bucket name."""
+    return [_claimant(bucket) for _, bucket in context.cache.buckets_named(name)]
+
+
+def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
+    """A vanished CR has no claim against one that is there: its successor's data stay."""
+    for rival, _ in context.cache.buckets_named(bucket_name(bucket)):
+        return ClaimLost(rival.namespace, rival.name)
+    return ClaimHeld()
+
+
+def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
+    meta = bucket.metadata
+    return Claimant(
+        meta.namespace,
+        meta.name,
+        meta.uid,
+        meta.creation_timestamp,
+        proven=_proven(bucket),
+        stalled=not asking and _has_no_claim(bucket),
+    )
+
+
+def _is_ours(status: BucketStatus) -> bool:
+    return status.provenance is not None or bool(status.create_intent)
+
+
+def _proven(bucket: AmoveBucket) -> bool:
+    return not bucket.metadata.let_go and _is_ours(own_bucket_status(bucket))
+
+
+def _has_no_claim(bucket: AmoveBucket) -> bool:
+    """Going, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
+    if bucket.metadata.deleting or bucket.metadata.paused:
+        return True  # a paused one is never looked at: it could keep the name without any right
+    found = conditions.find(bucket.status.conditions, "Stalled")
+    if found is None or found.observed_generation != bucket.metadata.generation:
+        return False
+    return found.reason in {str(one) for one in _NO_CLAIM}
+
+
+def holds_claim(bucket: AmoveBucket) -> bool:
+    """Whether it counts among the claimants of its bucket's name (docs/policies.md)."""
+    return _proven(bucket) or not _has_no_claim(bucket)
+
+
+def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
+    if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
+        return False, False
+    if is_concluded(bucket) and not bucket.metadata.deleting:
+        return False, False  # told before as missing: nothing is made of it anyhow
+    mass = mass_bucket_loss(context)
+    return mass, not mass and is_loss_unclear(context, bucket.metadata.uid)

@@ -1,0 +1,231 @@
+"""Reading and writing the Secret of one AmoveStorageKey (docs/key-protocol.md, "Issuing")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from amove_operator.controllers.keys.gather import Look, secret_owner
+from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.controllers.shared.store import own_key_status, secret_name
+from amove_operator.core.keys.expectations import Ledger
+from amove_operator.core.keys.snapshot import (
+    KeyWorld,
+    SecretAbsent,
+    SecretForeign,
+    SecretOurs,
+    SecretSeen,
+)
+from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.manifest import (
+    OPAQUE,
+    SecretMetadata,
+    new_secret,
+    recorded,
+    rewrite,
+    untidy,
+    whose,
+    with_names,
+)
+from amove_operator.core.secrets.record import Retiring, SecretRecord, sound_record
+from amove_operator.core.secrets.rendering import Place, format_digest, render
+from amove_operator.errors import Conflict, KubeRefused
+from amove_operator.kube import SecretView
+from amove_operator.models import AmoveStorageKey
+
+_STAND_IN = "0" * 40
+
+
+class KeySecret:
+    """The Secret's side of the key reconciler. Remembers no secret data."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def recall(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
+        """Trust what was read before only while the watch shows the same version."""
+        known = self._context.secrets.get((key.metadata.namespace, secret_name(key)))
+        version = (known.uid, known.resource_version) if known is not None else None
+        if memory.secret is not None and version != memory.secret_version:
+            memory.secret = None
+
+    async def read(self, key: AmoveStorageKey, memory: KeyMemory, look: Look) -> None:
+        """One GET; what it shows is remembered without the data."""
+        meta, kube = key.metadata, self._context.kube
+        try:
+            view = await kube.read_secret(meta.namespace, secret_name(key))
+        except KubeRefused:
+            if not (meta.deleting and await kube.namespace_terminating(meta.namespace)):
+                raise
+            view = None  # our role there went first; the Secret goes with its namespace
+        self._take_in(key, memory, look, view)
+        if view is None and meta.deleting:
+            return
+        if meta.deleting and key.spec.deletion_policy == "Retain":
+            look.namespace_terminating = await kube.namespace_terminating(meta.namespace)
+
+    def _take_in(
+        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, view: SecretView | None
+    ) -> None:
+        look.secret = self._judge(key, memory, view)
+        look.secret_fresh = True
+        look.metadata = _metadata(view) if view is not None else None
+        ours = isinstance(look.secret, SecretOurs)
+        if ours and memory.ledger.untouched:  # not new: its finalizer was taken off once
+            memory.ledger = Ledger.for_known(self._context.leading_since, self._context.settle)
+        memory.secret = look.secret if isinstance(look.secret, SecretOurs) else None
+        memory.secret_version = (view.uid, view.resource_version) if view and ours else None
+        fresh = memory.ledger.in_hand
+        if fresh is not None and _holds(look.secret, fresh.key.id):
+            memory.ledger = memory.ledger.written()
+
+    def _judge(
+        self, key: AmoveStorageKey, memory: KeyMemory, view: SecretView | None
+    ) -> SecretSeen:
+        if view is None:
+            memory.record = memory.record_uid = None
+            return SecretAbsent()
+        owner = secret_owner(self._context, key)
+        seen = _metadata(view)
+        stranger, leftover = whose(seen, owner, key.spec.secret.type or OPAQUE)
+        if stranger is not None:
+            advice = "" if leftover else "; delete it, or give this key another spec.secret.name"
+            return SecretForeign(f"Secret {view.name} is not ours: {stranger}{advice}.", leftover)
+        status = own_key_status(key).key
+        record, intact = sound_record(
+            owner.uid,
+            view.annotations,
+            view.data,
+            remembered=memory.record if memory.record_uid == view.uid else None,
+            status_key_id=status.id if status is not None else None,
+            now=self._context.now(),
+            max_grace=self._context.settings.max_grace,
+        )
+        if intact:
+            memory.record, memory.record_uid = record, view.uid
+        return SecretOurs(
+            uid=view.uid,
+            resource_version=view.resource_version,
+            record=record,
+            intact=intact,
+            untidy=intact and untidy(seen, owner, key.spec.secret, self._formatted(key, record)),
+            deleting=view.deleting,
+        )
+
+    def _formatted(self, key: AmoveStorageKey, record: SecretRecord) -> SecretRecord:
+        """An annotation of the format that was edited away is written anew."""
+        return record if record.format8 else replace(record, format8=format_digest(key.spec.secret))
+
+    # -- writes --------------------------------------------------------------------------------
+
+    async def dry_run(self, key: AmoveStorageKey, look: Look, world: KeyWorld) -> None:
+        """Have the server check the write that the next key is for. Raises KubeRefused."""
+        assert world.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
+        record = SecretRecord("0" * 36, world.now, "", world.format8, "")
+        place = self._place(world.gate.scope, "0" * 63)
+        data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
+        await self._send(key, look, record, data, dry_run=True)
+
+    async def write(
+        self,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        look: Look,
+        retiring: tuple[Retiring, ...],
+    ) -> None:
+        """Put the key in hand into the Secret, in one request.
+
+        A Conflict is no failure: the next look at the Secret decides anew, key in hand.
+        """
+        fresh = memory.ledger.in_hand
+        assert fresh is not None  # noqa: S101 - the planner writes only what is in hand
+        place = self._place(fresh.scope, fresh.key.name)
+        data = render(
+            key.spec.secret, place, fresh.key.access_key, fresh.secret_key.get_secret_value()
+        )
+        record = SecretRecord(
+            key_id=fresh.key.id,
+            issued_at=self._context.now().replace(microsecond=0),
+            rotate_request=fresh.rotate_request,
+            format8=format_digest(key.spec.secret),
+            checksum="",
+            retiring=retiring,
+        )
+        try:
+            view = await self._send(key, look, record, data)
+        except Conflict:
+            look.secret, look.secret_fresh = None, False
+            memory.secret = None
+            return
+        memory.record = recorded(record, key.spec.secret, key.metadata.uid, data)
+        memory.record_uid = view.uid
+        self._context.metrics.secret_writes.inc()
+        self._take_in(key, memory, look, view)
+
+    async def tidy(self, key: AmoveStorageKey, memory: KeyMemory, look: Look) -> None:
+        """Repair labels, annotations and owner; the data stay as they are."""
+        if not look.secret_fresh:
+            await self.read(key, memory, look)
+            return
+        secret = look.secret
+        assert isinstance(secret, SecretOurs)  # noqa: S101 - the planner's word
+        assert look.metadata is not None  # noqa: S101 - read together with the Secret
+        owner = secret_owner(self._context, key)
+        record = self._formatted(key, secret.record)
+        spec = key.spec.secret
+        patch = rewrite(look.metadata, owner, spec, record, None, secret.record.written)
+        try:
+            tidied = await self._context.kube.patch_secret(
+                owner.namespace,
+                secret_name(key),
+                patch,
+                uid=secret.uid,
+                resource_version=secret.resource_version,
+            )
+        except Conflict:
+            look.secret, look.secret_fresh = None, False
+            return
+        memory.record = with_names(record, key.spec.secret)
+        memory.record_uid = tidied.uid
+        self._context.metrics.secret_writes.inc()
+        self._take_in(key, memory, look, tidied)
+
+    async def _send(
+        self,
+        key: AmoveStorageKey,
+        look: Look,
+        record: SecretRecord,
+        data: dict[str, str],
+        *,
+        dry_run: bool = False,
+    ) -> SecretView:
+        owner = secret_owner(self._context, key)
+        spec = key.spec.secret
+        full = recorded(record, spec, owner.uid, data)
+        secret = look.secret
+        if not isinstance(secret, SecretOurs):
+            manifest = new_secret(secret_name(key), owner, spec, full, data)
+            return await self._context.kube.create_secret(manifest, dry_run=dry_run)
+        assert look.metadata is not None  # noqa: S101 - read together with the Secret
+        patch = rewrite(look.metadata, owner, spec, full, data, secret.record.written)
+        return await self._context.kube.patch_secret(
+            owner.namespace,
+            secret_name(key),
+            patch,
+            uid=secret.uid,
+            resource_version=secret.resource_version,
+            dry_run=dry_run,
+        )
+
+    def _place(self, scope: Scope, name: str) -> Place:
+        endpoint = self._context.accounts.endpoint(scope.account, scope.storage_dn)
+        return Place(scope, endpoint, name)
+
+
+def _holds(secret: SecretSeen, key_id: str) -> bool:
+    """Whether the Secret holds that key, whole."""
+    return isinstance(secret, SecretOurs) and secret.intact and secret.record.key_id == key_id
+
+
+def _metadata(view: SecretView) -> SecretMetadata:
+    return SecretMetadata(view.labels, view.annotations, view.owner_references, view.type)

@@ -1,0 +1,77 @@
+"""One shared, complete key listing for everybody who needs one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from amove_operator.amove import AmoveClient
+from amove_operator.core.keys.expectations import Listing, LiveKey
+
+
+class Listings:
+    """The last complete listing, and a way to have one that is new enough.
+
+    A list may lag behind what this process did itself by up to ``settle`` seconds: until then
+    the keys that it issued are added to what a list shows, and those that it revoked are left
+    out. So a key keeps its bucket names also when its CR is let go of meanwhile.
+    """
+
+    def __init__(
+        self,
+        api: AmoveClient,
+        clock: Callable[[], float],
+        on_new: Callable[[Listing], None],
+        settle: float = 0.0,
+    ) -> None:
+        self.latest: Listing | None = None
+        self._api = api
+        self._clock = clock
+        self._on_new = on_new
+        self._settle = settle
+        self._lock = asyncio.Lock()
+        self._issued: dict[str, tuple[LiveKey, float]] = {}
+        self._revoked: dict[str, float] = {}
+
+    async def begun_since(self, moment: float) -> Listing:
+        """A listing begun at or after ``moment`` (monotonic); shared by all who wait for one.
+
+        Raises ApiError when none can be had now.
+        """
+        async with self._lock:
+            if self.latest is not None and self.latest.begun >= moment:
+                return self.latest
+            begun = self._clock()
+            found = await self._api.get_storage_keys()
+            listed = {
+                key.id: LiveKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
+                for key in found.keys
+            }
+            self.latest = self._brought_up_to_date(begun, listed)
+            self._on_new(self.latest)
+            return self.latest
+
+    async def fresh(self) -> Listing:
+        """A listing begun now or later."""
+        return await self.begun_since(self._clock())
+
+    def issued(self, key: LiveKey) -> None:
+        """This process was issued a key, at this moment."""
+        self._issued[key.id] = key, self._clock()
+        if self.latest is not None:
+            self.latest.add(key)
+
+    def revoked(self, key_id: str) -> None:
+        """The service answered 200 to a revocation, at this moment."""
+        self._issued.pop(key_id, None)
+        self._revoked[key_id] = self._clock()
+        if self.latest is not None:
+            self.latest.forget(key_id)
+
+    def _brought_up_to_date(self, begun: float, listed: dict[str, LiveKey]) -> Listing:
+        limit = begun - self._settle
+        self._issued = {one: pair for one, pair in self._issued.items() if pair[1] > limit}
+        self._revoked = {one: at for one, at in self._revoked.items() if at > limit}
+        for key_id, (key, _) in self._issued.items():
+            listed.setdefault(key_id, key)
+        return Listing.of(begun, (key for key in listed.values() if key.id not in self._revoked))

@@ -1,0 +1,48 @@
+"""The Secrets of ours as the watch shows them, by place and by the key that they say to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from amove_operator.core.secrets.record import KEY_ID
+from amove_operator.kube.secret_watch import SecretMeta
+
+Place = tuple[str, str]
+"""Namespace and name."""
+
+
+class KnownSecrets:
+    """What they say of themselves is a hint: whoever may write Secrets can write it."""
+
+    def __init__(self) -> None:
+        self._by_place: dict[Place, SecretMeta] = {}
+        self._by_key: dict[str, set[Place]] = {}
+
+    def __iter__(self) -> Iterator[SecretMeta]:
+        yield from list(self._by_place.values())
+
+    def get(self, place: Place) -> SecretMeta | None:
+        """The Secret at that place."""
+        return self._by_place.get(place)
+
+    def put(self, secret: SecretMeta) -> None:
+        """Take in a Secret as it is now."""
+        place = (secret.namespace, secret.name)
+        self.drop(place)
+        self._by_place[place] = secret
+        if key_id := secret.annotations.get(KEY_ID):
+            self._by_key.setdefault(key_id, set()).add(place)
+
+    def drop(self, place: Place) -> None:
+        """Forget a Secret that is gone."""
+        former = self._by_place.pop(place, None)
+        if former is None or not (key_id := former.annotations.get(KEY_ID)):
+            return
+        places = self._by_key[key_id]
+        places.discard(place)
+        if not places:
+            del self._by_key[key_id]
+
+    def claiming(self, key_id: str) -> list[SecretMeta]:
+        """The Secrets that say to hold that key, in a stable order."""
+        return [self._by_place[place] for place in sorted(self._by_key.get(key_id, ()))]

@@ -1,0 +1,108 @@
+"""Orphans: live keys of this cluster whose CR is gone and that no Secret holds. Pure.
+
+One look is not enough: the list may still show a key that was revoked a moment ago, and a key
+issued a moment ago may be older than our sight of its Secret. So a key is an orphan only if it
+looked like one before, in a listing begun at least the settle time earlier, and in every look
+since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from amove_operator.core.keys.expectations import Listing, LiveKey
+from amove_operator.core.naming import cluster_digest, owner_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The world at one moment: a complete listing, and whom its keys could belong to.
+
+    ``cluster8``: the digest in the names of this cluster's keys. ``owners``: the digests of all
+    CRs that exist. ``held``: the ids of keys that a Secret holds, or may hold where it could not
+    be read; what a Secret only says of itself hides no orphan (:func:`holds`).
+    """
+
+    cluster8: str
+    listing: Listing
+    owners: frozenset[str]
+    held: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, cluster_uid: str, listing: Listing, cr_uids: Iterable[str], held: Iterable[str]
+    ) -> Look:
+        """From the UIDs of namespace kube-system and of every CR, and the ids that are held."""
+        owners = frozenset(owner_digest(uid) for uid in cr_uids)
+        return cls(cluster_digest(cluster_uid), listing, owners, frozenset(held))
+
+    def unowned(self) -> dict[str, LiveKey]:
+        """The keys that look like orphans now, by id."""
+        keys = without_owner(self.listing, self.cluster8, self.owners)
+        return {key.id: key for key in keys if key.id not in self.held}
+
+
+def without_owner(listing: Listing, cluster8: str, owners: frozenset[str]) -> Iterator[LiveKey]:
+    """The keys of this cluster that no CR of ``owners`` (digests) can have been issued."""
+    for marker, keys in listing.marked.items():
+        if marker.cluster == cluster8 and marker.owner not in owners:
+            yield from keys
+
+
+def may_hold(annotated_owner: str, key: LiveKey, listing: Listing) -> bool:
+    """Whether a Secret written for the CR of that UID can hold the key: it is that CR's."""
+    marker = listing.owners.get(key.id)
+    return marker is not None and marker.owner == owner_digest(annotated_owner)
+
+
+def holds(data: Mapping[str, bytes], key: LiveKey) -> bool:
+    """Whether a Secret's data carry the key: its access key stands in them somewhere."""
+    access_key = key.access_key.encode()
+    return bool(access_key) and any(access_key in value for value in data.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the looks so far prove. ``suspects``: id → when the first such listing was begun."""
+
+    suspects: Mapping[str, float] = field(default_factory=dict)
+    orphans: tuple[LiveKey, ...] = ()
+
+    def after(self, look: Look, settle: float) -> Judgement:
+        """With one more look; looks are given in the order of their listings."""
+        unowned = look.unowned()
+        proven = (
+            key
+            for key in unowned.values()
+            if key.id in self.suspects and look.listing.begun >= self.suspects[key.id] + settle
+        )
+        since = {key_id: self.suspects.get(key_id, look.listing.begun) for key_id in unowned}
+        return Judgement(since, tuple(sorted(proven, key=lambda key: (key.name, key.id))))
+
+
+def too_many(orphans: int, listed: int) -> bool:
+    """Whether so many of all listed keys are orphans that it is more likely a mistake of ours.
+
+    In a copy of a cluster the original's keys look so; and where all objects were taken away at
+    once, they may come back.
+    """
+    return orphans * 5 > listed
+
+
+def ages(orphans: Iterable[LiveKey], now: datetime) -> str:
+    """How old they are, for a person; empty where the service does not say."""
+    told = [now - key.created for key in orphans if key.created is not None]
+    if not told:
+        return ""
+    youngest, oldest = (_age(one) for one in (min(told), max(told)))
+    return f"{oldest} old" if youngest == oldest else f"{youngest} to {oldest} old"
+
+
+def _age(age: timedelta) -> str:
+    """In whole days, hours or minutes, as kubectl shows it; a clock that is behind counts as 0."""
+    minutes = max(int(age.total_seconds()), 0) // 60
+    if minutes >= 2 * 24 * 60:
+        return f"{minutes // (24 * 60)}d"
+    return f"{minutes // 60}h" if minutes >= 2 * 60 else f"{minutes}m"

@@ -1,0 +1,186 @@
+"""The Secret that a key is written to: whose it is, and what is put into it. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from amove_operator.core.secrets.record import (
+    ISSUED_AT,
+    MANAGED,
+    MANAGED_BY,
+    MANAGER,
+    OWNER_UID,
+    RETIRING,
+    ROTATE_REQUEST,
+    SecretRecord,
+    Written,
+)
+from amove_operator.core.secrets.rendering import checksum
+from amove_operator.models.key import SecretSpec
+from amove_operator.models.shared import API_VERSION, OwnerReference
+
+OPAQUE = "Opaque"
+KIND = "AmoveStorageKey"
+# What a record does not always say: left in place, an older record's word would be read as its own.
+_NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING)
+_OWN_LABELS = (MANAGED, MANAGED_BY)
+_NEVER_COMPARED = {RETIRING, MANAGED_BY}
+
+
+@dataclass(frozen=True, slots=True)
+class SecretMetadata:
+    """Labels, annotations and owners of a Secret as it is."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    owners: tuple[OwnerReference, ...]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretOwner:
+    """The CR that a Secret is written for. ``owning``: the Secret goes with the CR."""
+
+    namespace: str
+    name: str
+    uid: str
+    owning: bool = True
+
+    def reference(self) -> dict[str, Any]:
+        """As an entry of ``metadata.ownerReferences``."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+        }
+
+
+def whose(seen: SecretMetadata, owner: SecretOwner, wanted_type: str) -> tuple[str | None, bool]:
+    """Why the Secret is not ours (``None``: it is), and whether it will be collected by itself."""
+    others = [ref for ref in seen.owners if ref.controller and ref.uid != owner.uid]
+    leftover = any(ref.kind == KIND and ref.name == owner.name for ref in others)
+    written_for = seen.annotations.get(OWNER_UID)
+    if written_for != owner.uid:
+        if leftover:
+            return "it belongs to an earlier key of this name and is being collected", True
+        if written_for is not None and not seen.owners:
+            return "it was kept by deletionPolicy Retain of an earlier key", False
+        return "it was not written for this key", False
+    if others:
+        return f"{others[0].kind} {others[0].name} controls it", leftover
+    if seen.type != wanted_type:
+        return f"its type is {seen.type}, not {wanted_type}", False
+    return None, False
+
+
+def recorded(
+    record: SecretRecord, spec: SecretSpec, owner_uid: str, data: Mapping[str, str]
+) -> SecretRecord:
+    """``record`` with the checksum and the names of what is about to be written."""
+    encoded = {name: text.encode() for name, text in data.items()}
+    written = Written(
+        tuple(sorted(data)), tuple(sorted(spec.labels or {})), tuple(sorted(spec.annotations or {}))
+    )
+    return replace(record, checksum=checksum(owner_uid, record.key_id, encoded), written=written)
+
+
+def new_secret(
+    name: str, owner: SecretOwner, spec: SecretSpec, record: SecretRecord, data: Mapping[str, str]
+) -> dict[str, Any]:
+    """The manifest of a Secret that does not exist yet."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": spec.type or OPAQUE,
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            **_metadata(owner, spec, record),
+            "ownerReferences": [owner.reference()] if owner.owning else [],
+        },
+        "data": _encoded(data),
+    }
+
+
+def rewrite(
+    seen: SecretMetadata,
+    owner: SecretOwner,
+    spec: SecretSpec,
+    record: SecretRecord,
+    data: Mapping[str, str] | None,
+    former: Written,
+) -> dict[str, Any]:
+    """The merge patch that makes an existing Secret of ours say ``record``.
+
+    ``data`` of ``None`` leaves the data alone. ``former``: the names that we wrote before;
+    what is not written any more goes, everything else in the Secret stays.
+    """
+    patch: dict[str, Any] = {"metadata": _metadata_patch(seen, owner, spec, record, former)}
+    if data is not None:
+        gone: dict[str, str | None] = dict.fromkeys(former.data)
+        patch["data"] = {**gone, **_encoded(data)}
+    return patch
+
+
+def untidy(
+    seen: SecretMetadata, owner: SecretOwner, spec: SecretSpec, record: SecretRecord
+) -> bool:
+    """Whether labels, annotations or owner are not as we would write them.
+
+    The list of retiring keys is left out, since it may name keys that are revoked by now; and
+    ``managed-by``, which others may have their own mind about.
+    """
+    patch = _metadata_patch(seen, owner, spec, record, record.written)
+    for part, have in (("labels", seen.labels), ("annotations", seen.annotations)):
+        wanted: Mapping[str, str | None] = patch[part]
+        if any(have.get(name) != wanted[name] for name in wanted.keys() - _NEVER_COMPARED):
+            return True
+    return (owner.uid in {ref.uid for ref in seen.owners}) != owner.owning
+
+
+def _metadata(owner: SecretOwner, spec: SecretSpec, record: SecretRecord) -> dict[str, Any]:
+    return {
+        "labels": {**(spec.labels or {}), MANAGED: "true", MANAGED_BY: MANAGER},
+        "annotations": {**(spec.annotations or {}), **record.annotations(owner.uid)},
+    }
+
+
+def _metadata_patch(
+    seen: SecretMetadata,
+    owner: SecretOwner,
+    spec: SecretSpec,
+    record: SecretRecord,
+    former: Written,
+) -> dict[str, Any]:
+    wanted = _metadata(owner, spec, with_names(record, spec))
+    if MANAGED_BY in seen.labels:
+        del wanted["labels"][MANAGED_BY]  # somebody else's by now, or as we wrote it
+    gone: dict[str, dict[str, str | None]] = {
+        "labels": dict.fromkeys(name for name in former.labels if name not in _OWN_LABELS),
+        "annotations": dict.fromkeys((*former.annotations, *_NOT_ALWAYS)),
+    }
+    others = [
+        ref.model_dump(by_alias=True, exclude_none=True)
+        for ref in seen.owners
+        if ref.uid != owner.uid
+    ]
+    return {
+        "labels": {**gone["labels"], **wanted["labels"]},
+        "annotations": {**gone["annotations"], **wanted["annotations"]},
+        "ownerReferences": [*others, *([owner.reference()] if owner.owning else [])],
+    }
+
+
+def with_names(record: SecretRecord, spec: SecretSpec) -> SecretRecord:
+    """``record`` with the label and annotation names that the spec asks for today."""
+    names = tuple(sorted(spec.labels or {})), tuple(sorted(spec.annotations or {}))
+    return replace(record, written=Written(record.written.data, *names))
+
+
+def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {name: base64.b64encode(text.encode()).decode() for name, text in data.items()}

@@ -1,0 +1,553 @@
+"""What a review of keys found, each as one story of the real reconciler on the stand-ins."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from amove_operator.amove import NewKey
+from amove_operator.controllers.shared.names import unaccounted
+from amove_operator.controllers.shared.store import Ghost
+from amove_operator.core.naming import mask_bit, names_digest
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.errors import Conflict, KubeRefused, TransportFault
+from amove_operator.models import FINALIZER
+from tests.model.cluster_of_walks import ACCOUNT, SETTINGS, Walked
+from tests.model.stand_ins import Body, Crash
+
+REF = Ref(Kind.KEY, "red", "a")
+OTHER = Ref(Kind.KEY, "blue", "a")
+UNTRUSTING = SETTINGS.model_copy(update={"trusted_namespaces": ()})
+AN_HOUR = 4000.0
+RESYNC = SETTINGS.resync_interval.total_seconds()
+
+
+@pytest.fixture
+def walked() -> Walked:
+    return Walked()
+
+
+def created(walked: Walked, ref: Ref = REF, **spec: Any) -> Body:
+    """A new AmoveStorageKey that the watch has shown."""
+    version = walked.kube.version()
+    grace = {"gracePeriod": spec.pop("grace", "10m")}
+    if "bucketRefs" not in spec:
+        spec.setdefault("bucketNames", ["aaa"])
+    walked.kube.crs[ref] = {
+        "metadata": {
+            "name": ref.name,
+            "namespace": ref.namespace,
+            "uid": f"uid-{version}",
+            "resourceVersion": version,
+            "generation": 1,
+            "annotations": {},
+        },
+        "spec": {"permission": "ReadWrite", "rotation": grace, **spec},
+        "status": {"observedGeneration": -1},
+    }
+    walked.watch()
+    return walked.kube.crs[ref]
+
+
+def edited(walked: Walked, ref: Ref = REF, **spec: Any) -> None:
+    """The spec is edited, and the watch shows it."""
+    body = walked.kube.crs[ref]
+    body["spec"] |= spec
+    body["metadata"]["generation"] += 1
+    walked.kube.touch(body)
+    walked.watch()
+
+
+def annotated(walked: Walked, name: str, value: str, ref: Ref = REF) -> None:
+    """An annotation of ours is set, and the watch shows it."""
+    body = walked.kube.crs[ref]
+    body["metadata"]["annotations"][f"storage.amove.io/{name}"] = value
+    walked.kube.touch(body)
+    walked.watch()
+
+
+def deleted(walked: Walked, ref: Ref = REF) -> None:
+    """The object is asked to go."""
+    body = walked.kube.crs[ref]
+    body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    walked.kube.touch(body)
+    walked.watch()
+
+
+def bucket(walked: Walked, namespace: str, name: str) -> None:
+    """A ready AmoveBucket of that name is shown."""
+    body = {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "uid": f"bucket-{namespace}-{name}",
+            "resourceVersion": walked.kube.version(),
+            "generation": 1,
+            "finalizers": [FINALIZER],
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {},
+        "status": {
+            "ownerUID": f"bucket-{namespace}-{name}",
+            "bucketName": name,
+            "cloudAccountId": ACCOUNT,
+            "provenance": "Created",
+            "observedGeneration": 1,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "Available"}],
+        },
+    }
+    walked.controller.seen(Kind.BUCKET, None, body)
+
+
+def served(walked: Walked, *refs: Ref, times: int = 1, after: float = 0.0) -> None:
+    """So many rounds of time passing, the watch, a listing, and a reconcile of each."""
+    for _ in range(times):
+        walked.time.seconds += after
+        walked.watch()
+        if after:
+            walked.sweep()
+        for ref in refs or (REF,):
+            if ref in walked.kube.crs:
+                walked.serve(ref)
+        walked.check()
+
+
+def live(walked: Walked) -> list[str]:
+    """The ids of the keys that work."""
+    return sorted(walked.service.keys)
+
+
+def condition(walked: Walked, kind: str, ref: Ref = REF) -> tuple[str, str]:
+    """Status and reason of one condition."""
+    told = walked.kube.crs[ref]["status"]["conditions"]
+    return next((one["status"], one["reason"]) for one in told if one["type"] == kind)
+
+
+def reached(walked: Walked, name: str) -> list[str]:
+    """The namespaces whose live keys reach a bucket name."""
+    return [str(getattr(item, "ref", item)) for item, _ in walked.context.cache.keys_reaching(name)]
+
+
+def swap(owner: object, name: str, new: Callable[..., Any]) -> None:
+    """A method of a stand-in does something else from now on."""
+    setattr(owner, name, new)
+
+
+def while_creating(walked: Walked, then: Callable[[], None]) -> None:
+    """Something happens while each create is in flight, and the watch shows it at once."""
+    send = walked.service.create_storage_key
+
+    async def create(new: NewKey) -> Any:
+        issued = await send(new)
+        then()
+        walked.watch()
+        return issued
+
+    swap(walked.service, "create_storage_key", create)
+
+
+def crash_after_the_secret(walked: Walked) -> None:
+    """The operator dies right after its next write of a Secret, before status is written."""
+    kube = walked.kube
+    send, patch = kube.create_secret, kube.patch_secret
+
+    def dies(wrapped: Any) -> Any:
+        async def write(*args: Any, dry_run: bool = False, **more: Any) -> Any:
+            view = await wrapped(*args, dry_run=dry_run, **more)
+            if not dry_run:
+                swap(kube, "create_secret", send)
+                swap(kube, "patch_secret", patch)
+                raise Crash
+            return view
+
+        return write
+
+    swap(kube, "create_secret", dies(send))
+    swap(kube, "patch_secret", dies(patch))
+
+
+# ---------------------------------------------------------------- finalizers taken off
+
+
+def test_a_finalizer_taken_off_during_each_create_starts_no_loop(walked: Walked) -> None:
+    created(walked, grace="0s")
+    while_creating(walked, lambda: walked.strip(REF, vanish=False))
+    served(walked, times=8)
+    assert len(walked.service.created) == 1
+    for turn in range(8):
+        annotated(walked, "rotate-requested-at", str(turn))
+        served(walked, times=2)
+    recorded = walked.kube.crs[REF]["status"]["recentIssues"]
+    assert len(walked.service.created) == len(recorded) == SETTINGS.mint_budget
+    assert len(live(walked)) <= 2
+
+
+def test_an_object_that_vanishes_during_its_first_create_has_its_key_revoked(
+    walked: Walked,
+) -> None:
+    created(walked)
+    while_creating(walked, lambda: walked.strip(REF, vanish=True))
+    served(walked)
+    assert live(walked) == ["key-1"]
+    assert walked.context.cache.ghosts
+    walked.serve_ghosts()
+    assert live(walked) == []
+    assert not walked.context.cache.ghosts
+    assert not walked.context.keys
+
+
+def test_a_ghost_waits_until_the_create_of_its_object_is_answered(walked: Walked) -> None:
+    uid = created(walked)["metadata"]["uid"]
+    ghost, create = Ghost(REF, uid), walked.service.create_storage_key
+
+    async def story() -> None:
+        sent, answer = asyncio.Event(), asyncio.Event()
+
+        async def slow(new: NewKey) -> Any:
+            sent.set()
+            await answer.wait()
+            return await create(new)
+
+        swap(walked.service, "create_storage_key", slow)
+        walked.serving, walked.uid = REF, uid
+        first = asyncio.create_task(walked.controller.handle(REF))
+        await sent.wait()
+        walked.strip(REF, vanish=True)
+        walked.watch()
+        await walked.controller.handle(ghost)
+        assert ghost in walked.context.cache.ghosts
+        answer.set()
+        await first
+        assert live(walked) == ["key-1"]
+        walked.serving = ghost
+        await walked.controller.handle(ghost)
+
+    asyncio.run(story())
+    assert live(walked) == []
+    assert ghost not in walked.context.cache.ghosts
+
+
+def test_a_secret_of_ours_tells_that_an_object_without_finalizer_is_not_new(
+    walked: Walked,
+) -> None:
+    created(walked)
+    crash_after_the_secret(walked)
+    served(walked)
+    walked.strip(REF, vanish=False)
+    walked.time.jumped = timedelta(minutes=-90)  # the Secret's own time proves nothing now
+    served(walked)
+    assert len(walked.service.created) == 1
+    walked.time.jumped = timedelta()
+    served(walked, times=2, after=100)  # what that key reaches is on no record: it is replaced
+    assert live(walked) == ["key-1", "key-2"]
+    assert condition(walked, "Ready") == ("True", "Issued")
+
+
+@pytest.mark.parametrize("paused", ["true", "false"])
+@pytest.mark.parametrize(
+    ("policy", "trusted", "kept"),
+    [("Delete", True, []), ("Retain", True, ["key-1"]), ("Retain", False, [])],
+)
+def test_a_ghost_is_served_by_its_own_permitted_policy_and_never_paused(
+    walked: Walked, policy: str, trusted: bool, kept: list[str], paused: str
+) -> None:
+    created(walked, deletionPolicy=policy)
+    served(walked)
+    annotated(walked, "paused", paused)
+    if not trusted:
+        walked.context.settings = UNTRUSTING
+    walked.strip(REF, vanish=True)
+    walked.watch()
+    walked.serve_ghosts()
+    assert live(walked) == kept
+    assert len(walked.kube.secrets) == len(kept)
+    assert not walked.context.cache.ghosts
+
+
+@pytest.mark.parametrize("what", ["its namespace goes", "its Secret is gone"])
+def test_a_ghost_under_retain_that_has_nowhere_to_keep_its_key_has_it_revoked(
+    walked: Walked, what: str
+) -> None:
+    created(walked, deletionPolicy="Retain")
+    served(walked)
+    if "namespace" in what:
+        swap(walked.kube, "namespace_terminating", _terminating)
+    else:
+        walked.take_secret(REF)
+    walked.strip(REF, vanish=True)
+    walked.watch()
+    walked.serve_ghosts()
+    assert live(walked) == []
+    assert not walked.context.cache.ghosts
+
+
+async def _terminating(_namespace: str) -> bool:
+    return True
+
+
+def test_what_only_the_list_of_another_user_lacks_is_asked_for_before_it_is_forgotten(
+    walked: Walked,
+) -> None:
+    created(walked)
+    served(walked)
+    walked.service.user = "user-2"
+    walked.time.seconds += 100
+    walked.sweep()
+    walked.strip(REF, vanish=True)
+    walked.watch()
+    walked.service.user = "user-1"
+    walked.serve_ghosts()
+    assert live(walked) == []
+
+
+def test_a_key_that_the_token_cannot_revoke_is_told_to_a_person(walked: Walked) -> None:
+    created(walked)
+    served(walked)
+    walked.service.user = "user-2"
+    walked.time.seconds += 100
+    walked.sweep()
+    deleted(walked)
+    served(walked, times=2)
+    assert REF not in walked.kube.crs
+    assert "key-1" in walked.kube.to_be_checked
+
+
+# ---------------------------------------------------------------- what a key reaches
+
+
+def test_a_key_found_in_the_secret_alone_is_named_with_its_own_buckets(walked: Walked) -> None:
+    created(walked, grace="168h")
+    served(walked)
+    edited(walked, bucketNames=["aaa", "bbb"])
+    crash_after_the_secret(walked)
+    served(walked)
+    edited(walked, bucketNames=["aaa"])
+    swap(walked.service, "create_storage_key", _down)
+    served(walked, after=AN_HOUR)
+    told = walked.kube.crs[REF]["status"]["key"]
+    assert (told["id"], told["buckets"]) == ("key-2", ["aaa", "bbb"])
+    assert reached(walked, "bbb") == [str(REF)]
+
+
+def test_a_key_of_which_nothing_tells_the_scope_is_replaced_with_grace_and_keeps_its_names(
+    walked: Walked,
+) -> None:
+    """The very first one is noted after the fact: a crash before that leaves it without a note."""
+    created(walked, bucketNames=["aaa", "bbb"], grace="2h")
+    crash_after_the_secret(walked)
+    served(walked)
+    walked.restart()
+    served(walked, after=AN_HOUR)
+    assert live(walked) == ["key-1", "key-2"]
+    status = walked.kube.crs[REF]["status"]
+    assert (status["key"]["id"], status["key"]["buckets"]) == ("key-2", ["aaa", "bbb"])
+    assert [(one["id"], one.get("buckets", [])) for one in status["retiring"]] == [("key-1", [])]
+    kept = list(unaccounted(walked.context, "bbb"))
+    assert [keeper.namespace for keeper in kept] == ["red"]
+    served(walked, times=3, after=AN_HOUR)
+    assert live(walked) == ["key-2"]
+    assert list(unaccounted(walked.context, "bbb")) == []
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_two_scopes_whose_digests_collide_are_never_taken_for_each_other(
+    walked: Walked, restarts: bool
+) -> None:
+    """She edits her key to names of the same digest: the old key must not pass for the new one."""
+    twin = _same_bit("payroll")
+    wide, twins = ["mine", "payroll"], ["mine", twin]
+    assert names_digest(wide) == names_digest(twins)
+    created(walked, bucketNames=wide)
+    served(walked)
+    edited(walked, bucketNames=twins)
+    if restarts:
+        walked.restart()
+    served(walked, times=2, after=100)
+    assert live(walked) == ["key-1", "key-2"]
+    told = walked.kube.crs[REF]["status"]
+    assert told["key"]["buckets"] == sorted(twins)
+    assert [one["buckets"] for one in told["retiring"]] == [wide]
+    assert [one["scope"]["buckets"] for one in told["recentIssues"]] == [wide, sorted(twins)]
+    assert reached(walked, "payroll") == [str(REF)]
+    served(walked, times=2, after=AN_HOUR)
+    assert live(walked) == ["key-2"]
+    assert reached(walked, "payroll") == []
+
+
+def _same_bit(name: str) -> str:
+    others = (f"other-{number}" for number in count())
+    return next(other for other in others if mask_bit(other) == mask_bit(name))
+
+
+def test_a_crash_right_after_the_note_costs_its_serial_and_no_scope(walked: Walked) -> None:
+    created(walked)
+    served(walked)
+    edited(walked, bucketNames=["bbb"])
+    create = walked.service.create_storage_key
+
+    async def dies(_new: NewKey) -> Any:
+        swap(walked.service, "create_storage_key", create)
+        raise Crash
+
+    swap(walked.service, "create_storage_key", dies)
+    served(walked)
+    walked.restart()
+    edited(walked, bucketNames=["ccc"])
+    served(walked, times=2, after=100)
+    issues = walked.kube.crs[REF]["status"]["recentIssues"]
+    told = [(one["serial"], one["scope"]["buckets"]) for one in issues]
+    assert told == [(1, ["aaa"]), (2, ["bbb"]), (3, ["ccc"])]
+    assert walked.kube.crs[REF]["status"]["key"]["serial"] == 3
+
+
+async def _down(*_args: Any) -> Any:
+    raise TransportFault("time-out")
+
+
+def test_a_minted_keys_names_count_however_long_status_cannot_be_written(walked: Walked) -> None:
+    walked.context.settings = UNTRUSTING
+    bucket(walked, "red", "aaa")
+    bucket(walked, "red", "bbb")
+    created(walked, bucketRefs=[{"name": "aaa"}])
+    served(walked)
+    edited(walked, bucketRefs=[{"name": "aaa"}, {"name": "bbb"}])
+    write = walked.kube.write_status
+    sent = 0
+
+    async def conflicts(*args: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        if sent > 1:  # the issue is noted, and from then on somebody is always quicker
+            raise Conflict("the object has been modified")
+        return await write(*args)
+
+    swap(walked.kube, "write_status", conflicts)
+    for _ in range(6):
+        served(walked, after=AN_HOUR)
+        key = walked.context.cache.keys[REF]
+        assert reached(walked, "bbb") == [str(REF)]
+        assert walked.context.cache.binds(key, "bbb")
+    assert sent > 3
+    assert live(walked) == ["key-2"]
+    assert "bbb" not in walked.kube.crs[REF]["status"]["key"]["buckets"]
+
+
+def test_a_key_by_name_whose_namespace_lost_trust_is_not_given_up_and_blocks_nobody(
+    walked: Walked,
+) -> None:
+    created(walked, bucketNames=["shared"])
+    served(walked)
+    walked.restart()
+    walked.context.settings = UNTRUSTING
+    bucket(walked, "blue", "shared")
+    served(walked, times=3, after=AN_HOUR)
+    assert live(walked) == ["key-1"]
+    assert condition(walked, "Stalled") == ("True", "NotPermitted")
+    assert not walked.context.cache.binds(walked.context.cache.keys[REF], "shared")
+
+
+def test_a_changed_api_user_frees_no_bucket_names(walked: Walked) -> None:
+    for ref in (REF, OTHER):
+        created(walked, ref, bucketNames=["shared"])
+        served(walked, ref)
+    walked.service.user = "user-2"
+    for _ in range(3):
+        served(walked, REF, OTHER, after=AN_HOUR)
+        assert reached(walked, "shared") == [str(OTHER), str(REF)]
+    for ref in (REF, OTHER):
+        assert condition(walked, "Synced", ref) == ("False", "ApiUserChanged")
+    assert [key.id for key in walked.visible()] == []
+
+
+def test_who_was_let_go_is_missed_no_more(walked: Walked) -> None:
+    for ref in (REF, OTHER):
+        created(walked, ref)
+        served(walked, ref)
+    walked.service.keys.clear()  # by a person, at the service
+    walked.time.seconds += AN_HOUR
+    walked.sweep()
+    for ref in (REF, OTHER):
+        deleted(walked, ref)
+    assert len(walked.context.missing_keys) == 2
+    served(walked, REF, OTHER, times=4, after=100)
+    assert walked.kube.crs == {}
+    assert not walked.context.missing_keys
+
+
+# ---------------------------------------------------------------- time, budget, and words
+
+
+def test_a_clock_that_was_a_month_ahead_holds_nothing_up_for_longer_than_an_hour(
+    walked: Walked,
+) -> None:
+    created(walked, grace="0s")
+    served(walked)
+    walked.time.jumped = timedelta(days=30)
+    for _ in range(4):
+        walked.take_secret(REF)
+        served(walked)
+    assert condition(walked, "Synced") == ("False", "MintBudgetExhausted")
+    walked.time.jumped = timedelta()
+    served(walked, times=13, after=300)
+    assert ("red", "a") in walked.kube.secrets
+    assert condition(walked, "Ready") == ("True", "Issued")
+
+
+def test_ready_is_false_where_the_secret_is_gone_and_the_service_down(walked: Walked) -> None:
+    created(walked)
+    served(walked)
+    walked.restart()
+    walked.time.seconds += 100
+    walked.take_secret(REF)
+    swap(walked.service, "get_storage_keys", _down)
+    served(walked)
+    assert condition(walked, "Ready") == ("False", "ApiUnavailable")
+
+
+def test_a_spec_that_is_refused_keeps_no_retired_key_alive_and_calls_nothing_else(
+    walked: Walked,
+) -> None:
+    created(walked)
+    served(walked)
+    annotated(walked, "rotate-requested-at", "1")
+    served(walked)
+    assert live(walked) == ["key-1", "key-2"]
+    edited(walked, secret={"template": {"a": "${nonsense}${secretKey}"}})
+    before = copy.deepcopy(walked.kube.secrets)
+    served(walked)
+    assert live(walked) == ["key-1", "key-2"]
+    served(walked, times=3, after=AN_HOUR)
+    assert live(walked) == ["key-2"]
+    assert condition(walked, "Stalled") == ("True", "InvalidTemplate")
+    assert len(walked.service.created) == 2
+    assert walked.kube.secrets == before
+
+
+def test_a_refusal_that_no_dry_run_foretold_costs_one_key_each_resync_at_most(
+    walked: Walked,
+) -> None:
+    send = walked.kube.create_secret
+
+    async def refused(manifest: Body, *, dry_run: bool = False) -> Any:
+        if not dry_run:
+            raise KubeRefused("refused by a webhook", status=403)
+        return await send(manifest, dry_run=dry_run)
+
+    swap(walked.kube, "create_secret", refused)
+    created(walked)
+    served(walked, times=3)
+    assert condition(walked, "Stalled") == ("True", "SecretWriteRefused")
+    step = RESYNC / 10
+    for done in range(1, 40):
+        served(walked, times=2)
+        assert live(walked) == []
+        assert len(walked.service.created) <= 1 + done * step / RESYNC
+        assert condition(walked, "Ready")[0] == "False"
+        walked.time.seconds += step
+    assert len(walked.service.created) > 1

@@ -1,0 +1,40 @@
+"""The Secrets that the watch shows, by the key that they say to hold."""
+
+from __future__ import annotations
+
+from amove_operator.controllers.shared.known_secrets import KnownSecrets
+from amove_operator.core.secrets.record import KEY_ID
+from amove_operator.kube import SecretMeta
+
+
+def secret(namespace: str, key_id: str | None, version: str = "1") -> SecretMeta:
+    notes = {} if key_id is None else {KEY_ID: key_id}
+    return SecretMeta(namespace, "app", f"uid-{namespace}", version, None, notes)
+
+
+def test_every_secret_that_says_to_hold_a_key_is_found() -> None:
+    known = KnownSecrets()
+    both = secret("a", "key"), secret("b", "key")
+    for one in (*both, secret("c", "another"), secret("d", None)):
+        known.put(one)
+    assert known.claiming("key") == list(both)
+    assert known.claiming("unheard-of") == []
+    assert len(list(known)) == 4
+
+
+def test_a_secret_that_changed_says_only_what_it_says_now() -> None:
+    known = KnownSecrets()
+    known.put(secret("a", "key"))
+    known.put(secret("a", "another", "2"))
+    assert known.claiming("key") == []
+    assert known.claiming("another") == [secret("a", "another", "2")]
+
+
+def test_a_secret_that_is_gone_says_nothing_and_leaves_nothing_behind() -> None:
+    known = KnownSecrets()
+    for one in (secret("a", "key"), secret("b", None)):
+        known.put(one)
+        known.drop((one.namespace, one.name))
+    known.drop(("never", "seen"))
+    assert (list(known), known.claiming("key")) == ([], [])
+    assert known.__dict__ == KnownSecrets().__dict__

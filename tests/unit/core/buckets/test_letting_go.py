@@ -1,0 +1,313 @@
+"""The bucket planner beside the table: strangers, losses, pauses, deletion, and what it says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from amove_operator.controllers.shared.store import own_bucket_status
+from amove_operator.core.buckets.plan import plan_bucket
+from amove_operator.core.buckets.snapshot import (
+    Absent,
+    AwaitKeyList,
+    BucketReport,
+    ClaimLost,
+    Delete,
+    Observe,
+    Present,
+    Refused,
+    ReleaseBucket,
+    Unknown,
+    WriteIntent,
+)
+from amove_operator.core.conditions import deletion_begun, merge
+from amove_operator.core.reasons import Reason
+from amove_operator.models import AmoveBucket
+from amove_operator.models.bucket import BucketFlags, BucketSpec
+from tests.unit.core.buckets.bucket_snapshots import (
+    ADOPTED,
+    BEGUN,
+    CREATED,
+    FOREIGN,
+    INTENDED,
+    NOW,
+    UID,
+    UNKNOWN,
+    conditions_of,
+    proved,
+    refusal,
+    report,
+    said,
+    spec,
+    stalled_for,
+    told,
+    world,
+)
+
+DELETE = BucketSpec(deletion_policy="Delete")
+PLAIN = BucketFlags()
+
+
+# ---------------------------------------------------------------- not ours, not now
+
+
+def test_the_exists_message_prints_the_line_that_makes_the_bucket_ours() -> None:
+    step = report(plan_bucket(world(seen=Present(PLAIN))))
+    _, _, line = step.conclusion.synced.message.partition("let an admin run: ")
+    words = shlex.split(line)
+    assert words[:3] == ["kubectl", "patch", "amovebucket"]
+    assert words[3:8] == ["media", "-n", "team", "--subresource=status", "--type=merge"]
+    patch = json.loads(words[words.index("-p") + 1])
+    metadata = {"name": "media", "namespace": "team", "uid": UID}
+    patched = AmoveBucket.model_validate({"metadata": metadata, "spec": {}, **patch})
+    status = own_bucket_status(patched)
+    assert status == proved(**ADOPTED)
+    settled = report(plan_bucket(world(status=status, seen=Present(PLAIN))))
+    assert settled.conclusion.synced.status == "True"
+
+
+def test_the_line_that_makes_a_bucket_ours_is_never_cut_off() -> None:
+    longest = replace(
+        world(seen=Present(PLAIN)), name="b" * 63, namespace="n" * 63, cr_name="c" * 253
+    )
+    step = report(plan_bucket(longest))
+    (ready, *_) = merge((), step.conclusion, 1, NOW)
+    assert ready.message.endswith("}}'")
+
+
+@pytest.mark.parametrize("management", ["Manage", "Observe"])
+@pytest.mark.parametrize("now", [Present(PLAIN), Absent()])
+def test_a_name_that_others_keys_reach_is_waited_for(
+    management: str, now: Present | Absent
+) -> None:
+    asked = spec(managementPolicy=management, adoptionPolicy="IfExists")
+    step = report(plan_bucket(world(asked, seen=now, name_in_use="Waiting until key a/b is gone.")))
+    if management == "Observe" and isinstance(now, Absent):
+        assert said(step.conclusion) == stalled_for("BucketMissing")
+    else:
+        assert step.conclusion.reconciling is not None
+        assert step.conclusion.reconciling.reason == Reason.NameInUse
+        assert step.conclusion.reconciling.message == "Waiting until key a/b is gone."
+    assert step.status == proved()
+
+
+def test_the_keys_of_others_do_not_disturb_a_bucket_that_is_ours() -> None:
+    step = report(
+        plan_bucket(world(status=proved(**CREATED), seen=Present(PLAIN), name_in_use="Waiting."))
+    )
+    assert step.conclusion.synced.status == "True"
+
+
+@pytest.mark.parametrize("management", ["Manage", "Observe"])
+@pytest.mark.parametrize("now", [Present(PLAIN), Absent()])
+def test_no_name_is_given_before_a_list_tells_who_reaches_it(
+    management: str, now: Present | Absent
+) -> None:
+    asked = spec(managementPolicy=management, adoptionPolicy="IfExists")
+    before = world(asked, seen=now, keys_listed=False, list_since=7.0)
+    step = plan_bucket(before)
+    if management == "Observe" and isinstance(now, Absent):
+        assert said(report(step).conclusion) == stalled_for("BucketMissing")
+        return
+    assert isinstance(step, AwaitKeyList)
+    assert step.since == 7.0
+    assert (step.status.provenance, step.status.create_intent) == (None, None)
+    assert said(step.conclusion) == {
+        "Ready": ("False", "WaitingForListing"),
+        "Synced": ("False", "WaitingForListing"),
+        "Reconciling": ("True", "WaitingForListing"),
+    }
+    in_use = replace(before, name_in_use="Waiting until key a/b is gone.")
+    assert said(report(plan_bucket(in_use)).conclusion)["Reconciling"] == ("True", "NameInUse")
+
+
+def test_a_strangers_bucket_needs_no_list_to_be_left_alone() -> None:
+    step = report(plan_bucket(world(seen=Present(PLAIN), keys_listed=False)))
+    assert said(step.conclusion) == stalled_for("BucketExists")
+
+
+@pytest.mark.parametrize("proof", [CREATED, ADOPTED, INTENDED])
+def test_a_bucket_that_has_its_proof_needs_no_list(proof: dict[str, Any]) -> None:
+    step = report(
+        plan_bucket(world(status=proved(**proof), seen=Present(PLAIN), keys_listed=False))
+    )
+    assert step.conclusion.synced.status == "True"
+
+
+def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
+    unheard = world(DELETE, proved(**CREATED), deleting=True, keys_listed=False, list_since=7.0)
+    step = plan_bucket(unheard)
+    assert isinstance(step, AwaitKeyList)
+    assert step.status == unheard.status
+    assert step.conclusion.synced.reason is Reason.WaitingForListing
+    assert plan_bucket(replace(unheard, keys_listed=True)) == Observe()
+    blocked = report(plan_bucket(replace(unheard, blockers=("a key of namespace other",))))
+    assert said(blocked.conclusion) == stalled_for("DeletionBlocked")
+    kept = replace(unheard, spec=BucketSpec(deletion_policy="Retain"))
+    assert plan_bucket(kept) == ReleaseBucket()
+
+
+@pytest.mark.parametrize(
+    ("holder", "told", "untold"),
+    [
+        (ClaimLost("other", "theirs"), "an AmoveBucket of other;", "theirs"),
+        (ClaimLost("team", "sibling"), "AmoveBucket sibling;", "team"),
+    ],
+    ids=["another team's by its namespace only", "one of the same team by its name"],
+)
+def test_a_claim_that_is_lost_tells_who_has_it_and_calls_nothing(
+    holder: ClaimLost, told: str, untold: str
+) -> None:
+    step = report(plan_bucket(world(claim=holder, finalizer=False)))
+    assert said(step.conclusion) == stalled_for("BucketClaimed")
+    assert told in step.conclusion.synced.message
+    assert untold not in step.conclusion.synced.message
+
+
+@pytest.mark.parametrize("deleting", [False, True])
+def test_a_pause_changes_only_synced_and_stops_even_the_looking(deleting: bool) -> None:
+    before = world(DELETE, proved(**CREATED), paused=True, deleting=deleting)
+    step = report(plan_bucket(before))
+    assert said(step.conclusion) == {"Synced": ("False", "Paused")}
+    assert step.status == before.status
+
+
+# ---------------------------------------------------------------- losses
+
+
+@pytest.mark.parametrize("proof", [CREATED, ADOPTED])
+@pytest.mark.parametrize("deleting", [False, True])
+def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
+    proof: dict[str, Any], deleting: bool
+) -> None:
+    before = world(DELETE, proved(**proof), seen=Absent(), mass_loss=True, deleting=deleting)
+    step = report(plan_bucket(before))
+    assert step.retry
+    assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
+    assert step.status == before.status
+    assert "storage.amove.io/accept-loss" in step.conclusion.synced.message
+
+
+@pytest.mark.parametrize("deleting", [False, True])
+def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) -> None:
+    before = world(DELETE, proved(**CREATED), seen=Absent(), loss_unclear=True, deleting=deleting)
+    step = report(plan_bucket(before))
+    assert step.retry
+    assert said(step.conclusion) == {"Synced": ("False", "BucketMissing")}
+
+
+@pytest.mark.parametrize("proof", [FOREIGN, INTENDED])
+def test_no_bucket_is_made_while_too_many_are_lost_and_the_new_one_says_why(
+    proof: dict[str, Any],
+) -> None:
+    step = report(plan_bucket(world(status=proved(**proof), seen=Absent(), mass_loss=True)))
+    assert step.retry
+    assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
+    assert "storage.amove.io/accept-loss" in step.conclusion.synced.message
+
+
+def test_a_new_bucket_does_not_wait_for_a_look_at_others() -> None:
+    assert isinstance(plan_bucket(world(seen=Absent(), loss_unclear=True)), WriteIntent)
+
+
+def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked_at() -> None:
+    gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent())))
+    conditions = conditions_of(gone.conclusion)
+    status = gone.status.model_copy(update={"conditions": conditions})
+    step = report(plan_bucket(world(status=status, seen=Absent(), loss_unclear=True)))
+    assert merge(conditions, step.conclusion, 1, NOW) == conditions
+
+
+def test_an_absence_that_we_made_ourselves_is_no_loss() -> None:
+    before = world(DELETE, proved(**CREATED), seen=Absent(), mass_loss=True, deleting=True)
+    assert plan_bucket(replace(before, delete_sent=True)) == ReleaseBucket()
+
+
+def test_an_absence_that_an_earlier_process_was_making_is_no_loss() -> None:
+    begun = proved(**CREATED, conditions=BEGUN)
+    before = world(DELETE, begun, seen=Absent(), mass_loss=True, deleting=True)
+    assert plan_bucket(before) == ReleaseBucket()
+
+
+@pytest.mark.parametrize("seen", [UNKNOWN, Present(PLAIN)])
+def test_a_deletion_that_was_begun_stays_told_until_it_is_refused(seen: Unknown | Present) -> None:
+    begun = proved(**CREATED, conditions=BEGUN)
+    before = world(DELETE, begun, seen=seen, deleting=True)
+    slow = replace(before, effect_pending=True)
+    assert deletion_begun(told(report(plan_bucket(slow))).conditions)
+    refused = replace(before, seen=Present(PLAIN), refusal=refusal(Refused.NOT_EMPTY))
+    assert not deletion_begun(told(report(plan_bucket(refused))).conditions)
+
+
+# ---------------------------------------------------------------- deletion
+
+
+def test_keys_that_reach_the_bucket_block_its_deletion_and_are_named() -> None:
+    keys = tuple(f"AmoveStorageKey key-{number}" for number in range(7))
+    before = world(DELETE, proved(**CREATED), deleting=True, blockers=keys)
+    step = report(plan_bucket(before))
+    assert step.retry
+    assert said(step.conclusion) == stalled_for("DeletionBlocked")
+    assert "AmoveStorageKey key-4 and 2 more" in step.conclusion.synced.message
+    assert "key-5" not in step.conclusion.synced.message
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [(Refused.NOT_EMPTY, "BucketNotEmpty"), (Refused.DELETE, "DeleteRefused")],
+)
+def test_a_refused_deletion_stalls_and_is_released_by_retain(what: Refused, reason: str) -> None:
+    before = world(
+        DELETE,
+        proved(**CREATED),
+        deleting=True,
+        seen=Present(PLAIN),
+        refusal=refusal(what),
+    )
+    step = report(plan_bucket(before))
+    assert step.retry
+    assert said(step.conclusion) == stalled_for(reason)
+    assert "deletionPolicy: Retain" in step.conclusion.synced.message
+    assert plan_bucket(replace(before, spec=BucketSpec())) == ReleaseBucket()
+
+
+def test_a_refused_deletion_passes_the_services_words_on() -> None:
+    before = world(DELETE, proved(**CREATED), deleting=True, seen=Present(PLAIN))
+    step = report(plan_bucket(replace(before, refusal=refusal(Refused.DELETE))))
+    assert "QUOTA: too many buckets" in step.conclusion.synced.message
+
+
+@pytest.mark.parametrize("what", [Refused.CREATE, Refused.UPDATE])
+def test_an_earlier_refusal_of_something_else_does_not_stand_for_the_deletions(
+    what: Refused,
+) -> None:
+    begun = proved(**CREATED, conditions=BEGUN)
+    before = world(DELETE, begun, deleting=True, seen=Present(PLAIN))
+    assert plan_bucket(replace(before, refusal=refusal(what))) == Delete()
+
+
+def test_the_finalizer_goes_only_after_the_bucket_was_seen_absent() -> None:
+    before = world(DELETE, proved(**CREATED), deleting=True, delete_sent=True)
+    assert plan_bucket(before) == Observe()
+    assert isinstance(plan_bucket(replace(before, seen=UNKNOWN)), BucketReport)
+    assert plan_bucket(replace(before, seen=Absent())) == ReleaseBucket()
+
+
+def test_who_lost_the_claim_lets_go_without_deleting() -> None:
+    before = world(
+        DELETE,
+        proved(**CREATED),
+        deleting=True,
+        seen=Present(PLAIN),
+        claim=ClaimLost("other", "theirs"),
+    )
+    assert plan_bucket(before) == ReleaseBucket()
+
+
+def test_without_our_finalizer_a_going_object_is_left_alone() -> None:
+    step = report(plan_bucket(world(DELETE, proved(**CREATED), deleting=True, finalizer=False)))
+    assert step.conclusion.synced.reason == Reason.Deleting

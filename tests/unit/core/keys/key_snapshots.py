@@ -1,0 +1,155 @@
+"""Worlds for the key planner's tables: settled unless a row says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from pydantic import SecretStr
+
+from amove_operator.core.keys.derived import next_serial
+from amove_operator.core.keys.expectations import InHand, LiveKey
+from amove_operator.core.keys.plan import plan_key
+from amove_operator.core.keys.snapshot import Gate, KeyStep, KeyWorld, Report, SecretOurs
+from amove_operator.core.naming import key_name, marker_of, mask_bit
+from amove_operator.core.reasons import Reason
+from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.record import Retiring, SecretRecord
+from amove_operator.models.key import CurrentKey, KeySpec, KeyStatus, RecentIssue, RetiringKey
+
+
+def _same_bit(name: str) -> str:
+    """A bucket name that the mask of a digest cannot tell from another."""
+    others = (f"other-{number}" for number in count())
+    return next(other for other in others if mask_bit(other) == mask_bit(name))
+
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+GRACE = timedelta(hours=1)
+UID = "uid-1"
+MARKER = marker_of("cluster", UID)
+WIDE = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", "two"))
+NARROW = Scope.of("account", "region", "s3.example", "Read", ("one",))
+TWIN = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", _same_bit("two")))
+"""Another scope than WIDE with the same digest: everything in a remote name is the same."""
+
+
+def key(serial: int, scope: Scope = WIDE, age: timedelta = 5 * HOUR) -> LiveKey:
+    """The key of that serial, as a list shows it."""
+    name = key_name("team-app", MARKER, scope.names9, serial)
+    return LiveKey(f"id-{serial}", name, f"AK{serial}", NOW - age, "user-1")
+
+
+def record(held: LiveKey, *retiring: Retiring, age: timedelta = 5 * HOUR) -> SecretRecord:
+    """What the Secret that holds ``held`` says of itself."""
+    return SecretRecord(held.id, NOW - age, "", "format", "sum", retiring)
+
+
+def ours(held: LiveKey, *retiring: Retiring, age: timedelta = 5 * HOUR, **more: Any) -> SecretOurs:
+    """Our Secret with that key."""
+    seen = SecretOurs("secret-uid", "7", record(held, *retiring, age=age), intact=True)
+    return replace(seen, **more)
+
+
+def current(held: LiveKey, scope: Scope = WIDE) -> CurrentKey:
+    """That key as status names it."""
+    assert held.created is not None
+    return CurrentKey(
+        id=held.id,
+        name=held.name,
+        access_key=held.access_key,
+        serial=held.serial,
+        issued_at=held.created,
+        user_id="user-1",
+        cloud_account_id=scope.account,
+        region=scope.region,
+        storage_dn=scope.storage_dn,
+        permission=scope.permission,
+        issued_for=scope.issued_for,
+        buckets=scope.buckets,
+    )
+
+
+def issue(serial: int, scope: Scope | None = WIDE, age: timedelta = 5 * HOUR) -> RecentIssue:
+    """An issue as status notes it; of old ones it keeps no scope."""
+    noted = None if scope is None else scope.record
+    return RecentIssue(serial=serial, issued_at=NOW - age, scope=noted)
+
+
+def retiring(old: LiveKey, left: timedelta, scope: Scope = WIDE) -> RetiringKey:
+    """That key as status lists it, with so much of its grace left."""
+    return RetiringKey(id=old.id, buckets=scope.buckets, revoke_after=NOW + left)
+
+
+def status(held: LiveKey | None, *old: RetiringKey, issues: int = 1) -> KeyStatus:
+    """The status of a CR that was issued so many keys of late, the held one the first of them."""
+    noted = WIDE if held is not None else None
+    many = issues - 1 + (held.serial if held is not None else 0)
+    ages = [*[5 * HOUR] * (many - issues + 1), *[timedelta(0)] * (issues - 1)]
+    return KeyStatus(
+        owner_uid=UID,
+        key=None if held is None else current(held),
+        retiring=old,
+        recent_issues=tuple(issue(n, noted, age) for n, age in enumerate(ages, start=1)),
+    )
+
+
+def in_hand(fresh: LiveKey, scope: Scope = WIDE) -> InHand:
+    """A key that no Secret holds yet."""
+    return InHand(fresh, SecretStr("secret"), scope, "")
+
+
+FIRST = key(1)
+
+
+def settled(**changes: Any) -> KeyWorld:
+    """One live key, held by a sound Secret and named by status; then what the row changes."""
+    world = KeyWorld(
+        now=NOW,
+        uid=UID,
+        spec=KeySpec(permission="ReadWrite"),
+        status=status(FIRST),
+        gate=Gate(WIDE),
+        secret_name="app",
+        format8="format",
+        grace=GRACE,
+        secret=ours(FIRST),
+        secret_fresh=True,
+        live=(FIRST,),
+        listed_at=NOW,
+        dry_run_passed=True,
+    )
+    world = replace(world, **changes)
+    # Unless a row is about it, status notes the issue that comes next.
+    scope = world.gate.scope
+    noted = (next_serial(world), scope) if scope is not None else None
+    return world if "recorded" in changes else replace(world, recorded=noted)
+
+
+def said(step: KeyStep) -> str:
+    """A step in one line: its name and what tells it from others of its kind."""
+    name = type(step).__name__
+    if isinstance(step, Report):
+        return f"{name} {step.conclusion.synced.reason.value}"
+    told = [getattr(step, field, None) for field in ("serial", "key_id", "why")]
+    return " ".join([name, *(str(one) for one in told if one is not None)])
+
+
+def planned(**changes: Any) -> str:
+    """What the planner chooses in the changed world, in one line."""
+    return said(plan_key(settled(**changes)))
+
+
+def reported(**changes: Any) -> Report:
+    """The report that the changed world ends in."""
+    step = plan_key(settled(**changes))
+    assert isinstance(step, Report), step
+    return step
+
+
+def reason(report: Report) -> Reason:
+    """The reason of its Synced."""
+    return report.conclusion.synced.reason

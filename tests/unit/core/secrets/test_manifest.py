@@ -1,0 +1,357 @@
+"""Whose a Secret is, and what a write makes of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amove_operator.core.secrets.manifest import (
+    SecretMetadata,
+    SecretOwner,
+    new_secret,
+    recorded,
+    rewrite,
+    untidy,
+    whose,
+)
+from amove_operator.core.secrets.record import (
+    CHECKSUM,
+    ISSUED_AT,
+    KEY_ID,
+    MANAGED,
+    MANAGED_BY,
+    MANAGER,
+    OWNER_UID,
+    RETIRING,
+    ROTATE_REQUEST,
+    Retiring,
+    SecretRecord,
+    Written,
+    read_record,
+)
+from amove_operator.models.key import SecretSpec
+from amove_operator.models.shared import OwnerReference
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+LIMITS = NOON, timedelta(days=7)
+OWNER = SecretOwner("team", "reader", "uid-1")
+US = OwnerReference.model_validate(OWNER.reference())
+EARLIER = US.model_copy(update={"uid": "uid-0"})
+HELM = OwnerReference(
+    api_version="apps/v1", kind="Deployment", name="web", uid="u9", controller=True
+)
+WATCHER = HELM.model_copy(update={"controller": None})
+RECORD = SecretRecord("key-1", NOON, "monday", "0123abcd", "", (Retiring("key-0", NOON),))
+SPEC = SecretSpec(labels={"team": "media"}, annotations={"example.com/note": "hello"})
+DATA = {"a": "1", "b": "2"}
+
+
+def seen(
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    owners: tuple[OwnerReference, ...] = (US,),
+    kind: str = "Opaque",
+) -> SecretMetadata:
+    """A Secret of ours, unless said otherwise."""
+    return SecretMetadata(
+        {MANAGED: "true"} if labels is None else labels,
+        {OWNER_UID: "uid-1"} if annotations is None else annotations,
+        owners,
+        kind,
+    )
+
+
+# ---------------------------------------------------------------- whose
+
+
+@pytest.mark.parametrize(
+    ("secret", "why", "collected"),
+    [
+        pytest.param(seen(), None, False, id="ours"),
+        pytest.param(seen(owners=()), None, False, id="ours under Retain"),
+        pytest.param(seen(owners=(US, WATCHER)), None, False, id="ours, and others depend on it"),
+        pytest.param(seen({}, {}, ()), "it was not written for this key", False, id="foreign"),
+        pytest.param(seen({}), None, False, id="ours, its labels taken away"),
+        pytest.param(
+            seen({MANAGED_BY: "platform"}), None, False, id="ours, another says to manage it"
+        ),
+        pytest.param(
+            seen(annotations={}), "it was not written for this key", False, id="without our UID"
+        ),
+        pytest.param(
+            seen(annotations={OWNER_UID: "uid-0"}, owners=(WATCHER,)),
+            "it was not written for this key",
+            False,
+            id="written for another object",
+        ),
+        pytest.param(
+            seen(annotations={OWNER_UID: "uid-0"}, owners=(EARLIER,)),
+            "it belongs to an earlier key of this name and is being collected",
+            True,
+            id="left by an earlier object of this name",
+        ),
+        pytest.param(
+            seen(annotations={OWNER_UID: "uid-0"}, owners=()),
+            "it was kept by deletionPolicy Retain of an earlier key",
+            False,
+            id="kept by Retain",
+        ),
+        pytest.param(
+            seen(owners=(US, HELM)), "Deployment web controls it", False, id="controlled by another"
+        ),
+        pytest.param(
+            seen(kind="kubernetes.io/tls"),
+            "its type is kubernetes.io/tls, not Opaque",
+            False,
+            id="of another type",
+        ),
+    ],
+)
+def test_whose_a_secret_is(secret: SecretMetadata, why: str | None, collected: bool) -> None:
+    assert whose(secret, OWNER, "Opaque") == (why, collected)
+
+
+some_labels = st.dictionaries(
+    st.sampled_from([MANAGED, MANAGED_BY]), st.sampled_from(["true", MANAGER, "Helm"])
+)
+some_annotations = st.dictionaries(
+    st.sampled_from([OWNER_UID, KEY_ID]), st.sampled_from(["uid-1", "uid-0"])
+)
+
+
+@given(
+    some_labels,
+    some_annotations,
+    st.lists(st.sampled_from([US, EARLIER, HELM, WATCHER]), max_size=3),
+)
+def test_a_secret_is_ours_by_the_uid_in_its_annotation_where_no_other_controls_it(
+    labels: dict[str, str], annotations: dict[str, str], owners: list[OwnerReference]
+) -> None:
+    why, _ = whose(SecretMetadata(labels, annotations, tuple(owners), "Opaque"), OWNER, "Opaque")
+    controlled = {EARLIER.uid, HELM.uid} & {one.uid for one in owners if one.controller}
+    assert (why is None) == (annotations.get(OWNER_UID) == "uid-1" and not controlled)
+
+
+# ---------------------------------------------------------------- a new one
+
+
+def test_a_new_secret_carries_data_record_labels_and_owner_in_one_manifest() -> None:
+    full = recorded(RECORD, SPEC, "uid-1", DATA)
+    manifest = new_secret("reader", OWNER, SPEC, full, DATA)
+    assert (manifest["kind"], manifest["type"]) == ("Secret", "Opaque")
+    metadata = manifest["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("reader", "team")
+    assert metadata["labels"] == {"team": "media", MANAGED: "true", MANAGED_BY: MANAGER}
+    assert metadata["annotations"]["example.com/note"] == "hello"
+    assert read_record(metadata["annotations"], *LIMITS) == full
+    assert metadata["ownerReferences"] == [OWNER.reference()]
+    found = {name: base64.b64decode(text) for name, text in manifest["data"].items()}
+    assert found == {"a": b"1", "b": b"2"}
+    assert full.matches("uid-1", found)
+    assert full.written == Written(("a", "b"), ("team",), ("example.com/note",))
+
+
+def test_a_secret_under_retain_has_no_owner_and_says_nothing_of_its_buckets() -> None:
+    keeping = replace(OWNER, owning=False)
+    metadata = new_secret("reader", keeping, SPEC, RECORD, DATA)["metadata"]
+    assert metadata["ownerReferences"] == []
+    owned = new_secret("reader", OWNER, SPEC, RECORD, DATA)["metadata"]
+    assert metadata["annotations"] == owned["annotations"]
+
+
+def test_a_user_cannot_overwrite_our_own_label_or_record() -> None:
+    greedy = SecretSpec.model_construct(
+        labels={MANAGED: "no", MANAGED_BY: "me"},
+        annotations={OWNER_UID: "me", KEY_ID: "me"},
+        type=None,
+    )
+    metadata = new_secret("reader", OWNER, greedy, RECORD, DATA)["metadata"]
+    assert metadata["labels"] == {MANAGED: "true", MANAGED_BY: MANAGER}
+    assert metadata["annotations"][OWNER_UID] == "uid-1"
+    assert metadata["annotations"][KEY_ID] == "key-1"
+
+
+# ---------------------------------------------------------------- an existing one
+
+
+def merged(before: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
+    """RFC 7386 on a flat map, as the apiserver does it."""
+    after = {**before, **patch}
+    return {name: value for name, value in after.items() if value is not None}
+
+
+def patched(secret: SecretMetadata, patch: Mapping[str, Any]) -> SecretMetadata:
+    metadata = patch["metadata"]
+    return SecretMetadata(
+        merged(secret.labels, metadata["labels"]),
+        merged(secret.annotations, metadata["annotations"]),
+        tuple(OwnerReference.model_validate(one) for one in metadata["ownerReferences"]),
+        secret.type,
+    )
+
+
+words = st.sampled_from(
+    ["a", "b", "example.com/c", MANAGED, MANAGED_BY, KEY_ID, CHECKSUM, ROTATE_REQUEST]
+)
+own_words = st.sampled_from(["a", "b", "example.com/c"])
+texts = st.sampled_from(["1", "2", ""])
+specs = st.builds(
+    SecretSpec,
+    labels=st.one_of(st.none(), st.dictionaries(own_words, texts)),
+    annotations=st.one_of(st.none(), st.dictionaries(own_words, texts)),
+)
+written = st.builds(
+    Written,
+    data=st.lists(own_words, unique=True).map(tuple),
+    labels=st.lists(words, unique=True).map(tuple),
+    annotations=st.lists(words, unique=True).map(tuple),
+)
+records = st.builds(
+    SecretRecord,
+    key_id=st.just("key-1"),
+    issued_at=st.sampled_from([None, NOON]),
+    rotate_request=st.sampled_from(["", "monday"]),
+    format8=st.just("0123abcd"),
+    checksum=st.just("sum"),
+    retiring=st.sampled_from([(), (Retiring("key-0", NOON),)]),
+    written=written,
+)
+owners = st.builds(
+    SecretOwner,
+    namespace=st.just("team"),
+    name=st.just("reader"),
+    uid=st.just("uid-1"),
+    owning=st.booleans(),
+)
+secrets = st.builds(
+    SecretMetadata,
+    labels=st.dictionaries(words, texts),
+    annotations=st.dictionaries(
+        st.one_of(words, st.sampled_from([ISSUED_AT, RETIRING, OWNER_UID])), texts
+    ),
+    owners=st.lists(st.sampled_from([US, WATCHER]), unique_by=lambda one: one.uid).map(tuple),
+    type=st.just("Opaque"),
+)
+
+
+@given(secrets, owners, specs, records, written)
+def test_a_secret_that_we_patched_is_tidy(
+    secret: SecretMetadata,
+    owner: SecretOwner,
+    spec: SecretSpec,
+    record: SecretRecord,
+    former: Written,
+) -> None:
+    full = recorded(record, spec, owner.uid, DATA)
+    after = patched(secret, rewrite(secret, owner, spec, full, DATA, former))
+    assert not untidy(after, owner, spec, full)
+    assert read_record(after.annotations, *LIMITS) == full
+
+
+@given(secrets, owners, specs, records)
+def test_tidying_alone_is_enough_and_leaves_the_data(
+    secret: SecretMetadata, owner: SecretOwner, spec: SecretSpec, record: SecretRecord
+) -> None:
+    patch = rewrite(secret, owner, spec, record, None, record.written)
+    assert "data" not in patch
+    after = patched(secret, patch)
+    told = read_record(after.annotations, *LIMITS)
+    assert not untidy(after, owner, spec, told)
+    again = rewrite(after, owner, spec, told, None, told.written)
+    assert patched(after, again) == after
+
+
+@given(secrets, owners, specs, records, written)
+def test_labels_annotations_and_owners_of_others_stay(
+    secret: SecretMetadata,
+    owner: SecretOwner,
+    spec: SecretSpec,
+    record: SecretRecord,
+    former: Written,
+) -> None:
+    mine = {"theirs/label": "kept"}
+    full = SecretMetadata(
+        {**secret.labels, **mine},
+        {**secret.annotations, **mine},
+        (*secret.owners, HELM),
+        secret.type,
+    )
+    after = patched(full, rewrite(full, owner, spec, record, DATA, former))
+    assert after.labels["theirs/label"] == after.annotations["theirs/label"] == "kept"
+    assert HELM in after.owners
+    assert (WATCHER in after.owners) == (WATCHER in secret.owners)
+    assert (US in after.owners) == owner.owning
+
+
+FULL = recorded(RECORD, SPEC, "uid-1", DATA)
+TIDY = seen(
+    {MANAGED: "true", MANAGED_BY: MANAGER, "team": "media"},
+    {**FULL.annotations("uid-1"), "example.com/note": "hello"},
+)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        pytest.param({"labels": {**TIDY.labels, "team": "other"}}, id="a label changed"),
+        pytest.param({"labels": {MANAGED: "true"}}, id="a label gone"),
+        pytest.param({"labels": {"team": "media"}}, id="our label gone"),
+        pytest.param({"labels": {**TIDY.labels, MANAGED: "false"}}, id="our label changed"),
+        pytest.param({"annotations": FULL.annotations("uid-1")}, id="an annotation gone"),
+        pytest.param({"annotations": {**TIDY.annotations, KEY_ID: "x"}}, id="the record edited"),
+        pytest.param({"owners": ()}, id="the owner gone"),
+        pytest.param({"owners": (WATCHER,)}, id="the owner replaced"),
+    ],
+)
+def test_an_edit_of_ours_is_untidy(edited: dict[str, Any]) -> None:
+    assert not untidy(TIDY, OWNER, SPEC, FULL)
+    assert untidy(replace(TIDY, **edited), OWNER, SPEC, FULL)
+
+
+@pytest.mark.parametrize("says", [{}, {MANAGED_BY: "platform"}])
+def test_who_else_says_to_manage_a_secret_is_never_compared(says: dict[str, str]) -> None:
+    """A policy that sets that label on every Secret must cost no key, and no write for ever."""
+    theirs = replace(TIDY, labels={MANAGED: "true", "team": "media", **says})
+    assert whose(theirs, OWNER, "Opaque") == (None, False)
+    assert not untidy(theirs, OWNER, SPEC, FULL)
+
+
+def test_an_owner_reference_under_retain_is_untidy() -> None:
+    keeping = replace(OWNER, owning=False)
+    assert untidy(TIDY, keeping, SPEC, FULL)
+    assert not untidy(replace(TIDY, owners=()), keeping, SPEC, FULL)
+
+
+def test_what_the_spec_no_longer_asks_for_is_taken_out_again() -> None:
+    full = recorded(RECORD, SPEC, "uid-1", DATA)
+    before = seen(
+        {MANAGED: "true", "team": "media"},
+        {**full.annotations("uid-1"), "example.com/note": "hello"},
+    )
+    assert untidy(before, OWNER, SecretSpec(), full)
+    patch = rewrite(before, OWNER, SecretSpec(), full, {"a": "1"}, full.written)
+    after = patched(before, patch)
+    assert "team" not in after.labels
+    assert "example.com/note" not in after.annotations
+    assert patch["data"] == {"a": base64.b64encode(b"1").decode(), "b": None}
+
+
+def test_a_rotate_request_of_an_earlier_key_is_not_left_for_the_next() -> None:
+    """Or the same request, made again later, would be taken for served."""
+    before = seen(annotations={OWNER_UID: "uid-1", ROTATE_REQUEST: "monday"})
+    record = replace(RECORD, rotate_request="")
+    after = patched(before, rewrite(before, OWNER, SPEC, record, DATA, Written()))
+    assert read_record(after.annotations, *LIMITS).rotate_request == ""
+
+
+def test_a_list_of_retiring_keys_that_are_revoked_by_now_is_not_untidy() -> None:
+    full = recorded(RECORD, SecretSpec(), "uid-1", DATA)
+    before = seen(annotations=full.annotations("uid-1"))
+    assert not untidy(before, OWNER, SecretSpec(), replace(full, retiring=()))

@@ -1,0 +1,340 @@
+"""The models read what Kubernetes gives, write what it takes, and refuse what the CRDs refuse."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from amove_operator.models import (
+    AmoveBucket,
+    AmoveStorageKey,
+    BucketFlags,
+    BucketStatus,
+    Condition,
+    CurrentKey,
+    IssuedScope,
+    KeySpec,
+    KeyStatus,
+    ObjectMeta,
+    RecentIssue,
+    RetiringKey,
+    SecretBinding,
+    parse_duration,
+)
+from amove_operator.models.rules import (
+    is_bucket_name,
+    parse_faults,
+    spec_faults_bucket,
+    spec_faults_key,
+)
+
+SPECS = Path(__file__).parents[2] / "specs"
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+PLAIN_KEY = {"bucketRefs": [{"name": "photos"}], "permission": "Read"}
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+FULL_KEY_STATUS = KeyStatus(
+    owner_uid="u-1",
+    key=CurrentKey(
+        id="k-1",
+        name="demo-photos-1",
+        access_key="AKIA",
+        serial=1,
+        issued_at=NOON,
+        user_id="user-1",
+        cloud_account_id="a-1",
+        region="us-east-1",
+        storage_dn="s3.example.org",
+        permission="Read",
+        buckets=("photos",),
+    ),
+    retiring=(RetiringKey(id="k-0", buckets=("photos",), revoke_after=NOON),),
+    recent_issues=(
+        RecentIssue(
+            serial=1,
+            issued_at=NOON,
+            scope=IssuedScope(
+                cloud_account_id="a-1",
+                region="us-east-1",
+                storage_dn="s3.example.org",
+                permission="Read",
+                issued_for="bucketNames",
+                buckets=("photos",),
+            ),
+        ),
+    ),
+    next_rotation=NOON,
+    binding=SecretBinding(name="photos"),
+    conditions=(
+        Condition(
+            type="Ready",
+            status="True",
+            observed_generation=1,
+            last_transition_time=NOON,
+            reason="Issued",
+            message="The Secret holds the key.",
+        ),
+    ),
+    observed_generation=1,
+)
+FULL_BUCKET_STATUS = BucketStatus(
+    owner_uid="u-1",
+    bucket_name="photos",
+    cloud_account_id="a-1",
+    provenance="Created",
+    create_intent=True,
+    observed=BucketFlags(versioning_enabled=True),
+    observed_generation=1,
+)
+
+
+def cases(file: str) -> list[Any]:
+    rows = yaml.safe_load((SPECS / file).read_text(encoding="utf-8"))
+    return [pytest.param(row, id=row["it"]) for row in rows]
+
+
+def faults(
+    model: type[AmoveBucket] | type[AmoveStorageKey], name: str, spec: dict[str, Any] | None
+) -> list[str]:
+    """What the operator says of such an object."""
+    manifest = {"metadata": {"name": name}} | ({} if spec is None else {"spec": spec})
+    try:
+        parsed = model.model_validate(manifest)
+    except ValidationError as error:
+        return parse_faults(error)
+    if isinstance(parsed, AmoveBucket):
+        return spec_faults_bucket(parsed.metadata.name, parsed.spec)
+    return spec_faults_key(parsed.metadata.name, parsed.spec)
+
+
+def assert_verdict(found: list[str], refused: str | None) -> None:
+    if refused is None:
+        assert found == []
+    else:
+        assert any(refused in fault for fault in found), found
+
+
+@pytest.mark.parametrize("case", cases("buckets.yaml"))
+def test_bucket_specs(case: dict[str, Any]) -> None:
+    found = faults(AmoveBucket, case.get("name", "photos"), case["spec"])
+    assert_verdict(found, case.get("refused"))
+
+
+@pytest.mark.parametrize("case", cases("keys.yaml"))
+def test_key_specs(case: dict[str, Any]) -> None:
+    spec = case["spec"] if "spec" in case else PLAIN_KEY | case["adds"]
+    assert_verdict(faults(AmoveStorageKey, "reader", spec), case.get("refused"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_without_fault(path: Path) -> None:
+    for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        model = AmoveBucket if manifest["kind"] == "AmoveBucket" else AmoveStorageKey
+        assert faults(model, manifest["metadata"]["name"], manifest["spec"]) == []
+        assert "namespace" not in manifest["metadata"]
+
+
+def test_every_fault_of_a_spec_is_told_at_once() -> None:
+    spec = {"permission": "Read", "secret": {"type": "helm.sh/x", "labels": {"k8s.io/a": "b"}}}
+    assert len(faults(AmoveStorageKey, "reader", spec)) == 3
+
+
+def test_a_fault_of_a_spec_read_by_itself_is_named_in_full() -> None:
+    with pytest.raises(ValidationError) as caught:
+        KeySpec.model_validate(PLAIN_KEY | {"bucketRefs": [{"name": "photos"}, {"name": "A"}]})
+    (fault,) = parse_faults(caught.value, at="spec")
+    assert fault.startswith("spec.bucketRefs[1].name: ")
+
+
+def test_a_fault_never_shows_the_value() -> None:
+    spec = {"bucketRefs": [{"name": "A secret"}], "permission": "A secret"}
+    assert "A secret" not in " ".join(faults(AmoveStorageKey, "reader", spec))
+
+
+@given(st.text(alphabet="ab09.-A_ \n", max_size=66))
+def test_a_bucket_name_is_what_the_rules_of_s3_say(name: str) -> None:
+    by_the_rules = (
+        3 <= len(name) <= 63
+        and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
+        and name[0] not in ".-"
+        and name[-1] not in ".-"
+        and ".." not in name
+        and not (
+            name.count(".") == 3
+            and all(part.isdigit() and len(part) <= 3 for part in name.split("."))
+        )
+    )
+    assert is_bucket_name(name) == by_the_rules
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("0s", timedelta()),
+        ("5s", timedelta(seconds=5)),
+        ("10m", timedelta(minutes=10)),
+        ("720h", timedelta(hours=720)),
+        ("250ms", timedelta(milliseconds=250)),
+        ("1h30m", timedelta(minutes=90)),
+        ("1h1m1s1ms", timedelta(hours=1, minutes=1, seconds=1, milliseconds=1)),
+        ("999999h9999999m99999999s", timedelta(hours=999999, minutes=9999999, seconds=99999999)),
+    ],
+)
+def test_a_duration_is_the_sum_of_its_parts(text: str, duration: timedelta) -> None:
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "5", "s", "-5s", "+5s", "1.5h", "5 s", "5s\n", "1d", "30m1h", "1h1h", "\u0665s", "1e3s"],
+)
+def test_anything_else_is_no_duration(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        parse_duration(text)
+
+
+def test_the_key_status_has_the_names_of_the_contract() -> None:
+    written = FULL_KEY_STATUS.to_kube()
+    assert set(written) == {
+        "ownerUID", "key", "retiring", "recentIssues", "nextRotation", "binding", "conditions",
+        "observedGeneration",
+    }  # fmt: skip
+    assert set(written["key"]) == {
+        "id", "name", "accessKey", "serial", "issuedAt", "userId", "cloudAccountId", "region",
+        "storageDn", "permission", "buckets",
+    }  # fmt: skip
+    assert set(written["retiring"][0]) == {"id", "buckets", "revokeAfter"}
+    assert written["binding"] == {"name": "photos"}
+    (issue,) = written["recentIssues"]
+    assert set(issue) == {"serial", "issuedAt", "scope"}
+    assert set(issue["scope"]) == {
+        "cloudAccountId", "region", "storageDn", "permission", "issuedFor", "buckets",
+    }  # fmt: skip
+
+
+def test_the_bucket_status_has_the_names_of_the_contract() -> None:
+    written = FULL_BUCKET_STATUS.to_kube()
+    assert set(written) == {
+        "ownerUID", "bucketName", "cloudAccountId", "provenance", "createIntent", "observed",
+        "conditions", "observedGeneration",
+    }  # fmt: skip
+    assert set(written["observed"]) == {
+        "versioningEnabled", "encryptionEnabled", "isPublic", "objectLockEnabled",
+    }  # fmt: skip
+
+
+def test_a_condition_has_the_names_of_metav1() -> None:
+    assert set(FULL_KEY_STATUS.to_kube()["conditions"][0]) == {
+        "type", "status", "observedGeneration", "lastTransitionTime", "reason", "message",
+    }  # fmt: skip
+
+
+def test_the_specs_have_the_names_of_the_contract() -> None:
+    bucket = AmoveBucket.model_json_schema()["$defs"]["BucketSpec"]["properties"]
+    key = AmoveStorageKey.model_json_schema()["$defs"]
+    assert set(bucket) == {
+        "bucketName", "cloudAccountId", "public", "encryptionEnabled", "versioningEnabled",
+        "objectLockEnabled", "deletionPolicy", "adoptionPolicy", "managementPolicy",
+    }  # fmt: skip
+    assert set(key["KeySpec"]["properties"]) == {
+        "bucketRefs", "bucketNames", "allBuckets", "permission", "cloudAccountId", "region",
+        "storageDn", "keyName", "secret", "rotation", "deletionPolicy",
+    }  # fmt: skip
+    assert set(key["SecretSpec"]["properties"]) == {
+        "name", "format", "template", "labels", "annotations", "type",
+    }  # fmt: skip
+    assert set(key["RotationSpec"]["properties"]) == {"interval", "gracePeriod"}
+
+
+@pytest.mark.parametrize("status", [FULL_KEY_STATUS, FULL_BUCKET_STATUS], ids=["key", "bucket"])
+def test_a_status_reads_back_as_it_was_written(status: KeyStatus | BucketStatus) -> None:
+    assert type(status).model_validate(status.to_kube()) == status
+
+
+def test_metadata_is_read_under_the_names_of_kubernetes() -> None:
+    meta = ObjectMeta.model_validate(
+        {
+            "name": "photos",
+            "namespace": "demo",
+            "uid": "u-1",
+            "resourceVersion": "17",
+            "generation": 2,
+            "creationTimestamp": "2026-01-31T12:00:00Z",
+            "deletionTimestamp": "2026-01-31T12:00:00Z",
+            "finalizers": ["storage.amove.io/finalizer"],
+            "annotations": {"storage.amove.io/paused": "true"},
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u-2", "controller": True}
+            ],
+            "managedFields": [{"manager": "kubectl"}],
+        }
+    )
+    assert (meta.uid, meta.resource_version, meta.generation) == ("u-1", "17", 2)
+    assert meta.creation_timestamp == meta.deletion_timestamp == NOON
+    assert meta.deleting
+    assert meta.finalized_by_us
+    assert meta.paused
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        NOON,
+        NOON.replace(microsecond=999_999),
+        NOON.astimezone(timezone(timedelta(hours=5, minutes=30))),
+        "2026-01-31T12:00:00.123456789Z",
+        "2026-01-31T13:00:00+01:00",
+    ],
+    ids=str,
+)
+def test_a_time_is_written_in_utc_and_whole_seconds(moment: Any) -> None:
+    status = KeyStatus(next_rotation=moment)
+    assert status.to_kube()["nextRotation"] == "2026-01-31T12:00:00Z"
+    assert status == KeyStatus.model_validate(status.to_kube())
+
+
+def test_a_time_put_in_by_a_copy_is_written_in_whole_seconds_too() -> None:
+    status = KeyStatus().model_copy(update={"next_rotation": NOON.replace(microsecond=5)})
+    assert status.to_kube()["nextRotation"] == "2026-01-31T12:00:00Z"
+
+
+def test_a_time_of_year_one_is_written_with_four_digits() -> None:
+    status = KeyStatus(next_rotation=datetime(1, 1, 1, tzinfo=UTC))
+    assert status.to_kube()["nextRotation"] == "0001-01-01T00:00:00Z"
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValidationError, match="timezone"):
+        KeyStatus(next_rotation=NOON.replace(tzinfo=None))
+
+
+def test_fields_of_a_later_version_are_read_over() -> None:
+    bucket = AmoveBucket.model_validate(
+        {"metadata": {"name": "photos"}, "spec": {"colour": "red"}, "status": {"mood": "good"}}
+    )
+    assert "colour" not in bucket.spec.to_kube()
+
+
+def test_a_flag_left_out_is_not_managed() -> None:
+    spec = AmoveBucket.model_validate({"metadata": {"name": "photos"}, "spec": {}}).spec
+    assert (spec.public, spec.encryption_enabled, spec.versioning_enabled) == (None, None, None)
+    assert spec.object_lock_enabled is None
+
+
+def test_the_defaults_are_the_safe_ones() -> None:
+    bucket = AmoveBucket.model_validate({"metadata": {"name": "photos"}, "spec": {}}).spec
+    key = AmoveStorageKey.model_validate({"metadata": {"name": "photos"}, "spec": PLAIN_KEY}).spec
+    assert bucket.deletion_policy == "Retain"
+    assert bucket.adoption_policy == "Never"
+    assert bucket.management_policy == "Manage"
+    assert key.deletion_policy == "Delete"
+    assert key.rotation.interval is None
+    assert key.rotation.grace_period == "1h"
