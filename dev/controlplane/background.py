@@ -21,7 +21,7 @@ from typing import Any
 from controlplane.binaries import ensure_binaries
 from controlplane.errors import ControlPlaneError, StartError
 from controlplane.launcher import ControlPlane
-from controlplane.progress import Report, to_stderr
+from controlplane.progress import Finish, to_stderr
 
 START_DEADLINE = 120.0
 STOP_DEADLINE = 60.0
@@ -112,7 +112,7 @@ class State:
         return facts
 
 
-def run_in_foreground(state: State, *, report: Report = to_stderr) -> None:
+def run_in_foreground(state: State, *, report: Finish = to_stderr) -> None:
     """Run until SIGTERM or SIGINT. Raises StartError when a program dies meanwhile."""
     # Before the signals are ours: a build must end when told to.
     binaries = ensure_binaries(report=report)
@@ -126,7 +126,7 @@ def run_in_foreground(state: State, *, report: Report = to_stderr) -> None:
             plane.require_running()
 
 
-def run_in_background(state: State, *, report: Report = to_stderr) -> None:
+def run_in_background(state: State, *, report: Finish = to_stderr) -> None:
     """Start it detached and return when it is ready; if it is up already, that is fine."""
     if state.is_up:
         report(f"up already, state in {state.folder}")
@@ -159,7 +159,7 @@ def _detached(state: State) -> subprocess.Popen[bytes]:
         )
 
 
-def stop_background(state: State, *, report: Report = to_stderr) -> None:
+def stop_background(state: State, *, report: Finish = to_stderr) -> None:
     """Stop what runs in the state folder, and only that; fine if nothing does."""
     if not state.is_up:
         report(f"nothing runs in {state.folder}")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from controlplane.build import BINARIES, PATIENCE, build_into, tools_hash
 from controlplane.errors import BinariesMissingError
-from controlplane.progress import Report, to_stderr
+from controlplane.progress import Finish, to_stderr
 
 # Ours first: whoever sets both has KUBEBUILDER_ASSETS from other work.
 FOLDER_VARIABLES = ("AMOVE_DEV_BIN", "KUBEBUILDER_ASSETS")
 
 
-def ensure_binaries(environ: Mapping[str, str] = os.environ, *, report: Report = to_stderr) -> Path:
+def ensure_binaries(environ: Mapping[str, str] = os.environ, *, report: Finish = to_stderr) -> Path:
     """Answer a folder that holds every program of ``BINARIES``; build them when there is none.
 
     Raises BinariesMissingError (a named folder lacks a program, or nothing is cached and Go is not

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from controlplane.errors import BinariesMissingError, BuildError
-from controlplane.progress import Report
+from controlplane.progress import Finish
 
 # Program → Go package. Quick ones first, so that a broken set-up shows early.
 BINARIES: Mapping[str, str] = {
@@ -48,7 +48,7 @@ def tools_hash(tools: Path = TOOLS) -> str:
     return digest.hexdigest()[:16]
 
 
-def build_into(folder: Path, environ: Mapping[str, str], *, report: Report) -> None:
+def build_into(folder: Path, environ: Mapping[str, str], *, report: Finish) -> None:
     """Make ``folder`` hold every program, or leave it as it was.
 
     One process builds at a time; the others wait and then find the work done. Raises
@@ -88,7 +88,7 @@ def linker_flags(kubernetes: Release, helm: Release) -> str:
     return " ".join(["-s", "-w", *(f"-X {setting}" for setting in settings)])
 
 
-def _build_all(go: str, folder: Path, environ: Mapping[str, str], *, report: Report) -> None:
+def _build_all(go: str, folder: Path, environ: Mapping[str, str], *, report: Finish) -> None:
     report(f"building {len(BINARIES)} programs with {go}, once: {PATIENCE}")
     _remove_leftovers(folder.parent)
     began = time.monotonic()
@@ -107,7 +107,7 @@ def _build_all(go: str, folder: Path, environ: Mapping[str, str], *, report: Rep
 class _Compiler:
     """Runs ``go`` for the pinned modules; its chatter goes to a file, shown when it fails."""
 
-    def __init__(self, go: str, scratch: Path, environ: Mapping[str, str], report: Report) -> None:
+    def __init__(self, go: str, scratch: Path, environ: Mapping[str, str], report: Finish) -> None:
         self._go = go
         self._scratch = scratch
         self._report = report
@@ -144,7 +144,7 @@ class _Compiler:
         return out.read_text()
 
 
-def _wait_aloud(process: subprocess.Popen[bytes], doing: str, report: Report) -> int:
+def _wait_aloud(process: subprocess.Popen[bytes], doing: str, report: Finish) -> int:
     began = time.monotonic()
     try:
         while True:
@@ -159,13 +159,13 @@ def _wait_aloud(process: subprocess.Popen[bytes], doing: str, report: Report) ->
 
 
 @contextlib.contextmanager
-def _sole_builder(folder: Path, *, report: Report) -> Iterator[None]:
+def _sole_builder(folder: Path, *, report: Finish) -> Iterator[None]:
     with (folder / ".lock").open("w") as lock:
         _lock_aloud(lock, report)
         yield
 
 
-def _lock_aloud(lock: IO[str], report: Report) -> None:
+def _lock_aloud(lock: IO[str], report: Finish) -> None:
     began = told = time.monotonic()
     while True:
         try:

@@ -27,7 +27,7 @@ from controlplane.errors import CommandError, ControlPlaneError, StartError
 from controlplane.kubeconfigs import Cluster, certificate_user, token_user, write_kubeconfig
 from controlplane.probe import Probe, wait_until
 from controlplane.processes import Program, Warden
-from controlplane.progress import Report, to_stderr
+from controlplane.progress import Finish, to_stderr
 
 # Open watches keep an API server from ending by itself, and nothing here is worth the wait.
 STOP_GRACE = 3.0
@@ -71,7 +71,7 @@ class ControlPlane:
         folder: Path | None = None,
         *,
         binaries: Path | None = None,
-        report: Report = to_stderr,
+        report: Finish = to_stderr,
         start_deadline: float = 90.0,
     ) -> None:
         self._folder = folder

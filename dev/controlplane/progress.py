@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-Report = Callable[[str], None]
+Finish = Callable[[str], None]
 
 
 def to_stderr(line: str) -> None:

@@ -83,15 +83,15 @@ def test_a_long_build_keeps_saying_which_program_it_is_at(
     environ: dict[str, str], fake_go: FakeGo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(build, "HEARTBEAT", 0.01)
-    heard = tmp_path / "heard"
+    observe = tmp_path / "heard"
     # The first program takes until two lines about it were heard, or five seconds are over.
-    fake_go.behave(f"for _ in $(seq 500); do if [ -e {heard} ]; then break; fi; sleep 0.01; done")
+    fake_go.behave(f"for _ in $(seq 500); do if [ -e {observe} ]; then break; fi; sleep 0.01; done")
     lines: list[str] = []
 
     def listen(line: str) -> None:
         lines.append(line)
         if len([each for each in lines if each.startswith("building etcd (1 of 5) …")]) == 2:
-            heard.touch()
+            observe.touch()
 
     ensure_binaries(environ, report=listen)
 

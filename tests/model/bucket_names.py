@@ -15,8 +15,9 @@ from amove_operator.controllers.shared import store as product_cache
 from amove_operator.controllers.shared.store import Cache
 from amove_operator.core import names
 from amove_operator.core.buckets import plan as bucket_plan
-from amove_operator.core.buckets.snapshot import Absent, BucketWorld, Create, WriteIntent
-from amove_operator.core.keys.expectations import Listing
+from amove_operator.core.buckets import steps
+from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot
+from amove_operator.core.keys.expectations import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import FINALIZER, BucketSpec
@@ -66,10 +67,10 @@ def _is_given(crs: tuple[Known, ...], listed: float, now: float, *, unlisted: bo
         if one.there:
             _put(cache, cr, one)
             here |= {key_id(cr, place) for place in one.issued_here}
-    records = _Records(cache, Listing.of(listed, keys) if listed > -inf else None, here)
+    records = _Records(cache, KeyList.of(listed, keys) if listed > -inf else None, here)
     since = names.list_needed_since(_LED, SETTLE, [TEAM] if unlisted else (), OTHER_TEAM)
     keeper = names.kept_from(records, OTHER_TEAM, NAME)
-    world = BucketWorld(
+    world = BucketSnapshot(
         now=NOW,
         uid="uid-bucket",
         namespace=OTHER_TEAM,
@@ -83,7 +84,10 @@ def _is_given(crs: tuple[Known, ...], listed: float, now: float, *, unlisted: bo
         keys_listed=listed >= since,
         list_since=since,
     )
-    return isinstance(bucket_plan.plan_bucket(world), WriteIntent | Create) and now >= since
+    return (
+        isinstance(bucket_plan.plan_bucket(world), steps.WriteStatus | steps.Create)
+        and now >= since
+    )
 
 
 def _put(cache: Cache, cr: int, one: Known) -> None:
@@ -116,7 +120,7 @@ def may_leave_unlisted(crs: tuple[Cr, ...]) -> bool:
 class _Records:
     """What a process has on record, in the product's words; no Secret here outlives its CR."""
 
-    def __init__(self, cache: Cache, listing: Listing | None, issued_here: Iterable[str]) -> None:
+    def __init__(self, cache: Cache, listing: KeyList | None, issued_here: Iterable[str]) -> None:
         self.cluster8 = cluster_digest("cluster")
         self.listing = listing
         self.hidden = ()

@@ -27,7 +27,7 @@ from tests.model.translation import key_id, ledger_of, listing_of, place_of, rem
 def freed_by_a_write(cr: int, one: Cr) -> tuple[tuple[int, int], ...]:
     """Replaced from now on: the key that the Secret held until now, if pods can have it."""
     secret = one.secret
-    if not isinstance(secret, Secret) or not secret.intact:
+    if not isinstance(secret, Secret) or not secret.data_matches:
         return one.freed
     place = place_of(cr, secret.holder)
     return (*one.freed, (place, 0)) if place in one.live and place is not None else one.freed
@@ -69,7 +69,7 @@ def listed(state: State, process: int, shown: tuple[tuple[int, ...], ...]) -> St
 
 def _heard(cr: int, memory: Memory, shown: tuple[int, ...], born: tuple[Born, ...]) -> Memory:
     listing = listing_of(cr, shown, born, 0.0)
-    told = remembered(cr, memory, ledger_of(cr, memory, born).heard(listing, SETTLE))
+    told = remembered(cr, memory, ledger_of(cr, memory, born).observe(listing, SETTLE))
     return told._replace(settled="ok") if told.settled == "old" else told
 
 
@@ -256,7 +256,7 @@ def _is_settled(cr: int, one: Cr) -> bool:
         return False
     held = place_of(cr, secret.holder)
     return (
-        secret.intact
+        secret.data_matches
         and (held,) == one.live
         and one.born[one.live[0]].scope == one.wish.scope
         and secret.rotation == one.wish.rotation

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 from amove_operator.amove import AmoveClient, NewKey
 from amove_operator.controllers.dispatcher import Controller
-from amove_operator.controllers.shared.accounts import AccountBook
+from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.store import Cache, Ghost, Item, own_key_status
-from amove_operator.core.keys.expectations import Listing
+from amove_operator.core.keys.expectations import KeyList
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
@@ -94,7 +94,7 @@ class Walked:
             api=api,
             cache=Cache(),
             queue=cast("WorkQueue[Item]", _QuietQueue()),
-            accounts=AccountBook(SETTINGS, api),
+            accounts=CloudAccounts(SETTINGS, api),
             metrics=METRICS,
             cluster_uid=CLUSTER,
             leading_since=self.time.monotonic(),
@@ -103,7 +103,7 @@ class Walked:
         )
         self.context.accounts.loaded = True
         self.controller = Controller(self.context)
-        self.context.listings = Listings(api, self.time.monotonic, self._heard, SETTLE)
+        self.context.key_lists = KeyListCache(api, self.time.monotonic, self._heard, SETTLE)
         self.watch()
         self.controller.lead()
 
@@ -126,7 +126,7 @@ class Walked:
         for secret in shown.values():
             self.controller.secret_seen(secret, deleted=False)
 
-    def _heard(self, listing: Listing) -> None:
+    def _heard(self, listing: KeyList) -> None:
         """A new listing; what judges it in a task of its own is run to its end here."""
         self.controller.listed(listing)
         run(self.controller.orphans.judge(listing))
@@ -151,7 +151,7 @@ class Walked:
     def sweep(self) -> None:
         """The resync's listing; may fail."""
         try:
-            run(self.context.listings.fresh())
+            run(self.context.key_lists.fresh())
         except ApiError:
             return
 

@@ -60,8 +60,8 @@ class Moves(NameMoves):
 
         if chances.vandals and isinstance(one.secret, Secret):
             yield move("Secret deleted", "vandals", one._replace(secret=None))
-            if one.secret.intact:
-                edited = one.secret._replace(intact=False)
+            if one.secret.data_matches:
+                edited = one.secret._replace(data_matches=False)
                 yield move("Secret edited", "vandals", one._replace(secret=edited))
         if chances.restores and isinstance(one.secret, Secret):
             for place, _ in one.freed:

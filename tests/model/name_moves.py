@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from amove_operator.core.keys.snapshot import Mint
+from amove_operator.core.keys import steps
 from tests.model import bucket_names
 from tests.model.bucket_names import is_given, known
 from tests.model.changes import ticked
@@ -57,7 +57,7 @@ class NameMoves(OperatorMoves):
         gone = ticked(with_cr(less(less(state, "crashes"), "vanishings"), cr, one))
         return gone._replace(processes=tuple(self._newborn(gone.crs) for _ in gone.processes))
 
-    def _expecting(self, at: World, step: Mint) -> World:
+    def _expecting(self, at: World, step: steps.Mint) -> World:
         """The names count before the create is sent: while it is under way nobody is given them."""
         if not self.rules.names:
             return at

@@ -7,30 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from amove_operator.core.keys.expectations import Ledger
-from amove_operator.core.keys.snapshot import (
-    AddFinalizer,
-    AwaitListing,
-    DeleteSecret,
-    DryRun,
-    KeyWorld,
-    Mint,
-    ReadSecret,
-    RecordIssue,
-    RecordStatus,
-    RemoveFinalizer,
-    Report,
-    Revoke,
-    WriteSecret,
-)
+from amove_operator.core.keys import steps
+from amove_operator.core.keys.expectations import Expectations
+from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.keys.status import status_of
 from amove_operator.core.reasons import Reason
+from amove_operator.models import KeyStatus
 from tests.model.changes import all_pairs, freed_by_a_write, listed, shown_by_a_list
 from tests.model.small_world import (
     FOREIGN,
     GRACE,
     NAME,
-    NOW,
     SCOPES,
     SETTLE,
     Born,
@@ -49,9 +36,9 @@ from tests.model.small_world import (
 from tests.model.states import Move, World
 from tests.model.translation import (
     Planner,
-    in_hand,
     key_id,
     live_keys,
+    pending_key,
     place_of,
     remembered,
     told_retiring,
@@ -82,9 +69,9 @@ class OperatorMoves:
         return Process(tuple(self._blank(one) for one in crs))
 
     def _blank(self, one: Cr) -> Memory:
-        ledger = Ledger.for_known(0.0, float(SETTLE))
+        expectations = Expectations.for_known(0.0, float(SETTLE))
         blank = Memory("later", view=self._view(one))
-        return remembered(0, blank, ledger)
+        return remembered(0, blank, expectations)
 
     def _view(self, one: Cr) -> View | None:
         return (one.wish, one.finalizer, one.status) if self.several else None
@@ -99,47 +86,50 @@ class OperatorMoves:
         )
         label = f"{at.process}/{at.cr} {type(step).__name__}"
         match step:
-            case ReadSecret():
+            case steps.ReadSecret():
                 yield Move(label, True, self._read(at).state)
-            case AddFinalizer():
+            case steps.AddFinalizer():
                 yield Move(label, True, self._protect(at).state)
-            case AwaitListing():
-                yield from self._await(label, at, world, step)
-            case DryRun():
+            case steps.AwaitKeyList():
+                yield from self._await(label, at, step)
+            case steps.DryRun():
                 done = at.memory._replace(dry=not self.rules.refusing, refused=self.rules.refusing)
                 yield Move(label, True, at.with_memory(done).state)
-            case RecordIssue(serial, scope, status):
+            case steps.RecordIssue(serial, scope, status):
                 noted = told_status(at.cr, status, at.one.born)
                 yield from self._record(
-                    label, at, noted, lambda ledger: ledger.issue_recorded(serial, scope)
+                    label,
+                    at,
+                    noted,
+                    lambda expectations: expectations.issue_recorded(serial, scope),
                 )
-            case RecordStatus(status):
+            case steps.WriteStatus(status):
                 begun = told_status(at.cr, status, at.one.born)._replace(begun=True)
                 yield from self._record(label, at, begun, _same)
-            case Mint():
+            case steps.Mint():
                 yield from self._mint(f"{label} {step.serial}", at, world, step)
-            case WriteSecret():
+            case steps.WriteSecret():
                 yield from self._write(label, at, step)
-            case Revoke():
+            case steps.Revoke():
                 yield from self._revoke(f"{label} {step.key_id} {step.why}", at, world, step)
-            case DeleteSecret():
+            case steps.DeleteSecret():
                 gone = at if at.one.secret == FOREIGN else at.with_cr(at.one._replace(secret=None))
                 yield Move(label, True, self._unread(gone).state)
-            case RemoveFinalizer():
+            case steps.RemoveFinalizer():
                 yield Move(label, True, self._release(at).state)
-            case Report():
+            case steps.Finish():
                 self._may_wait(at, step)
                 told = told_status(at.cr, step.status, at.one.born)
                 yield Move(label, True, self._rest(at, told).state)
             case _:
                 raise AssertionError(f"not modelled: {step}")
 
-    def _may_wait(self, at: World, step: Report) -> None:
+    def _may_wait(self, at: World, step: steps.Finish[KeyStatus]) -> None:
         """For a grace nobody waits who has no Secret, or whose replaced key reaches too much."""
-        if step.conclusion.synced.reason is not Reason.GraceRunning or self._stale(at):
+        if step.conclusion.synced.reason is not Reason.WaitingForGrace or self._stale(at):
             return
         one, secret = at.one, at.memory.secret
-        if not isinstance(secret, Secret) or not secret.intact:
+        if not isinstance(secret, Secret) or not secret.data_matches:
             raise Broken("a missing Secret waits for the grace of a replaced key")
         others = [key for key in one.live if key_id(at.cr, key) != secret.holder]
         if one.wish.scope == 1 and any(one.born[key].scope == 0 for key in others):
@@ -182,10 +172,10 @@ class OperatorMoves:
     def _read(self, at: World) -> World:
         memory, secret = at.memory, at.one.secret
         seen = at.with_memory(memory._replace(secret=secret, fresh=True))
-        if memory.hand is None or not isinstance(secret, Secret) or not secret.intact:
+        if memory.hand is None or not isinstance(secret, Secret) or not secret.data_matches:
             return seen
         held = secret.holder == key_id(at.cr, memory.hand.key)
-        return seen.learnt(Ledger.written) if held else seen
+        return seen.learnt(Expectations.written) if held else seen
 
     def _protect(self, at: World) -> World:
         if self._stale(at):
@@ -193,18 +183,17 @@ class OperatorMoves:
         new = at.one.status is None
         at = at.with_cr(at.one._replace(finalizer="on"))
         at = at.with_memory(at.memory._replace(view=self._view(at.one)))
-        return at.learnt(lambda _: Ledger.for_new()) if new else at
+        return at.learnt(lambda _: Expectations.for_new()) if new else at
 
-    def _await(self, label: str, at: World, world: KeyWorld, step: AwaitListing) -> Iterator[Move]:
-        early = step.since is not None and step.since > NOW
-        if early or at.memory.settled == "later":
-            told = told_status(at.cr, status_of(world), at.one.born)
+    def _await(self, label: str, at: World, step: steps.AwaitKeyList[KeyStatus]) -> Iterator[Move]:
+        if step.since > 0.0:
+            told = told_status(at.cr, step.status, at.one.born)
             yield Move(label, True, self._rest(at, told).state)
             return
         yield from self._listings(label, at.state, at.process)
 
     def _record(
-        self, label: str, at: World, status: Status, learn: Callable[[Ledger], Ledger]
+        self, label: str, at: World, status: Status, learn: Callable[[Expectations], Expectations]
     ) -> Iterator[Move]:
         if self._stale(at) or at.state.mute:
             yield Move(label, True, self._unread(at).state)
@@ -219,30 +208,32 @@ class OperatorMoves:
 
     # -- the service -----------------------------------------------------------------------------
 
-    def _mint(self, label: str, at: World, world: KeyWorld, step: Mint) -> Iterator[Move]:
+    def _mint(self, label: str, at: World, world: KeySnapshot, step: steps.Mint) -> Iterator[Move]:
         if self.rules.refusing:
             raise Broken("a key was issued for a Secret that cannot be written")
         if self._is_served(at):
             raise Broken("a key is issued although the Secret holds one that works")
         if len(at.one.born) >= self.most_keys:
             return
-        sent = self._expecting(at.learnt(lambda ledger: ledger.sending(step.serial)), step)
+        sent = self._expecting(
+            at.learnt(lambda expectations: expectations.sending(step.serial)), step
+        )
         made = self._made(sent, step)
         hand = Hand(
             len(at.one.born), at.memory.view[0].rotation if at.memory.view else at.one.wish.rotation
         )
-        key = in_hand(at.cr, hand, made.one.born[hand.key])
-        got = made.learnt(lambda ledger: ledger.received(key, 0.0))
+        key = pending_key(at.cr, hand, made.one.born[hand.key])
+        got = made.learnt(lambda expectations: expectations.received(key, 0.0))
         yield Move(label, True, got.with_memory(got.memory._replace(fresh=False)).state)
         if not at.state.chances.losses:
             return
         status = told_status(at.cr, status_of(world), at.one.born)
         done = self._made(made, step) if self.twice else made
         for what, lost in (("done", done), ("not done", sent)):
-            after = lost.less("losses").learnt(lambda ledger: ledger.lost(0.0, SETTLE))
+            after = lost.less("losses").learnt(lambda expectations: expectations.lost(0.0, SETTLE))
             yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
 
-    def _expecting(self, at: World, _step: Mint) -> World:
+    def _expecting(self, at: World, _step: steps.Mint) -> World:
         return at
 
     def _is_served(self, at: World) -> bool:
@@ -252,7 +243,7 @@ class OperatorMoves:
         status noted it.
         """
         one, secret = at.one, at.one.secret
-        if not isinstance(secret, Secret) or secret != at.memory.secret or not secret.intact:
+        if not isinstance(secret, Secret) or secret != at.memory.secret or not secret.data_matches:
             return False
         place, wished = place_of(at.cr, secret.holder), one.wish
         if place is None or place not in one.live or self._stale(at):
@@ -270,7 +261,7 @@ class OperatorMoves:
         twice = other is not None and one.born[other].serial == one.born[place].serial
         return (noted and not twice) or place in at.memory.scopes
 
-    def _made(self, at: World, step: Mint) -> World:
+    def _made(self, at: World, step: steps.Mint) -> World:
         """A key comes into being at the service."""
         one = at.one
         born = Born(step.serial, SCOPES.index(step.scope))
@@ -291,28 +282,30 @@ class OperatorMoves:
         if any(note.serial == born.serial and note.scope != born.scope for note in notes):
             raise Broken("status notes another scope than the key has")
 
-    def _revoke(self, label: str, at: World, world: KeyWorld, step: Revoke) -> Iterator[Move]:
+    def _revoke(
+        self, label: str, at: World, world: KeySnapshot, step: steps.Revoke
+    ) -> Iterator[Move]:
         place = place_of(at.cr, step.key_id)
         if place is None:
             raise Broken("a key under another CR's marker is revoked")
         if place not in at.one.live:
-            failed = at.learnt(lambda ledger: ledger.revoke_failed(step.key_id, 0.0))
+            failed = at.learnt(lambda expectations: expectations.revoke_failed(step.key_id, 0.0))
             yield Move(f"{label}, not found", True, failed.state)
             return
         self._may_revoke(at, place, step)
         gone = at.with_cr(self._without(at.one, place))
-        done = gone.learnt(lambda ledger: ledger.revoke_confirmed(step.key_id, 0.0))
+        done = gone.learnt(lambda expectations: expectations.revoke_confirmed(step.key_id, 0.0))
         yield Move(label, True, done.state)
         if not at.state.chances.losses:
             return
         status = told_status(at.cr, status_of(world), at.one.born)
         for what, lost in (("done", gone), ("not done", at)):
             after = lost.less("losses").learnt(
-                lambda ledger: ledger.revoke_failed(step.key_id, 0.0)
+                lambda expectations: expectations.revoke_failed(step.key_id, 0.0)
             )
             yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
 
-    def _may_revoke(self, at: World, place: int, step: Revoke) -> None:
+    def _may_revoke(self, at: World, place: int, step: steps.Revoke) -> None:
         one = at.one
         if self.several or one.wish.deleted:
             return
@@ -323,7 +316,7 @@ class OperatorMoves:
         secret = one.secret
         if at.memory.fresh and at.memory.secret != secret:
             return  # changed since it was read a moment ago
-        if isinstance(secret, Secret) and secret.intact and secret.holder == step.key_id:
+        if isinstance(secret, Secret) and secret.data_matches and secret.holder == step.key_id:
             raise Broken("the key that the Secret holds is revoked")
         for freed, age in one.freed:
             if freed == place and age < GRACE and step.why == "retired":
@@ -346,7 +339,7 @@ class OperatorMoves:
 
     # -- the Secret ------------------------------------------------------------------------------
 
-    def _write(self, label: str, at: World, step: WriteSecret) -> Iterator[Move]:
+    def _write(self, label: str, at: World, step: steps.WriteSecret) -> Iterator[Move]:
         hand, one = at.memory.hand, at.one
         assert hand is not None
         if self.careful and at.memory.secret != one.secret:
@@ -365,7 +358,7 @@ class OperatorMoves:
             one._replace(secret=secret, freed=freed_by_a_write(at.cr, one), held=held)
         )
         seen = written.with_memory(at.memory._replace(secret=secret, fresh=True))
-        yield Move(label, True, seen.learnt(Ledger.written).state)
+        yield Move(label, True, seen.learnt(Expectations.written).state)
         if at.state.chances.losses:
             yield Move(f"{label}, unanswered", False, self._unread(written.less("losses")).state)
 
@@ -377,5 +370,5 @@ class OperatorMoves:
         return at.with_cr(at.one._replace(finalizer="released"))
 
 
-def _same(ledger: Ledger) -> Ledger:
-    return ledger
+def _same(expectations: Expectations) -> Expectations:
+    return expectations

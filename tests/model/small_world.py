@@ -2,7 +2,7 @@
 
 Everything is a tuple and every moment is relative to now, in ticks, cut off where it cannot
 matter any more: so that two moments that look alike are one state. A tick is the settle time,
-two ticks are the grace. The decisions are those of the product: ``plan_key``, ``Ledger`` and
+two ticks are the grace. The decisions are those of the product: ``plan_key``, ``Expectations`` and
 ``status_of``, and of names ``plan_bucket`` on core/names.py and the real cache; only the two
 stores and the executor's hand movements are modelled.
 """
@@ -60,7 +60,7 @@ class Secret(NamedTuple):
     """
 
     holder: str
-    intact: bool = True
+    data_matches: bool = True
     retiring: tuple[tuple[str, int], ...] = ()
     rotation: int = 0
     age: int = 0
@@ -130,7 +130,7 @@ class Memory(NamedTuple):
     """
 
     settled: str
-    untouched: bool = False
+    is_new: bool = False
     hand: Hand | None = None
     minted: tuple[tuple[int, int], ...] = ()
     revoked: tuple[tuple[str, int], ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from amove_operator.core.keys.expectations import Ledger
+from amove_operator.core.keys.expectations import Expectations
 from tests.model.small_world import Cr, Memory, State
 from tests.model.translation import ledger_of, remembered
 
@@ -48,10 +48,10 @@ class World(NamedTuple):
         processes = put(self.state.processes, self.process, process._replace(memories=memories))
         return self._replace(state=self.state._replace(processes=processes))
 
-    def learnt(self, change: Callable[[Ledger], Ledger]) -> World:
+    def learnt(self, change: Callable[[Expectations], Expectations]) -> World:
         """The same after a real ledger's method."""
-        ledger = change(ledger_of(self.cr, self.memory, self.one.born))
-        return self.with_memory(remembered(self.cr, self.memory, ledger))
+        expectations = change(ledger_of(self.cr, self.memory, self.one.born))
+        return self.with_memory(remembered(self.cr, self.memory, expectations))
 
     def less(self, chance: str) -> World:
         """The same with one chance of that name used up."""

@@ -1,9 +1,9 @@
 """Every state that the key protocol can get into in a small world (docs/key-protocol.md).
 
-The decisions are the product's own (``plan_key``, ``Ledger``, ``status_of``); small_world.py says
-what is modelled. In every state the invariants of moves.py hold, and from every state the settled
-one can be reached: exactly one live key for each CR, held by its Secret, nothing else under its
-marker. Each rule in RULES makes that fail when it is taken out.
+The decisions are the product's own (``plan_key``, ``Expectations``, ``status_of``); small_world.py
+says what is modelled. In every state the invariants of moves.py hold, and from every state the
+settled one can be reached: exactly one live key for each CR, held by its Secret, nothing else under
+its marker. Each rule in RULES makes that fail when it is taken out.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from amove_operator.core.keys import deletion as key_deletion
 from amove_operator.core.keys import derived as key_facts
 from amove_operator.core.keys import plan as key_plan
 from amove_operator.core.keys import status as key_status
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.budget import remember_issue
-from amove_operator.core.keys.expectations import InHand, Ledger, Listing, LiveKey
-from amove_operator.core.keys.snapshot import KeyWorld, Why
+from amove_operator.core.keys.expectations import Expectations, KeyList, LiveKey, PendingKey
+from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
 from amove_operator.models.key import RecentIssue
 from tests.model.exploring import explore
@@ -209,22 +210,22 @@ def _without_check(name: str) -> Callable[[Patch, Moves], None]:
 
 
 def _no_rule_of_time(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(Ledger, "for_known", classmethod(lambda cls, _since, _settle: cls(-inf)))
+    patch.setattr(Expectations, "for_known", classmethod(lambda cls, _since, _settle: cls(-inf)))
 
 
 def _no_settle_time(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(Ledger, "for_known", classmethod(lambda cls, since, _settle: cls(since)))
+    patch.setattr(Expectations, "for_known", classmethod(lambda cls, since, _settle: cls(since)))
 
 
 def _no_settling_after_a_lost_answer(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(Ledger, "lost", lambda self, at, _settle: replace(self, settles_at=at))
+    patch.setattr(Expectations, "lost", lambda self, at, _settle: replace(self, knows_from=at))
 
 
 def _mints_are_not_remembered(patch: Patch, _moves: Moves) -> None:
-    def received(self: Ledger, in_hand: InHand, _at: float) -> Ledger:
-        return replace(self, in_hand=in_hand)
+    def received(self: Expectations, pending_key: PendingKey, _at: float) -> Expectations:
+        return replace(self, pending_key=pending_key)
 
-    patch.setattr(Ledger, "received", received)
+    patch.setattr(Expectations, "received", received)
 
 
 def _create_is_sent_twice(_patch: Patch, moves: Moves) -> None:
@@ -260,7 +261,7 @@ def _nothing_is_unlisted(patch: Patch, _moves: Moves) -> None:
 
 
 def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(Listing, "keeping", lambda _self, _name: ())
+    patch.setattr(KeyList, "keeping", lambda _self, _name: ())
 
 
 def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
@@ -275,7 +276,7 @@ def _a_digest_proves(patch: Patch, _moves: Moves) -> None:
     """A key is believed to have the scope that is asked for, where its mark is that scope's."""
     known = key_facts.known_scope
 
-    def believed(world: KeyWorld, key: LiveKey) -> Scope | None:
+    def believed(world: KeySnapshot, key: LiveKey) -> Scope | None:
         wanted = world.gate.scope
         looks_so = wanted is not None and wanted.names9 == key.names9
         return wanted if looks_so else known(world, key)
@@ -297,12 +298,12 @@ def _the_unknown_stays(patch: Patch, _moves: Moves) -> None:
     patch.setattr(
         key_plan,
         "reissue_reason",
-        lambda world: None if (why := reason(world)) is Why.SCOPE_UNKNOWN else why,
+        lambda world: None if (why := reason(world)) is steps.IssueReason.SCOPE_UNKNOWN else why,
     )
 
 
 def _only_what_status_names_is_given_up(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(key_plan, "given_up", lambda world: world.given_up)
+    patch.setattr(key_plan, "displaced", lambda world: world.displaced)
 
 
 def _nothing(_patch: Patch, _moves: Moves) -> None:

@@ -10,13 +10,13 @@ from pydantic import SecretStr
 
 from amove_operator.core.conditions import deleting, merge
 from amove_operator.core.keys import plan as key_plan
-from amove_operator.core.keys.expectations import InHand, Ledger, Listing, LiveKey
+from amove_operator.core.keys import steps
+from amove_operator.core.keys.expectations import Expectations, KeyList, LiveKey, PendingKey
 from amove_operator.core.keys.snapshot import (
     Gate,
     KeyLimits,
-    KeyStep,
-    KeyWorld,
-    Mass,
+    KeySnapshot,
+    LossVerdict,
     SecretAbsent,
     SecretForeign,
     SecretOurs,
@@ -66,26 +66,26 @@ def live_key(cr: int, place: int, born: Born) -> LiveKey:
 
 
 @cache
-def listing_of(cr: int, shown: tuple[int, ...], born: tuple[Born, ...], begun: float) -> Listing:
+def listing_of(cr: int, shown: tuple[int, ...], born: tuple[Born, ...], begun: float) -> KeyList:
     """A complete listing, as far as this CR is concerned."""
-    return Listing.of(begun, (live_key(cr, place, born[place]) for place in shown))
+    return KeyList.of(begun, (live_key(cr, place, born[place]) for place in shown))
 
 
 _SETTLES = {"new": -inf, "ok": -5.0, "old": 0.0, "later": float(SETTLE)}
 
 
-def ledger_of(cr: int, memory: Memory, born: tuple[Born, ...]) -> Ledger:
+def ledger_of(cr: int, memory: Memory, born: tuple[Born, ...]) -> Expectations:
     """The real ledger; the listing at hand was begun at -1.0, now is 0.0."""
     hand = memory.hand
-    return Ledger(
-        settles_at=_SETTLES[memory.settled],
-        untouched=memory.untouched,
-        in_hand=None if hand is None else in_hand(cr, hand, born[hand.key]),
+    return Expectations(
+        knows_from=_SETTLES[memory.settled],
+        is_new=memory.is_new,
+        pending_key=None if hand is None else pending_key(cr, hand, born[hand.key]),
         minted=tuple((live_key(cr, key, born[key]), float(-age)) for key, age in memory.minted),
         revoked=tuple((key, float(-age)) for key, age in memory.revoked),
         failed_revokes=frozenset(memory.failed),
         asked=frozenset(memory.asked),
-        create_lost=memory.lost,
+        create_unanswered=memory.lost,
         last_serial=memory.last_serial,
         recorded=_issue(memory.recorded),
         scopes=tuple((key_id(cr, key), SCOPES[born[key].scope]) for key in memory.scopes),
@@ -97,9 +97,9 @@ def _issue(recorded: tuple[int, int] | None) -> tuple[int, Scope] | None:
 
 
 @cache
-def in_hand(cr: int, hand: Hand, born: Born) -> InHand:
+def pending_key(cr: int, hand: Hand, born: Born) -> PendingKey:
     """The key in hand."""
-    return InHand(
+    return PendingKey(
         key=live_key(cr, hand.key, born),
         secret_key=SecretStr("s"),
         scope=SCOPES[born.scope],
@@ -107,25 +107,28 @@ def in_hand(cr: int, hand: Hand, born: Born) -> InHand:
     )
 
 
-def remembered(cr: int, memory: Memory, ledger: Ledger) -> Memory:
+def remembered(cr: int, memory: Memory, expectations: Expectations) -> Memory:
     """``memory`` with what the real ledger says after an event at 0.0."""
     hand = memory.hand
-    if ledger.in_hand is None:
+    if expectations.pending_key is None:
         hand = None
-    elif hand is None or key_id(cr, hand.key) != ledger.in_hand.key.id:
-        hand = Hand(_place(cr, ledger.in_hand.key.id), int(ledger.in_hand.rotate_request or 0))
+    elif hand is None or key_id(cr, hand.key) != expectations.pending_key.key.id:
+        hand = Hand(
+            _place(cr, expectations.pending_key.key.id),
+            int(expectations.pending_key.rotate_request or 0),
+        )
     return memory._replace(
-        settled=_settled_word(ledger.settles_at),
-        untouched=ledger.untouched,
+        settled=_settled_word(expectations.knows_from),
+        is_new=expectations.is_new,
         hand=hand,
-        minted=tuple((_place(cr, key.id), int(-at)) for key, at in ledger.minted),
-        revoked=tuple((key, int(-at)) for key, at in ledger.revoked),
-        failed=tuple(sorted(ledger.failed_revokes)),
-        asked=tuple(sorted(ledger.asked)),
-        lost=ledger.create_lost,
-        last_serial=ledger.last_serial,
-        recorded=None if ledger.recorded is None else _told_issue(ledger.recorded),
-        scopes=tuple(_place(cr, key) for key, _ in ledger.scopes)[-2:],
+        minted=tuple((_place(cr, key.id), int(-at)) for key, at in expectations.minted),
+        revoked=tuple((key, int(-at)) for key, at in expectations.revoked),
+        failed=tuple(sorted(expectations.failed_revokes)),
+        asked=tuple(sorted(expectations.asked)),
+        lost=expectations.create_unanswered,
+        last_serial=expectations.last_serial,
+        recorded=None if expectations.recorded is None else _told_issue(expectations.recorded),
+        scopes=tuple(_place(cr, key) for key, _ in expectations.scopes)[-2:],
     )
 
 
@@ -139,12 +142,12 @@ def _place(cr: int, identity: str) -> int:
     return place
 
 
-def _settled_word(settles_at: float) -> str:
-    if settles_at == -inf:
+def _settled_word(knows_from: float) -> str:
+    if knows_from == -inf:
         return "new"
-    if settles_at <= -1.0:
+    if knows_from <= -1.0:
         return "ok"
-    return "old" if settles_at <= 0.0 else "later"
+    return "old" if knows_from <= 0.0 else "later"
 
 
 @cache
@@ -246,16 +249,16 @@ def _secret(secret: Secret | str | None) -> SecretSeen | None:
         checksum="",
         retiring=tuple(Retiring(key, NOW + left * TICK) for key, left in secret.retiring),
     )
-    return SecretOurs("uid", "rv", record, intact=secret.intact)
+    return SecretOurs("uid", "rv", record, data_matches=secret.data_matches)
 
 
 @cache
 def live_keys(
     cr: int, memory: Memory, shown: tuple[int, ...] | None, born: tuple[Born, ...]
-) -> tuple[tuple[LiveKey, ...] | None, Ledger]:
-    ledger = ledger_of(cr, memory, born)
+) -> tuple[tuple[LiveKey, ...] | None, Expectations]:
+    expectations = ledger_of(cr, memory, born)
     listing = None if shown is None else listing_of(cr, shown, born, -1.0)
-    return ledger.live(marker_of("cluster", f"uid-{cr}"), listing, SETTLE), ledger
+    return expectations.live(marker_of("cluster", f"uid-{cr}"), listing, SETTLE), expectations
 
 
 _GATES = tuple(Gate(scope) for scope in SCOPES)
@@ -267,7 +270,7 @@ class Planner:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._answers: dict[tuple[object, ...], tuple[KeyWorld, KeyStep]] = {}
+        self._answers: dict[tuple[object, ...], tuple[KeySnapshot, steps.KeyStep]] = {}
 
     def ask(
         self,
@@ -277,14 +280,15 @@ class Planner:
         shown: tuple[int, ...] | None,
         listed: int,
         name: str = "red",
-    ) -> tuple[KeyWorld, KeyStep]:
+    ) -> tuple[KeySnapshot, steps.KeyStep]:
         """The world of one CR in one process's eyes, and the step that the planner chooses."""
         wish, finalizer, status = memory.view or (one.wish, one.finalizer, one.status)
         question = (cr, wish, finalizer, status, one.born, memory, shown, listed, name)
         if (answer := self._answers.get(question)) is None:
-            live, ledger = live_keys(cr, memory, shown, one.born)
-            world = KeyWorld(
+            live, expectations = live_keys(cr, memory, shown, one.born)
+            world = KeySnapshot(
                 now=NOW,
+                clock=0.0,
                 uid=f"uid-{cr}",
                 spec=SPEC,
                 status=status_in_words(cr, status, one.born),
@@ -298,22 +302,23 @@ class Planner:
                 secret=_secret(memory.secret),
                 secret_fresh=memory.fresh or not self._rules.reads,
                 live=live,
-                in_hand=ledger.in_hand,
-                untouched=ledger.untouched,
-                last_serial=ledger.last_serial,
+                pending_key=expectations.pending_key,
+                is_new=expectations.is_new,
+                knows_from=expectations.knows_from,
+                last_serial=expectations.last_serial,
                 listed_at=None if shown is None else NOW - listed * TICK,
                 settle=SETTLE * TICK,
-                unclear=ledger.unclear,
-                scopes=ledger.scopes,
+                outcome_unknown=expectations.outcome_unknown,
+                scopes=expectations.scopes,
                 dry_run_passed=memory.dry or not self._rules.dry_runs,
                 refused="no" if memory.refused else "",
-                recorded=ledger.recorded,
-                mass=Mass.NONE,
-                revoking=ledger.failed_revokes if self._rules.doubts else frozenset(),
-                unasked=_unasked(cr, status, memory, shown),
+                recorded=expectations.recorded,
+                mass=LossVerdict.NONE,
+                revoking=expectations.failed_revokes if self._rules.doubts else frozenset(),
+                presumed_gone=_presumed_gone(cr, status, memory, shown),
                 wanted=(NAME,) if name == "wanted" else (),
-                given_up=_given_up(cr, status, one.born) if name != "red" else frozenset(),
-                forgotten=_forgotten(cr, status, memory, shown),
+                displaced=_given_up(cr, status, one.born) if name != "red" else frozenset(),
+                confirmed_gone=_forgotten(cr, status, memory, shown),
                 limits=KeyLimits(self._rules.budget),
             )
             answer = world, key_plan.plan_key(world)
@@ -347,7 +352,7 @@ def _forgotten(
     return frozenset(gone | {key for key in named if place_of(cr, key) not in shown})
 
 
-def _unasked(
+def _presumed_gone(
     cr: int, status: Status | None, memory: Memory, shown: tuple[int, ...] | None
 ) -> frozenset[str]:
     """As key_view tells it."""

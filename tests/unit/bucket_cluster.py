@@ -17,9 +17,9 @@ from pydantic import SecretStr
 
 from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey
 from amove_operator.controllers.dispatcher import Controller
-from amove_operator.controllers.shared.accounts import AccountBook
+from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.memory import BucketMemory
 from amove_operator.controllers.shared.store import Cache, Item
 from amove_operator.core.refs import Kind, Ref
@@ -200,7 +200,7 @@ class BucketCluster:
             api=api,
             cache=Cache(),
             queue=queue,
-            accounts=AccountBook(self._settings, api),
+            accounts=CloudAccounts(self._settings, api),
             metrics=METRICS,
             cluster_uid="cluster",
             clock=self.loop.time,
@@ -208,7 +208,7 @@ class BucketCluster:
         )
         self.context.accounts.loaded = True
         self.controller = Controller(self.context)
-        self.context.listings = Listings(
+        self.context.key_lists = KeyListCache(
             api, self.loop.time, self.controller.listed, self.context.settle
         )
         for ref, body in self.kube.crs.items():

@@ -20,11 +20,11 @@ from amove_operator.app.http import serve
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.dispatcher import Controller
 from amove_operator.controllers.resync import Resync
-from amove_operator.controllers.shared.accounts import AccountBook
+from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.enqueue import wake_all
-from amove_operator.controllers.shared.key_list_cache import Listings
-from amove_operator.controllers.shared.mass_loss import mass_bucket_loss
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.controllers.shared.loss_guard import mass_bucket_loss
 from amove_operator.controllers.shared.store import (
     Cache,
     Item,
@@ -91,7 +91,7 @@ class Runtime:
         self._context = self._make_context()
         self._controller = Controller(self._context)
         self._census = Census(self._controller)
-        self._context.listings = Listings(
+        self._context.key_lists = KeyListCache(
             self._api, self._context.clock, self._controller.listed, self._context.settle
         )
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,7 +121,7 @@ class Runtime:
             api=self._api,
             cache=Cache(),
             queue=queue,
-            accounts=AccountBook(self._settings, self._api),
+            accounts=CloudAccounts(self._settings, self._api),
             metrics=self._metrics,
         )
 

@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.keys.orphan_watch import holder_of
-from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.keys.expectations import LiveKey
-from amove_operator.core.keys.orphans import Judgement, Look, ages, too_many
+from amove_operator.core.keys.orphans import Look, OrphanSuspects, ages, too_many
 from amove_operator.core.refs import Kind
 from amove_operator.core.secrets.record import rfc3339
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
@@ -89,12 +89,12 @@ class _World:
 
     kube: Kube
     api: AmoveClient
-    listings: Listings
+    key_lists: KeyListCache
     cluster_uid: str
 
     async def look(self) -> Look:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
-        listing = await self.listings.fresh()
+        listing = await self.key_lists.fresh()
         uids: list[str] = []
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
         look = Look.of(self.cluster_uid, listing, uids, ())
@@ -120,7 +120,7 @@ class _World:
 class _Found(NamedTuple):
     """What two looks prove, and how many keys the service lists in all."""
 
-    judgement: Judgement
+    judgement: OrphanSuspects
     listed: int
 
 
@@ -130,8 +130,8 @@ async def _connected(settings: Settings) -> AsyncIterator[_World]:
         api.check_credentials()
         kube = await Kube.connect()
         try:
-            listings = Listings(api, time.monotonic, lambda _listing: None)
-            yield _World(kube, api, listings, await kube.cluster_uid())
+            key_lists = KeyListCache(api, time.monotonic, lambda _listing: None)
+            yield _World(kube, api, key_lists, await kube.cluster_uid())
         finally:
             await kube.close()
 
@@ -141,7 +141,7 @@ async def _judge(settings: Settings) -> _Found:
     settle = settings.listing_settle.total_seconds()
     async with _connected(settings) as world:
         look = await world.look()
-        first = Judgement().after(look, settle)
+        first = OrphanSuspects().after(look, settle)
         if not first.suspects:
             return _Found(first, len(look.listing.owners))
         _tell(f"{len(first.suspects)} may be orphans: looking again in {settle:.0f} s")
@@ -150,7 +150,7 @@ async def _judge(settings: Settings) -> _Found:
         return _Found(first.after(look, settle), len(look.listing.owners))
 
 
-async def _revoke(settings: Settings, judgement: Judgement) -> bool:
+async def _revoke(settings: Settings, judgement: OrphanSuspects) -> bool:
     """Revoke what is an orphan still; whether all of them are gone."""
     settle = settings.listing_settle.total_seconds()
     agreed = {key.id for key in judgement.orphans}
@@ -161,7 +161,7 @@ async def _revoke(settings: Settings, judgement: Judgement) -> bool:
         if not failed:
             return True
         # An error to a deletion may mean that the key was gone: only a complete list can tell.
-        listed = (await world.listings.fresh()).owners
+        listed = (await world.key_lists.fresh()).owners
         for key in failed.values():
             if key.id not in listed:
                 print(f"gone     {_plain(key.id)}  {key.name}  (not confirmed, but not listed)")

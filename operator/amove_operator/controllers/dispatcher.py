@@ -20,7 +20,7 @@ from amove_operator.controllers.shared.enqueue import (
     wake_reaching,
     wake_waiting,
 )
-from amove_operator.controllers.shared.mass_loss import note_missing_keys
+from amove_operator.controllers.shared.loss_guard import note_missing_keys
 from amove_operator.controllers.shared.memory import BucketMemory
 from amove_operator.controllers.shared.store import (
     Ghost,
@@ -32,7 +32,7 @@ from amove_operator.controllers.shared.store import (
 )
 from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import Refused, Unknown
-from amove_operator.core.keys.expectations import Listing
+from amove_operator.core.keys.expectations import KeyList
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import ApiError, Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.secret_watch import SecretMeta
@@ -199,14 +199,14 @@ class Controller:
         version = (secret.uid, secret.resource_version)
         return memory is not None and memory.secret_version == version
 
-    def listed(self, listing: Listing) -> None:
+    def listed(self, listing: KeyList) -> None:
         """Take in a new complete key listing."""
         context = self.context
         context.mass_key_loss = note_missing_keys(context, listing)
         context.metrics.mass_loss.labels("key").set(context.mass_key_loss)
         self.orphans.listed()
         for memory in context.keys.values():
-            memory.ledger = memory.ledger.heard(listing, context.settle)
+            memory.expectations = memory.expectations.observe(listing, context.settle)
         for ref, key in context.cache.keys.items():
             if key.metadata.uid in context.missing_keys:
                 context.queue.add(ref)

@@ -66,7 +66,7 @@ class Resync:
         context = self._context
         while self._somebody_asks and context.clock() >= self._settled_at:
             try:
-                await context.listings.fresh()
+                await context.key_lists.fresh()
             except ApiError as error:
                 if not context.cache.keys:
                     return  # only orphans would show: the buckets do not wait for that

@@ -37,7 +37,7 @@ class Conclusion:
     stalled: Verdict | None = None
 
 
-def settled(reason: Reason, message: str, note: str = "") -> Conclusion:
+def in_sync(reason: Reason, message: str, note: str = "") -> Conclusion:
     """All is as the spec says; ``note``: what a person may still want to know."""
     return Conclusion(
         ready=Verdict("True", reason, message), synced=Verdict("True", Reason.Settled, note)

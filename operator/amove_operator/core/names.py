@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from amove_operator.core.keys.expectations import Listing, LiveKey
+from amove_operator.core.keys.expectations import KeyList, LiveKey
 from amove_operator.core.naming import Marker
 
 ORPHANED = "a live key that no resource names (have an admin run 'amove-operator orphans')"
@@ -35,7 +35,7 @@ class KeyRecords(Protocol):
         """The digest in the names of this cluster's keys."""
 
     @property
-    def listing(self) -> Listing | None:
+    def listing(self) -> KeyList | None:
         """The last complete key list."""
 
     def namespaces_binding(self, name: str) -> Iterable[str]:

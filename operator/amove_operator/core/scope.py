@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from amove_operator.core.naming import names_digest
-from amove_operator.models.key import CurrentKey, Grant, IssuedScope, Permission
+from amove_operator.models.key import CurrentKey, IssuedScope, Permission, ScopeField
 
 _RIGHTS: dict[Permission, frozenset[str]] = {
     "Read": frozenset("r"),
@@ -29,7 +29,7 @@ class Scope:
     permission: Permission
     buckets: tuple[str, ...]
     all_buckets: bool = False
-    issued_for: Grant | None = field(default=None, compare=False)
+    issued_for: ScopeField | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -39,7 +39,7 @@ class Scope:
         storage_dn: str,
         permission: Permission,
         buckets: Iterable[str],
-        issued_for: Grant | None = None,
+        issued_for: ScopeField | None = None,
     ) -> Scope:
         """The scope of the named buckets, in whatever order and number they were named."""
         names = tuple(sorted(set(buckets)))

@@ -1,27 +1,25 @@
-"""One at a time for each name: who comes meanwhile is served afterwards, and holds no worker."""
+"""A lock by name that never blocks: who finds it taken is queued again when it is released."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from amove_operator.controllers.shared.store import Item
-from amove_operator.engine.workqueue import WorkQueue
-
 Name = TypeVar("Name", bound=Hashable)
+Item = TypeVar("Item", bound=Hashable)
 
 
-class Turns(Generic[Name]):
-    """Whose turn it is, by name."""
+class KeyedLock(Generic[Name, Item]):
+    """One holder for each name; ``requeue`` is called for each item that was turned away."""
 
-    def __init__(self, queue: WorkQueue[Item]) -> None:
-        self._queue = queue
+    def __init__(self, requeue: Callable[[Item], None]) -> None:
+        self._requeue = requeue
         self._waiting: dict[Name, set[Item]] = {}
 
     @contextmanager
-    def take(self, name: Name, item: Item) -> Iterator[bool]:
-        """Whether it is ``item``'s turn; if not, it is queued again when the present one ends."""
+    def try_acquire(self, name: Name, item: Item) -> Iterator[bool]:
+        """Whether the lock is ``item``'s; if not, it is queued again when the holder is done."""
         if name in self._waiting:
             self._waiting[name].add(item)
             yield False
@@ -31,4 +29,4 @@ class Turns(Generic[Name]):
             yield True
         finally:
             for waiting in self._waiting.pop(name):
-                self._queue.add(waiting)
+                self._requeue(waiting)

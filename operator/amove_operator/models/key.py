@@ -201,11 +201,11 @@ class KeySpec(KubeModel):
     )
 
 
-Grant = Literal["bucketNames", "allBuckets"]
+ScopeField = Literal["bucketNames", "allBuckets"]
 """By which field of the spec a key reaches its buckets, where that is not ``bucketRefs``."""
 
 IssuedFor = Annotated[
-    Grant | None,
+    ScopeField | None,
     Field(
         description=(
             "Which field of the spec the key was issued for, unless it was bucketRefs: a key of "

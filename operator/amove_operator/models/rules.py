@@ -1,9 +1,9 @@
 """The rules that a schema cannot say, each once: as CEL for the CRD and as Python for the operator.
 
 The two halves of a :class:`Rule` stand side by side so that they are changed together;
-``tests/cluster/operator/test_crds.py`` runs one table of manifests through both. A :class:`Transition`
-compares with the object as it was, which only the apiserver can: the operator pins names and
-account in ``status`` instead (docs/policies.md, "What is pinned").
+``tests/cluster/operator/test_crds.py`` runs one table of manifests through both. A
+:class:`Transition` compares with the object as it was, which only the apiserver can: the operator
+pins names and account in ``status`` instead (docs/policies.md, "What is pinned").
 
 Rules hang on the lowest node that they can: the apiserver lets an unchanged node pass a rule that
 was tightened later, and a rule on the root would then block even the removal of a finalizer.

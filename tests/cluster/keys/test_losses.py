@@ -37,8 +37,8 @@ def test_a_mass_loss_of_keys_replaces_none_until_it_is_accepted_and_new_crs_go_o
     cluster.ready(KEY, "new")
     cluster.delete(KEY, NAMES[1])
     cluster.until(KEY, NAMES[1], "Synced", "MassKeyLoss", status="False")
-    listings = emulator.control.count("get_storage_key")
-    emulator.control.wait_for_calls("get_storage_key", listings + 2)
+    key_lists = emulator.control.count("get_storage_key")
+    emulator.control.wait_for_calls("get_storage_key", key_lists + 2)
     assert mints(emulator) == 7
     assert not set(revoked(emulator)) & set(list(lost.values())[4:])
     assert cluster.get(KEY, NAMES[1]) is not None
@@ -94,8 +94,8 @@ def test_another_users_token_stops_replacing_until_the_former_is_back_or_it_is_a
         cluster.until(KEY, name, "Synced", "ApiUserChanged", status="False")
     assert live_ids(emulator) == set(first.values()), "what the other user was issued is revoked"
     made = mints(emulator)
-    listings = emulator.control.count("get_storage_key")
-    emulator.control.wait_for_calls("get_storage_key", listings + 2)
+    key_lists = emulator.control.count("get_storage_key")
+    emulator.control.wait_for_calls("get_storage_key", key_lists + 2)
     assert mints(emulator) == made
 
     cluster.annotate(KEY, names[0], accept_loss="1")

@@ -107,9 +107,9 @@ def test_past_the_budget_a_repair_waits_and_says_until_when_also_after_restarts(
     assert len(issues) == 2
     for _ in range(2):
         operator.kill()
-        listings = emulator.control.count("get_storage_key")
+        key_lists = emulator.control.count("get_storage_key")
         operator = run_operator(mint_budget=2)
-        emulator.control.wait_for_calls("get_storage_key", listings + 1)
+        emulator.control.wait_for_calls("get_storage_key", key_lists + 1)
         operator.wait_idle()
         cluster.until(KEY, "app", "Reconciling", "MintBudgetExhausted")
     assert mints(emulator) == made

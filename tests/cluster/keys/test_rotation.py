@@ -226,9 +226,9 @@ def test_many_rotations_exhaust_the_budget_and_are_slowed_down_with_the_key_stil
     eventually(lambda: operator.metric("mint_budget_exhausted") == 1, what="the metric")
 
     operator.kill()
-    listings = emulator.control.count("get_storage_key")
+    key_lists = emulator.control.count("get_storage_key")
     run_operator(mint_budget=2)
-    emulator.control.wait_for_calls("get_storage_key", listings + 1)
+    emulator.control.wait_for_calls("get_storage_key", key_lists + 1)
     cluster.annotate(KEY, "app", rotate_requested_at="again")
     cluster.apply(changed("beside"))
     cluster.ready(KEY, "beside")

@@ -70,8 +70,8 @@ def goes_unanswered(cluster: Cluster, emulator: Emulator) -> None:
     cluster.patch("Secret", "named", {"metadata": {"ownerReferences": None}})
     cluster.annotate(KEY, "kept", rotate_requested_at="now")
     edited = {name: cluster.get("Secret", name) for name in SPECS}
-    listings = emulator.control.count("get_storage_key")
-    emulator.control.wait_for_calls("get_storage_key", listings + 2)
+    key_lists = emulator.control.count("get_storage_key")
+    emulator.control.wait_for_calls("get_storage_key", key_lists + 2)
     assert {name: cluster.get("Secret", name) for name in SPECS} == edited
     assert [write for write in cluster.kube_writes(since) if " secrets " in write] == []
     assert mints(emulator) == made

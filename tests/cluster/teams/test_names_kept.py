@@ -206,8 +206,8 @@ def test_a_key_kept_by_retain_is_no_orphan_to_its_own_teams_bucket(
     since = victim.now()
     victim.delete(KEY, "kept")
     victim.gone(KEY, "kept")
-    listings = emulator.control.count("get_storage_key")
-    emulator.control.wait_for_calls("get_storage_key", listings + 3)
+    key_lists = emulator.control.count("get_storage_key")
+    emulator.control.wait_for_calls("get_storage_key", key_lists + 3)
     victim.until(BUCKET, "archive", "Synced", "Settled")
     assert [write for write in victim.kube_writes(since) if "amovebuckets" in write] == []
     assert stage.operator.metric("orphan_keys") == 0

@@ -17,7 +17,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from amove_operator.amove import AmoveClient
-from tests.unit.amove.stand_ins import TOKEN, FakeClock, FakeService, Responder, settings, swap_in, tuning
+from tests.unit.amove.stand_ins import (
+    TOKEN,
+    FakeClock,
+    FakeService,
+    Responder,
+    settings,
+    swap_in,
+    tuning,
+)
 
 if TYPE_CHECKING:
     from amove_emulator import Emulator

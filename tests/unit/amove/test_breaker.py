@@ -12,6 +12,7 @@ import pytest
 from amove_operator.amove import AmoveClient, BreakerState, BucketAddress
 from amove_operator.errors import ApiError, AuthFailed, NotLeading, Paused, ServerFault
 from amove_operator.models import BucketFlags
+from tests.patience import PATIENCE
 from tests.unit.amove.conftest import MakeClient
 from tests.unit.amove.stand_ins import (
     ACCOUNT,
@@ -27,7 +28,6 @@ from tests.unit.amove.stand_ins import (
     take_away,
     tuning,
 )
-from tests.patience import PATIENCE
 
 GOOD, BAD = BucketAddress(ACCOUNT, "good"), BucketAddress(ACCOUNT, "bad")
 
@@ -261,13 +261,13 @@ async def test_listeners_hear_of_opening_closing_and_a_changed_cause_once_each(
     make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
 ) -> None:
     client = make_client(dead)
-    heard: list[tuple[bool, str | None]] = []
+    observe: list[tuple[bool, str | None]] = []
 
     def broken(_: BreakerState) -> None:
         raise LookupError("a listener of no use")
 
     client.breaker.on_change(broken)
-    client.breaker.on_change(lambda state: heard.append((state.open, state.cause)))
+    client.breaker.on_change(lambda state: observe.append((state.open, state.cause)))
     await fail(client, fake_clock, 2)
     await fake_clock.pass_by(60.0)
     fake_service.responder = lambda _: httpx.Response(502)
@@ -277,7 +277,7 @@ async def test_listeners_hear_of_opening_closing_and_a_changed_cause_once_each(
     await fake_clock.pass_by(60.0)
     fake_service.responder = well
     await fake_clock.pass_by(60.0)
-    assert heard == [(True, "unavailable"), (True, "auth"), (False, None)]
+    assert observe == [(True, "unavailable"), (True, "auth"), (False, None)]
 
 
 async def test_a_call_that_waits_for_its_turn_hears_within_a_second_that_it_is_in_vain(

@@ -287,13 +287,13 @@ async def test_a_bare_503_for_one_bucket_slows_nobody_else_down(
 async def test_the_observer_hears_of_every_request_with_its_outcome(
     make_client: MakeClient, fake_clock: FakeClock
 ) -> None:
-    heard: list[tuple[str, str, float]] = []
+    observe: list[tuple[str, str, float]] = []
     answers = Answers(httpx.Response(500), problem("NOT_FOUND"), key_page())
-    client = make_client(answers, observer=lambda *seen: heard.append(seen))
+    client = make_client(answers, observer=lambda *seen: observe.append(seen))
     with pytest.raises(Rejected):
         await fake_clock.run(client.bucket_status(WHERE))
     await fake_clock.run(client.get_storage_keys())
-    assert heard == [
+    assert observe == [
         ("bucket_status", "ServerFault", 0.0),
         ("bucket_status", "NotFound", 0.0),
         ("get_storage_key", "ok", 0.0),

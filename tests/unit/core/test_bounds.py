@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from amove_operator.amove import AmoveClient, CloudAccount
 from amove_operator.app.watches import kopf_settings
-from amove_operator.controllers.shared.accounts import AccountBook
+from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.controllers.shared.store import (
     Cache,
     bucket_name,
     own_bucket_status,
     own_key_status,
 )
-from amove_operator.core.conditions import noting, settled, stalled
+from amove_operator.core.conditions import in_sync, noting, stalled
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.status import status_of
 from amove_operator.core.policy import overlong
@@ -117,7 +117,7 @@ def test_a_note_is_told_once_and_not_pushed_out_by_a_long_message() -> None:
     assert long.synced.message.endswith(" note")
     assert len(long.synced.message) == 1024
     assert noting(long, "note") == long
-    assert noting(settled(Reason.Issued, "held"), "note").synced.message == "note"
+    assert noting(in_sync(Reason.Issued, "held"), "note").synced.message == "note"
 
 
 def test_an_event_that_changes_nothing_we_act_on_wakes_nobody() -> None:
@@ -324,7 +324,7 @@ def test_no_date_that_anybody_wrote_keeps_a_status_from_being_made(
             written.__class__(
                 FIRST.id, told.issued_at, "", "format", "sum", retiring=told.retiring
             ),
-            intact=True,
+            data_matches=True,
         ),
         live=(FIRST.__class__(FIRST.id, FIRST.name, "AK", _moment(created), "user-1"), key(0)),
     )
@@ -381,7 +381,7 @@ async def test_a_service_url_that_is_none_tells_no_host_and_raises_nowhere(url: 
         return (account,)
 
     settings = Settings.model_validate({"token_file": "/dev/null"})
-    book = AccountBook(settings, cast(AmoveClient, SimpleNamespace(cloud_accounts=accounts)))
+    book = CloudAccounts(settings, cast(AmoveClient, SimpleNamespace(cloud_accounts=accounts)))
     await book.load()
     assert book.storage_dn("acc") is None
     assert book.endpoint("acc", "s3.example") == "https://s3.example"

@@ -14,10 +14,10 @@ from amove_operator.core.conditions import (
     deleting,
     deletion_begun,
     find,
+    in_sync,
     is_true,
     merge,
     progressing,
-    settled,
     stalled,
     unchanged,
     unsynced,
@@ -30,7 +30,7 @@ WHOLE = NOON.replace(microsecond=0)
 LATER = NOON + timedelta(minutes=5)
 
 TAKEN = Reason.BucketExists
-SETTLED = settled(Reason.Available, "There.")
+SETTLED = in_sync(Reason.Available, "There.")
 STALLED = stalled(Reason.BucketExists, "Taken.")
 UNSYNCED = unsynced(Reason.ApiUnavailable, "No answer.")
 PROGRESSING = progressing(Reason.Progressing, "On the way.")

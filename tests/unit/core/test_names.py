@@ -14,7 +14,7 @@ import pytest
 
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.resync import Resync
-from amove_operator.controllers.shared.names import unaccounted
+from amove_operator.controllers.shared.name_registry import unaccounted
 from amove_operator.core.naming import key_name, marker_of, mask_bit, names_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
@@ -153,7 +153,7 @@ def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
         await cluster.passes(600)
         assert cluster.says(ref)["Stalled"] == ("True", "DeletionBlocked")
         cluster.service.keys.clear()  # by a person
-        await cluster.context.listings.fresh()
+        await cluster.context.key_lists.fresh()
         await cluster.passes(3600)
         assert cluster.service.buckets == {}
         assert ref not in cluster.kube.crs
@@ -288,7 +288,7 @@ def test_who_waits_for_a_name_goes_on_when_the_key_is_revoked() -> None:
         await cluster.passes()
         cluster.service.buckets.clear()
         lost(cluster, "pearls")
-        await cluster.context.listings.fresh()
+        await cluster.context.key_lists.fresh()
         ours, theirs = cluster.apply("victim", "gallery"), cluster.apply("victim", "pearls")
         cluster.annotate(key, paused="true")
         await cluster.passes()
@@ -298,7 +298,7 @@ def test_who_waits_for_a_name_goes_on_when_the_key_is_revoked() -> None:
         cluster.service.keys.clear()
         await cluster.passes(60)
         assert cluster.says(theirs)["Reconciling"] == WAITING
-        await cluster.context.listings.fresh()
+        await cluster.context.key_lists.fresh()
         await cluster.passes(1)
         assert cluster.says(theirs) == SETTLED
 
@@ -322,7 +322,7 @@ def test_a_retained_key_keeps_the_name_from_other_namespaces_and_not_from_its_ow
             assert not cluster.kube.crs
             assert len(cluster.service.keys) == 1
             cluster.service.buckets.clear()
-            await cluster.context.listings.fresh()
+            await cluster.context.key_lists.fresh()
             await cluster.passes()
             victim = cluster.apply("victim", "media")
             await cluster.passes()
@@ -432,14 +432,14 @@ def test_a_bucket_of_ours_that_an_orphan_may_reach_says_so_until_the_key_is_revo
         await cluster.passes(60)
         assert cluster.says(ref) == SETTLED
         lost(cluster, "media")
-        await cluster.context.listings.fresh()
+        await cluster.context.key_lists.fresh()
         await cluster.resync()
         assert cluster.says(ref) == {
             "Ready": ("True", "Available"),
             "Synced": ("False", "ReachedByOrphan"),
         }
         cluster.service.keys.clear()
-        await cluster.context.listings.fresh()
+        await cluster.context.key_lists.fresh()
         await cluster.resync()
         assert cluster.says(ref) == SETTLED
 
@@ -643,7 +643,7 @@ def test_a_key_whose_finalizer_another_hand_took_off_is_revoked_or_told(policy: 
         meta["deletionTimestamp"], meta["finalizers"] = "2026-01-02T00:00:00Z", ["x.example/kept"]
         await cluster.restart()
         await cluster.passes(60)
-        await cluster.context.listings.fresh()
+        await cluster.context.key_lists.fresh()
         cluster.annotate(key, paused=None)
         await cluster.passes(60)
         assert len(cluster.service.keys) == (policy == "Retain")

@@ -6,7 +6,7 @@ import pytest
 
 from amove_operator.controllers.shared.store import Item
 from amove_operator.core.refs import Kind, Ref
-from amove_operator.engine.keyed_lock import Turns
+from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.engine.workqueue import WorkQueue
 
 FIRST, SECOND = Ref(Kind.BUCKET, "a", "media"), Ref(Kind.BUCKET, "b", "media")
@@ -20,34 +20,34 @@ def queue() -> WorkQueue[Item]:
 def test_who_comes_while_another_has_the_turn_is_queued_when_it_ends(
     queue: WorkQueue[Item],
 ) -> None:
-    turns: Turns[str] = Turns(queue)
-    with turns.take("media", FIRST) as mine:
+    lock: KeyedLock[str, Item] = KeyedLock(queue.add)
+    with lock.try_acquire("media", FIRST) as mine:
         assert mine
         for _ in range(3):
-            with turns.take("media", SECOND) as theirs:
+            with lock.try_acquire("media", SECOND) as theirs:
                 assert not theirs
         assert queue.depth == 0
     assert queue.depth == 1
-    with turns.take("media", SECOND) as mine:
+    with lock.try_acquire("media", SECOND) as mine:
         assert mine
 
 
 def test_another_name_has_a_turn_of_its_own(queue: WorkQueue[Item]) -> None:
-    turns: Turns[str] = Turns(queue)
-    with turns.take("media", FIRST) as one, turns.take("other", SECOND) as two:
+    lock: KeyedLock[str, Item] = KeyedLock(queue.add)
+    with lock.try_acquire("media", FIRST) as one, lock.try_acquire("other", SECOND) as two:
         assert one
         assert two
 
 
 def test_a_turn_that_ends_in_an_error_is_over(queue: WorkQueue[Item]) -> None:
-    turns: Turns[str] = Turns(queue)
+    lock: KeyedLock[str, Item] = KeyedLock(queue.add)
 
     def fail() -> None:
-        with turns.take("media", FIRST), turns.take("media", SECOND):
+        with lock.try_acquire("media", FIRST), lock.try_acquire("media", SECOND):
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fail()
     assert queue.depth == 1
-    with turns.take("media", FIRST) as mine:
+    with lock.try_acquire("media", FIRST) as mine:
         assert mine

@@ -10,13 +10,9 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import (
-    AwaitKeyList,
-    BucketReport,
-    BucketWorld,
-    WriteIntent,
-)
+from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.policy import invalid
 from amove_operator.core.reasons import Reason
@@ -91,9 +87,9 @@ def test_a_reason_that_stalls_is_documented_as_not_ready(row: Documented) -> Non
 
 @settings(max_examples=400, deadline=None)
 @given(worlds())
-def test_what_a_bucket_shows_is_documented_under_its_reason(world: BucketWorld) -> None:
+def test_what_a_bucket_shows_is_documented_under_its_reason(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    if isinstance(step, BucketReport | WriteIntent | AwaitKeyList):
+    if isinstance(step, steps.Finish | steps.WriteStatus | steps.AwaitKeyList):
         for verdict, reason in said(step.conclusion):
             assert verdict in ROWS[reason].conditions, (verdict, reason)
             assert ROWS[reason].kind in ("bucket", "both")
@@ -117,7 +113,7 @@ def test_a_reason_is_documented_for_the_kind_whose_code_uses_it(
         for pattern in sources
         for path in package.glob(pattern)
         for name in re.findall(
-            r"(?:stalled|unsynced|progressing|settled|usable|Verdict)\([^)]*?"
+            r"(?:stalled|unsynced|progressing|in_sync|usable|Verdict)\([^)]*?"
             r"Reason\.(\w+)",
             path.read_text(),
         )

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import record as secret_record
-from amove_operator.core.secrets.rendering import PLACEHOLDERS, Place, render
+from amove_operator.core.secrets import record as secret_record
+from amove_operator.core.secrets.rendering import PLACEHOLDERS, RenderContext, render
 from amove_operator.models import GROUP, KeySpec
 from amove_operator.models.key import SecretSpec
 from amove_operator.models.shared import parse_duration
@@ -141,7 +141,7 @@ def test_a_template_on_the_page_is_the_one_of_the_examples(name: str) -> None:
 def rendered(secret: SecretSpec) -> dict[str, str]:
     """The Secret of a key of one bucket."""
     scope = Scope("account", "us-east-1", "storage.example", "Read", ("photos",))
-    return render(secret, Place(scope, "https://…", "name"), "…", "…")
+    return render(secret, RenderContext(scope, "https://…", "name"), "…", "…")
 
 
 def test_the_aws_format_on_the_page_is_what_is_written() -> None:

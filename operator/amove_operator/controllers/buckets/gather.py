@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.mass_loss import (
+from amove_operator.controllers.shared.loss_guard import (
     accepted,
     is_concluded,
-    is_loss_unclear,
+    is_loss_unconfirmed,
     mass_bucket_loss,
 )
 from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
-from amove_operator.controllers.shared.names import (
+from amove_operator.controllers.shared.name_registry import (
+    claim_of,
+    ghost_claim,
+    is_ours,
     list_needed_since,
     name_in_use,
     reached_by_orphan,
@@ -27,36 +30,20 @@ from amove_operator.controllers.shared.store import (
 from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import (
     Absent,
-    BucketWorld,
-    Claim,
-    ClaimHeld,
-    ClaimLost,
+    BucketSnapshot,
     Present,
     Refused,
 )
-from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.models import AmoveBucket, BucketSpec
-from amove_operator.models.bucket import BucketStatus
-
-_NO_CLAIM = {
-    Reason.BucketExists,
-    Reason.BucketMissing,
-    Reason.NotPermitted,
-    Reason.AccountMismatch,
-    Reason.AccountUnknown,
-    Reason.AccountUnusable,
-    Reason.InvalidSpec,
-    Reason.ObjectTooLarge,
-}
 
 
-def bucket_world(
+def gather_bucket(
     context: Context, item: Item, bucket: AmoveBucket, memory: BucketMemory
-) -> BucketWorld:
+) -> BucketSnapshot:
     """The world of one AmoveBucket as of now."""
     meta = bucket.metadata
     ref = item.ref if isinstance(item, Ghost) else item
@@ -66,10 +53,10 @@ def bucket_world(
     name = bucket_name(bucket)
     deleting = meta.deleting or isinstance(item, Ghost)
     refreshed(bucket, memory, context.clock())
-    mass_loss, loss_unclear = _loss(context, bucket, memory)
-    ours, since = _is_ours(status), list_needed_since(context, meta.namespace)
-    listing = context.listings.latest
-    return BucketWorld(
+    mass_loss, loss_unconfirmed = _loss(context, bucket, memory)
+    ours, since = is_ours(status), list_needed_since(context, meta.namespace)
+    listing = context.key_lists.latest
+    return BucketSnapshot(
         now=context.now(),
         uid=meta.uid,
         namespace=meta.namespace,
@@ -82,7 +69,7 @@ def bucket_world(
         deleting=deleting,
         paused=meta.paused and not isinstance(item, Ghost),
         fault=None if deleting else bucket_fault(context, ref, bucket, account),
-        claim=_ghost_claim(context, bucket)
+        claim=ghost_claim(context, bucket)
         if isinstance(item, Ghost)
         else claim_of(context, bucket),
         name_in_use=None if ours else name_in_use(context, ref, name),
@@ -97,7 +84,7 @@ def bucket_world(
         effect_pending=context.clock() - memory.effect_at < context.settle,
         repairs_left=memory.repairs_left,
         mass_loss=mass_loss,
-        loss_unclear=loss_unclear,
+        loss_unconfirmed=loss_unconfirmed,
         default_account=context.accounts.default_account,
     )
 
@@ -186,67 +173,10 @@ def bucket_fault(
     return None
 
 
-def claim_of(context: Context, bucket: AmoveBucket) -> Claim:
-    """Whether this CR is the one of its bucket name, among all namespaces and accounts."""
-    mine = _claimant(bucket, asking=True)
-    others = [one for one in claimants(context, bucket_name(bucket)) if one.uid != mine.uid]
-    holder = claim_holder([mine, *others])
-    if holder is None or holder.uid == mine.uid:
-        return ClaimHeld()
-    return ClaimLost(holder.namespace, holder.name)
-
-
-def claimants(context: Context, name: str) -> list[Claimant]:
-    """Every AmoveBucket that wants a bucket name."""
-    return [_claimant(bucket) for _, bucket in context.cache.buckets_named(name)]
-
-
-def _ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
-    """A vanished CR has no claim against one that is there: its successor's data stay."""
-    for rival, _ in context.cache.buckets_named(bucket_name(bucket)):
-        return ClaimLost(rival.namespace, rival.name)
-    return ClaimHeld()
-
-
-def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
-    meta = bucket.metadata
-    return Claimant(
-        meta.namespace,
-        meta.name,
-        meta.uid,
-        meta.creation_timestamp,
-        proven=_proven(bucket),
-        stalled=not asking and _has_no_claim(bucket),
-    )
-
-
-def _is_ours(status: BucketStatus) -> bool:
-    return status.provenance is not None or bool(status.create_intent)
-
-
-def _proven(bucket: AmoveBucket) -> bool:
-    return not bucket.metadata.let_go and _is_ours(own_bucket_status(bucket))
-
-
-def _has_no_claim(bucket: AmoveBucket) -> bool:
-    """Going, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
-    if bucket.metadata.deleting or bucket.metadata.paused:
-        return True  # a paused one is never looked at: it could keep the name without any right
-    found = conditions.find(bucket.status.conditions, "Stalled")
-    if found is None or found.observed_generation != bucket.metadata.generation:
-        return False
-    return found.reason in {str(one) for one in _NO_CLAIM}
-
-
-def holds_claim(bucket: AmoveBucket) -> bool:
-    """Whether it counts among the claimants of its bucket's name (docs/policies.md)."""
-    return _proven(bucket) or not _has_no_claim(bucket)
-
-
 def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
     if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
         return False, False
     if is_concluded(bucket) and not bucket.metadata.deleting:
         return False, False  # told before as missing: nothing is made of it anyhow
     mass = mass_bucket_loss(context)
-    return mass, not mass and is_loss_unclear(context, bucket.metadata.uid)
+    return mass, not mass and is_loss_unconfirmed(context, bucket.metadata.uid)

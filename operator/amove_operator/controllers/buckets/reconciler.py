@@ -7,10 +7,10 @@ from contextlib import suppress
 from math import inf
 
 from amove_operator.amove import BucketAddress
-from amove_operator.controllers.buckets.gather import bucket_world, holds_claim
+from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.enqueue import wake_claimants, wake_keys_of, wake_reaching
-from amove_operator.controllers.shared.mass_loss import (
+from amove_operator.controllers.shared.loss_guard import (
     is_concluded,
     is_known,
     judge_losses,
@@ -18,6 +18,7 @@ from amove_operator.controllers.shared.mass_loss import (
     wake_the_missing,
 )
 from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
+from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.status_writer import explain, record_status, write_status
 from amove_operator.controllers.shared.store import (
     Ghost,
@@ -27,30 +28,21 @@ from amove_operator.controllers.shared.store import (
     own_bucket_status,
 )
 from amove_operator.core import conditions
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import (
     Absent,
-    AwaitKeyList,
-    BucketReport,
-    BucketStep,
-    BucketWorld,
-    Create,
-    Delete,
-    Observe,
+    BucketSnapshot,
     Present,
-    ProtectBucket,
     Refusal,
     Refused,
-    ReleaseBucket,
-    Repair,
     Unknown,
-    WriteIntent,
 )
 from amove_operator.core.conditions import unsynced
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.engine.keyed_lock import Turns
+from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -59,14 +51,14 @@ from amove_operator.errors import (
     NotFound,
     Rejected,
 )
-from amove_operator.models import AmoveBucket
+from amove_operator.models import AmoveBucket, BucketStatus
 
 _log = logging.getLogger(__name__)
 _MOST_STEPS = 20
 _SLOWLY = 5.0
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
-_EFFECTS = (WriteIntent, Create, Repair, Delete, ReleaseBucket)
+_EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
 
 class BucketReconciler:
@@ -74,7 +66,7 @@ class BucketReconciler:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._turns: Turns[str] = Turns(context.queue)
+        self._locks: KeyedLock[str, Item] = KeyedLock(context.queue.add)
 
     async def reconcile(self, item: Item) -> None:
         """Serve one AmoveBucket, or the ghost of one.
@@ -85,7 +77,7 @@ class BucketReconciler:
         bucket = self._look_up(item)
         if bucket is None:
             return
-        with self._turns.take(bucket_name(bucket), item) as mine:
+        with self._locks.try_acquire(bucket_name(bucket), item) as mine:
             if mine:
                 await self._accounts_anew(bucket)
                 await self._serve(item, bucket.metadata.uid)
@@ -99,13 +91,13 @@ class BucketReconciler:
                 self._context.queue.add(item)
                 return
             memory = self._context.buckets.setdefault(uid, BucketMemory())
-            world = bucket_world(self._context, item, bucket, memory)
+            world = gather_bucket(self._context, item, bucket, memory)
             step = plan_bucket(world)
-            if isinstance(step, AwaitKeyList):
+            if isinstance(step, steps.AwaitKeyList):
                 if await self._key_list_waits(item, bucket, memory, step):
                     return
                 continue
-            if isinstance(step, BucketReport):
+            if isinstance(step, steps.Finish):
                 await self._rest(item, bucket, memory, step)
                 return
             if isinstance(step, _EFFECTS) and self._outdated(memory):
@@ -134,19 +126,23 @@ class BucketReconciler:
         return self._context.cache.buckets.get(item)
 
     async def _key_list_waits(
-        self, item: Item, bucket: AmoveBucket, memory: BucketMemory, step: AwaitKeyList
+        self,
+        item: Item,
+        bucket: AmoveBucket,
+        memory: BucketMemory,
+        step: steps.AwaitKeyList[BucketStatus],
     ) -> bool:
         """Have a key list begun since that moment; whether the reconcile rests till then."""
         left = step.since - self._context.clock()
         if left > 0:
-            await self._rest(item, bucket, memory, BucketReport(step.status, step.conclusion))
+            await self._rest(item, bucket, memory, steps.Finish(step.status, step.conclusion))
             self._context.queue.add_after(item, left)
             return True
         try:
-            await self._context.listings.begun_since(step.since)
+            await self._context.key_lists.begun_since(step.since)
         except ApiError as error:
             told = unsynced(*explain(error))
-            await self._rest(item, bucket, memory, BucketReport(step.status, told, retry=True))
+            await self._rest(item, bucket, memory, steps.Finish(step.status, told, retry=True))
             return True
         return False
 
@@ -157,29 +153,29 @@ class BucketReconciler:
         item: Item,
         bucket: AmoveBucket,
         memory: BucketMemory,
-        world: BucketWorld,
-        step: BucketStep,
+        world: BucketSnapshot,
+        step: steps.BucketStep,
     ) -> None:
         ref = item.ref if isinstance(item, Ghost) else item
         where = BucketAddress(world.account, world.name)
         match step:
-            case ProtectBucket():
+            case steps.AddFinalizer():
                 body = await self._context.kube.add_finalizer(ref, bucket.metadata)
                 self._context.cache.put(ref, body)
-            case Observe():
+            case steps.Observe():
                 await self._observe(ref, bucket, memory, where)
-            case WriteIntent(status, conclusion):
+            case steps.WriteStatus(status, conclusion):
                 if memory.refusal is not None and memory.refusal.what is Refused.EXISTS:
                     memory.seen = None
                 await record_status(self._context, item, bucket, status, conclusion)
-            case Create():
+            case steps.Create():
                 await self._create(ref, bucket, memory, where, step)
-            case Repair():
+            case steps.Repair():
                 await self._repair(memory, where, step)
-            case Delete():
+            case steps.Delete():
                 if await self._is_current(item, bucket):
                     await self._delete(ref, bucket, memory, where)
-            case ReleaseBucket():
+            case steps.RemoveFinalizer():
                 await self._release(item, bucket)
 
     async def _observe(
@@ -232,7 +228,7 @@ class BucketReconciler:
         bucket: AmoveBucket,
         memory: BucketMemory,
         where: BucketAddress,
-        step: Create,
+        step: steps.Create,
     ) -> None:
         try:
             await self._context.api.create_bucket(where, step.flags)
@@ -274,7 +270,7 @@ class BucketReconciler:
         message = f"Bucket {name} was gone from the service and was created again, empty."
         await self._context.tell(ref, uid, "Recreated", message, warning=True)
 
-    async def _repair(self, memory: BucketMemory, where: BucketAddress, step: Repair) -> None:
+    async def _repair(self, memory: BucketMemory, where: BucketAddress, step: steps.Repair) -> None:
         try:
             await self._context.api.update_bucket(where, step.flags)
         except Rejected as error:
@@ -363,7 +359,11 @@ class BucketReconciler:
     # -- rest ----------------------------------------------------------------------------------
 
     async def _rest(
-        self, item: Item, bucket: AmoveBucket, memory: BucketMemory, report: BucketReport
+        self,
+        item: Item,
+        bucket: AmoveBucket,
+        memory: BucketMemory,
+        report: steps.Finish[BucketStatus],
     ) -> None:
         if isinstance(item, Ref):
             before = bucket.status
@@ -407,7 +407,9 @@ class BucketReconciler:
         """Seconds until the next try: what a person must mend first is not asked hastily."""
         return min(_SLOWLY, self._context.resync) if memory.refusal is not None else 0.0
 
-    def _note_wanted_name(self, item: Item, bucket: AmoveBucket, report: BucketReport) -> None:
+    def _note_wanted_name(
+        self, item: Item, bucket: AmoveBucket, report: steps.Finish[BucketStatus]
+    ) -> None:
         """Keys whose own bucket CR is gone give the name up to the CR that waits for it."""
         name = bucket_name(bucket)
         waits = report.conclusion.synced.reason is Reason.NameInUse and isinstance(item, Ref)

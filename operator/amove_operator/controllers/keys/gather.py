@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from amove_operator.controllers.buckets.gather import claim_of, claimants
 from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.mass_loss import loss_accepted, missing_unasked
+from amove_operator.controllers.shared.loss_guard import loss_accepted, missing_unasked
 from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.controllers.shared.name_registry import claim_of, claimants
 from amove_operator.controllers.shared.status_writer import accounts_pending
 from amove_operator.controllers.shared.store import (
     Ghost,
@@ -24,16 +24,16 @@ from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.claims import claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys.derived import named_ids
-from amove_operator.core.keys.snapshot import Gate, KeyLimits, KeyWorld, Mass, SecretSeen
+from amove_operator.core.keys.snapshot import Gate, KeyLimits, KeySnapshot, LossVerdict, SecretSeen
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
-from amove_operator.core.secrets.rendering import Place, format_digest, template_fault
+from amove_operator.core.secrets.rendering import RenderContext, format_digest, template_fault
 from amove_operator.models import AmoveBucket, AmoveStorageKey, parse_duration
-from amove_operator.models.key import Grant, KeySpec, KeyStatus
+from amove_operator.models.key import KeySpec, KeyStatus, ScopeField
 
 
 @dataclass(slots=True)
@@ -54,19 +54,20 @@ def marker(context: Context, key: AmoveStorageKey) -> Marker:
     return marker_of(context.cluster_uid, key.metadata.uid)
 
 
-def key_world(
+def gather_key(
     context: Context, item: Item, key: AmoveStorageKey, memory: KeyMemory, look: Look
-) -> KeyWorld:
+) -> KeySnapshot:
     """The world of one AmoveStorageKey as of now."""
-    meta, spec, ledger = key.metadata, key.spec, memory.ledger
+    meta, spec, expectations = key.metadata, key.spec, memory.expectations
     ref = item.ref if isinstance(item, Ghost) else item
     status = own_key_status(key)
     gate = gate_of(context, key)
     trusted = context.settings.trusts(meta.namespace)
     deleting = meta.deleting or isinstance(item, Ghost)
     interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
-    return KeyWorld(
+    return KeySnapshot(
         now=context.now(),
+        clock=context.clock(),
         uid=meta.uid,
         spec=spec,
         status=status,
@@ -84,33 +85,34 @@ def key_world(
         fault=None if deleting else key_fault(context, ref, key, gate),
         secret=look.secret if look.secret is not None else memory.secret,
         secret_fresh=look.secret_fresh,
-        live=ledger.live(marker(context, key), context.listings.latest, context.settle),
-        in_hand=ledger.in_hand,
-        untouched=ledger.untouched,
-        last_serial=ledger.last_serial,
+        live=expectations.live(marker(context, key), context.key_lists.latest, context.settle),
+        pending_key=expectations.pending_key,
+        is_new=expectations.is_new,
+        knows_from=expectations.knows_from,
+        last_serial=expectations.last_serial,
         listed_at=_listed_at(context),
         settle=context.settings.listing_settle,
-        unclear=ledger.unclear,
-        scopes=ledger.scopes,
+        outcome_unknown=expectations.outcome_unknown,
+        scopes=expectations.scopes,
         dry_run_passed=look.dry_run_passed,
         refused=look.refused or memory.refused,
-        recorded=ledger.recorded,
+        recorded=expectations.recorded,
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
         defaults=context.accounts.defaults(),
-        revoked=frozenset(key_id for key_id, _ in ledger.revoked),
-        revoking=ledger.failed_revokes,
-        given_up=_given_up(context, key),
+        revoked=frozenset(key_id for key_id, _ in expectations.revoked),
+        revoking=expectations.failed_revokes,
+        displaced=_given_up(context, key),
         wanted=_wanted(context, key, memory),
-        forgotten=forgotten(context, key, memory, status),
-        unasked=_unasked(context, memory, status),
+        confirmed_gone=confirmed_gone(context, key, memory, status),
+        presumed_gone=_presumed_gone(context, memory, status),
         limits=KeyLimits(context.settings.mint_budget),
     )
 
 
 def _listed_at(context: Context) -> datetime | None:
     """When the listing at hand was begun, by the wall clock."""
-    listing = context.listings.latest
+    listing = context.key_lists.latest
     if listing is None:
         return None
     return context.now() - timedelta(seconds=context.clock() - listing.begun)
@@ -197,7 +199,7 @@ def _scope(
         return None
     if names is None:
         return Scope.everything(account, region, storage_dn, key.spec.permission)
-    issued_for: Grant | None = "bucketNames" if key.spec.bucket_refs is None else None
+    issued_for: ScopeField | None = "bucketNames" if key.spec.bucket_refs is None else None
     return Scope.of(account, region, storage_dn, key.spec.permission, names, issued_for)
 
 
@@ -238,39 +240,41 @@ def _unplaced(context: Context, spec: KeySpec) -> str:
     )
 
 
-def _example(key: AmoveStorageKey, gate: Gate) -> Place:
+def _example(key: AmoveStorageKey, gate: Gate) -> RenderContext:
     """A place as the key's will be, if not longer: a template is checked before an issue.
 
     While an AmoveBucket is not there, its own name stands for the one of its bucket.
     """
     if gate.scope is not None:
-        return Place(gate.scope, f"https://{gate.scope.storage_dn}", "k" * 63)
+        return RenderContext(gate.scope, f"https://{gate.scope.storage_dn}", "k" * 63)
     spec = key.spec
     refs = sorted({ref.name for ref in spec.bucket_refs or ()})
     # Numbered, so that two long names with one beginning stay two.
     stand_ins = [f"{number:02}{name}"[:63] for number, name in enumerate(refs)]
     named = stand_ins or spec.bucket_names
     scope = Scope.of("a" * 36, "r" * 63, "d" * 253, spec.permission, named or ())
-    return Place(scope, "https://" + "d" * 253, "k" * 63)
+    return RenderContext(scope, "https://" + "d" * 253, "k" * 63)
 
 
 # ---------------------------------------------------------------- what the list tells
 
 
-def _mass(context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> Mass:
+def _mass(
+    context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus
+) -> LossVerdict:
     if loss_accepted(context, key):
-        return Mass.NONE
-    if memory.ledger.user_changed or _of_another_user(context, status):
-        return Mass.USER_CHANGED
+        return LossVerdict.NONE
+    if memory.expectations.user_changed or _of_another_user(context, status):
+        return LossVerdict.USER_CHANGED
     missing = key.metadata.uid in context.missing_keys
     if context.mass_key_loss and (missing or status.key is None):
-        return Mass.LOSS
-    return Mass.NONE
+        return LossVerdict.LOSS
+    return LossVerdict.NONE
 
 
 def _of_another_user(context: Context, status: KeyStatus) -> bool:
     """Whether the list cannot show the recorded user's keys: it shows those of one user only."""
-    listing = context.listings.latest
+    listing = context.key_lists.latest
     if listing is None or status.key is None:
         return False
     user = status.key.user_id
@@ -289,10 +293,10 @@ def _given_up(context: Context, key: AmoveStorageKey) -> frozenset[str]:
 
 def _wanted(context: Context, key: AmoveStorageKey, memory: KeyMemory) -> tuple[str, ...]:
     """The names that other namespaces wait for, if nobody knows the buckets of a listed key."""
-    listing = context.listings.latest
+    listing = context.key_lists.latest
     listed = listing.of_marker(marker(context, key)) if listing is not None else ()
     known = {one.id for one in named_keys(key) if not one.dead}
-    known |= {key_id for key_id, _ in memory.ledger.scopes}
+    known |= {key_id for key_id, _ in memory.expectations.scopes}
     if all(one.id in known for one in listed):
         return ()
     namespace = key.metadata.namespace
@@ -311,13 +315,13 @@ def _taken(context: Context, namespace: str, name: str) -> bool:
     return holder.proven or waiting == Ref(Kind.BUCKET, holder.namespace, holder.name)
 
 
-def forgotten(
+def confirmed_gone(
     context: Context, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus
 ) -> frozenset[str]:
     """Ids in status that are proven gone, or that are listed as somebody else's."""
-    listing = context.listings.latest
-    gone = {key_id for key_id, _ in memory.ledger.revoked}
-    if listing is None or listing.begun < memory.ledger.settles_at:
+    listing = context.key_lists.latest
+    gone = {key_id for key_id, _ in memory.expectations.revoked}
+    if listing is None or listing.begun < memory.expectations.knows_from:
         return frozenset(gone)
     named = named_ids(status)
     mine = marker(context, key)
@@ -327,22 +331,22 @@ def forgotten(
     return frozenset(gone | foreign)
 
 
-def _unasked(context: Context, memory: KeyMemory, status: KeyStatus) -> frozenset[str]:
+def _presumed_gone(context: Context, memory: KeyMemory, status: KeyStatus) -> frozenset[str]:
     """Ids of ours that the service was never asked to revoke, and that a list lacks.
 
     Not where it shows other keys of the recorded user, who is no other then.
     """
-    listing, current = context.listings.latest, status.key
+    listing, current = context.key_lists.latest, status.key
     if listing is None or (current is not None and current.user_id in listing.user_ids):
         return frozenset()
-    ours = named_ids(status) | {key_id for key_id, _ in memory.ledger.scopes}
+    ours = named_ids(status) | {key_id for key_id, _ in memory.expectations.scopes}
     dead = {current.id} if current is not None and current.dead else set()
-    return frozenset(ours - listing.owners.keys() - memory.ledger.asked - dead)
+    return frozenset(ours - listing.owners.keys() - memory.expectations.asked - dead)
 
 
 def _speaks(context: Context, key: AmoveStorageKey, status: KeyStatus) -> bool:
     """Whether the list is one of the user who issued the key."""
-    listing = context.listings.latest
+    listing = context.key_lists.latest
     assert listing is not None  # noqa: S101 - asked only where there is one
     user = status.key.user_id if status.key is not None else None
     if user is not None and listing.user_ids:

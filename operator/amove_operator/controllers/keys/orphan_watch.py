@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.enqueue import wake_waiting
-from amove_operator.core.keys.expectations import Listing, LiveKey
-from amove_operator.core.keys.orphans import Judgement, Look, holds, may_hold, without_owner
+from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, without_owner
 from amove_operator.core.naming import cluster_digest
 from amove_operator.core.secrets.record import OWNER_UID
 from amove_operator.errors import KubeRefused, KubeUnavailable
@@ -28,7 +28,7 @@ thousand, nor hides by them the one of another namespace that holds it."""
 
 
 async def holder_of(
-    kube: Kube, key: LiveKey, claims: Iterable[SecretMeta], listing: Listing
+    kube: Kube, key: LiveKey, claims: Iterable[SecretMeta], listing: KeyList
 ) -> SecretMeta | None:
     """The Secret among ``claims`` whose data carry the key.
 
@@ -53,7 +53,7 @@ class OrphanWatch:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._judgement = Judgement()
+        self._judgement = OrphanSuspects()
         self._listed = asyncio.Event()
 
     def listed(self) -> None:
@@ -65,11 +65,11 @@ class OrphanWatch:
         while True:
             await self._listed.wait()
             self._listed.clear()
-            listing = self._context.listings.latest
+            listing = self._context.key_lists.latest
             if listing is not None:
                 await self.judge(listing)
 
-    async def judge(self, listing: Listing) -> None:
+    async def judge(self, listing: KeyList) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
         context, before = self._context, self._judgement.orphans
         known = set(context.holders)
@@ -86,7 +86,7 @@ class OrphanWatch:
         if {key.id for key in orphans} != {key.id for key in before}:
             _tell(orphans)
 
-    async def _look(self, listing: Listing) -> tuple[Look, dict[str, str]]:
+    async def _look(self, listing: KeyList) -> tuple[Look, dict[str, str]]:
         """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
         context = self._context
         # A ghost's keys are still being dealt with.

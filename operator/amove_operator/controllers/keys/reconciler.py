@@ -8,45 +8,29 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from amove_operator.amove import IssuedKey, NewKey
-from amove_operator.controllers.keys.gather import Look, forgotten, key_world, marker
+from amove_operator.controllers.keys.gather import Look, confirmed_gone, gather_key, marker
 from amove_operator.controllers.keys.secret_writer import KeySecret
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.enqueue import wake_buckets_of, wake_waiting
-from amove_operator.controllers.shared.mass_loss import loss_accepted
+from amove_operator.controllers.shared.loss_guard import loss_accepted
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain, record_status, write_status
 from amove_operator.controllers.shared.store import Ghost, Item, fingerprint, own_key_status
 from amove_operator.core.conditions import Verdict, unsynced
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
-from amove_operator.core.keys.expectations import InHand, Ledger, LiveKey
+from amove_operator.core.keys.expectations import Expectations, LiveKey, PendingKey
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import (
-    AddFinalizer,
-    AwaitListing,
-    DeleteSecret,
-    DryRun,
-    KeyStep,
-    KeyWorld,
-    Mint,
-    ReadSecret,
-    RecordIssue,
-    RecordStatus,
-    RemoveFinalizer,
-    Report,
-    Revoke,
-    SecretOurs,
-    TidySecret,
-    WriteSecret,
-)
+from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import status_of
 from amove_operator.core.naming import key_name, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.core.secrets.record import Retiring
 from amove_operator.core.secrets.rendering import TemplateFault
-from amove_operator.engine.keyed_lock import Turns
+from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.errors import ApiError, Conflict, KubeRefused, Rejected
-from amove_operator.models import AmoveStorageKey
+from amove_operator.models import AmoveStorageKey, KeyStatus
 from amove_operator.telemetry import register_secret
 
 _log = logging.getLogger(__name__)
@@ -59,7 +43,7 @@ class KeyReconciler:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._secrets = KeySecret(context)
-        self._turns: Turns[str] = Turns(context.queue)
+        self._locks: KeyedLock[str, Item] = KeyedLock(context.queue.add)
 
     async def reconcile(self, item: Item) -> None:
         """Serve one AmoveStorageKey, or the ghost of one.
@@ -70,7 +54,7 @@ class KeyReconciler:
         key = self._look_up(item)
         if key is None:
             return
-        with self._turns.take(key.metadata.uid, item) as mine:
+        with self._locks.try_acquire(key.metadata.uid, item) as mine:
             if mine:
                 await self._serve(item, key.metadata.uid)
 
@@ -86,9 +70,9 @@ class KeyReconciler:
             memory = self._memory(item, key)
             if look.secret is None:
                 self._secrets.recall(key, memory)
-            world = key_world(self._context, item, key, memory, look)
+            world = gather_key(self._context, item, key, memory, look)
             step = plan_key(world)
-            if isinstance(step, Report):
+            if isinstance(step, steps.Finish):
                 await self._rest(item, key, step)
                 return
             try:
@@ -109,7 +93,7 @@ class KeyReconciler:
     def _memory(self, item: Item, key: AmoveStorageKey) -> KeyMemory:
         memory = self._context.keys.get(key.metadata.uid)
         if memory is None:
-            known = Ledger.for_known(self._context.leading_since, self._context.settle)
+            known = Expectations.for_known(self._context.leading_since, self._context.settle)
             memory = KeyMemory(known)
             self._context.keys[key.metadata.uid] = memory
         if memory.fingerprint != (now := fingerprint(key.metadata)):
@@ -117,7 +101,7 @@ class KeyReconciler:
             memory.fingerprint = now
             memory.refused = ""
             if loss_accepted(self._context, key):  # as it is from now on, not by an older list
-                memory.ledger = memory.ledger.look_anew(self._context.clock())
+                memory.expectations = memory.expectations.require_newer_list(self._context.clock())
         if self._context.clock() - memory.refused_at > self._context.resync:
             memory.refused = ""
         self._judge_user(key, memory)
@@ -125,17 +109,17 @@ class KeyReconciler:
 
     def _judge_user(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
         """The recorded user's keys show again: the token is the old user's once more."""
-        changed_at, recorded = memory.ledger.other_user_at, own_key_status(key).key
+        changed_at, recorded = memory.expectations.other_user_at, own_key_status(key).key
         if changed_at is None or recorded is None:
             return
-        listing = self._context.listings.latest
+        listing = self._context.key_lists.latest
         back = (
             listing is not None
             and listing.begun > changed_at
             and recorded.user_id in listing.user_ids
         )
         if back or loss_accepted(self._context, key):
-            memory.ledger = memory.ledger.same_user()
+            memory.expectations = memory.expectations.same_user()
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -145,38 +129,38 @@ class KeyReconciler:
         key: AmoveStorageKey,
         memory: KeyMemory,
         look: Look,
-        world: KeyWorld,
-        step: KeyStep,
+        world: KeySnapshot,
+        step: steps.KeyStep,
     ) -> bool:
         """Perform one step; whether the reconcile rests with it."""
         ref = item.ref if isinstance(item, Ghost) else item
         match step:
-            case AddFinalizer():
+            case steps.AddFinalizer():
                 await self._protect(ref, key, memory)
-            case ReadSecret():
+            case steps.ReadSecret():
                 await self._secrets.read(key, memory, look)
-            case AwaitListing():
-                return await self._await_listing(item, key, memory, world, step)
-            case DryRun():
+            case steps.AwaitKeyList():
+                return await self._await_listing(item, key, step)
+            case steps.DryRun():
                 await self._dry_run(key, look, world)
-            case RecordIssue(serial, scope, status, conclusion):
+            case steps.RecordIssue(serial, scope, status, conclusion):
                 await write_status(self._context, ref, key, status, conclusion)
-                memory.ledger = memory.ledger.issue_recorded(serial, scope)
-            case RecordStatus(status, conclusion):
+                memory.expectations = memory.expectations.issue_recorded(serial, scope)
+            case steps.WriteStatus(status, conclusion):
                 await record_status(self._context, item, key, status, conclusion)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
-            case Mint():
+            case steps.Mint():
                 await self._mint(ref, key, memory, look, step)
-            case WriteSecret(retiring):
+            case steps.WriteSecret(retiring):
                 await self._write(key, memory, look, retiring)
-            case TidySecret():
+            case steps.RepairSecretMetadata():
                 await self._secrets.tidy(key, memory, look)
-            case Revoke():
+            case steps.Revoke():
                 await self._revoke(ref, key, memory, look, step)
-            case DeleteSecret(uid):
+            case steps.DeleteSecret(uid):
                 await self._context.kube.delete_secret(ref.namespace, world.secret_name, uid=uid)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
-            case RemoveFinalizer():
+            case steps.RemoveFinalizer():
                 self._note_holder(key, world)
                 await self._release(item, key)
                 return True
@@ -189,30 +173,22 @@ class KeyReconciler:
         """
         body = await self._context.kube.add_finalizer(ref, key.metadata)
         self._context.cache.put(ref, body)
-        untouched = key.status.observed_generation in (None, -1) and not key.status.conditions
-        if untouched and memory.ledger.pristine:
-            memory.ledger = Ledger.for_new()
+        is_new = key.status.observed_generation in (None, -1) and not key.status.conditions
+        if is_new and memory.expectations.pristine:
+            memory.expectations = Expectations.for_new()
 
     async def _await_listing(
-        self,
-        item: Item,
-        key: AmoveStorageKey,
-        memory: KeyMemory,
-        world: KeyWorld,
-        step: AwaitListing,
+        self, item: Item, key: AmoveStorageKey, step: steps.AwaitKeyList[KeyStatus]
     ) -> bool:
-        since = memory.ledger.settles_at
-        if step.since is not None:
-            since = max(since, self._context.clock() + (step.since - world.now).total_seconds())
-        left = since - self._context.clock()
+        left = step.since - self._context.clock()
         if left > 0:
-            await self._rest(item, key, Report(status_of(world), step.waiting))
+            await self._rest(item, key, steps.Finish(step.status, step.conclusion))
             self._context.queue.add_after(item, left)
             return True
-        await self._context.listings.begun_since(since)
+        await self._context.key_lists.begun_since(step.since)
         return False
 
-    async def _dry_run(self, key: AmoveStorageKey, look: Look, world: KeyWorld) -> None:
+    async def _dry_run(self, key: AmoveStorageKey, look: Look, world: KeySnapshot) -> None:
         try:
             await self._secrets.dry_run(key, look, world)
         except KubeRefused as error:
@@ -230,10 +206,10 @@ class KeyReconciler:
             memory.refused, memory.refused_at = str(error), self._context.clock()
 
     async def _mint(
-        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Mint
+        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: steps.Mint
     ) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
-        scope, before = step.scope, memory.ledger
+        scope, before = step.scope, memory.expectations
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
         name = key_name(readable, marker(self._context, key), scope.names9, step.serial)
         new = NewKey(
@@ -245,7 +221,7 @@ class KeyReconciler:
             selected_buckets=scope.buckets,
             cloud_account_id=scope.account,
         )
-        memory.ledger = memory.ledger.sending(step.serial)
+        memory.expectations = memory.expectations.sending(step.serial)
         if key.spec.bucket_refs is not None:
             self._context.cache.expect(ref, key.metadata.uid, scope.buckets)
         sent = False
@@ -255,30 +231,37 @@ class KeyReconciler:
         except ApiError as error:
             if error.maybe_done or isinstance(error, Rejected):
                 now = self._context.clock()
-                memory.ledger = memory.ledger.lost(now, self._context.settle)
+                memory.expectations = memory.expectations.lost(now, self._context.settle)
             else:
-                memory.ledger = memory.ledger.not_sent(before)
+                memory.expectations = memory.expectations.not_sent(before)
             sent = True
             raise
         finally:
             if not sent:  # cancelled, or the Lease was lost on the way: we cannot know
-                memory.ledger = memory.ledger.lost(self._context.clock(), self._context.settle)
+                memory.expectations = memory.expectations.lost(
+                    self._context.clock(), self._context.settle
+                )
         register_secret(issued.secret_key.get_secret_value())
         look.secret_fresh = False
         self._received(key, memory, step, name, issued)
 
     def _received(
-        self, key: AmoveStorageKey, memory: KeyMemory, step: Mint, name: str, issued: IssuedKey
+        self,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        step: steps.Mint,
+        name: str,
+        issued: IssuedKey,
     ) -> None:
         live = LiveKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
-        in_hand = InHand(
+        pending_key = PendingKey(
             key=live,
             secret_key=issued.secret_key,
             scope=step.scope,
             rotate_request=key.metadata.annotation("rotate-requested-at") or "",
         )
-        memory.ledger = memory.ledger.received(in_hand, self._context.clock())
-        self._context.listings.issued(live)
+        memory.expectations = memory.expectations.received(pending_key, self._context.clock())
+        self._context.key_lists.issued(live)
         self._context.metrics.keys_minted.inc()
         recorded = own_key_status(key).key
         known_user = recorded.user_id if recorded is not None else None
@@ -286,10 +269,10 @@ class KeyReconciler:
         if changed and not loss_accepted(self._context, key):
             before = key.metadata.annotation("accept-loss")
             self._context.accept_before[key.metadata.uid] = before
-            memory.ledger = memory.ledger.other_user(self._context.clock())
+            memory.expectations = memory.expectations.other_user(self._context.clock())
 
     async def _revoke(
-        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: Revoke
+        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: steps.Revoke
     ) -> None:
         key_id, why = step.key_id, step.why
         try:
@@ -297,13 +280,13 @@ class KeyReconciler:
         except ApiError as error:
             if not (error.maybe_done or isinstance(error, Rejected)):
                 raise
-            memory.ledger = memory.ledger.revoke_failed(key_id, self._context.clock())
+            memory.expectations = memory.expectations.revoke_failed(key_id, self._context.clock())
             if key_id in look.failed or not isinstance(error, Rejected):
                 raise
             # The id may be gone already: only a complete list can tell. One look, then back-off.
             look.failed.add(key_id)
             return
-        memory.ledger = memory.ledger.revoke_confirmed(key_id, self._context.clock())
+        memory.expectations = memory.expectations.revoke_confirmed(key_id, self._context.clock())
         self._note_revoked(key_id)
         self._context.metrics.keys_revoked.labels(why).inc()
         message = f"Revoked key {key_id}: {why}."
@@ -312,18 +295,18 @@ class KeyReconciler:
     def _note_revoked(self, key_id: str) -> None:
         """Whoever waits for a name that the key kept looks again."""
         self._wake_names_kept_by([key_id])
-        self._context.listings.revoked(key_id)
+        self._context.key_lists.revoked(key_id)
 
     def _wake_names_kept_by(self, key_ids: Iterable[str]) -> None:
         """The buckets that wait for a name which the marker of one of these keys keeps."""
-        listing, wanted = self._context.listings.latest, self._context.wanted_names
+        listing, wanted = self._context.key_lists.latest, self._context.wanted_names
         if listing is None or not wanted:
             return
         kept = {listing.names9_of(key_id) for key_id in key_ids}
         names = [name for name in wanted if any(may_reach(names9, name) for names9 in kept)]
         wake_waiting(self._context, names)
 
-    def _note_holder(self, key: AmoveStorageKey, world: KeyWorld) -> None:
+    def _note_holder(self, key: AmoveStorageKey, world: KeySnapshot) -> None:
         """A Secret that stays has its key, which is no orphan: known before a list is judged."""
         secret = world.secret
         if isinstance(secret, SecretOurs) and not secret.deleting:
@@ -348,22 +331,28 @@ class KeyReconciler:
 
     # -- rest ----------------------------------------------------------------------------------
 
-    def _after_failure(self, world: KeyWorld, step: KeyStep, error: ApiError) -> Report:
+    def _after_failure(
+        self, world: KeySnapshot, step: steps.KeyStep, error: ApiError
+    ) -> steps.Finish[KeyStatus]:
         """A failed call changes only Synced; a failed mint says why there is no key yet."""
         reason, message = explain(error)
-        if isinstance(step, Revoke):
+        if isinstance(step, steps.Revoke):
             reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
             message = f"Key {step.key_id} is still to be revoked. {message}"
         conclusion = unsynced(reason, message)
-        dead = isinstance(step, Mint) and not is_usable(world)
-        held = isinstance(world.secret, SecretOurs) and world.secret.intact
+        dead = isinstance(step, steps.Mint) and not is_usable(world)
+        held = isinstance(world.secret, SecretOurs) and world.secret.data_matches
         if dead or (world.secret is not None and not held):
             unready = Verdict("False", reason, message)
             conclusion = replace(conclusion, ready=unready)
-        return Report(status_of(world), conclusion, retry=True)
+        return steps.Finish(status_of(world), conclusion, retry=True)
 
     async def _rest(
-        self, item: Item, key: AmoveStorageKey, report: Report, error: ApiError | None = None
+        self,
+        item: Item,
+        key: AmoveStorageKey,
+        report: steps.Finish[KeyStatus],
+        error: ApiError | None = None,
     ) -> None:
         context = self._context
         if isinstance(item, Ref):
@@ -379,27 +368,30 @@ class KeyReconciler:
             context.queue.fail(item, cap=context.resync, at_least=at_least)
         else:
             context.queue.forget(item)
-        if report.wake is not None:
-            context.queue.add_after(item, _seconds_until(report.wake, context.now()))
+        if report.requeue_at is not None:
+            context.queue.add_after(item, _seconds_until(report.requeue_at, context.now()))
 
-    def _note_reach(self, key: AmoveStorageKey, report: Report) -> None:
+    def _note_reach(self, key: AmoveStorageKey, report: steps.Finish[KeyStatus]) -> None:
         """Status was written: does it name every key that is alive, and so what they reach?"""
         memory = self._context.keys.get(key.metadata.uid)
-        if memory is None or memory.ledger.in_hand is not None:
+        if memory is None or memory.expectations.pending_key is not None:
             return
-        listing = self._context.listings.latest
-        alive = memory.ledger.live(marker(self._context, key), listing, self._context.settle)
+        listing = self._context.key_lists.latest
+        alive = memory.expectations.live(marker(self._context, key), listing, self._context.settle)
         if alive is not None and {one.id for one in alive} <= named_ids(report.status):
             wake_waiting(self._context, self._context.cache.expect_nothing(key.metadata.uid))
 
     async def _note_unconfirmed(self, ref: Ref, key: AmoveStorageKey) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
         memory = self._context.keys.get(key.metadata.uid)
-        if memory is None or not memory.ledger.unconfirmed:
+        if memory is None or not memory.expectations.unconfirmed:
             return
         status = own_key_status(key)
-        unproven = named_ids(status) - forgotten(self._context, key, memory, status)
-        told, memory.ledger = memory.ledger.unconfirmed - unproven, memory.ledger.told()
+        unproven = named_ids(status) - confirmed_gone(self._context, key, memory, status)
+        told, memory.expectations = (
+            memory.expectations.unconfirmed - unproven,
+            memory.expectations.told(),
+        )
         for key_id in told:
             self._context.metrics.revoke_unconfirmed.inc()
             message = (

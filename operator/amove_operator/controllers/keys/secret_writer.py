@@ -8,9 +8,9 @@ from amove_operator.controllers.keys.gather import Look, secret_owner
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.store import own_key_status, secret_name
-from amove_operator.core.keys.expectations import Ledger
+from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import (
-    KeyWorld,
+    KeySnapshot,
     SecretAbsent,
     SecretForeign,
     SecretOurs,
@@ -20,15 +20,15 @@ from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import (
     OPAQUE,
     SecretMetadata,
+    metadata_drifted,
     new_secret,
     recorded,
     rewrite,
-    untidy,
     whose,
     with_names,
 )
 from amove_operator.core.secrets.record import Retiring, SecretRecord, sound_record
-from amove_operator.core.secrets.rendering import Place, format_digest, render
+from amove_operator.core.secrets.rendering import RenderContext, format_digest, render
 from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
 from amove_operator.models import AmoveStorageKey
@@ -71,13 +71,15 @@ class KeySecret:
         look.secret_fresh = True
         look.metadata = _metadata(view) if view is not None else None
         ours = isinstance(look.secret, SecretOurs)
-        if ours and memory.ledger.untouched:  # not new: its finalizer was taken off once
-            memory.ledger = Ledger.for_known(self._context.leading_since, self._context.settle)
+        if ours and memory.expectations.is_new:  # not new: its finalizer was taken off once
+            memory.expectations = Expectations.for_known(
+                self._context.leading_since, self._context.settle
+            )
         memory.secret = look.secret if isinstance(look.secret, SecretOurs) else None
         memory.secret_version = (view.uid, view.resource_version) if view and ours else None
-        fresh = memory.ledger.in_hand
+        fresh = memory.expectations.pending_key
         if fresh is not None and _holds(look.secret, fresh.key.id):
-            memory.ledger = memory.ledger.written()
+            memory.expectations = memory.expectations.written()
 
     def _judge(
         self, key: AmoveStorageKey, memory: KeyMemory, view: SecretView | None
@@ -92,7 +94,7 @@ class KeySecret:
             advice = "" if leftover else "; delete it, or give this key another spec.secret.name"
             return SecretForeign(f"Secret {view.name} is not ours: {stranger}{advice}.", leftover)
         status = own_key_status(key).key
-        record, intact = sound_record(
+        record, data_matches = sound_record(
             owner.uid,
             view.annotations,
             view.data,
@@ -101,14 +103,15 @@ class KeySecret:
             now=self._context.now(),
             max_grace=self._context.settings.max_grace,
         )
-        if intact:
+        if data_matches:
             memory.record, memory.record_uid = record, view.uid
         return SecretOurs(
             uid=view.uid,
             resource_version=view.resource_version,
             record=record,
-            intact=intact,
-            untidy=intact and untidy(seen, owner, key.spec.secret, self._formatted(key, record)),
+            data_matches=data_matches,
+            metadata_drifted=data_matches
+            and metadata_drifted(seen, owner, key.spec.secret, self._formatted(key, record)),
             deleting=view.deleting,
         )
 
@@ -118,7 +121,7 @@ class KeySecret:
 
     # -- writes --------------------------------------------------------------------------------
 
-    async def dry_run(self, key: AmoveStorageKey, look: Look, world: KeyWorld) -> None:
+    async def dry_run(self, key: AmoveStorageKey, look: Look, world: KeySnapshot) -> None:
         """Have the server check the write that the next key is for. Raises KubeRefused."""
         assert world.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
         record = SecretRecord("0" * 36, world.now, "", world.format8, "")
@@ -137,7 +140,7 @@ class KeySecret:
 
         A Conflict is no failure: the next look at the Secret decides anew, key in hand.
         """
-        fresh = memory.ledger.in_hand
+        fresh = memory.expectations.pending_key
         assert fresh is not None  # noqa: S101 - the planner writes only what is in hand
         place = self._place(fresh.scope, fresh.key.name)
         data = render(
@@ -217,14 +220,14 @@ class KeySecret:
             dry_run=dry_run,
         )
 
-    def _place(self, scope: Scope, name: str) -> Place:
+    def _place(self, scope: Scope, name: str) -> RenderContext:
         endpoint = self._context.accounts.endpoint(scope.account, scope.storage_dn)
-        return Place(scope, endpoint, name)
+        return RenderContext(scope, endpoint, name)
 
 
 def _holds(secret: SecretSeen, key_id: str) -> bool:
     """Whether the Secret holds that key, whole."""
-    return isinstance(secret, SecretOurs) and secret.intact and secret.record.key_id == key_id
+    return isinstance(secret, SecretOurs) and secret.data_matches and secret.record.key_id == key_id
 
 
 def _metadata(view: SecretView) -> SecretMetadata:

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _LONGEST_HOST = 253
 
 
-class AccountBook:
+class CloudAccounts:
     """The caller's cloud accounts, read once and again when somebody needs them fresh."""
 
     def __init__(self, settings: Settings, api: AmoveClient) -> None:

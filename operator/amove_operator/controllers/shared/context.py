@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from math import inf
 
 from amove_operator.amove import AmoveClient
-from amove_operator.controllers.shared.accounts import AccountBook
-from amove_operator.controllers.shared.key_list_cache import Listings
+from amove_operator.controllers.shared.accounts import CloudAccounts
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.memory import BucketMemory, KeyMemory
 from amove_operator.controllers.shared.store import Cache, Item
@@ -41,7 +41,7 @@ class Context:
     api: AmoveClient
     cache: Cache
     queue: WorkQueue[Item]
-    accounts: AccountBook
+    accounts: CloudAccounts
     metrics: Metrics
     cluster_uid: str = ""
     leading_since: float = 0.0
@@ -61,7 +61,7 @@ class Context:
     mass_key_loss: bool = False
     missing_keys: set[str] = field(default_factory=set)
     accept_before: dict[str, str | None] = field(default_factory=dict)
-    listings: Listings = field(init=False)
+    key_lists: KeyListCache = field(init=False)
 
     @property
     def settle(self) -> float:

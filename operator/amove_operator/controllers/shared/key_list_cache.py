@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from amove_operator.amove import AmoveClient
-from amove_operator.core.keys.expectations import Listing, LiveKey
+from amove_operator.core.keys.expectations import KeyList, LiveKey
 
 
-class Listings:
+class KeyListCache:
     """The last complete listing, and a way to have one that is new enough.
 
     A list may lag behind what this process did itself by up to ``settle`` seconds: until then
@@ -21,10 +21,10 @@ class Listings:
         self,
         api: AmoveClient,
         clock: Callable[[], float],
-        on_new: Callable[[Listing], None],
+        on_new: Callable[[KeyList], None],
         settle: float = 0.0,
     ) -> None:
-        self.latest: Listing | None = None
+        self.latest: KeyList | None = None
         self._api = api
         self._clock = clock
         self._on_new = on_new
@@ -33,7 +33,7 @@ class Listings:
         self._issued: dict[str, tuple[LiveKey, float]] = {}
         self._revoked: dict[str, float] = {}
 
-    async def begun_since(self, moment: float) -> Listing:
+    async def begun_since(self, moment: float) -> KeyList:
         """A listing begun at or after ``moment`` (monotonic); shared by all who wait for one.
 
         Raises ApiError when none can be had now.
@@ -51,7 +51,7 @@ class Listings:
             self._on_new(self.latest)
             return self.latest
 
-    async def fresh(self) -> Listing:
+    async def fresh(self) -> KeyList:
         """A listing begun now or later."""
         return await self.begun_since(self._clock())
 
@@ -68,10 +68,10 @@ class Listings:
         if self.latest is not None:
             self.latest.forget(key_id)
 
-    def _brought_up_to_date(self, begun: float, listed: dict[str, LiveKey]) -> Listing:
+    def _brought_up_to_date(self, begun: float, listed: dict[str, LiveKey]) -> KeyList:
         limit = begun - self._settle
         self._issued = {one: pair for one, pair in self._issued.items() if pair[1] > limit}
         self._revoked = {one: at for one, at in self._revoked.items() if at > limit}
         for key_id, (key, _) in self._issued.items():
             listed.setdefault(key_id, key)
-        return Listing.of(begun, (key for key in listed.values() if key.id not in self._revoked))
+        return KeyList.of(begun, (key for key in listed.values() if key.id not in self._revoked))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from amove_operator.core.buckets.snapshot import BucketSeen, Refusal
-from amove_operator.core.keys.expectations import Ledger
+from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.secrets.record import SecretRecord
 
@@ -44,7 +44,7 @@ class BucketMemory:
 class KeyMemory:
     """One AmoveStorageKey. ``refused``: why the API server did not take the Secret, and when."""
 
-    ledger: Ledger
+    expectations: Expectations
     fingerprint: tuple[object, ...] | None = None
     secret: SecretOurs | None = None
     secret_version: tuple[str, str] | None = None

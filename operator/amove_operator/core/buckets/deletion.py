@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.messages import await_key_list, few, loss, shortened
 from amove_operator.core.buckets.snapshot import (
     Absent,
-    AwaitKeyList,
-    BucketReport,
-    BucketStep,
-    BucketWorld,
+    BucketSnapshot,
     ClaimLost,
-    Delete,
-    Observe,
     Present,
     Refused,
-    ReleaseBucket,
     Unknown,
-    WriteIntent,
 )
 from amove_operator.core.buckets.status import as_it_was, found_absent, found_present
 from amove_operator.core.conditions import (
@@ -29,54 +23,54 @@ from amove_operator.core.conditions import (
     unsynced,
 )
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models.bucket import BucketFlags, BucketStatus
 
 
-def plan_deletion(world: BucketWorld) -> BucketStep:
+def plan_deletion(world: BucketSnapshot) -> steps.BucketStep:
     """Choose the next step towards letting go.
 
     Our own rules of trust play no part: what is ours by status was taken while it was allowed.
     """
     if not world.finalizer:
-        return BucketReport(as_it_was(world), unsynced(Reason.Deleting, "Being deleted."))
+        return steps.Finish(as_it_was(world), unsynced(Reason.Deleting, "Being deleted."))
     if world.paused:
         message = "Paused by annotation; nothing is called, and the deletion waits."
-        return BucketReport(as_it_was(world), unsynced(Reason.Paused, message))
+        return steps.Finish(as_it_was(world), unsynced(Reason.Paused, message))
     if not _to_be_deleted(world):
-        return ReleaseBucket()
+        return steps.RemoveFinalizer()
     if world.blockers:
         return _blocked(world)
     if not world.keys_listed:
-        return AwaitKeyList(as_it_was(world), await_key_list(world), world.list_since)
+        return steps.AwaitKeyList(as_it_was(world), await_key_list(world), world.list_since)
     match world.seen:
         case None:
-            return Observe()
+            return steps.Observe()
         case Unknown(reason, message):
-            return BucketReport(as_it_was(world), unsynced(reason, message), retry=True)
-        case Absent() if not _explained(world) and (world.mass_loss or world.loss_unclear):
-            return BucketReport(found_absent(world), loss(world), retry=True)
+            return steps.Finish(as_it_was(world), unsynced(reason, message), retry=True)
+        case Absent() if not _explained(world) and (world.mass_loss or world.loss_unconfirmed):
+            return steps.Finish(found_absent(world), loss(world), retry=True)
         case Absent():
-            return ReleaseBucket()
+            return steps.RemoveFinalizer()
         case Present(flags):
             return _delete(world, flags)
 
 
-def _to_be_deleted(world: BucketWorld) -> bool:
+def _to_be_deleted(world: BucketSnapshot) -> bool:
     """Asked for, and ours to delete: a bucket that was never ours is never deleted."""
     if world.spec.deletion_policy == "Retain" or world.observe_only:
         return False
     return world.ours and not world.intent_void and not isinstance(world.claim, ClaimLost)
 
 
-def _blocked(world: BucketWorld) -> BucketStep:
+def _blocked(world: BucketSnapshot) -> steps.BucketStep:
     message = (
         f"Bucket {world.name} is not deleted while keys reach it: {few(world.blockers)}. Delete "
         "them, or set deletionPolicy: Retain."
     )
-    return BucketReport(as_it_was(world), stalled(Reason.DeletionBlocked, message), retry=True)
+    return steps.Finish(as_it_was(world), stalled(Reason.DeletionBlocked, message), retry=True)
 
 
-def _delete(world: BucketWorld, flags: BucketFlags) -> BucketStep:
+def _delete(world: BucketSnapshot, flags: BucketFlags) -> steps.BucketStep:
     match world.refusal.what if world.refusal is not None else None:
         case Refused.NOT_EMPTY:
             message = (
@@ -95,21 +89,23 @@ def _delete(world: BucketWorld, flags: BucketFlags) -> BucketStep:
             slow = "The service took the deletion, but still shows the bucket."
             return _refused(world, flags, progressing(Reason.Deleting, slow))
         case _ if not (deletion_begun(world.status.conditions) or _refused_before(world)):
-            return WriteIntent(as_it_was(world), deleting("The bucket is being deleted."))
+            return steps.WriteStatus(as_it_was(world), deleting("The bucket is being deleted."))
         case _:
-            return Delete()
+            return steps.Delete()
 
 
-def _refused_before(world: BucketWorld) -> bool:
+def _refused_before(world: BucketSnapshot) -> bool:
     """Another try at what was refused changes nothing in status, unless it works."""
     told = find(world.status.conditions, "Stalled")
     return told is not None and told.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
 
 
-def _explained(world: BucketWorld) -> bool:
+def _explained(world: BucketSnapshot) -> bool:
     """Whether it is gone since we deleted it, or an earlier process did."""
     return world.delete_sent or deletion_begun(world.status.conditions)
 
 
-def _refused(world: BucketWorld, flags: BucketFlags, conclusion: Conclusion) -> BucketReport:
-    return BucketReport(found_present(world, flags, adopt=False), conclusion, retry=True)
+def _refused(
+    world: BucketSnapshot, flags: BucketFlags, conclusion: Conclusion
+) -> steps.Finish[BucketStatus]:
+    return steps.Finish(found_present(world, flags, adopt=False), conclusion, retry=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from amove_operator.core.buckets.snapshot import BucketWorld, ClaimLost
+from amove_operator.core.buckets.snapshot import BucketSnapshot, ClaimLost
 from amove_operator.core.conditions import (
     Conclusion,
     Verdict,
@@ -20,18 +20,18 @@ _ACCEPT_LOSS = "or the annotation storage.amove.io/accept-loss is set to a new v
 _TRY_NOW = "set the annotation storage.amove.io/reconcile-requested-at to try at once"
 
 
-def usable(world: BucketWorld, reason: Reason, message: str) -> Conclusion:
+def usable(world: BucketSnapshot, reason: Reason, message: str) -> Conclusion:
     """The bucket can be used though not everything is as the spec says."""
     ready = Verdict("True", Reason.Available, available(world))
     return Conclusion(ready=ready, synced=Verdict("False", reason, message))
 
 
-def available(world: BucketWorld) -> str:
+def available(world: BucketSnapshot) -> str:
     """Nothing is the matter."""
     return f"Bucket {world.name} is there."
 
 
-def pinned(world: BucketWorld) -> str:
+def pinned(world: BucketSnapshot) -> str:
     """That a default which changed since has moved nothing; empty where it is the same."""
     by_default = world.spec.cloud_account_id is None and world.default_account is not None
     if not by_default or world.default_account == world.account:
@@ -42,13 +42,13 @@ def pinned(world: BucketWorld) -> str:
     )
 
 
-def await_key_list(world: BucketWorld) -> Conclusion:
+def await_key_list(world: BucketSnapshot) -> Conclusion:
     """Whether a key reaches the name is not known yet."""
     message = f"Waiting for a list of all live keys, in case one reaches bucket {world.name}."
     return progressing(Reason.WaitingForListing, message)
 
 
-def reached_by_orphan(world: BucketWorld) -> Conclusion:
+def reached_by_orphan(world: BucketSnapshot) -> Conclusion:
     """The bucket is there and ours, and somebody may hold a key to it whom nobody knows."""
     message = (
         f"A live key whose resource is gone may reach bucket {world.name}: have an admin run "
@@ -57,7 +57,7 @@ def reached_by_orphan(world: BucketWorld) -> Conclusion:
     return usable(world, Reason.ReachedByOrphan, message)
 
 
-def claimed(world: BucketWorld, holder: ClaimLost) -> str:
+def claimed(world: BucketSnapshot, holder: ClaimLost) -> str:
     """Another AmoveBucket has the name; of another team's only the namespace is told."""
     ours = holder.namespace == world.namespace
     who = f"AmoveBucket {holder.name}" if ours else f"an AmoveBucket of {holder.namespace}"
@@ -67,7 +67,7 @@ def claimed(world: BucketWorld, holder: ClaimLost) -> str:
     )
 
 
-def missing(world: BucketWorld) -> str:
+def missing(world: BucketSnapshot) -> str:
     """A bucket that we do not make is not there."""
     return (
         f"Bucket {world.name} does not exist, and was not created here: create it at the "
@@ -75,12 +75,12 @@ def missing(world: BucketWorld) -> str:
     )
 
 
-def taken(world: BucketWorld) -> str:
+def taken(world: BucketSnapshot) -> str:
     """The service has the name, though not in this account."""
     return f"The name {world.name} is taken at the service: choose another bucketName."
 
 
-def exists(world: BucketWorld) -> str:
+def exists(world: BucketSnapshot) -> str:
     """A stranger's bucket, and each way to make it ours; the last is a line to run as it is."""
     ours = {
         "ownerUID": world.uid,
@@ -97,7 +97,7 @@ def exists(world: BucketWorld) -> str:
     )
 
 
-def lock_differs(world: BucketWorld, *, locked: bool) -> str:
+def lock_differs(world: BucketSnapshot, *, locked: bool) -> str:
     """The object lock is not as the spec says, and stays so."""
     has, wants = ("on", "off") if locked else ("off", "on")
     return (
@@ -120,7 +120,7 @@ def drift_observed(differs: tuple[str, ...]) -> str:
     return f"{'; '.join(differs)}: only observed (managementPolicy), so not repaired."
 
 
-def loss(world: BucketWorld) -> Conclusion:
+def loss(world: BucketSnapshot) -> Conclusion:
     """A bucket of ours is gone, and it may be the account that is: nothing is done yet."""
     if world.mass_loss:
         message = (
@@ -141,7 +141,7 @@ def create_refused(message: str, in_a_row: int) -> Conclusion:
     return Conclusion(ready=verdict, synced=verdict)
 
 
-def update_refused(world: BucketWorld, message: str, in_a_row: int) -> Conclusion:
+def update_refused(world: BucketSnapshot, message: str, in_a_row: int) -> Conclusion:
     """The bucket is there, but the service refuses to change its flags."""
     if in_a_row >= REFUSALS_UNTIL_STALLED:
         return stalled(Reason.ApiRefused, _refused_often(message))

@@ -1,4 +1,4 @@
-"""What the bucket planner looks at, and the steps it can choose."""
+"""What the bucket planner looks at."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class BucketWorld:
+class BucketSnapshot:
     """All that is known about one AmoveBucket at one moment.
 
     ``status`` is empty unless its ``owner_uid`` is the CR's UID and its name and account
@@ -83,7 +83,7 @@ class BucketWorld:
     ``name_in_use``: whose live keys still reach the name, in words for a person.
     ``keys_listed``: a key list at hand tells of all live keys; ``list_since``: else from when one
     must be begun (monotonic). ``orphaned``: a key whose CR is gone may reach the bucket.
-    ``loss_unclear``: other buckets of ours must be looked at first, or too many are gone.
+    ``loss_unconfirmed``: other buckets of ours must be looked at first, or too many are gone.
     ``created``: this process had a 200 to its create, whatever became of the intent in status.
     ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
     ``default_account``: the one for buckets that name none.
@@ -111,7 +111,7 @@ class BucketWorld:
     refusal: Refusal | None = None
     blockers: tuple[str, ...] = ()
     mass_loss: bool = False
-    loss_unclear: bool = False
+    loss_unconfirmed: bool = False
     default_account: str | None = None
     delete_sent: bool = False
     created: bool = False
@@ -150,79 +150,3 @@ class BucketWorld:
     def observe_only(self) -> bool:
         """Only read calls for this CR."""
         return self.spec.management_policy == "Observe"
-
-
-# ---------------------------------------------------------------- steps
-
-
-@dataclass(frozen=True, slots=True)
-class ProtectBucket:
-    """Put our finalizer on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observe:
-    """Ask ``bucket_status``."""
-
-
-@dataclass(frozen=True, slots=True)
-class AwaitKeyList:
-    """Whether live keys reach the name is not known before a key list begun at ``since``."""
-
-    status: BucketStatus
-    conclusion: Conclusion
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
-class WriteIntent:
-    """Write status before an effect, or take the intent back after a refusal."""
-
-    status: BucketStatus
-    conclusion: Conclusion
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Send ``create_bucket`` with these flags."""
-
-    flags: BucketFlags
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """Send ``update_bucket`` with all three flags."""
-
-    flags: BucketFlags
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Send ``delete_bucket``; the service refuses where objects are left."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseBucket:
-    """Take our finalizer off."""
-
-
-@dataclass(frozen=True, slots=True)
-class BucketReport:
-    """Write status and stop until something changes; ``retry``: come back with back-off."""
-
-    status: BucketStatus
-    conclusion: Conclusion
-    retry: bool = False
-
-
-BucketStep = (
-    ProtectBucket
-    | Observe
-    | AwaitKeyList
-    | WriteIntent
-    | Create
-    | Repair
-    | Delete
-    | ReleaseBucket
-    | BucketReport
-)

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import LiveKey
 from amove_operator.core.keys.rotation import next_rotation
-from amove_operator.core.keys.snapshot import KeyWorld, SecretOurs, Why
+from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import issue_date
 from amove_operator.models.key import KeyStatus
 
 
-def held_id(world: KeyWorld) -> str | None:
+def held_id(world: KeySnapshot) -> str | None:
     """The id that our Secret says it holds, edited data or not."""
     return world.secret.record.key_id or None if isinstance(world.secret, SecretOurs) else None
 
 
-def held_key(world: KeyWorld) -> LiveKey | None:
+def held_key(world: KeySnapshot) -> LiveKey | None:
     """The live key that our Secret holds, if the list shows it under this CR's marker."""
     held = held_id(world)
     return next((key for key in world.live or () if key.id == held), None)
 
 
-def named_by_status(world: KeyWorld) -> frozenset[str]:
+def named_by_status(world: KeySnapshot) -> frozenset[str]:
     """The ids that status names: the current key and the retiring ones."""
     return named_ids(world.status)
 
@@ -35,7 +36,7 @@ def named_ids(status: KeyStatus) -> frozenset[str]:
     return frozenset((*current, *(key.id for key in status.retiring)))
 
 
-def issued_at(world: KeyWorld) -> datetime | None:
+def issued_at(world: KeySnapshot) -> datetime | None:
     """The held key's age, by the older of what the list and status say.
 
     The Secret's own word counts only where neither knows: people can edit it.
@@ -52,7 +53,7 @@ def issued_at(world: KeyWorld) -> datetime | None:
     return world.secret.record.issued_at if isinstance(world.secret, SecretOurs) else None
 
 
-def rotation_due(world: KeyWorld) -> datetime | None:
+def rotation_due(world: KeySnapshot) -> datetime | None:
     """When the held key falls due by the clock."""
     issued = issued_at(world)
     if world.interval is None or issued is None:
@@ -60,7 +61,7 @@ def rotation_due(world: KeyWorld) -> datetime | None:
     return next_rotation(issued, world.interval, world.uid)
 
 
-def revoke_times(world: KeyWorld) -> tuple[tuple[str, datetime], ...]:
+def revoke_times(world: KeySnapshot) -> tuple[tuple[str, datetime], ...]:
     """Every retiring key of ours with the moment from which it may be revoked, earliest first.
 
     Retiring are: what the Secret or status lists, and the key that status names while the
@@ -77,27 +78,27 @@ def revoke_times(world: KeyWorld) -> tuple[tuple[str, datetime], ...]:
     alive = named_by_status(world)
     if world.live is not None:
         # What only a list says to be gone, which may be that of another user, is asked for first.
-        alive = frozenset(key.id for key in world.live) | (world.unasked & alive)
+        alive = frozenset(key.id for key in world.live) | (world.presumed_gone & alive)
     known = {key_id: when for key_id, when in times.items() if key_id in alive and key_id != held}
     return tuple(sorted(known.items(), key=lambda pair: (pair[1], pair[0])))
 
 
-def _recorded_retirements(world: KeyWorld) -> list[tuple[str, datetime]]:
+def _recorded_retirements(world: KeySnapshot) -> list[tuple[str, datetime]]:
     listed = world.secret.record.retiring if isinstance(world.secret, SecretOurs) else ()
     told = [(key.id, key.revoke_after) for key in listed]
     return told + [(key.id, key.revoke_after) for key in world.status.retiring]
 
 
-def _holds(world: KeyWorld) -> bool:
-    return isinstance(world.secret, SecretOurs) and world.secret.intact
+def _holds(world: KeySnapshot) -> bool:
+    return isinstance(world.secret, SecretOurs) and world.secret.data_matches
 
 
-def is_usable(world: KeyWorld) -> bool:
+def is_usable(world: KeySnapshot) -> bool:
     """Whether pods can use what our Secret holds, as far as was last confirmed."""
     return _holds(world) and (world.live is None or held_key(world) is not None)
 
 
-def _grace_ends(world: KeyWorld, key_id: str) -> datetime:
+def _grace_ends(world: KeySnapshot, key_id: str) -> datetime:
     """The latest end of a key's grace by today's spec: it runs from the write of its successor.
 
     Not from before its own issue, as when an older Secret was restored; and from now on while
@@ -111,7 +112,7 @@ def _grace_ends(world: KeyWorld, key_id: str) -> datetime:
     return min(max([began, *own]), now) + world.grace
 
 
-def _written_at(world: KeyWorld) -> datetime | None:
+def _written_at(world: KeySnapshot) -> datetime | None:
     """When the Secret was written: issued-at is of that moment, if nobody edited it.
 
     An edited one gains nothing: the recorded end of a grace counts where it is earlier.
@@ -121,21 +122,21 @@ def _written_at(world: KeyWorld) -> datetime | None:
     return max((moment for moment in moments if moment <= world.now), default=None)
 
 
-def accounted_for(world: KeyWorld) -> frozenset[str]:
+def accounted_for(world: KeySnapshot) -> frozenset[str]:
     """The ids that somebody holds, retires, or has in hand: every other marked key is unheld."""
     ids = {held_id(world), *named_by_status(world), *(key for key, _ in revoke_times(world))}
-    if world.in_hand is not None:
-        ids.add(world.in_hand.key.id)
+    if world.pending_key is not None:
+        ids.add(world.pending_key.key.id)
     return frozenset(key_id for key_id in ids if key_id is not None)
 
 
-def unheld_keys(world: KeyWorld) -> tuple[LiveKey, ...]:
+def dangling_keys(world: KeySnapshot) -> tuple[LiveKey, ...]:
     """The marked keys that nobody accounts for."""
     wanted = accounted_for(world)
     return tuple(key for key in world.live or () if key.id not in wanted)
 
 
-def judged_from(world: KeyWorld) -> datetime | None:
+def judged_from(world: KeySnapshot) -> datetime | None:
     """From when a listing must be begun to prove the held key gone, where ours is too old.
 
     A key that another process issued within the settle time may not show yet.
@@ -150,7 +151,7 @@ def judged_from(world: KeyWorld) -> datetime | None:
     return None if world.listed_at is not None and world.listed_at >= shows else shows
 
 
-def retiring_keys(world: KeyWorld) -> tuple[LiveKey, ...]:
+def retiring_keys(world: KeySnapshot) -> tuple[LiveKey, ...]:
     """The live keys beside the one in use, oldest first."""
     current = held_key(world) if _holds(world) else None
     if current is None and world.status.key is not None:
@@ -161,7 +162,7 @@ def retiring_keys(world: KeyWorld) -> tuple[LiveKey, ...]:
     return tuple(key for key in world.live or () if key is not current)
 
 
-def wake_time(world: KeyWorld) -> datetime | None:
+def wake_time(world: KeySnapshot) -> datetime | None:
     """The next moment at which the clock alone changes the plan."""
     moments = [when for _, when in revoke_times(world)]
     due = rotation_due(world)
@@ -171,30 +172,34 @@ def wake_time(world: KeyWorld) -> datetime | None:
     return min(ahead, default=None)
 
 
-def reissue_reason(world: KeyWorld) -> Why | None:
+def reissue_reason(world: KeySnapshot) -> steps.IssueReason | None:
     """Why the Secret needs another key than it holds; the first reason that applies."""
     secret = world.secret
     if not isinstance(secret, SecretOurs):
-        return Why.SECRET_MISSING if world.status.key is not None or world.live else Why.FIRST
-    if not secret.intact:
-        return Why.DATA_EDITED
+        return (
+            steps.IssueReason.SECRET_MISSING
+            if world.status.key is not None or world.live
+            else steps.IssueReason.FIRST
+        )
+    if not secret.data_matches:
+        return steps.IssueReason.DATA_EDITED
     if _key_gone(world):
-        return Why.KEY_GONE
+        return steps.IssueReason.KEY_GONE
     held, wanted = held_key(world), world.gate.scope
     scope = known_scope(world, held) if held is not None else _named_scope(world)
     if held is not None and scope is None:
-        return Why.SCOPE_UNKNOWN
+        return steps.IssueReason.SCOPE_UNKNOWN
     if wanted is not None and scope is not None and scope != wanted:
-        return Why.SCOPE
+        return steps.IssueReason.SCOPE
     if secret.record.format8 and secret.record.format8 != world.format8:
-        return Why.FORMAT
+        return steps.IssueReason.FORMAT
     if world.rotate_request and world.rotate_request != secret.record.rotate_request:
-        return Why.REQUESTED
+        return steps.IssueReason.REQUESTED
     due = rotation_due(world)
-    return Why.DUE if due is not None and due <= world.now else None
+    return steps.IssueReason.DUE if due is not None and due <= world.now else None
 
 
-def known_scope(world: KeyWorld, key: LiveKey) -> Scope | None:
+def known_scope(world: KeySnapshot, key: LiveKey) -> Scope | None:
     """A key's scope, from what no tenant can write: this process's memory, or status.
 
     Status names the key itself, or the issue of its serial that was noted before the key was
@@ -212,23 +217,23 @@ def known_scope(world: KeyWorld, key: LiveKey) -> Scope | None:
     return next((Scope.recorded(scope) for scope in noted if scope is not None), None)
 
 
-def given_up(world: KeyWorld) -> frozenset[str]:
+def displaced(world: KeySnapshot) -> frozenset[str]:
     """The ids of the keys that go at once, since another team takes a bucket that they reach.
 
     So does one of which nobody knows the buckets and whose own name may mean one of those, where
     no successor can be issued in whose grace it would end: the other team would wait for ever.
     """
     if world.gate.closed is None and world.fault is None:
-        return world.given_up
+        return world.displaced
     told = {key.id for key in world.status.retiring if not key.dead}
     wanted = (
         key for key in world.live or () if any(may_reach(key.names9, name) for name in world.wanted)
     )
     unknown = {key.id for key in wanted if key.id not in told and known_scope(world, key) is None}
-    return world.given_up | unknown
+    return world.displaced | unknown
 
 
-def next_serial(world: KeyWorld) -> int:
+def next_serial(world: KeySnapshot) -> int:
     """The serial of the next issue: above all that were listed, noted or used."""
     named = world.status.key.serial if world.status.key else 0
     noted = (one.serial for one in world.status.recent_issues if not _is_next(world, one.serial))
@@ -236,12 +241,12 @@ def next_serial(world: KeyWorld) -> int:
     return 1 + max((named, world.last_serial, *listed, *noted))
 
 
-def _is_next(world: KeyWorld, serial: int) -> bool:
+def _is_next(world: KeySnapshot, serial: int) -> bool:
     """Whether status notes that serial for an issue that this process did not send yet."""
     return world.recorded is not None and world.recorded[0] == serial
 
 
-def _key_gone(world: KeyWorld) -> bool:
+def _key_gone(world: KeySnapshot) -> bool:
     """The held key is missing from a settled list; or, without one, status does not know it."""
     if world.live is not None:
         return held_key(world) is None
@@ -249,7 +254,7 @@ def _key_gone(world: KeyWorld) -> bool:
     return status is None or status.id != held_id(world)
 
 
-def _named_scope(world: KeyWorld) -> Scope | None:
+def _named_scope(world: KeySnapshot) -> Scope | None:
     """The held key's scope as status names it, where no list is at hand."""
     status = world.status.key
     return Scope.recorded(status) if status is not None and status.id == held_id(world) else None

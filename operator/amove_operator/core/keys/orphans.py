@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from amove_operator.core.keys.expectations import Listing, LiveKey
+from amove_operator.core.keys.expectations import KeyList, LiveKey
 from amove_operator.core.naming import cluster_digest, owner_digest
 
 
@@ -26,13 +26,13 @@ class Look:
     """
 
     cluster8: str
-    listing: Listing
+    listing: KeyList
     owners: frozenset[str]
     held: frozenset[str]
 
     @classmethod
     def of(
-        cls, cluster_uid: str, listing: Listing, cr_uids: Iterable[str], held: Iterable[str]
+        cls, cluster_uid: str, listing: KeyList, cr_uids: Iterable[str], held: Iterable[str]
     ) -> Look:
         """From the UIDs of namespace kube-system and of every CR, and the ids that are held."""
         owners = frozenset(owner_digest(uid) for uid in cr_uids)
@@ -44,14 +44,14 @@ class Look:
         return {key.id: key for key in keys if key.id not in self.held}
 
 
-def without_owner(listing: Listing, cluster8: str, owners: frozenset[str]) -> Iterator[LiveKey]:
+def without_owner(listing: KeyList, cluster8: str, owners: frozenset[str]) -> Iterator[LiveKey]:
     """The keys of this cluster that no CR of ``owners`` (digests) can have been issued."""
     for marker, keys in listing.marked.items():
         if marker.cluster == cluster8 and marker.owner not in owners:
             yield from keys
 
 
-def may_hold(annotated_owner: str, key: LiveKey, listing: Listing) -> bool:
+def may_hold(annotated_owner: str, key: LiveKey, listing: KeyList) -> bool:
     """Whether a Secret written for the CR of that UID can hold the key: it is that CR's."""
     marker = listing.owners.get(key.id)
     return marker is not None and marker.owner == owner_digest(annotated_owner)
@@ -64,13 +64,13 @@ def holds(data: Mapping[str, bytes], key: LiveKey) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class OrphanSuspects:
     """What the looks so far prove. ``suspects``: id → when the first such listing was begun."""
 
     suspects: Mapping[str, float] = field(default_factory=dict)
     orphans: tuple[LiveKey, ...] = ()
 
-    def after(self, look: Look, settle: float) -> Judgement:
+    def after(self, look: Look, settle: float) -> OrphanSuspects:
         """With one more look; looks are given in the order of their listings."""
         unowned = look.unowned()
         proven = (
@@ -79,7 +79,7 @@ class Judgement:
             if key.id in self.suspects and look.listing.begun >= self.suspects[key.id] + settle
         )
         since = {key_id: self.suspects.get(key_id, look.listing.begun) for key_id in unowned}
-        return Judgement(since, tuple(sorted(proven, key=lambda key: (key.name, key.id))))
+        return OrphanSuspects(since, tuple(sorted(proven, key=lambda key: (key.name, key.id))))
 
 
 def too_many(orphans: int, listed: int) -> bool:

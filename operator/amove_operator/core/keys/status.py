@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from amove_operator.core.conditions import Conclusion, Verdict, unsynced
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import (
     held_key,
     is_usable,
@@ -15,20 +16,20 @@ from amove_operator.core.keys.derived import (
     rotation_due,
 )
 from amove_operator.core.keys.expectations import LiveKey
-from amove_operator.core.keys.snapshot import KeyWorld, Mass, SecretForeign, SecretOurs
+from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict, SecretForeign, SecretOurs
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.models.key import (
     CurrentKey,
-    Grant,
     KeyStatus,
     RecentIssue,
     RetiringKey,
+    ScopeField,
     SecretBinding,
 )
 
 
-def status_of(world: KeyWorld) -> KeyStatus:
+def status_of(world: KeySnapshot) -> KeyStatus:
     """What to write: only facts, so that a settled CR is never written again."""
     if world.secret is None:
         return world.status.model_copy(update={"owner_uid": world.uid})
@@ -45,7 +46,7 @@ def status_of(world: KeyWorld) -> KeyStatus:
     )
 
 
-def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[RecentIssue, ...]:
+def _issues(world: KeySnapshot, key: CurrentKey | None) -> tuple[RecentIssue, ...]:
     """The first issue is noted after the fact; every later one before it is made.
 
     One dated in the future (the clock jumped) counts from now on, and is written so: else it
@@ -62,7 +63,7 @@ def _issues(world: KeyWorld, key: CurrentKey | None) -> tuple[RecentIssue, ...]:
     return (RecentIssue(serial=key.serial, issued_at=key.issued_at, scope=noted),)
 
 
-def _current(world: KeyWorld) -> CurrentKey | None:
+def _current(world: KeySnapshot) -> CurrentKey | None:
     """The held key once the list confirms it; until then what status said before.
 
     A key that is proven dead stays named, for its account and its user, but reaches no bucket:
@@ -80,19 +81,19 @@ def _current(world: KeyWorld) -> CurrentKey | None:
     return before
 
 
-def _without_reach(world: KeyWorld, key: CurrentKey | None) -> CurrentKey | None:
+def _without_reach(world: KeySnapshot, key: CurrentKey | None) -> CurrentKey | None:
     """What a list alone says is acted on only where no successor is on its way.
 
     Else the successor tells first whether the list was that of another user.
     """
-    if key is None or world.live is None or world.mass is not Mass.NONE:
+    if key is None or world.live is None or world.mass is not LossVerdict.NONE:
         return key
     if world.deleting and not world.paused:
         return key
     if not key.buckets or key.id in {live.id for live in world.live}:
         return key
     rests = world.gate.closed is not None or world.fault is not None
-    proven = key.id in world.revoked or (rests and key.id in world.forgotten)
+    proven = key.id in world.revoked or (rests and key.id in world.confirmed_gone)
     return key.model_copy(update={"buckets": ()}) if proven else key
 
 
@@ -113,14 +114,14 @@ def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
     )
 
 
-def _retiring(world: KeyWorld) -> tuple[RetiringKey, ...]:
+def _retiring(world: KeySnapshot) -> tuple[RetiringKey, ...]:
     """The keys that wait for their grace, with the buckets that each still reaches.
 
     The key that status names while no Secret holds it starts its grace here, so that it
     ends even if no successor can be issued.
     """
     times = dict(revoke_times(world))
-    lost = _unheld_current(world)
+    lost = _dangling_current(world)
     if lost is not None and lost not in times:
         times[lost] = (world.now + world.grace).replace(microsecond=0)
     return tuple(
@@ -130,7 +131,7 @@ def _retiring(world: KeyWorld) -> tuple[RetiringKey, ...]:
     )
 
 
-def _reach(world: KeyWorld, key_id: str) -> tuple[tuple[str, ...], Grant | None]:
+def _reach(world: KeySnapshot, key_id: str) -> tuple[tuple[str, ...], ScopeField | None]:
     """The buckets that one key of this CR reaches, and by which field of the spec.
 
     Where nobody knows, none are named, and the key's own marker keeps its names.
@@ -144,11 +145,11 @@ def _reach(world: KeyWorld, key_id: str) -> tuple[tuple[str, ...], Grant | None]
     return (scope.buckets, scope.issued_for) if scope is not None else ((), None)
 
 
-def _unheld_current(world: KeyWorld) -> str | None:
+def _dangling_current(world: KeySnapshot) -> str | None:
     """The id that status names as current, live, while our Secret is gone or damaged."""
     if world.status.key is None or world.secret is None or isinstance(world.secret, SecretForeign):
         return None
-    if world.deleting or world.mass is not Mass.NONE:
+    if world.deleting or world.mass is not LossVerdict.NONE:
         return None
     if is_usable(world):
         return None
@@ -156,11 +157,11 @@ def _unheld_current(world: KeyWorld) -> str | None:
     return world.status.key.id if world.status.key.id in live else None
 
 
-def _binding(world: KeyWorld) -> SecretBinding | None:
+def _binding(world: KeySnapshot) -> SecretBinding | None:
     return SecretBinding(name=world.secret_name) if isinstance(world.secret, SecretOurs) else None
 
 
-def pinned(world: KeyWorld) -> str:
+def pinned(world: KeySnapshot) -> str:
     """That defaults which changed since have moved nothing; empty where they are the same."""
     key, spec, defaults = world.status.key, world.spec, world.defaults
     if key is None or defaults is None:
@@ -184,12 +185,12 @@ def pinned(world: KeyWorld) -> str:
 # ---------------------------------------------------------------- what a loss reads like
 
 _LOSSES = {
-    Mass.LOSS: (
+    LossVerdict.LOSS: (
         Reason.MassKeyLoss,
         "Too many keys vanished from the service at once; nothing is replaced or let go until "
         "they are back, or the annotation storage.amove.io/accept-loss is set to a new value.",
     ),
-    Mass.USER_CHANGED: (
+    LossVerdict.USER_CHANGED: (
         Reason.ApiUserChanged,
         "The API token belongs to another user than the one who issued the key; put the former "
         "user's token back, or set the annotation storage.amove.io/accept-loss to a new value.",
@@ -197,10 +198,20 @@ _LOSSES = {
 }
 
 
-def in_doubt(world: KeyWorld) -> Conclusion:
+def loss_conclusion(world: KeySnapshot) -> Conclusion:
     """Why nothing may be concluded from a missing key: only Synced says so, if pods have a key."""
     reason, message = _LOSSES[world.mass]
     conclusion = unsynced(reason, message)
-    if isinstance(world.secret, SecretOurs) and world.secret.intact:
+    if isinstance(world.secret, SecretOurs) and world.secret.data_matches:
         return conclusion
     return Conclusion(synced=conclusion.synced, ready=Verdict("False", reason, message))
+
+
+def await_key_list(
+    world: KeySnapshot, conclusion: Conclusion, since: datetime | None = None
+) -> steps.AwaitKeyList[KeyStatus]:
+    """Wait for a list that shows every key; for one begun at a moment, where that is later."""
+    begun = world.knows_from
+    if since is not None:
+        begun = max(begun, world.clock + (since - world.now).total_seconds())
+    return steps.AwaitKeyList(status_of(world), conclusion, begun)

@@ -127,7 +127,7 @@ def rewrite(
     return patch
 
 
-def untidy(
+def metadata_drifted(
     seen: SecretMetadata, owner: SecretOwner, spec: SecretSpec, record: SecretRecord
 ) -> bool:
     """Whether labels, annotations or owner are not as we would write them.

@@ -31,7 +31,7 @@ class TemplateFault(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RenderContext:
     """Where a key is used: what goes into a Secret beside the pair itself."""
 
     scope: Scope
@@ -39,7 +39,9 @@ class Place:
     key_name: str
 
 
-def render(secret: SecretSpec, place: Place, access_key: str, secret_key: str) -> dict[str, str]:
+def render(
+    secret: SecretSpec, place: RenderContext, access_key: str, secret_key: str
+) -> dict[str, str]:
     """The Secret's data as text by key. Raises TemplateFault, before anything is filled in."""
     if secret.template is not None:
         values = _values(place, access_key, secret_key)
@@ -50,7 +52,7 @@ def render(secret: SecretSpec, place: Place, access_key: str, secret_key: str) -
     return _aws(place, access_key, secret_key)
 
 
-def template_fault(secret: SecretSpec, place: Place) -> str | None:
+def template_fault(secret: SecretSpec, place: RenderContext) -> str | None:
     """What is wrong with the template, found before any key is issued, and without rendering."""
     if secret.template is None:
         return None
@@ -77,7 +79,7 @@ def checksum(owner_uid: str, key_id: str, data: Mapping[str, bytes]) -> str:
     return parts.hexdigest()
 
 
-def _aws(place: Place, access_key: str, secret_key: str) -> dict[str, str]:
+def _aws(place: RenderContext, access_key: str, secret_key: str) -> dict[str, str]:
     scope = place.scope
     rendered = {
         "AWS_ACCESS_KEY_ID": access_key,
@@ -93,7 +95,7 @@ def _aws(place: Place, access_key: str, secret_key: str) -> dict[str, str]:
     return rendered
 
 
-def _credentials_file(place: Place, access_key: str, secret_key: str) -> str:
+def _credentials_file(place: RenderContext, access_key: str, secret_key: str) -> str:
     return (
         "[default]\n"
         f"aws_access_key_id = {access_key}\n"
@@ -103,7 +105,7 @@ def _credentials_file(place: Place, access_key: str, secret_key: str) -> str:
     )
 
 
-def _values(place: Place, access_key: str, secret_key: str) -> dict[str, str]:
+def _values(place: RenderContext, access_key: str, secret_key: str) -> dict[str, str]:
     scope = place.scope
     values = {
         "accessKey": access_key,

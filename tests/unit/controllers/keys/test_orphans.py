@@ -18,8 +18,8 @@ from amove_operator.controllers.keys.orphan_watch import OrphanWatch
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.store import Cache, Ghost
-from amove_operator.core.keys.expectations import Listing, LiveKey
-from amove_operator.core.keys.orphans import Judgement, Look, holds, may_hold, too_many
+from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, OWNER_UID
@@ -47,12 +47,12 @@ def look(
     held: tuple[str, ...] = (),
 ) -> Look:
     """One look at the world."""
-    return Look.of(CLUSTER, Listing.of(begun, keys), crs, held)
+    return Look.of(CLUSTER, KeyList.of(begun, keys), crs, held)
 
 
 def judged(*looks: Look) -> list[str]:
     """The ids of the orphans after these looks."""
-    judgement = Judgement()
+    judgement = OrphanSuspects()
     for one in looks:
         judgement = judgement.after(one, SETTLE)
     return [key.id for key in judgement.orphans]
@@ -112,7 +112,7 @@ def test_a_key_without_access_key_is_held_by_no_secret() -> None:
 
 
 def test_a_secret_written_for_another_object_can_hold_no_orphan() -> None:
-    listing = Listing.of(0.0, [marked("a")])
+    listing = KeyList.of(0.0, [marked("a")])
     assert may_hold(GONE, marked("a"), listing)
     assert not may_hold(LIVING, marked("a"), listing)
     assert not may_hold(GONE, marked("b"), listing)
@@ -129,7 +129,7 @@ def test_two_looks_closer_than_the_settle_time_prove_nothing() -> None:
 
 
 def test_without_a_settle_time_it_still_takes_two_looks() -> None:
-    first = Judgement().after(look(marked("a")), 0.0)
+    first = OrphanSuspects().after(look(marked("a")), 0.0)
     assert first.orphans == ()
     assert first.after(look(marked("a"), begun=0.1), 0.0).orphans != ()
 
@@ -186,7 +186,7 @@ class Leader:
 
     def lists(self, begun: float, *keys: LiveKey) -> float | None:
         """Take in a listing; the metric afterwards."""
-        asyncio.run(self._watch.judge(Listing.of(begun, keys)))
+        asyncio.run(self._watch.judge(KeyList.of(begun, keys)))
         return self.metrics.registry.get_sample_value("amove_operator_orphan_keys")
 
     def has_secret(
@@ -420,13 +420,13 @@ def test_very_many_orphans_are_revoked_only_with_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In a copy of the cluster, the keys of the original look like orphans."""
-    orphans = Judgement(orphans=(marked("a"), marked("b")))
-    done: list[Judgement] = []
+    orphans = OrphanSuspects(orphans=(marked("a"), marked("b")))
+    done: list[OrphanSuspects] = []
 
     async def judge(_settings: Settings) -> Any:
         return orphans_command._Found(orphans, listed)
 
-    async def revoke(_settings: Settings, judgement: Judgement) -> bool:
+    async def revoke(_settings: Settings, judgement: OrphanSuspects) -> bool:
         done.append(judgement)
         return True
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from amove_operator.amove import NewKey
-from amove_operator.controllers.shared.names import unaccounted
+from amove_operator.controllers.shared.name_registry import unaccounted
 from amove_operator.controllers.shared.store import Ghost
 from amove_operator.core.naming import mask_bit, names_digest
 from amove_operator.core.refs import Kind, Ref

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from amove_operator.amove import AmoveClient
-from amove_operator.controllers.shared.key_list_cache import Listings
-from amove_operator.core.keys.expectations import Listing
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.core.keys.expectations import KeyList
 from amove_operator.errors import TransportFault
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 
@@ -25,10 +25,10 @@ class Lists:
         self.shown = [FIRST]
         self.time = 100.0
         self.asked = 0
-        self.told: list[Listing] = []
+        self.told: list[KeyList] = []
         self.error: Exception | None = None
         api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get))
-        self.listings = Listings(api, lambda: self.time, self.told.append, SETTLE)
+        self.key_lists = KeyListCache(api, lambda: self.time, self.told.append, SETTLE)
 
     async def _get(self) -> Any:
         self.asked += 1
@@ -50,12 +50,12 @@ class Lists:
     def fresh(self, at: float) -> list[str]:
         """The ids in a listing begun at that moment."""
         self.time = at
-        return sorted(asyncio.run(self.listings.fresh()).owners)
+        return sorted(asyncio.run(self.key_lists.fresh()).owners)
 
 
 def test_a_key_that_was_just_issued_is_in_each_list_until_the_settle_time_has_passed() -> None:
     lists = Lists()
-    lists.listings.issued(SECOND)
+    lists.key_lists.issued(SECOND)
     assert lists.fresh(100) == ["id-1", "id-2"]
     assert lists.fresh(129) == ["id-1", "id-2"]
     assert lists.fresh(130) == ["id-1"], "by now the list speaks for itself"
@@ -65,44 +65,44 @@ def test_a_key_that_was_just_issued_is_in_the_list_at_hand() -> None:
     """So it keeps its bucket names also when its object is let go of meanwhile."""
     lists = Lists()
     lists.fresh(100)
-    lists.listings.issued(SECOND)
-    assert lists.listings.latest is not None
-    assert [one.id for one in lists.listings.latest.keeping("one")] == ["id-2", "id-1"]
+    lists.key_lists.issued(SECOND)
+    assert lists.key_lists.latest is not None
+    assert [one.id for one in lists.key_lists.latest.keeping("one")] == ["id-2", "id-1"]
 
 
 def test_a_key_that_was_just_revoked_is_in_no_list_until_the_settle_time_has_passed() -> None:
     lists = Lists()
     lists.fresh(100)
-    lists.listings.revoked("id-1")
-    assert lists.listings.latest is not None
-    assert not lists.listings.latest.owners
+    lists.key_lists.revoked("id-1")
+    assert lists.key_lists.latest is not None
+    assert not lists.key_lists.latest.owners
     assert lists.fresh(129) == []
     assert lists.fresh(130) == ["id-1"], "it was not revoked after all"
 
 
 def test_a_key_that_was_issued_and_revoked_is_in_no_list() -> None:
     lists = Lists()
-    lists.listings.issued(SECOND)
+    lists.key_lists.issued(SECOND)
     lists.shown.append(SECOND)
-    lists.listings.revoked("id-2")
+    lists.key_lists.revoked("id-2")
     assert lists.fresh(110) == ["id-1"]
 
 
 def test_a_listed_key_is_there_once() -> None:
     lists = Lists()
-    lists.listings.issued(FIRST)
+    lists.key_lists.issued(FIRST)
     assert lists.fresh(100) == ["id-1"]
-    assert lists.listings.latest is not None
-    assert list(lists.listings.latest.keeping("one")) == [FIRST]
+    assert lists.key_lists.latest is not None
+    assert list(lists.key_lists.latest.keeping("one")) == [FIRST]
 
 
 def test_one_listing_serves_all_who_can_use_it_and_each_is_told_of() -> None:
     lists = Lists()
     lists.fresh(100)
     lists.time = 150
-    assert asyncio.run(lists.listings.begun_since(100)).begun == 100
+    assert asyncio.run(lists.key_lists.begun_since(100)).begun == 100
     assert lists.asked == 1
-    assert asyncio.run(lists.listings.begun_since(101)).begun == 150
+    assert asyncio.run(lists.key_lists.begun_since(101)).begun == 150
     assert [one.begun for one in lists.told] == [100, 150]
 
 
@@ -112,5 +112,5 @@ def test_a_list_that_cannot_be_had_leaves_the_one_at_hand() -> None:
     lists.error = TransportFault("time-out")
     with pytest.raises(TransportFault):
         lists.fresh(150)
-    assert lists.listings.latest is not None
-    assert lists.listings.latest.begun == 100
+    assert lists.key_lists.latest is not None
+    assert lists.key_lists.latest.begun == 100

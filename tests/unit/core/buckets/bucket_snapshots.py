@@ -9,21 +9,16 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.snapshot import (
     Absent,
-    BucketReport,
     BucketSeen,
-    BucketStep,
-    BucketWorld,
+    BucketSnapshot,
     ClaimLost,
-    Create,
-    Delete,
     Present,
     Refusal,
     Refused,
-    Repair,
     Unknown,
-    WriteIntent,
 )
 from amove_operator.core.conditions import Conclusion, deleting, merge, stalled, unsynced
 from amove_operator.core.policy import Defaults, bucket_not_permitted
@@ -38,7 +33,7 @@ DEFAULTS = Defaults(account=ACCOUNT, storage_dn="s3.example.com", region="us-eas
 DELETION: tuple[Literal["Retain", "Delete"], ...] = ("Retain", "Delete")
 ADOPTION: tuple[Literal["Never", "IfExists"], ...] = ("Never", "IfExists")
 MANAGEMENT: tuple[Literal["Manage", "Observe"], ...] = ("Manage", "Observe")
-MUTATING = (Create, Repair, Delete)
+MUTATING = (steps.Create, steps.Repair, steps.Delete)
 UNKNOWN = Unknown(Reason.ApiUnavailable, "The service gave no usable answer: 500")
 
 CREATED: dict[str, Any] = {"provenance": "Created"}
@@ -54,9 +49,9 @@ def proved(**proof: Any) -> BucketStatus:
 
 def world(
     spec: BucketSpec | None = None, status: BucketStatus | None = None, **known: Any
-) -> BucketWorld:
+) -> BucketSnapshot:
     """A protected, unpaused, claimed, undisturbed AmoveBucket called team/media."""
-    return BucketWorld(
+    return BucketSnapshot(
         now=NOW,
         uid=UID,
         namespace="team",
@@ -79,7 +74,7 @@ def conditions_of(conclusion: Conclusion) -> tuple[Condition, ...]:
     return merge((), conclusion, 1, NOW)
 
 
-def told(step: BucketReport | WriteIntent) -> BucketStatus:
+def told(step: steps.Finish[BucketStatus] | steps.WriteStatus[BucketStatus]) -> BucketStatus:
     """The status as it is after that step, conditions included."""
     return step.status.model_copy(
         update={"conditions": merge(step.status.conditions, step.conclusion, 1, NOW)}
@@ -90,7 +85,7 @@ BEGUN = conditions_of(deleting("The bucket is being deleted."))
 """The conditions of a bucket whose deletion at the service was begun."""
 
 
-def remote_call(step: BucketStep) -> bool:
+def remote_call(step: steps.BucketStep) -> bool:
     """Whether performing ``step`` changes something at the service."""
     return isinstance(step, MUTATING)
 
@@ -103,8 +98,8 @@ def refusal(what: Refused, in_a_row: int = 1) -> Refusal:
     return Refusal(what, "The service answered QUOTA: too many buckets", in_a_row)
 
 
-def report(step: BucketStep) -> BucketReport:
-    assert isinstance(step, BucketReport), step
+def report(step: steps.BucketStep) -> steps.Finish[BucketStatus]:
+    assert isinstance(step, steps.Finish), step
     return step
 
 
@@ -174,7 +169,7 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("orphaned", True),
     ("blockers", ("AmoveStorageKey reader",)),
     ("mass_loss", True),
-    ("loss_unclear", True),
+    ("loss_unconfirmed", True),
     ("delete_sent", True),
     ("created", True),
     ("repairs_left", 1),
@@ -188,7 +183,7 @@ DISTURBANCES: list[tuple[str, Any]] = [
 
 
 @st.composite
-def worlds(draw: st.DrawFn, /, **fixed: Any) -> BucketWorld:
+def worlds(draw: st.DrawFn, /, **fixed: Any) -> BucketSnapshot:
     """Any world at all, also those that no controller would gather; ``fixed`` fields stay."""
     several = st.lists(st.sampled_from(DISTURBANCES), min_size=1, max_size=3)
     disturbed = draw(st.one_of(st.just([]), several))

@@ -9,22 +9,15 @@ import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import (
     Absent,
-    AwaitKeyList,
-    BucketReport,
-    BucketWorld,
+    BucketSnapshot,
     ClaimHeld,
     ClaimLost,
-    Create,
-    Delete,
-    Observe,
     Present,
     Refused,
-    ReleaseBucket,
-    Repair,
-    WriteIntent,
 )
 from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.reasons import Reason
@@ -52,17 +45,17 @@ def proof(status: BucketStatus) -> tuple[str | None, bool]:
     return status.provenance, bool(status.create_intent)
 
 
-def is_ours(world: BucketWorld) -> bool:
+def is_ours(world: BucketSnapshot) -> bool:
     status = world.status
     return status.provenance is not None or bool(status.create_intent) or world.created
 
 
 @thorough
 @every_world
-def test_an_unknown_bucket_is_never_created_changed_or_deleted(world: BucketWorld) -> None:
+def test_an_unknown_bucket_is_never_created_changed_or_deleted(world: BucketSnapshot) -> None:
     step = plan_bucket(replace(world, seen=UNKNOWN))
     assert not remote_call(step)
-    assert not (isinstance(step, WriteIntent) and step.status.create_intent)
+    assert not (isinstance(step, steps.WriteStatus) and step.status.create_intent)
 
 
 @thorough
@@ -71,16 +64,16 @@ def test_an_unknown_bucket_is_never_created_changed_or_deleted(world: BucketWorl
     st.sampled_from(DELETE),
 )
 def test_an_unknown_bucket_that_is_to_be_deleted_keeps_its_finalizer(
-    world: BucketWorld, spec: BucketSpec
+    world: BucketSnapshot, spec: BucketSpec
 ) -> None:
     if is_ours(world):
-        assert not isinstance(plan_bucket(replace(world, spec=spec)), ReleaseBucket)
+        assert not isinstance(plan_bucket(replace(world, spec=spec)), steps.RemoveFinalizer)
 
 
 @thorough
 @every_world
-def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketWorld) -> None:
-    if isinstance(plan_bucket(world), Delete):
+def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketSnapshot) -> None:
+    if isinstance(plan_bucket(world), steps.Delete):
         assert world.deleting
         assert world.finalizer
         assert not world.paused
@@ -97,65 +90,65 @@ def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketWorld) ->
 @thorough
 @every_world
 def test_a_bucket_is_created_only_where_its_absence_was_seen_and_intent_written(
-    world: BucketWorld,
+    world: BucketSnapshot,
 ) -> None:
     step = plan_bucket(world)
-    if isinstance(step, Create):
+    if isinstance(step, steps.Create):
         assert isinstance(world.seen, Absent)
         assert world.status.create_intent or world.status.provenance == "Created"
         assert world.status.provenance != "Adopted"
         assert world.finalizer
         assert not world.deleting
-    if isinstance(step, WriteIntent) and step.status.create_intent and not world.deleting:
+    if isinstance(step, steps.WriteStatus) and step.status.create_intent and not world.deleting:
         assert isinstance(world.seen, Absent)
         assert world.finalizer
 
 
 @thorough
 @every_world
-def test_observing_never_changes_anything_at_the_service(world: BucketWorld) -> None:
+def test_observing_never_changes_anything_at_the_service(world: BucketSnapshot) -> None:
     spec = world.spec.model_copy(update={"management_policy": "Observe"})
     step = plan_bucket(replace(world, spec=spec))
     assert not remote_call(step)
-    assert not (isinstance(step, WriteIntent) and step.status.create_intent)
+    assert not (isinstance(step, steps.WriteStatus) and step.status.create_intent)
 
 
 @thorough
 @every_world
-def test_paused_makes_no_remote_call_and_keeps_the_finalizer(world: BucketWorld) -> None:
+def test_paused_makes_no_remote_call_and_keeps_the_finalizer(world: BucketSnapshot) -> None:
     step = plan_bucket(replace(world, paused=True))
     assert not remote_call(step)
-    assert not isinstance(step, Observe | ReleaseBucket)
+    assert not isinstance(step, steps.Observe | steps.RemoveFinalizer)
 
 
 @thorough
 @every_world
-def test_what_our_own_rules_refuse_makes_no_remote_call(world: BucketWorld) -> None:
+def test_what_our_own_rules_refuse_makes_no_remote_call(world: BucketSnapshot) -> None:
     if world.fault is not None or isinstance(world.claim, ClaimLost):
         step = plan_bucket(replace(world, deleting=False))
         assert not remote_call(step)
-        assert not isinstance(step, Observe)
+        assert not isinstance(step, steps.Observe)
 
 
 @thorough
 @every_world
-def test_a_strangers_bucket_is_never_changed_or_deleted(world: BucketWorld) -> None:
+def test_a_strangers_bucket_is_never_changed_or_deleted(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
     if not is_ours(world):
-        assert not isinstance(step, Delete)
-        if isinstance(step, Repair):
+        assert not isinstance(step, steps.Delete)
+        if isinstance(step, steps.Repair):
             assert world.spec.adoption_policy == "IfExists"
             assert world.name_in_use is None
 
 
 @thorough
 @every_world
-def test_a_name_that_somebody_elses_key_reaches_is_not_taken(world: BucketWorld) -> None:
+def test_a_name_that_somebody_elses_key_reaches_is_not_taken(world: BucketSnapshot) -> None:
     world = replace(world, name_in_use="Waiting until key a/b is revoked.", deleting=False)
     if not is_ours(world):
         step = plan_bucket(world)
         assert not remote_call(step)
-        if isinstance(step, BucketReport | WriteIntent):
+        if isinstance(step, steps.Finish | steps.WriteStatus):
             assert step.status.provenance is None
             assert not step.status.create_intent
 
@@ -163,24 +156,24 @@ def test_a_name_that_somebody_elses_key_reaches_is_not_taken(world: BucketWorld)
 @thorough
 @every_world
 def test_a_name_of_which_no_list_tells_yet_is_neither_taken_nor_its_bucket_deleted(
-    world: BucketWorld,
+    world: BucketSnapshot,
 ) -> None:
     world = replace(world, keys_listed=False)
     step = plan_bucket(world)
-    assert not isinstance(step, Delete)
+    assert not isinstance(step, steps.Delete)
     if not is_ours(world) and not world.deleting:
         assert not remote_call(step)
-        if isinstance(step, BucketReport | WriteIntent | AwaitKeyList):
+        if isinstance(step, steps.Finish | steps.WriteStatus | steps.AwaitKeyList):
             assert step.status.provenance is None
             assert not step.status.create_intent
 
 
 @thorough
 @every_world
-def test_a_list_is_waited_for_only_where_something_hangs_on_it(world: BucketWorld) -> None:
+def test_a_list_is_waited_for_only_where_something_hangs_on_it(world: BucketSnapshot) -> None:
     """A bucket that has its proof, or that is let go of, needs none: a restart disturbs nobody."""
     step = plan_bucket(world)
-    if isinstance(step, AwaitKeyList):
+    if isinstance(step, steps.AwaitKeyList):
         assert not world.keys_listed
         assert step.since == world.list_since
         assert not world.paused
@@ -192,14 +185,14 @@ def test_a_list_is_waited_for_only_where_something_hangs_on_it(world: BucketWorl
 
 @thorough
 @every_world
-def test_an_orphan_changes_nothing_but_synced(world: BucketWorld) -> None:
+def test_an_orphan_changes_nothing_but_synced(world: BucketSnapshot) -> None:
     """It is told where all else is well, and keeps nothing from being done."""
     with_orphan = plan_bucket(replace(world, orphaned=True))
     without = plan_bucket(replace(world, orphaned=False))
     if with_orphan == without:
         return
-    assert isinstance(with_orphan, BucketReport)
-    assert isinstance(without, BucketReport)
+    assert isinstance(with_orphan, steps.Finish)
+    assert isinstance(without, steps.Finish)
     assert with_orphan.status == without.status
     assert with_orphan.conclusion.ready == without.conclusion.ready
     assert with_orphan.conclusion.stalled is without.conclusion.stalled is None
@@ -209,17 +202,17 @@ def test_an_orphan_changes_nothing_but_synced(world: BucketWorld) -> None:
 
 @thorough
 @every_world
-def test_no_status_carries_provenance_and_intent_both(world: BucketWorld) -> None:
+def test_no_status_carries_provenance_and_intent_both(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    if isinstance(step, BucketReport | WriteIntent):
+    if isinstance(step, steps.Finish | steps.WriteStatus):
         assert not (step.status.provenance and step.status.create_intent)
 
 
 @thorough
 @every_world
-def test_a_report_changes_whose_the_bucket_is_only_by_what_it_saw(world: BucketWorld) -> None:
+def test_a_report_changes_whose_the_bucket_is_only_by_what_it_saw(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    if not isinstance(step, BucketReport):
+    if not isinstance(step, steps.Finish):
         return
     if step.status.provenance != world.status.provenance:
         refused = world.refusal is not None and world.refusal.what is Refused.CREATE
@@ -232,9 +225,9 @@ def test_a_report_changes_whose_the_bucket_is_only_by_what_it_saw(world: BucketW
 
 @thorough
 @every_world
-def test_no_report_adopts_where_the_spec_does_not_ask_for_it(world: BucketWorld) -> None:
+def test_no_report_adopts_where_the_spec_does_not_ask_for_it(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    if isinstance(step, BucketReport) and not is_ours(world) and step.status.provenance:
+    if isinstance(step, steps.Finish) and not is_ours(world) and step.status.provenance:
         assert step.status.provenance == "Adopted"
         assert world.fault is None
         assert not world.paused
@@ -246,9 +239,9 @@ def test_no_report_adopts_where_the_spec_does_not_ask_for_it(world: BucketWorld)
 
 @thorough
 @every_world
-def test_what_is_stalled_is_not_ready(world: BucketWorld) -> None:
+def test_what_is_stalled_is_not_ready(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    if isinstance(step, BucketReport | WriteIntent) and step.conclusion.stalled is not None:
+    if isinstance(step, steps.Finish | steps.WriteStatus) and step.conclusion.stalled is not None:
         assert step.conclusion.stalled.status == "True"
         assert step.conclusion.ready is not None
         assert step.conclusion.ready.status == "False"
@@ -257,10 +250,10 @@ def test_what_is_stalled_is_not_ready(world: BucketWorld) -> None:
 
 @thorough
 @every_world
-def test_ready_is_said_only_of_a_bucket_that_was_seen(world: BucketWorld) -> None:
+def test_ready_is_said_only_of_a_bucket_that_was_seen(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    ready = step.conclusion.ready if isinstance(step, BucketReport) else None
-    if isinstance(step, BucketReport) and ready is not None and ready.status == "True":
+    ready = step.conclusion.ready if isinstance(step, steps.Finish) else None
+    if isinstance(step, steps.Finish) and ready is not None and ready.status == "True":
         assert isinstance(world.seen, Present)
         assert step.status.provenance is not None
 
@@ -272,15 +265,15 @@ def test_ready_is_said_only_of_a_bucket_that_was_seen(world: BucketWorld) -> Non
     st.sampled_from([CREATED, ADOPTED]),
 )
 def test_a_mass_loss_makes_and_lets_go_of_nothing_that_was_ours(
-    world: BucketWorld, spec: BucketSpec, proof: dict[str, Any]
+    world: BucketSnapshot, spec: BucketSpec, proof: dict[str, Any]
 ) -> None:
     world = replace(world, spec=spec, status=proved(**proof))
     step = plan_bucket(world)
     if world.intent_void:  # another's by now, and so no loss of ours
-        assert not isinstance(step, Create)
+        assert not isinstance(step, steps.Create)
         return
-    assert not isinstance(step, Create | ReleaseBucket | WriteIntent)
-    if isinstance(step, BucketReport) and step.conclusion.synced.reason == Reason.MassBucketLoss:
+    assert not isinstance(step, steps.Create | steps.RemoveFinalizer | steps.WriteStatus)
+    if isinstance(step, steps.Finish) and step.conclusion.synced.reason == Reason.MassBucketLoss:
         assert step.conclusion.ready is None
         assert step.conclusion.stalled is None
 
@@ -288,10 +281,10 @@ def test_a_mass_loss_makes_and_lets_go_of_nothing_that_was_ours(
 @thorough
 @every_world
 def test_a_repair_sends_every_managed_flag_and_leaves_the_others_as_seen(
-    world: BucketWorld,
+    world: BucketSnapshot,
 ) -> None:
     step = plan_bucket(world)
-    if isinstance(step, Repair):
+    if isinstance(step, steps.Repair):
         assert isinstance(world.seen, Present)
         for wanted, seen, sent in (
             (world.spec.public, world.seen.flags.is_public, step.flags.is_public),
@@ -306,9 +299,9 @@ def test_a_repair_sends_every_managed_flag_and_leaves_the_others_as_seen(
 
 @thorough
 @every_world
-def test_every_message_says_something_and_fits_into_a_condition(world: BucketWorld) -> None:
+def test_every_message_says_something_and_fits_into_a_condition(world: BucketSnapshot) -> None:
     step = plan_bucket(world)
-    if isinstance(step, BucketReport | WriteIntent):
+    if isinstance(step, steps.Finish | steps.WriteStatus):
         said = step.conclusion
         for one in (said.ready, said.synced, said.stalled, said.reconciling):
             if one is not None and one.reason is not Reason.Settled:
@@ -318,15 +311,24 @@ def test_every_message_says_something_and_fits_into_a_condition(world: BucketWor
 
 @thorough
 @every_world
-def test_a_bucket_seen_before_a_pause_is_not_adopted_by_it(world: BucketWorld) -> None:
+def test_a_bucket_seen_before_a_pause_is_not_adopted_by_it(world: BucketSnapshot) -> None:
     step = plan_bucket(replace(world, paused=True))
-    if isinstance(step, BucketReport):
+    if isinstance(step, steps.Finish):
         assert step.status.provenance == world.status.provenance
 
 
 @pytest.mark.parametrize(
     "kind",
-    [Create, Repair, Delete, Observe, AwaitKeyList, ReleaseBucket, WriteIntent, BucketReport],
+    [
+        steps.Create,
+        steps.Repair,
+        steps.Delete,
+        steps.Observe,
+        steps.AwaitKeyList,
+        steps.RemoveFinalizer,
+        steps.WriteStatus,
+        steps.Finish,
+    ],
 )
 def test_the_strategy_reaches_every_kind_of_step(kind: type) -> None:
     """A property over worlds that never lead to a step would prove nothing of it."""

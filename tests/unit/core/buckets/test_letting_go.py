@@ -10,20 +10,9 @@ from typing import Any
 import pytest
 
 from amove_operator.controllers.shared.store import own_bucket_status
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    AwaitKeyList,
-    BucketReport,
-    ClaimLost,
-    Delete,
-    Observe,
-    Present,
-    Refused,
-    ReleaseBucket,
-    Unknown,
-    WriteIntent,
-)
+from amove_operator.core.buckets.snapshot import Absent, ClaimLost, Present, Refused, Unknown
 from amove_operator.core.conditions import deletion_begun, merge
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket
@@ -113,7 +102,7 @@ def test_no_name_is_given_before_a_list_tells_who_reaches_it(
     if management == "Observe" and isinstance(now, Absent):
         assert said(report(step).conclusion) == stalled_for("BucketMissing")
         return
-    assert isinstance(step, AwaitKeyList)
+    assert isinstance(step, steps.AwaitKeyList)
     assert step.since == 7.0
     assert (step.status.provenance, step.status.create_intent) == (None, None)
     assert said(step.conclusion) == {
@@ -141,14 +130,14 @@ def test_a_bucket_that_has_its_proof_needs_no_list(proof: dict[str, Any]) -> Non
 def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
     unheard = world(DELETE, proved(**CREATED), deleting=True, keys_listed=False, list_since=7.0)
     step = plan_bucket(unheard)
-    assert isinstance(step, AwaitKeyList)
+    assert isinstance(step, steps.AwaitKeyList)
     assert step.status == unheard.status
     assert step.conclusion.synced.reason is Reason.WaitingForListing
-    assert plan_bucket(replace(unheard, keys_listed=True)) == Observe()
+    assert plan_bucket(replace(unheard, keys_listed=True)) == steps.Observe()
     blocked = report(plan_bucket(replace(unheard, blockers=("a key of namespace other",))))
     assert said(blocked.conclusion) == stalled_for("DeletionBlocked")
     kept = replace(unheard, spec=BucketSpec(deletion_policy="Retain"))
-    assert plan_bucket(kept) == ReleaseBucket()
+    assert plan_bucket(kept) == steps.RemoveFinalizer()
 
 
 @pytest.mark.parametrize(
@@ -194,7 +183,9 @@ def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
 
 @pytest.mark.parametrize("deleting", [False, True])
 def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) -> None:
-    before = world(DELETE, proved(**CREATED), seen=Absent(), loss_unclear=True, deleting=deleting)
+    before = world(
+        DELETE, proved(**CREATED), seen=Absent(), loss_unconfirmed=True, deleting=deleting
+    )
     step = report(plan_bucket(before))
     assert step.retry
     assert said(step.conclusion) == {"Synced": ("False", "BucketMissing")}
@@ -211,26 +202,26 @@ def test_no_bucket_is_made_while_too_many_are_lost_and_the_new_one_says_why(
 
 
 def test_a_new_bucket_does_not_wait_for_a_look_at_others() -> None:
-    assert isinstance(plan_bucket(world(seen=Absent(), loss_unclear=True)), WriteIntent)
+    assert isinstance(plan_bucket(world(seen=Absent(), loss_unconfirmed=True)), steps.WriteStatus)
 
 
 def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked_at() -> None:
     gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent())))
     conditions = conditions_of(gone.conclusion)
     status = gone.status.model_copy(update={"conditions": conditions})
-    step = report(plan_bucket(world(status=status, seen=Absent(), loss_unclear=True)))
+    step = report(plan_bucket(world(status=status, seen=Absent(), loss_unconfirmed=True)))
     assert merge(conditions, step.conclusion, 1, NOW) == conditions
 
 
 def test_an_absence_that_we_made_ourselves_is_no_loss() -> None:
     before = world(DELETE, proved(**CREATED), seen=Absent(), mass_loss=True, deleting=True)
-    assert plan_bucket(replace(before, delete_sent=True)) == ReleaseBucket()
+    assert plan_bucket(replace(before, delete_sent=True)) == steps.RemoveFinalizer()
 
 
 def test_an_absence_that_an_earlier_process_was_making_is_no_loss() -> None:
     begun = proved(**CREATED, conditions=BEGUN)
     before = world(DELETE, begun, seen=Absent(), mass_loss=True, deleting=True)
-    assert plan_bucket(before) == ReleaseBucket()
+    assert plan_bucket(before) == steps.RemoveFinalizer()
 
 
 @pytest.mark.parametrize("seen", [UNKNOWN, Present(PLAIN)])
@@ -272,7 +263,7 @@ def test_a_refused_deletion_stalls_and_is_released_by_retain(what: Refused, reas
     assert step.retry
     assert said(step.conclusion) == stalled_for(reason)
     assert "deletionPolicy: Retain" in step.conclusion.synced.message
-    assert plan_bucket(replace(before, spec=BucketSpec())) == ReleaseBucket()
+    assert plan_bucket(replace(before, spec=BucketSpec())) == steps.RemoveFinalizer()
 
 
 def test_a_refused_deletion_passes_the_services_words_on() -> None:
@@ -287,14 +278,14 @@ def test_an_earlier_refusal_of_something_else_does_not_stand_for_the_deletions(
 ) -> None:
     begun = proved(**CREATED, conditions=BEGUN)
     before = world(DELETE, begun, deleting=True, seen=Present(PLAIN))
-    assert plan_bucket(replace(before, refusal=refusal(what))) == Delete()
+    assert plan_bucket(replace(before, refusal=refusal(what))) == steps.Delete()
 
 
 def test_the_finalizer_goes_only_after_the_bucket_was_seen_absent() -> None:
     before = world(DELETE, proved(**CREATED), deleting=True, delete_sent=True)
-    assert plan_bucket(before) == Observe()
-    assert isinstance(plan_bucket(replace(before, seen=UNKNOWN)), BucketReport)
-    assert plan_bucket(replace(before, seen=Absent())) == ReleaseBucket()
+    assert plan_bucket(before) == steps.Observe()
+    assert isinstance(plan_bucket(replace(before, seen=UNKNOWN)), steps.Finish)
+    assert plan_bucket(replace(before, seen=Absent())) == steps.RemoveFinalizer()
 
 
 def test_who_lost_the_claim_lets_go_without_deleting() -> None:
@@ -305,7 +296,7 @@ def test_who_lost_the_claim_lets_go_without_deleting() -> None:
         seen=Present(PLAIN),
         claim=ClaimLost("other", "theirs"),
     )
-    assert plan_bucket(before) == ReleaseBucket()
+    assert plan_bucket(before) == steps.RemoveFinalizer()
 
 
 def test_without_our_finalizer_a_going_object_is_left_alone() -> None:

@@ -7,19 +7,9 @@ from typing import Any
 
 import pytest
 
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    BucketWorld,
-    Create,
-    Observe,
-    Present,
-    ProtectBucket,
-    Refused,
-    ReleaseBucket,
-    Repair,
-    WriteIntent,
-)
+from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot, Present, Refused
 from amove_operator.core.conditions import merge
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketFlags
@@ -48,14 +38,14 @@ PLAIN = BucketFlags()
 
 def test_a_new_bucket_gets_finalizer_then_a_look_then_intent_then_create() -> None:
     new = world(finalizer=False)
-    assert plan_bucket(new) == ProtectBucket()
+    assert plan_bucket(new) == steps.AddFinalizer()
     protected = replace(new, finalizer=True)
-    assert plan_bucket(protected) == Observe()
+    assert plan_bucket(protected) == steps.Observe()
     absent = replace(protected, seen=Absent())
     step = plan_bucket(absent)
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert step.status == proved(**INTENDED)
-    assert plan_bucket(replace(absent, status=step.status)) == Create(PLAIN)
+    assert plan_bucket(replace(absent, status=step.status)) == steps.Create(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -75,37 +65,37 @@ def test_what_is_left_out_is_false_on_a_new_bucket_but_a_lock_brings_versions(
     asked: dict[str, bool], sent: BucketFlags
 ) -> None:
     before = world(spec(**asked), proved(**INTENDED), seen=Absent())
-    assert plan_bucket(before) == Create(sent)
+    assert plan_bucket(before) == steps.Create(sent)
 
 
 def test_a_bucket_that_vanished_is_recreated_by_its_provenance_once_its_absence_is_told() -> None:
     step = plan_bucket(world(status=proved(**CREATED, observed=PLAIN), seen=Absent()))
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert step.status == proved(**CREATED)
-    assert plan_bucket(world(status=told(step), seen=Absent())) == Create(PLAIN)
+    assert plan_bucket(world(status=told(step), seen=Absent())) == steps.Create(PLAIN)
 
 
 def test_a_lost_bucket_whose_name_another_took_is_ours_no_more() -> None:
     taken = refusal(Refused.EXISTS)
     step = plan_bucket(world(status=proved(**CREATED), seen=Absent(), refusal=taken))
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert step.status == proved()
     again = plan_bucket(world(status=told(step), refusal=taken))
-    assert again == Observe()
+    assert again == steps.Observe()
 
 
 def test_a_lost_bucket_that_is_not_made_again_stays_ours_whatever_process_comes_next() -> None:
     refused = refusal(Refused.CREATE)
     step = report(plan_bucket(world(status=proved(**CREATED), seen=Absent(), refusal=refused)))
     assert step.status == proved(**CREATED)
-    assert plan_bucket(world(status=told(step), seen=Absent())) == Create(PLAIN)
+    assert plan_bucket(world(status=told(step), seen=Absent())) == steps.Create(PLAIN)
 
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_already_exists_takes_the_intent_back_before_anything_else(paused: bool) -> None:
     before = world(status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.EXISTS))
     step = plan_bucket(replace(before, paused=paused))
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert step.status == proved()
 
 
@@ -122,7 +112,7 @@ def test_after_already_exists_the_bucket_is_looked_at_as_a_strangers(
     adoption: str, now: Present | Absent, reason: Reason
 ) -> None:
     before = world(spec(adoptionPolicy=adoption), proved(), refusal=refusal(Refused.EXISTS))
-    assert plan_bucket(before) == Observe()
+    assert plan_bucket(before) == steps.Observe()
     looked = report(plan_bucket(replace(before, seen=now)))
     assert looked.conclusion.ready is not None
     assert looked.conclusion.ready.reason == reason
@@ -145,7 +135,7 @@ def test_a_bucket_answered_as_taken_is_not_deleted_with_the_object() -> None:
         refusal=refusal(Refused.EXISTS),
         deleting=True,
     )
-    assert plan_bucket(before) == ReleaseBucket()
+    assert plan_bucket(before) == steps.RemoveFinalizer()
 
 
 def test_a_lost_answer_is_found_out_by_a_look_and_the_bucket_is_ours() -> None:
@@ -190,13 +180,13 @@ def test_the_fifth_refusal_in_a_row_stalls_and_the_next_try_is_the_resync_s(in_a
         world(status=proved(), seen=Absent(), refusal=refusal(Refused.EXISTS)),
     ],
 )
-def test_another_try_at_a_refused_create_changes_no_condition(refused: BucketWorld) -> None:
+def test_another_try_at_a_refused_create_changes_no_condition(refused: BucketSnapshot) -> None:
     """Or each resync of a refused bucket would write an Event."""
     told = report(plan_bucket(refused))
     conditions = merge((), told.conclusion, 1, NOW)
     status = told.status.model_copy(update={"conditions": conditions})
     step = plan_bucket(replace(refused, status=status, refusal=None))
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert merge(conditions, step.conclusion, 1, NOW) == conditions
 
 
@@ -221,13 +211,15 @@ def test_drift_is_repaired_with_all_flags_the_unmanaged_ones_as_observed(
     asked: dict[str, bool], sent: dict[str, bool]
 ) -> None:
     before = world(spec(**asked), proved(**CREATED), seen=Present(SEEN_FLAGS))
-    assert plan_bucket(before) == Repair(SEEN_FLAGS.model_copy(update=sent))
+    assert plan_bucket(before) == steps.Repair(SEEN_FLAGS.model_copy(update=sent))
 
 
 def test_a_lock_whose_versions_are_missing_has_them_switched_on() -> None:
     locked = BucketFlags(object_lock_enabled=True)
     before = world(spec(objectLockEnabled=True), proved(**CREATED), seen=Present(locked))
-    assert plan_bucket(before) == Repair(locked.model_copy(update={"versioning_enabled": True}))
+    assert plan_bucket(before) == steps.Repair(
+        locked.model_copy(update={"versioning_enabled": True})
+    )
 
 
 def test_flags_that_are_left_out_stay_as_found_on_an_adopted_bucket() -> None:
@@ -240,7 +232,7 @@ def test_flags_that_are_left_out_stay_as_found_on_an_adopted_bucket() -> None:
 def test_a_flag_that_does_not_move_after_two_tries_leaves_the_bucket_ready() -> None:
     before = world(spec(public=False), proved(**CREATED), seen=Present(SEEN_FLAGS))
     for tries_left in (2, 1):
-        assert isinstance(plan_bucket(replace(before, repairs_left=tries_left)), Repair)
+        assert isinstance(plan_bucket(replace(before, repairs_left=tries_left)), steps.Repair)
     step = report(plan_bucket(replace(before, repairs_left=0)))
     assert not step.retry
     assert said(step.conclusion) == {
@@ -312,7 +304,7 @@ def test_a_bucket_that_an_orphan_may_reach_is_ready_and_says_so() -> None:
 
 def test_drift_is_repaired_and_told_before_an_orphan_is() -> None:
     drifted = world(spec(public=False), proved(**CREATED), seen=Present(SEEN_FLAGS), orphaned=True)
-    assert isinstance(plan_bucket(drifted), Repair)
+    assert isinstance(plan_bucket(drifted), steps.Repair)
     step = report(plan_bucket(replace(drifted, repairs_left=0)))
     assert said(step.conclusion)["Synced"] == ("False", "FlagRejected")
 

@@ -13,20 +13,9 @@ from typing import NamedTuple
 
 import pytest
 
+from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    BucketReport,
-    BucketSeen,
-    BucketStep,
-    BucketWorld,
-    Create,
-    Delete,
-    Observe,
-    Present,
-    ReleaseBucket,
-    WriteIntent,
-)
+from amove_operator.core.buckets.snapshot import Absent, BucketSeen, BucketSnapshot, Present
 from amove_operator.core.reasons import Reason
 from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
 from tests.unit.core.buckets.bucket_snapshots import (
@@ -154,7 +143,7 @@ TIES: dict[str, BucketStatus] = {
 }
 
 
-def world_of(row: dict[str, str], seen: BucketSeen | None) -> BucketWorld:
+def world_of(row: dict[str, str], seen: BucketSeen | None) -> BucketSnapshot:
     spec = BucketSpec.model_validate(
         {
             "adoptionPolicy": row["adoption"],
@@ -178,50 +167,50 @@ def proof(status: BucketStatus) -> tuple[str | None, bool]:
     return status.provenance, bool(status.create_intent)
 
 
-def lets_go(step: BucketStep, _: BucketWorld) -> None:
-    assert step == ReleaseBucket()
+def lets_go(step: steps.BucketStep, _: BucketSnapshot) -> None:
+    assert step == steps.RemoveFinalizer()
 
 
-def deletes(step: BucketStep, before: BucketWorld) -> None:
+def deletes(step: steps.BucketStep, before: BucketSnapshot) -> None:
     """Status says first that the deletion is begun: a crash after the call leaves no riddle."""
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert proof(step.status) == proof(before.status)
-    assert plan_bucket(replace(before, status=told(step))) == Delete()
+    assert plan_bucket(replace(before, status=told(step))) == steps.Delete()
 
 
-def creates(step: BucketStep, _: BucketWorld) -> None:
-    assert step == Create(BucketFlags())
+def creates(step: steps.BucketStep, _: BucketSnapshot) -> None:
+    assert step == steps.Create(BucketFlags())
 
 
-def intends(step: BucketStep, _: BucketWorld) -> None:
-    assert isinstance(step, WriteIntent)
+def intends(step: steps.BucketStep, _: BucketSnapshot) -> None:
+    assert isinstance(step, steps.WriteStatus)
     assert proof(step.status) == (None, True)
     assert step.conclusion.reconciling is not None
     assert step.conclusion.stalled is None
 
 
-def makes_again(step: BucketStep, before: BucketWorld) -> None:
+def makes_again(step: steps.BucketStep, before: BucketSnapshot) -> None:
     """Its provenance is intent enough, and stays; what was observed is no more."""
-    assert isinstance(step, WriteIntent)
+    assert isinstance(step, steps.WriteStatus)
     assert proof(step.status) == ("Created", False)
     assert step.status.observed is None
     assert step.conclusion.ready is not None
     assert step.conclusion.ready.status == "False"
-    assert plan_bucket(replace(before, status=told(step))) == Create(BucketFlags())
+    assert plan_bucket(replace(before, status=told(step))) == steps.Create(BucketFlags())
 
 
-def waits(step: BucketStep, before: BucketWorld) -> None:
+def waits(step: steps.BucketStep, before: BucketSnapshot) -> None:
     """Nothing but Synced says so; it is tried again with back-off."""
-    assert isinstance(step, BucketReport)
+    assert isinstance(step, steps.Finish)
     assert (step.status, step.retry) == (before.status, True)
     said = step.conclusion
     assert (said.ready, said.stalled, said.reconciling) == (None, None, None)
     assert (said.synced.status, said.synced.reason) == ("False", Reason.ApiUnavailable)
 
 
-def settles(provenance: str) -> Callable[[BucketStep, BucketWorld], None]:
-    def check(step: BucketStep, _: BucketWorld) -> None:
-        assert isinstance(step, BucketReport)
+def settles(provenance: str) -> Callable[[steps.BucketStep, BucketSnapshot], None]:
+    def check(step: steps.BucketStep, _: BucketSnapshot) -> None:
+        assert isinstance(step, steps.Finish)
         assert (proof(step.status), step.retry) == ((provenance, False), False)
         assert step.status.observed == BucketFlags()
         said = step.conclusion
@@ -233,11 +222,11 @@ def settles(provenance: str) -> Callable[[BucketStep, BucketWorld], None]:
     return check
 
 
-def stalls(reason: Reason) -> Callable[[BucketStep, BucketWorld], None]:
+def stalls(reason: Reason) -> Callable[[steps.BucketStep, BucketSnapshot], None]:
     """No call, whose the bucket is stays as it was, and nothing is tried until a change."""
 
-    def check(step: BucketStep, before: BucketWorld) -> None:
-        assert isinstance(step, BucketReport)
+    def check(step: steps.BucketStep, before: BucketSnapshot) -> None:
+        assert isinstance(step, steps.Finish)
         assert (proof(step.status), step.retry) == (proof(before.status), False)
         said = step.conclusion
         assert said.ready is not None
@@ -249,7 +238,7 @@ def stalls(reason: Reason) -> Callable[[BucketStep, BucketWorld], None]:
     return check
 
 
-OUTCOMES: dict[str, Callable[[BucketStep, BucketWorld], None]] = {
+OUTCOMES: dict[str, Callable[[steps.BucketStep, BucketSnapshot], None]] = {
     "lets go": lets_go,
     "deletes": deletes,
     "creates": creates,
@@ -292,6 +281,6 @@ def test_the_service_is_asked_only_where_its_answer_matters(row: dict[str, str])
     before = world_of(row, None)
     step = plan_bucket(before)
     if len(outcomes) > 1:
-        assert step == Observe()
+        assert step == steps.Observe()
     else:
         OUTCOMES[outcomes.pop()](step, before)

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import next_serial
-from amove_operator.core.keys.expectations import InHand, LiveKey
+from amove_operator.core.keys.expectations import LiveKey, PendingKey
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Gate, KeyStep, KeyWorld, Report, SecretOurs
+from amove_operator.core.keys.snapshot import Gate, KeySnapshot, SecretOurs
 from amove_operator.core.naming import key_name, marker_of, mask_bit
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
@@ -50,7 +51,7 @@ def record(held: LiveKey, *retiring: Retiring, age: timedelta = 5 * HOUR) -> Sec
 
 def ours(held: LiveKey, *retiring: Retiring, age: timedelta = 5 * HOUR, **more: Any) -> SecretOurs:
     """Our Secret with that key."""
-    seen = SecretOurs("secret-uid", "7", record(held, *retiring, age=age), intact=True)
+    seen = SecretOurs("secret-uid", "7", record(held, *retiring, age=age), data_matches=True)
     return replace(seen, **more)
 
 
@@ -97,18 +98,19 @@ def status(held: LiveKey | None, *old: RetiringKey, issues: int = 1) -> KeyStatu
     )
 
 
-def in_hand(fresh: LiveKey, scope: Scope = WIDE) -> InHand:
+def pending_key(fresh: LiveKey, scope: Scope = WIDE) -> PendingKey:
     """A key that no Secret holds yet."""
-    return InHand(fresh, SecretStr("secret"), scope, "")
+    return PendingKey(fresh, SecretStr("secret"), scope, "")
 
 
 FIRST = key(1)
 
 
-def settled(**changes: Any) -> KeyWorld:
+def settled(**changes: Any) -> KeySnapshot:
     """One live key, held by a sound Secret and named by status; then what the row changes."""
-    world = KeyWorld(
+    world = KeySnapshot(
         now=NOW,
+        clock=0.0,
         uid=UID,
         spec=KeySpec(permission="ReadWrite"),
         status=status(FIRST),
@@ -129,10 +131,10 @@ def settled(**changes: Any) -> KeyWorld:
     return world if "recorded" in changes else replace(world, recorded=noted)
 
 
-def said(step: KeyStep) -> str:
+def said(step: steps.KeyStep) -> str:
     """A step in one line: its name and what tells it from others of its kind."""
     name = type(step).__name__
-    if isinstance(step, Report):
+    if isinstance(step, steps.Finish):
         return f"{name} {step.conclusion.synced.reason.value}"
     told = [getattr(step, field, None) for field in ("serial", "key_id", "why")]
     return " ".join([name, *(str(one) for one in told if one is not None)])
@@ -143,13 +145,13 @@ def planned(**changes: Any) -> str:
     return said(plan_key(settled(**changes)))
 
 
-def reported(**changes: Any) -> Report:
+def reported(**changes: Any) -> steps.Finish[KeyStatus]:
     """The report that the changed world ends in."""
     step = plan_key(settled(**changes))
-    assert isinstance(step, Report), step
+    assert isinstance(step, steps.Finish), step
     return step
 
 
-def reason(report: Report) -> Reason:
+def reason(report: steps.Finish[KeyStatus]) -> Reason:
     """The reason of its Synced."""
     return report.conclusion.synced.reason

@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from amove_operator.core.conditions import deleting, merge
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import LiveKey
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import (
-    AwaitListing,
-    DeleteSecret,
-    Gate,
-    Mass,
-    SecretAbsent,
-    SecretForeign,
-)
+from amove_operator.core.keys.snapshot import Gate, LossVerdict, SecretAbsent, SecretForeign
 from amove_operator.core.reasons import Reason
 from amove_operator.models.key import KeySpec, KeyStatus, RetiringKey
 from tests.unit.core.keys.key_snapshots import (
@@ -25,9 +19,9 @@ from tests.unit.core.keys.key_snapshots import (
     HOUR,
     NARROW,
     NOW,
-    in_hand,
     key,
     ours,
+    pending_key,
     planned,
     reported,
     retiring,
@@ -44,7 +38,7 @@ def begun(held: LiveKey | None, *old: RetiringKey) -> KeyStatus:
 SECOND = key(2, age=timedelta(minutes=10))
 BEGUN = merge((), deleting("The key is being revoked."), 1, NOW)
 DELETING = {"deleting": True, "status": begun(FIRST)}
-REVOKED = {**DELETING, "live": (), "forgotten": frozenset({"id-1", "id-2"})}
+REVOKED = {**DELETING, "live": (), "confirmed_gone": frozenset({"id-1", "id-2"})}
 RETAIN = {
     **DELETING,
     "spec": KeySpec(permission="ReadWrite", deletion_policy="Retain"),
@@ -52,7 +46,7 @@ RETAIN = {
 }
 
 ROWS: list[tuple[str, dict[str, Any], str]] = [
-    ("status says first that it is begun", {"deleting": True}, "RecordStatus"),
+    ("status says first that it is begun", {"deleting": True}, "WriteStatus"),
     ("then the key is revoked", DELETING, "Revoke id-1 deleted"),
     (
         "what status does not name needs no such note",
@@ -73,20 +67,20 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         "a retiring id that only status names is revoked too",
         {
             **REVOKED,
-            "forgotten": frozenset({"id-1"}),
+            "confirmed_gone": frozenset({"id-1"}),
             "status": begun(FIRST, retiring(SECOND, HOUR)),
         },
         "Revoke id-2 deleted",
     ),
     (
         "what only a list says is gone is asked for once",
-        {**REVOKED, "unasked": frozenset({"id-1"})},
+        {**REVOKED, "presumed_gone": frozenset({"id-1"})},
         "Revoke id-1 deleted",
     ),
     (
         "but not while the list is in doubt",
-        {**REVOKED, "unasked": frozenset({"id-1"}), "mass": Mass.LOSS},
-        "Report MassKeyLoss",
+        {**REVOKED, "presumed_gone": frozenset({"id-1"}), "mass": LossVerdict.LOSS},
+        "Finish MassKeyLoss",
     ),
     ("then our Secret goes", REVOKED, "DeleteSecret"),
     ("the Secret goes only after a fresh look", {**REVOKED, "secret_fresh": False}, "ReadSecret"),
@@ -97,28 +91,28 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
         {
             **DELETING,
             "live": None,
-            "untouched": True,
+            "is_new": True,
             "status": begun(None),
             "secret": SecretAbsent(),
         },
         "RemoveFinalizer",
     ),
-    ("deletion waits for a list that tells all", {**DELETING, "live": None}, "AwaitListing"),
+    ("deletion waits for a list that tells all", {**DELETING, "live": None}, "AwaitKeyList"),
     (
         "the key in hand goes first",
-        {**DELETING, "in_hand": in_hand(SECOND)},
+        {**DELETING, "pending_key": pending_key(SECOND)},
         "Revoke id-2 unwritten",
     ),
-    ("a pause stops the deletion", {**DELETING, "paused": True}, "Report Paused"),
+    ("a pause stops the deletion", {**DELETING, "paused": True}, "Finish Paused"),
     (
         "without our finalizer and without a live key there is nothing to do",
         {**REVOKED, "finalizer": False},
-        "Report Deleting",
+        "Finish Deleting",
     ),
     (
         "without our finalizer, a list tells of what lives",
         {**DELETING, "finalizer": False, "live": None},
-        "Report Deleting",
+        "Finish Deleting",
     ),
     (
         "what another hand let go of is revoked",
@@ -127,24 +121,24 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "a mass loss confirms no deletion",
-        {**DELETING, "live": (), "mass": Mass.LOSS},
-        "Report MassKeyLoss",
+        {**DELETING, "live": (), "mass": LossVerdict.LOSS},
+        "Finish MassKeyLoss",
     ),
     (
         "a changed API user confirms no deletion",
-        {**DELETING, "live": (), "mass": Mass.USER_CHANGED},
-        "Report ApiUserChanged",
+        {**DELETING, "live": (), "mass": LossVerdict.USER_CHANGED},
+        "Finish ApiUserChanged",
     ),
     (
         "what a list shows is revoked although others are lost",
-        {**DELETING, "mass": Mass.LOSS},
+        {**DELETING, "mass": LossVerdict.LOSS},
         "Revoke id-1 deleted",
     ),
     ("Retain keeps the key and lets go", RETAIN, "RemoveFinalizer"),
     (
         "Retain takes the owner off the Secret before letting go",
-        {**RETAIN, "secret": ours(FIRST, untidy=True)},
-        "TidySecret",
+        {**RETAIN, "secret": ours(FIRST, metadata_drifted=True)},
+        "RepairSecretMetadata",
     ),
     (
         "Retain looks at the Secret and the namespace itself",
@@ -192,15 +186,15 @@ def test_the_next_step_of_a_deletion(changes: dict[str, Any], step: str) -> None
 
 
 def test_the_secret_is_deleted_by_its_uid() -> None:
-    assert plan_key(settled(**REVOKED)) == DeleteSecret("secret-uid")
+    assert plan_key(settled(**REVOKED)) == steps.DeleteSecret("secret-uid")
 
 
 def test_a_deletion_that_waits_for_a_list_says_so_and_stays_ready() -> None:
     step = plan_key(settled(**{**DELETING, "live": None}))
-    assert isinstance(step, AwaitListing)
-    assert step.waiting.synced.reason is Reason.WaitingForListing
-    assert step.waiting.ready is None
+    assert isinstance(step, steps.AwaitKeyList)
+    assert step.conclusion.synced.reason is Reason.WaitingForListing
+    assert step.conclusion.ready is None
 
 
 def test_a_blocked_deletion_tries_again() -> None:
-    assert reported(**DELETING, live=(), mass=Mass.LOSS).retry
+    assert reported(**DELETING, live=(), mass=LossVerdict.LOSS).retry

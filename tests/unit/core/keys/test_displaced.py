@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from amove_operator.core.conditions import stalled
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Gate, Revoke
+from amove_operator.core.keys.snapshot import Gate
 from amove_operator.core.naming import may_reach
 from amove_operator.core.reasons import Reason
 from tests.unit.core.keys.key_snapshots import FIRST, WIDE, settled, status
@@ -27,7 +28,7 @@ def test_a_key_of_unknown_buckets_that_cannot_be_replaced_goes_when_another_team
     stuck: dict[str, Any],
 ) -> None:
     step = plan_key(replace(UNNAMED, wanted=("two",), **stuck))
-    assert step == Revoke(FIRST.id, "bucket name given up")
+    assert step == steps.Revoke(FIRST.id, "bucket name given up")
 
 
 @pytest.mark.parametrize(
@@ -42,4 +43,4 @@ def test_a_key_of_unknown_buckets_that_cannot_be_replaced_goes_when_another_team
     ids=["nobody waits", "its mark is another", "replaceable", "issued here", "named by status"],
 )
 def test_otherwise_it_is_not_taken_away(kept: dict[str, Any]) -> None:
-    assert not isinstance(plan_key(replace(UNNAMED, **kept)), Revoke)
+    assert not isinstance(plan_key(replace(UNNAMED, **kept)), steps.Revoke)

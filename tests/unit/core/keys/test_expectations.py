@@ -4,86 +4,90 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from amove_operator.core.keys.expectations import Ledger, Listing, LiveKey
+from amove_operator.core.keys.expectations import Expectations, KeyList, LiveKey
 from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.scope import Scope
-from tests.unit.core.keys.key_snapshots import MARKER, NARROW, WIDE, in_hand, key
+from tests.unit.core.keys.key_snapshots import MARKER, NARROW, WIDE, key, pending_key
 
 SETTLE = 30.0
 FIRST, SECOND = key(1), key(2, age=timedelta(0))
 
 
-def ids(ledger: Ledger, listing: Listing | None) -> list[str] | None:
-    live = ledger.live(MARKER, listing, SETTLE)
+def ids(expectations: Expectations, listing: KeyList | None) -> list[str] | None:
+    live = expectations.live(MARKER, listing, SETTLE)
     return None if live is None else [one.id for one in live]
 
 
-def minted(at: float = 100.0) -> Ledger:
-    return Ledger.for_new().sending(2).received(in_hand(SECOND), at)
+def minted(at: float = 100.0) -> Expectations:
+    return Expectations.for_new().sending(2).received(pending_key(SECOND), at)
 
 
 def test_a_new_cr_needs_no_listing() -> None:
-    assert ids(Ledger.for_new(), None) == []
+    assert ids(Expectations.for_new(), None) == []
 
 
 def test_a_cr_that_another_process_touched_needs_a_listing_begun_after_the_settle_time() -> None:
-    known = Ledger.for_known(100.0, SETTLE)
+    known = Expectations.for_known(100.0, SETTLE)
     assert ids(known, None) is None
-    assert ids(known, Listing.of(129.9, [FIRST])) is None
-    assert ids(known, Listing.of(130.0, [FIRST])) == ["id-1"]
+    assert ids(known, KeyList.of(129.9, [FIRST])) is None
+    assert ids(known, KeyList.of(130.0, [FIRST])) == ["id-1"]
 
 
 def test_own_mints_are_added_to_what_a_young_listing_shows() -> None:
-    assert ids(minted(), Listing.of(129.0, [FIRST])) == ["id-1", "id-2"]
+    assert ids(minted(), KeyList.of(129.0, [FIRST])) == ["id-1", "id-2"]
 
 
 def test_a_listing_begun_after_the_settle_time_speaks_for_itself() -> None:
-    assert ids(minted(), Listing.of(130.0, [FIRST])) == ["id-1"]
+    assert ids(minted(), KeyList.of(130.0, [FIRST])) == ["id-1"]
 
 
 def test_a_key_revoked_here_may_linger_in_a_list() -> None:
-    revoked = Ledger.for_new().revoke_confirmed("id-1", 100.0)
-    assert ids(revoked, Listing.of(129.0, [FIRST])) == []
+    revoked = Expectations.for_new().revoke_confirmed("id-1", 100.0)
+    assert ids(revoked, KeyList.of(129.0, [FIRST])) == []
 
 
 def test_a_lost_create_needs_a_listing_begun_after_the_settle_time() -> None:
-    lost = Ledger.for_new().sending(1).lost(100.0, SETTLE)
-    assert lost.unclear
-    assert ids(lost, Listing.of(129.0, [])) is None
-    assert ids(lost.heard(Listing.of(130.0, []), SETTLE), Listing.of(130.0, [])) == []
-    assert not lost.heard(Listing.of(130.0, []), SETTLE).unclear
+    lost = Expectations.for_new().sending(1).lost(100.0, SETTLE)
+    assert lost.outcome_unknown
+    assert ids(lost, KeyList.of(129.0, [])) is None
+    assert ids(lost.observe(KeyList.of(130.0, []), SETTLE), KeyList.of(130.0, [])) == []
+    assert not lost.observe(KeyList.of(130.0, []), SETTLE).outcome_unknown
 
 
 def test_a_create_that_was_not_sent_leaves_nothing_behind() -> None:
-    before = Ledger.for_new().issue_recorded(1, WIDE)
+    before = Expectations.for_new().issue_recorded(1, WIDE)
     assert before.sending(1).not_sent(before) == before
 
 
 def test_a_note_in_status_serves_one_create() -> None:
-    noted = Ledger.for_new().issue_recorded(1, WIDE)
+    noted = Expectations.for_new().issue_recorded(1, WIDE)
     assert noted.recorded == (1, WIDE)
     assert noted.sending(1).recorded is None
 
 
 def test_a_failed_revocation_needs_a_newer_listing() -> None:
-    failed = Ledger.for_new().revoke_failed("id-1", 100.0)
-    assert failed.unclear
-    assert ids(failed, Listing.of(99.0, [FIRST])) is None
-    assert ids(failed, Listing.of(101.0, [FIRST])) == ["id-1"]
+    failed = Expectations.for_new().revoke_failed("id-1", 100.0)
+    assert failed.outcome_unknown
+    assert ids(failed, KeyList.of(99.0, [FIRST])) is None
+    assert ids(failed, KeyList.of(101.0, [FIRST])) == ["id-1"]
 
 
 def test_a_key_in_hand_that_the_list_lacks_after_a_failed_revocation_is_out_of_hand() -> None:
     failed = minted().revoke_failed("id-2", 110.0)
-    young = failed.heard(Listing.of(120.0, []), SETTLE)
-    assert young.in_hand is not None, "it may be too young to show"
-    gone = failed.heard(Listing.of(131.0, []), SETTLE)
-    assert gone.in_hand is None
+    young = failed.observe(KeyList.of(120.0, []), SETTLE)
+    assert young.pending_key is not None, "it may be too young to show"
+    gone = failed.observe(KeyList.of(131.0, []), SETTLE)
+    assert gone.pending_key is None
     assert gone.unconfirmed == {"id-2"}
-    assert not gone.unclear
+    assert not gone.outcome_unknown
 
 
 def test_a_failed_revocation_of_a_key_that_the_list_still_has_is_not_over() -> None:
-    still = Ledger.for_new().revoke_failed("id-1", 100.0).heard(Listing.of(101.0, [FIRST]), SETTLE)
+    still = (
+        Expectations.for_new()
+        .revoke_failed("id-1", 100.0)
+        .observe(KeyList.of(101.0, [FIRST]), SETTLE)
+    )
     assert still.failed_revokes == {"id-1"}
     assert not still.unconfirmed
 
@@ -91,17 +95,17 @@ def test_a_failed_revocation_of_a_key_that_the_list_still_has_is_not_over() -> N
 def test_only_keys_under_the_own_marker_are_live() -> None:
     stranger = marker_of("cluster", "uid-2")
     theirs = LiveKey("id-9", key_name("team-app", stranger, WIDE.names9, 1), "AK9")
-    assert ids(Ledger.for_new(), Listing.of(0.0, [FIRST, theirs])) == ["id-1"]
+    assert ids(Expectations.for_new(), KeyList.of(0.0, [FIRST, theirs])) == ["id-1"]
 
 
 def test_the_readable_part_of_a_name_proves_nothing() -> None:
     forged = f"{FIRST.name}-{key_name('', marker_of('cluster', 'uid-2'), WIDE.names9, 1)}"
-    listing = Listing.of(0.0, [LiveKey("id-9", forged, "AK9")])
-    assert ids(Ledger.for_new(), listing) == []
+    listing = KeyList.of(0.0, [LiveKey("id-9", forged, "AK9")])
+    assert ids(Expectations.for_new(), listing) == []
 
 
 def test_a_listing_shows_no_key_any_more_that_was_revoked_since() -> None:
-    listing = Listing.of(0.0, [key(1), key(2)])
+    listing = KeyList.of(0.0, [key(1), key(2)])
     listing.forget(key(1).id)
     listing.forget("unknown")
     assert set(listing.owners) == {key(2).id}
@@ -110,29 +114,29 @@ def test_a_listing_shows_no_key_any_more_that_was_revoked_since() -> None:
 
 def test_what_was_asked_to_be_revoked_stays_known_whatever_the_answer() -> None:
     asked = minted().revoke_failed("id-1", 110.0).revoke_confirmed("id-2", 111.0)
-    heard = asked.heard(Listing.of(200.0, []), SETTLE)
-    assert heard.asked == {"id-1", "id-2"}
-    assert not heard.pristine
+    observe = asked.observe(KeyList.of(200.0, []), SETTLE)
+    assert observe.asked == {"id-1", "id-2"}
+    assert not observe.pristine
 
 
 # ---------------------------------------------------------------- names that the listed keys keep
 
 
-def keeping(listing: Listing, name: str) -> list[str]:
+def keeping(listing: KeyList, name: str) -> list[str]:
     return [one.id for one in listing.keeping(name)]
 
 
 def test_a_listed_key_keeps_the_names_that_its_own_name_tells() -> None:
     everything = key(3, Scope.everything("account", "region", "s3.example", "Read"))
     by_hand = LiveKey("id-9", "one", "AK9")
-    listing = Listing.of(0.0, [key(1, WIDE), key(2, NARROW), everything, by_hand])
+    listing = KeyList.of(0.0, [key(1, WIDE), key(2, NARROW), everything, by_hand])
     assert keeping(listing, "one") == ["id-2", "id-1"]
     assert keeping(listing, "two") == ["id-1"]
     assert keeping(listing, "pearls") == []
 
 
 def test_a_key_that_was_issued_since_keeps_its_names_once() -> None:
-    listing = Listing.of(0.0, [])
+    listing = KeyList.of(0.0, [])
     listing.add(key(1, NARROW))
     listing.add(key(1, NARROW))
     assert keeping(listing, "one") == ["id-1"]
@@ -141,7 +145,7 @@ def test_a_key_that_was_issued_since_keeps_its_names_once() -> None:
 
 
 def test_a_key_that_was_revoked_since_keeps_no_name() -> None:
-    listing = Listing.of(0.0, [key(1, WIDE), key(2, NARROW)])
+    listing = KeyList.of(0.0, [key(1, WIDE), key(2, NARROW)])
     listing.forget("id-1")
     assert keeping(listing, "one") == ["id-2"]
     assert listing.names9_of("id-1") == ""

@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 
 from amove_operator.core.conditions import stalled
+from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import (
-    AwaitListing,
-    Gate,
-    Mass,
-    RecordIssue,
-    Report,
-    SecretAbsent,
-    SecretForeign,
-    WriteSecret,
-)
+from amove_operator.core.keys.snapshot import Gate, LossVerdict, SecretAbsent, SecretForeign
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import Retiring
@@ -32,10 +24,10 @@ from tests.unit.core.keys.key_snapshots import (
     TWIN,
     WIDE,
     current,
-    in_hand,
     issue,
     key,
     ours,
+    pending_key,
     planned,
     reason,
     reported,
@@ -46,13 +38,13 @@ from tests.unit.core.keys.key_snapshots import (
 
 SECOND = key(2, age=timedelta(minutes=10))
 GONE = SecretAbsent()
-NEW = {"status": status(None), "secret": GONE, "live": (), "untouched": True}
+NEW = {"status": status(None), "secret": GONE, "live": (), "is_new": True}
 ROTATED = {
     "status": status(SECOND, retiring(FIRST, HOUR / 2)),
     "secret": ours(SECOND, Retiring(FIRST.id, NOW + HOUR / 2), age=timedelta(minutes=10)),
     "live": (FIRST, SECOND),
 }
-HIDDEN = {**ROTATED, "live": (SECOND,), "unasked": frozenset({FIRST.id, SECOND.id})}
+HIDDEN = {**ROTATED, "live": (SECOND,), "presumed_gone": frozenset({FIRST.id, SECOND.id})}
 TWIN_KEY = key(1, TWIN)
 """A key whose remote name is that of FIRST, though it was issued for other buckets."""
 OTHER_OF_SERIAL_1 = status(None).model_copy(
@@ -70,7 +62,7 @@ def noted(*issues: RecentIssue) -> KeyStatus:
 
 
 MINTING: list[Row] = [
-    ("a settled CR rests", {}, "Report Settled"),
+    ("a settled CR rests", {}, "Finish Settled"),
     ("a new CR is issued its first key", NEW, "Mint 1 no key was issued yet"),
     ("nothing happens before the finalizer is on", {**NEW, "finalizer": False}, "AddFinalizer"),
     ("the Secret is read before anything is decided", {"secret": None}, "ReadSecret"),
@@ -82,33 +74,33 @@ MINTING: list[Row] = [
     (
         "no key while a bucket is not ready",
         {**NEW, "gate": Gate(WIDE, Reason.BucketNotReady, "not yet")},
-        "Report BucketNotReady",
+        "Finish BucketNotReady",
     ),
     (
         "an issued key is untouched while its bucket is unready",
         {"gate": Gate(None, Reason.BucketNotReady, "not yet")},
-        "Report Settled",
+        "Finish Settled",
     ),
     (
         "an issued key whose bucket's CR is gone stays, and its status says so",
         {"gate": Gate(None, Reason.BucketNotFound, "gone")},
-        "Report BucketNotFound",
+        "Finish BucketNotFound",
     ),
     ("a dry run comes before a mint", {**NEW, "dry_run_passed": False}, "DryRun"),
     (
         "what Kubernetes would refuse is not minted for",
         {**NEW, "dry_run_passed": False, "refused": "quota"},
-        "Report SecretWriteRefused",
+        "Finish SecretWriteRefused",
     ),
     (
         "nothing is minted before the list tells what an earlier process did",
         {"status": status(None), "secret": GONE, "live": None},
-        "AwaitListing",
+        "AwaitKeyList",
     ),
     (
         "a sound Secret needs no listing after a restart",
         {"live": None, "listed_at": None},
-        "Report Settled",
+        "Finish Settled",
     ),
     (
         "a marked key that nobody holds is revoked before another is issued",
@@ -133,7 +125,7 @@ MINTING: list[Row] = [
     (
         "beyond the budget a mint waits",
         {"secret": GONE, "recorded": None, "status": status(FIRST, issues=4)},
-        "Report MintBudgetExhausted",
+        "Finish MintBudgetExhausted",
     ),
     (
         "a recorded issue may be made",
@@ -151,7 +143,7 @@ REASONS: list[Row] = [
     ("a deleted Secret is written anew", {"secret": GONE}, "Mint 2 the Secret is gone"),
     (
         "edited data are replaced",
-        {"secret": ours(FIRST, intact=False)},
+        {"secret": ours(FIRST, data_matches=False)},
         "Mint 2 the Secret's data were edited",
     ),
     (
@@ -167,21 +159,21 @@ REASONS: list[Row] = [
         {"interval": 4 * HOUR},
         "Mint 2 the rotation interval has passed",
     ),
-    ("a rotation that is not due waits", {"interval": 24 * HOUR}, "Report Settled"),
+    ("a rotation that is not due waits", {"interval": 24 * HOUR}, "Finish Settled"),
     (
         "a clock that is wrong rotates nothing",
         {"interval": 4 * HOUR, "clock_skewed": True},
-        "Report ClockSkew",
+        "Finish ClockSkew",
     ),
     (
         "edited labels are repaired in place",
-        {"secret": ours(FIRST, untidy=True)},
-        "TidySecret",
+        {"secret": ours(FIRST, metadata_drifted=True)},
+        "RepairSecretMetadata",
     ),
     (
         "a held key that another process issued just now is not missed yet",
         {"live": (), "secret": ours(FIRST, age=timedelta(0)), "status": status(None)},
-        "AwaitListing",
+        "AwaitKeyList",
     ),
     (
         "an issue dated in the future protects no key",
@@ -191,7 +183,7 @@ REASONS: list[Row] = [
 ]
 
 RETIRING: list[Row] = [
-    ("a replaced key lives until its grace ends", ROTATED, "Report Settled"),
+    ("a replaced key lives until its grace ends", ROTATED, "Finish Settled"),
     (
         "a replaced key is revoked when its grace has ended",
         {**ROTATED, "status": status(SECOND, retiring(FIRST, -HOUR / 60))},
@@ -219,7 +211,7 @@ RETIRING: list[Row] = [
     (
         "a clock that is wrong revokes nothing",
         {**ROTATED, "grace": timedelta(0), "clock_skewed": True},
-        "Report ClockSkew",
+        "Finish ClockSkew",
     ),
     (
         "a key is revoked only on a Secret read just now",
@@ -229,7 +221,7 @@ RETIRING: list[Row] = [
     (
         "another rotation within the grace waits",
         {**ROTATED, "rotate_request": "x"},
-        "Report WaitingForGrace",
+        "Finish WaitingForGrace",
     ),
     (
         "a deleted Secret makes room at once",
@@ -244,7 +236,7 @@ RETIRING: list[Row] = [
     (
         "a replaced key that only a list lacks, perhaps another user's, counts as alive",
         {**HIDDEN, "rotate_request": "x"},
-        "Report WaitingForGrace",
+        "Finish WaitingForGrace",
     ),
     (
         "and so it makes room when the Secret is deleted",
@@ -258,71 +250,84 @@ RETIRING: list[Row] = [
     ),
     (
         "and it is gone when the service was asked",
-        {**HIDDEN, "rotate_request": "x", "unasked": frozenset()},
+        {**HIDDEN, "rotate_request": "x", "presumed_gone": frozenset()},
         "Mint 3 a rotation was requested",
     ),
     (
         "an id that another CR's marker carries is never revoked, whoever names it",
         {"secret": ours(FIRST, Retiring("another's", NOW - HOUR))},
-        "Report Settled",
+        "Finish Settled",
     ),
 ]
 
 IN_HAND: list[Row] = [
     (
         "a fresh key is written only after a look at the Secret",
-        {"in_hand": in_hand(SECOND), "secret_fresh": False},
+        {"pending_key": pending_key(SECOND), "secret_fresh": False},
         "ReadSecret",
     ),
     (
         "a fresh key replaces a dead one",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,)},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,)},
         "WriteSecret",
     ),
     (
         "a Secret that is gone gets the fresh key",
-        {"in_hand": in_hand(SECOND), "live": (FIRST, SECOND), "secret": GONE},
+        {"pending_key": pending_key(SECOND), "live": (FIRST, SECOND), "secret": GONE},
         "WriteSecret",
     ),
     (
         "a Secret of ours with a live key stays, and the fresh key goes",
-        {"in_hand": in_hand(SECOND), "live": (FIRST, SECOND)},
+        {"pending_key": pending_key(SECOND), "live": (FIRST, SECOND)},
         "Revoke id-2 unwritten",
     ),
     (
         "a foreign Secret stays, and the fresh key goes",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,), "secret": SecretForeign("not ours")},
+        {
+            "pending_key": pending_key(SECOND),
+            "live": (SECOND,),
+            "secret": SecretForeign("not ours"),
+        },
         "Revoke id-2 unwritten",
     ),
     (
         "a Secret that is being deleted costs the fresh key",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,), "secret": ours(FIRST, deleting=True)},
+        {
+            "pending_key": pending_key(SECOND),
+            "live": (SECOND,),
+            "secret": ours(FIRST, deleting=True),
+        },
         "Revoke id-2 unwritten",
     ),
     (
         "a write that Kubernetes refused costs the fresh key",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,), "refused": "webhook"},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "refused": "webhook"},
         "Revoke id-2 unwritten",
     ),
     (
         "a fresh key of yesterday's scope goes",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,), "gate": Gate(NARROW)},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "gate": Gate(NARROW)},
         "Revoke id-2 unwritten",
     ),
     (
         "a fresh key of another API user goes",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,), "mass": Mass.USER_CHANGED},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "mass": LossVerdict.USER_CHANGED},
         "Revoke id-2 unwritten",
     ),
     (
         "a spec that became wrong costs the fresh key",
-        {"in_hand": in_hand(SECOND), "fault": stalled(Reason.InvalidSpec, "wrong")},
+        {"pending_key": pending_key(SECOND), "fault": stalled(Reason.InvalidSpec, "wrong")},
         "Revoke id-2 unwritten",
     ),
     (
         "a revocation without answer is looked after before it is tried again",
-        {"in_hand": in_hand(SECOND), "secret": SecretForeign("x"), "live": None, "unclear": True},
-        "AwaitListing",
+        {
+            "pending_key": pending_key(SECOND),
+            "secret": SecretForeign("x"),
+            "live": None,
+            "outcome_unknown": True,
+        },
+        "AwaitKeyList",
     ),
 ]
 
@@ -340,32 +345,32 @@ UNKNOWN_SCOPE: list[Row] = [
     (
         "and is not revoked while the budget is spent",
         {"status": status(None, issues=9), "recorded": None},
-        "Report MintBudgetExhausted",
+        "Finish MintBudgetExhausted",
     ),
     (
         "nor while its buckets are not ready",
         {"status": status(None), "gate": Gate(None, Reason.BucketNotFound, "gone")},
-        "Report BucketNotFound",
+        "Finish BucketNotFound",
     ),
     (
         "nor where the spec was made wrong",
         {"status": status(None), "fault": stalled(Reason.InvalidSpec, "wrong")},
-        "Report InvalidSpec",
+        "Finish InvalidSpec",
     ),
     (
         "nor in a mass loss",
-        {"status": status(None), "mass": Mass.USER_CHANGED},
-        "Report ApiUserChanged",
+        {"status": status(None), "mass": LossVerdict.USER_CHANGED},
+        "Finish ApiUserChanged",
     ),
     (
         "what this process minted it knows the scope of",
         {"status": status(None), "scopes": ((FIRST.id, WIDE),)},
-        "Report Settled",
+        "Finish Settled",
     ),
     (
         "what was noted before the create is known after a crash",
         {"status": noted(issue(1, WIDE))},
-        "Report Settled",
+        "Finish Settled",
     ),
     (
         "and a noted scope that is not what the spec asks for is changed",
@@ -405,72 +410,72 @@ UNKNOWN_SCOPE: list[Row] = [
     (
         "and not without a list",
         {"gate": Gate(TWIN), "live": None, "listed_at": None},
-        "AwaitListing",
+        "AwaitKeyList",
     ),
     (
         "a key in hand of a scope that collides with the one wanted goes",
-        {"in_hand": in_hand(SECOND), "live": (SECOND,), "gate": Gate(TWIN)},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "gate": Gate(TWIN)},
         "Revoke id-2 unwritten",
     ),
 ]
 
 HELD_BACK: list[Row] = [
-    ("a paused CR is left alone", {"paused": True, "secret": None}, "Report Paused"),
+    ("a paused CR is left alone", {"paused": True, "secret": None}, "Finish Paused"),
     (
         "a fault of ours stops everything",
         {"secret": GONE, "fault": stalled(Reason.NotPermitted, "no")},
-        "Report NotPermitted",
+        "Finish NotPermitted",
     ),
     (
         "a foreign Secret is a conflict",
         {"secret": SecretForeign("not ours")},
-        "Report SecretConflict",
+        "Finish SecretConflict",
     ),
     (
         "a leftover Secret is waited for",
         {"secret": SecretForeign("an earlier one", leftover=True)},
-        "Report SecretBeingCollected",
+        "Finish SecretBeingCollected",
     ),
     (
         "a key that nobody holds is revoked although a stranger has the Secret's name",
         {"status": status(None), "secret": SecretForeign("not ours")},
         "Revoke id-1 unheld",
     ),
-    ("a mass loss replaces nothing", {"live": (), "mass": Mass.LOSS}, "Report MassKeyLoss"),
+    ("a mass loss replaces nothing", {"live": (), "mass": LossVerdict.LOSS}, "Finish MassKeyLoss"),
     (
         "a mass loss revokes nothing as unheld",
-        {"live": (FIRST, SECOND), "mass": Mass.LOSS},
-        "Report Settled",
+        {"live": (FIRST, SECOND), "mass": LossVerdict.LOSS},
+        "Finish Settled",
     ),
     (
         "a new CR goes on during a mass loss",
-        {**NEW, "mass": Mass.LOSS},
+        {**NEW, "mass": LossVerdict.LOSS},
         "Mint 1 no key was issued yet",
     ),
     (
         "a new CR with an unheld key waits for the end of a mass loss",
-        {"status": status(None), "secret": GONE, "mass": Mass.LOSS},
-        "Report MassKeyLoss",
+        {"status": status(None), "secret": GONE, "mass": LossVerdict.LOSS},
+        "Finish MassKeyLoss",
     ),
     (
         "a changed API user replaces nothing",
-        {"secret": GONE, "mass": Mass.USER_CHANGED},
-        "Report ApiUserChanged",
+        {"secret": GONE, "mass": LossVerdict.USER_CHANGED},
+        "Finish ApiUserChanged",
     ),
     (
         "a name that was given up is freed at once",
-        {"given_up": frozenset({"id-1"})},
+        {"displaced": frozenset({"id-1"})},
         "Revoke id-1 bucket name given up",
     ),
     (
         "a spec made wrong on purpose keeps no name that was given up",
-        {"given_up": frozenset({"id-1"}), "fault": stalled(Reason.InvalidSpec, "wrong")},
+        {"displaced": frozenset({"id-1"}), "fault": stalled(Reason.InvalidSpec, "wrong")},
         "Revoke id-1 bucket name given up",
     ),
     (
         "a call of ours without answer is looked after although the Secret is sound",
-        {"live": None, "unclear": True},
-        "AwaitListing",
+        {"live": None, "outcome_unknown": True},
+        "AwaitKeyList",
     ),
 ]
 
@@ -489,28 +494,30 @@ def test_the_next_step(changes: dict[str, Any], step: str) -> None:
 
 def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
     report = reported(secret=GONE, recorded=None, status=status(FIRST, issues=4))
-    assert report.wake == NOW + timedelta(minutes=5)
+    assert report.requeue_at == NOW + timedelta(minutes=5)
     assert "the next key may be issued at 2026-03-01T12:05:00Z" in report.conclusion.synced.message
 
 
 def test_a_waiting_rotation_wakes_when_the_grace_ends() -> None:
-    assert reported(**ROTATED, rotate_request="x").wake == NOW + HOUR / 2
+    assert reported(**ROTATED, rotate_request="x").requeue_at == NOW + HOUR / 2
 
 
 def test_a_retiring_key_wakes_us_when_its_grace_ends() -> None:
-    assert reported(**ROTATED).wake == NOW + HOUR / 2
+    assert reported(**ROTATED).requeue_at == NOW + HOUR / 2
 
 
 def test_nothing_wakes_us_in_the_past_while_the_clock_is_wrong() -> None:
     report = reported(**{**ROTATED, "grace": timedelta(0)}, clock_skewed=True, rotate_request="x")
     assert reason(report) is Reason.ClockSkew
     assert report.retry
-    assert report.wake is None
+    assert report.requeue_at is None
 
 
 def test_a_rotation_lists_the_replaced_key_with_its_whole_grace() -> None:
-    step = plan_key(settled(in_hand=in_hand(SECOND), live=(FIRST, SECOND), rotate_request="x"))
-    assert step == WriteSecret((Retiring(FIRST.id, NOW + GRACE),))
+    step = plan_key(
+        settled(pending_key=pending_key(SECOND), live=(FIRST, SECOND), rotate_request="x")
+    )
+    assert step == steps.WriteSecret((Retiring(FIRST.id, NOW + GRACE),))
 
 
 def test_a_recorded_issue_belongs_to_this_very_cr() -> None:
@@ -522,14 +529,14 @@ def test_a_recorded_issue_belongs_to_this_very_cr() -> None:
             recorded=None,
         )
     )
-    assert isinstance(step, RecordIssue)
+    assert isinstance(step, steps.RecordIssue)
     assert step.status.owner_uid == "uid-1"
     assert step.status.recent_issues[-1] == issue(1, WIDE, timedelta(0))
 
 
 def test_an_issue_is_noted_with_serial_and_scope_before_the_create() -> None:
     step = plan_key(settled(gate=Gate(NARROW), recorded=None))
-    assert isinstance(step, RecordIssue)
+    assert isinstance(step, steps.RecordIssue)
     assert (step.serial, step.scope) == (2, NARROW)
     assert step.status.recent_issues == (issue(1, WIDE), issue(2, NARROW, timedelta(0)))
 
@@ -545,7 +552,7 @@ def test_the_note_of_an_unsent_issue_is_replaced_when_the_scope_moves_before_the
                 recorded=(2, WIDE),
             )
         )
-        assert isinstance(step, RecordIssue)
+        assert isinstance(step, steps.RecordIssue)
         assert (step.serial, step.scope) == (2, moved)
         assert step.status.recent_issues == (issue(1, WIDE), issue(2, moved, timedelta(0)))
 
@@ -554,7 +561,7 @@ def test_a_note_that_another_process_left_is_taken_for_a_key_that_it_issued() ->
     """So a serial is never used for two scopes."""
     left = noted(issue(1, WIDE), issue(2, NARROW)).model_copy(update={"key": current(FIRST)})
     step = plan_key(settled(status=left, secret=GONE, recorded=None))
-    assert isinstance(step, RecordIssue)
+    assert isinstance(step, steps.RecordIssue)
     assert step.serial == 3
     assert [one.serial for one in step.status.recent_issues] == [1, 2, 3]
 
@@ -566,7 +573,7 @@ def test_the_first_issue_is_noted_after_the_fact_with_its_scope() -> None:
 
 def test_a_key_of_unknown_scope_retires_with_grace_and_no_status_frees_its_names() -> None:
     unknown = {"status": status(None), "live": (FIRST, SECOND)}
-    assert plan_key(settled(**unknown, in_hand=in_hand(SECOND))) == WriteSecret(
+    assert plan_key(settled(**unknown, pending_key=pending_key(SECOND))) == steps.WriteSecret(
         (Retiring(FIRST.id, NOW + GRACE),)
     )
     report = reported(
@@ -586,18 +593,18 @@ def test_a_retiring_key_is_named_with_what_its_own_issue_was_noted_for() -> None
 
 def test_a_listing_that_can_judge_the_held_key_is_asked_for() -> None:
     step = plan_key(settled(live=(), secret=ours(FIRST, age=timedelta(0)), status=status(None)))
-    assert isinstance(step, AwaitListing)
-    assert step.since == NOW + timedelta(seconds=30)
+    assert isinstance(step, steps.AwaitKeyList)
+    assert step.since == 30.0
 
 
 def test_ready_is_false_while_a_mass_loss_keeps_a_missing_secret_from_being_replaced() -> None:
-    ready = reported(secret=GONE, mass=Mass.LOSS).conclusion.ready
+    ready = reported(secret=GONE, mass=LossVerdict.LOSS).conclusion.ready
     assert ready is not None
     assert ready.status == "False"
 
 
 def test_ready_stays_while_a_sound_secret_waits_for_anything() -> None:
-    for changes in ({**ROTATED, "rotate_request": "x"}, {"live": (), "mass": Mass.LOSS}):
+    for changes in ({**ROTATED, "rotate_request": "x"}, {"live": (), "mass": LossVerdict.LOSS}):
         assert reported(**changes).conclusion.ready is None
 
 
@@ -645,7 +652,7 @@ def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> N
         scopes=((FIRST.id, settled().gate.scope),),
     )
     report = plan_key(world)
-    assert isinstance(report, Report)
+    assert isinstance(report, steps.Finish)
     assert report.status.key is not None
     assert report.status.key.buckets == ("one", "two")
 
@@ -664,10 +671,10 @@ UNMOVED: list[tuple[str, dict[str, Any]]] = [
     ("rotating by the clock", {"interval": 24 * HOUR}),
     ("over budget", {"secret": GONE, "recorded": None, "status": status(FIRST, issues=4)}),
     ("a foreign Secret", {"secret": SecretForeign("not ours")}),
-    ("a mass loss", {"live": (), "mass": Mass.LOSS}),
+    ("a mass loss", {"live": (), "mass": LossVerdict.LOSS}),
     ("a lost Secret", {"secret": GONE, "gate": Gate(None, Reason.BucketNotReady, "no")}),
     ("a key that is gone", {"live": (), "gate": Gate(None, Reason.BucketNotReady, "no")}),
-    ("an edited Secret", {"secret": ours(FIRST, intact=False), "gate": Gate(None)}),
+    ("an edited Secret", {"secret": ours(FIRST, data_matches=False), "gate": Gate(None)}),
     ("a restart", {"live": None, "listed_at": None}),
 ]
 
@@ -676,7 +683,7 @@ UNMOVED: list[tuple[str, dict[str, Any]]] = [
 def test_a_report_planned_again_on_its_own_status_says_the_same(changes: dict[str, Any]) -> None:
     first = reported(**changes)
     again = {**changes, "status": first.status, "now": NOW + timedelta(seconds=90)}
-    if first.wake is None or first.wake > again["now"]:
+    if first.requeue_at is None or first.requeue_at > again["now"]:
         assert reported(**again).status == first.status
         assert reported(**again).conclusion == first.conclusion
 
@@ -722,4 +729,4 @@ def test_a_pause_does_not_keep_status_from_naming_a_key_that_only_the_secret_nam
 
 
 def test_a_paused_key_that_status_names_is_left_alone_altogether() -> None:
-    assert planned(paused=True, secret=None, secret_fresh=False) == "Report Paused"
+    assert planned(paused=True, secret=None, secret_fresh=False) == "Finish Paused"

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from amove_operator.core.secrets.manifest import (
     SecretMetadata,
     SecretOwner,
+    metadata_drifted,
     new_secret,
     recorded,
     rewrite,
-    untidy,
     whose,
 )
 from amove_operator.core.secrets.record import (
@@ -251,7 +251,7 @@ def test_a_secret_that_we_patched_is_tidy(
 ) -> None:
     full = recorded(record, spec, owner.uid, DATA)
     after = patched(secret, rewrite(secret, owner, spec, full, DATA, former))
-    assert not untidy(after, owner, spec, full)
+    assert not metadata_drifted(after, owner, spec, full)
     assert read_record(after.annotations, *LIMITS) == full
 
 
@@ -263,7 +263,7 @@ def test_tidying_alone_is_enough_and_leaves_the_data(
     assert "data" not in patch
     after = patched(secret, patch)
     told = read_record(after.annotations, *LIMITS)
-    assert not untidy(after, owner, spec, told)
+    assert not metadata_drifted(after, owner, spec, told)
     again = rewrite(after, owner, spec, told, None, told.written)
     assert patched(after, again) == after
 
@@ -311,8 +311,8 @@ TIDY = seen(
     ],
 )
 def test_an_edit_of_ours_is_untidy(edited: dict[str, Any]) -> None:
-    assert not untidy(TIDY, OWNER, SPEC, FULL)
-    assert untidy(replace(TIDY, **edited), OWNER, SPEC, FULL)
+    assert not metadata_drifted(TIDY, OWNER, SPEC, FULL)
+    assert metadata_drifted(replace(TIDY, **edited), OWNER, SPEC, FULL)
 
 
 @pytest.mark.parametrize("says", [{}, {MANAGED_BY: "platform"}])
@@ -320,13 +320,13 @@ def test_who_else_says_to_manage_a_secret_is_never_compared(says: dict[str, str]
     """A policy that sets that label on every Secret must cost no key, and no write for ever."""
     theirs = replace(TIDY, labels={MANAGED: "true", "team": "media", **says})
     assert whose(theirs, OWNER, "Opaque") == (None, False)
-    assert not untidy(theirs, OWNER, SPEC, FULL)
+    assert not metadata_drifted(theirs, OWNER, SPEC, FULL)
 
 
 def test_an_owner_reference_under_retain_is_untidy() -> None:
     keeping = replace(OWNER, owning=False)
-    assert untidy(TIDY, keeping, SPEC, FULL)
-    assert not untidy(replace(TIDY, owners=()), keeping, SPEC, FULL)
+    assert metadata_drifted(TIDY, keeping, SPEC, FULL)
+    assert not metadata_drifted(replace(TIDY, owners=()), keeping, SPEC, FULL)
 
 
 def test_what_the_spec_no_longer_asks_for_is_taken_out_again() -> None:
@@ -335,7 +335,7 @@ def test_what_the_spec_no_longer_asks_for_is_taken_out_again() -> None:
         {MANAGED: "true", "team": "media"},
         {**full.annotations("uid-1"), "example.com/note": "hello"},
     )
-    assert untidy(before, OWNER, SecretSpec(), full)
+    assert metadata_drifted(before, OWNER, SecretSpec(), full)
     patch = rewrite(before, OWNER, SecretSpec(), full, {"a": "1"}, full.written)
     after = patched(before, patch)
     assert "team" not in after.labels
@@ -354,4 +354,4 @@ def test_a_rotate_request_of_an_earlier_key_is_not_left_for_the_next() -> None:
 def test_a_list_of_retiring_keys_that_are_revoked_by_now_is_not_untidy() -> None:
     full = recorded(RECORD, SecretSpec(), "uid-1", DATA)
     before = seen(annotations=full.annotations("uid-1"))
-    assert not untidy(before, OWNER, SecretSpec(), replace(full, retiring=()))
+    assert not metadata_drifted(before, OWNER, SecretSpec(), replace(full, retiring=()))

@@ -105,10 +105,10 @@ def test_no_edited_annotation_raises_or_makes_foreign_data_sound(
     annotations: dict[str, str], remembered: SecretRecord | None, status_id: str | None
 ) -> None:
     edited = {"a": b"1", "b": b"edited"}
-    found, intact = sound(
+    found, data_matches = sound(
         OWNER, annotations, edited, remembered=remembered, status_key_id=status_id
     )
-    assert not intact
+    assert not data_matches
     json.dumps(found.annotations(OWNER), ensure_ascii=False).encode()
 
 
@@ -188,16 +188,16 @@ def test_the_data_of_another_object_are_not_sound() -> None:
 def test_an_id_that_was_edited_away_is_found_in_status() -> None:
     annotations = RECORD.annotations(OWNER)
     del annotations[KEY_ID]
-    found, intact = sound(OWNER, annotations, DATA, remembered=None, status_key_id="key-1")
-    assert intact
+    found, data_matches = sound(OWNER, annotations, DATA, remembered=None, status_key_id="key-1")
+    assert data_matches
     assert found == RECORD
 
 
 def test_an_id_in_status_that_the_checksum_does_not_confirm_is_not_taken() -> None:
     annotations = RECORD.annotations(OWNER)
     del annotations[KEY_ID]
-    _, intact = sound(OWNER, annotations, DATA, remembered=None, status_key_id="key-2")
-    assert not intact
+    _, data_matches = sound(OWNER, annotations, DATA, remembered=None, status_key_id="key-2")
+    assert not data_matches
 
 
 def test_data_and_checksum_forged_together_do_not_pass_for_what_we_wrote() -> None:
@@ -205,8 +205,8 @@ def test_data_and_checksum_forged_together_do_not_pass_for_what_we_wrote() -> No
     forged = {"a": b"1", "b": b"forged"}
     record = replace(RECORD, checksum=checksum(OWNER, "key-1", forged))
     annotations = record.annotations(OWNER)
-    _, intact = sound(OWNER, annotations, forged, remembered=RECORD, status_key_id=None)
-    assert not intact
+    _, data_matches = sound(OWNER, annotations, forged, remembered=RECORD, status_key_id=None)
+    assert not data_matches
 
 
 def test_what_a_former_leader_wrote_is_believed_by_its_checksum() -> None:

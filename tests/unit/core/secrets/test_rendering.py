@@ -16,7 +16,7 @@ from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.rendering import (
     MAX_BYTES,
     PLACEHOLDERS,
-    Place,
+    RenderContext,
     TemplateFault,
     checksum,
     format_digest,
@@ -29,13 +29,13 @@ from amove_operator.models.rules import spec_faults_key
 ACCESS, SECRET = "AKIAEXAMPLE", "s3cr3t/+=%$#;half"
 
 
-def place(*buckets: str) -> Place:
+def place(*buckets: str) -> RenderContext:
     scope = (
         Scope.of("acc", "eu-west-1", "s3.example.com", "Read", buckets)
         if buckets
         else Scope.everything("acc", "eu-west-1", "s3.example.com", "Read")
     )
-    return Place(scope, "https://s3.example.com", "team-reader-1")
+    return RenderContext(scope, "https://s3.example.com", "team-reader-1")
 
 
 def rendered(spec: SecretSpec, *buckets: str) -> dict[str, str]:
@@ -189,7 +189,7 @@ def test_a_result_over_64_kib_is_a_fault_that_says_how_much_it_would_be() -> Non
     "look", [template_fault, lambda spec, where: render(spec, where, ACCESS, SECRET)]
 )
 def test_the_size_is_known_before_anything_is_rendered(
-    look: Callable[[SecretSpec, Place], object],
+    look: Callable[[SecretSpec, RenderContext], object],
 ) -> None:
     where = place(*MANY)
     tracemalloc.start()

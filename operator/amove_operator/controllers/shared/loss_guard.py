@@ -14,8 +14,8 @@ from amove_operator.controllers.shared.memory import BucketMemory
 from amove_operator.controllers.shared.store import own_bucket_status, own_key_status
 from amove_operator.core.buckets.snapshot import Absent
 from amove_operator.core.conditions import deletion_begun, find
-from amove_operator.core.guard import is_mass_loss, most_lost
-from amove_operator.core.keys.expectations import Listing
+from amove_operator.core.keys.expectations import KeyList
+from amove_operator.core.mass_loss import is_mass_loss, most_lost
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
@@ -109,7 +109,7 @@ def judge_losses(context: Context) -> None:
         wake_the_missing(context)
 
 
-def is_loss_unclear(context: Context, uid: str) -> bool:
+def is_loss_unconfirmed(context: Context, uid: str) -> bool:
     """Whether it could be a mass loss, were all that were not looked at since gone as well.
 
     So a few that cannot be read, for whatever reason, hold nobody up.
@@ -135,7 +135,7 @@ def _looked_at(context: Context, uid: str, since: float) -> bool:
     return other is not None and other.seen_at >= since
 
 
-def note_missing_keys(context: Context, listing: Listing) -> bool:
+def note_missing_keys(context: Context, listing: KeyList) -> bool:
     """Note the known keys that a complete listing lacks; whether that is a mass loss.
 
     Known are the keys that status names. A key minted or revoked by this process is judged
@@ -176,24 +176,28 @@ def being_revoked(key: AmoveStorageKey) -> bool:
     return key.metadata.deleting and deletion_begun(key.status.conditions)
 
 
-def _moved_meanwhile(context: Context, uid: str, key_id: str, listing: Listing) -> bool:
+def _moved_meanwhile(context: Context, uid: str, key_id: str, listing: KeyList) -> bool:
     memory = context.keys.get(uid)
     if memory is None:
         return False
-    recent = {key.id for key, at in memory.ledger.minted if listing.begun < at + context.settle}
-    return key_id in recent or any(key_id == revoked for revoked, _ in memory.ledger.revoked)
+    recent = {
+        key.id for key, at in memory.expectations.minted if listing.begun < at + context.settle
+    }
+    return key_id in recent or any(key_id == revoked for revoked, _ in memory.expectations.revoked)
 
 
 def _note(context: Context, key: AmoveStorageKey, *, gone: bool) -> None:
     """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
     uid = key.metadata.uid
     memory = context.keys.get(uid)
-    in_doubt = uid in context.missing_keys or (memory is not None and memory.ledger.user_changed)
+    loss_conclusion = uid in context.missing_keys or (
+        memory is not None and memory.expectations.user_changed
+    )
     if gone:
         context.missing_keys.add(uid)
     else:
         context.missing_keys.discard(uid)
-    if not in_doubt:
+    if not loss_conclusion:
         context.accept_before[uid] = key.metadata.annotation("accept-loss")
 
 

@@ -5,11 +5,85 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.store import Ghost
-from amove_operator.core import names
-from amove_operator.core.keys.expectations import Listing
+from amove_operator.controllers.shared.store import Ghost, bucket_name, own_bucket_status
+from amove_operator.core import conditions, names
+from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
+from amove_operator.core.claims import Claimant, claim_holder
+from amove_operator.core.keys.expectations import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
+from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
+from amove_operator.models import AmoveBucket
+from amove_operator.models.bucket import BucketStatus
+
+_NO_CLAIM = {
+    Reason.BucketExists,
+    Reason.BucketMissing,
+    Reason.NotPermitted,
+    Reason.AccountMismatch,
+    Reason.AccountUnknown,
+    Reason.AccountUnusable,
+    Reason.InvalidSpec,
+    Reason.ObjectTooLarge,
+}
+
+
+def claim_of(context: Context, bucket: AmoveBucket) -> Claim:
+    """Whether this CR is the one of its bucket name, among all namespaces and accounts."""
+    mine = _claimant(bucket, asking=True)
+    others = [one for one in claimants(context, bucket_name(bucket)) if one.uid != mine.uid]
+    holder = claim_holder([mine, *others])
+    if holder is None or holder.uid == mine.uid:
+        return ClaimHeld()
+    return ClaimLost(holder.namespace, holder.name)
+
+
+def claimants(context: Context, name: str) -> list[Claimant]:
+    """Every AmoveBucket that wants a bucket name."""
+    return [_claimant(bucket) for _, bucket in context.cache.buckets_named(name)]
+
+
+def ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
+    """A vanished CR has no claim against one that is there: its successor's data stay."""
+    for rival, _ in context.cache.buckets_named(bucket_name(bucket)):
+        return ClaimLost(rival.namespace, rival.name)
+    return ClaimHeld()
+
+
+def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
+    meta = bucket.metadata
+    return Claimant(
+        meta.namespace,
+        meta.name,
+        meta.uid,
+        meta.creation_timestamp,
+        proven=_proven(bucket),
+        stalled=not asking and _has_no_claim(bucket),
+    )
+
+
+def is_ours(status: BucketStatus) -> bool:
+    """Whether status proves a bucket ours, or that it was about to be created."""
+    return status.provenance is not None or bool(status.create_intent)
+
+
+def _proven(bucket: AmoveBucket) -> bool:
+    return not bucket.metadata.let_go and is_ours(own_bucket_status(bucket))
+
+
+def _has_no_claim(bucket: AmoveBucket) -> bool:
+    """Going, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
+    if bucket.metadata.deleting or bucket.metadata.paused:
+        return True  # a paused one is never looked at: it could keep the name without any right
+    found = conditions.find(bucket.status.conditions, "Stalled")
+    if found is None or found.observed_generation != bucket.metadata.generation:
+        return False
+    return found.reason in {str(one) for one in _NO_CLAIM}
+
+
+def holds_claim(bucket: AmoveBucket) -> bool:
+    """Whether it counts among the claimants of its bucket's name (docs/policies.md)."""
+    return _proven(bucket) or not _has_no_claim(bucket)
 
 
 def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
@@ -44,7 +118,7 @@ def reached_by_orphan(context: Context, ref: Ref, name: str) -> bool:
 
     Told from settled lists only: an earlier one may show what was revoked a moment ago.
     """
-    listing = context.listings.latest
+    listing = context.key_lists.latest
     if listing is None or listing.begun < context.leading_since + context.settle:
         return False
     records = _Records(context)
@@ -73,8 +147,8 @@ class _Records:
         return cluster_digest(self._context.cluster_uid)
 
     @property
-    def listing(self) -> Listing | None:
-        return self._context.listings.latest
+    def listing(self) -> KeyList | None:
+        return self._context.key_lists.latest
 
     def namespaces_binding(self, name: str) -> Iterable[str]:
         return self._context.cache.namespaces_binding(name)
@@ -89,7 +163,9 @@ class _Records:
         if cache.accounts_for(key_id):
             return True
         memory = self._context.keys.get(cache.uid_of(marker) or "")
-        return memory is not None and any(key_id == known for known, _ in memory.ledger.scopes)
+        return memory is not None and any(
+            key_id == known for known, _ in memory.expectations.scopes
+        )
 
     def namespace_of(self, marker: Marker) -> str | None:
         return self._context.cache.namespace_of(marker)

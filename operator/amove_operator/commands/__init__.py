@@ -1,0 +1,1 @@
+"""The subcommands of ``amove-operator``, one file each. Only here and in ``cli`` is printed."""

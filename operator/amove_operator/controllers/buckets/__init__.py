@@ -1,0 +1,1 @@
+"""Serves AmoveBuckets: ``gather`` looks up, ``reconciler`` performs. Rules: ``core.buckets``."""

@@ -1,0 +1,1 @@
+"""The rules of one AmoveBucket. Begin at ``plan``."""

@@ -1,0 +1,64 @@
+"""The steps that the bucket planner can choose; the executor performs them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amove_operator.core.steps import (
+    AddFinalizer,
+    AwaitKeyList,
+    Finish,
+    RemoveFinalizer,
+    WriteStatus,
+)
+from amove_operator.models.bucket import BucketFlags, BucketStatus
+
+__all__ = [
+    "AddFinalizer",
+    "AwaitKeyList",
+    "BucketStep",
+    "Create",
+    "Delete",
+    "Finish",
+    "Observe",
+    "RemoveFinalizer",
+    "Repair",
+    "WriteStatus",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """Ask ``bucket_status``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Send ``create_bucket`` with these flags."""
+
+    flags: BucketFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Send ``update_bucket`` with all three flags."""
+
+    flags: BucketFlags
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Send ``delete_bucket``; the service refuses where objects are left."""
+
+
+BucketStep = (
+    AddFinalizer
+    | Observe
+    | AwaitKeyList[BucketStatus]
+    | WriteStatus[BucketStatus]
+    | Create
+    | Repair
+    | Delete
+    | RemoveFinalizer
+    | Finish[BucketStatus]
+)

@@ -1,0 +1,1 @@
+"""The rules of one AmoveStorageKey. Begin at ``plan``; the protocol is docs/key-protocol.md."""

@@ -1,0 +1,123 @@
+"""The steps that the key planner can choose; the executor performs them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from amove_operator.core.conditions import Conclusion
+from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.record import Retiring
+from amove_operator.core.steps import (
+    AddFinalizer,
+    AwaitKeyList,
+    Finish,
+    RemoveFinalizer,
+    WriteStatus,
+)
+from amove_operator.models.key import KeyStatus
+
+__all__ = [
+    "AddFinalizer",
+    "AwaitKeyList",
+    "DeleteSecret",
+    "DryRun",
+    "Finish",
+    "IssueReason",
+    "KeyStep",
+    "Mint",
+    "ReadSecret",
+    "RecordIssue",
+    "RemoveFinalizer",
+    "RepairSecretMetadata",
+    "Revoke",
+    "WriteSecret",
+    "WriteStatus",
+]
+
+
+class IssueReason(StrEnum):
+    """Why a key must be issued; the text is for events."""
+
+    FIRST = "no key was issued yet"
+    SECRET_MISSING = "the Secret is gone"  # noqa: S105
+    DATA_EDITED = "the Secret's data were edited"
+    KEY_GONE = "the key is gone at the service"
+    SCOPE_UNKNOWN = "nothing proves which buckets the key reaches"
+    SCOPE = "the scope changed"
+    FORMAT = "the Secret's format changed"
+    REQUESTED = "a rotation was requested"
+    DUE = "the rotation interval has passed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSecret:
+    """Read the Secret by a GET."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Ask the server whether it would take the Secret, before a key is issued for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIssue:
+    """Write to ``status.recentIssues`` that a key is about to be issued."""
+
+    serial: int
+    scope: Scope
+    status: KeyStatus
+    conclusion: Conclusion
+
+
+@dataclass(frozen=True, slots=True)
+class Mint:
+    """Create a key at the service: sent once."""
+
+    serial: int
+    scope: Scope
+    why: IssueReason
+
+
+@dataclass(frozen=True, slots=True)
+class WriteSecret:
+    """Put the key in hand into the Secret, the replaced ones listed as retiring, in one request."""
+
+    retiring: tuple[Retiring, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RepairSecretMetadata:
+    """Repair labels, annotations and owner in place; the data stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Delete a key at the service; ``why`` is the counter's label."""
+
+    key_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSecret:
+    """Delete our Secret, with its uid as precondition."""
+
+    uid: str
+
+
+KeyStep = (
+    AddFinalizer
+    | ReadSecret
+    | AwaitKeyList[KeyStatus]
+    | DryRun
+    | RecordIssue
+    | WriteStatus[KeyStatus]
+    | Mint
+    | WriteSecret
+    | RepairSecretMetadata
+    | Revoke
+    | DeleteSecret
+    | RemoveFinalizer
+    | Finish[KeyStatus]
+)

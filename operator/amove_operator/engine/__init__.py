@@ -1,0 +1,1 @@
+"""Machinery that knows no kind: the queue and its workers, a lock by name."""
