@@ -17,7 +17,7 @@ from amove_operator.core import names
 from amove_operator.core.buckets import plan as bucket_plan
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot
-from amove_operator.core.keys.expectations import KeyList
+from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import FINALIZER, BucketSpec

@@ -10,7 +10,7 @@ from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.store import Cache, Ghost, Item, own_key_status
-from amove_operator.core.keys.expectations import KeyList
+from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID

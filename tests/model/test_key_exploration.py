@@ -18,13 +18,14 @@ import pytest
 
 from amove_operator.controllers.shared import store as cache
 from amove_operator.core import names
+from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
 from amove_operator.core.keys import derived as key_facts
 from amove_operator.core.keys import plan as key_plan
 from amove_operator.core.keys import status as key_status
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.budget import remember_issue
-from amove_operator.core.keys.expectations import Expectations, KeyList, LiveKey, PendingKey
+from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
 from amove_operator.models.key import RecentIssue
@@ -276,7 +277,7 @@ def _a_digest_proves(patch: Patch, _moves: Moves) -> None:
     """A key is believed to have the scope that is asked for, where its mark is that scope's."""
     known = key_facts.known_scope
 
-    def believed(world: KeySnapshot, key: LiveKey) -> Scope | None:
+    def believed(world: KeySnapshot, key: RemoteKey) -> Scope | None:
         wanted = world.gate.scope
         looks_so = wanted is not None and wanted.names9 == key.names9
         return wanted if looks_so else known(world, key)

@@ -9,9 +9,10 @@ from math import inf
 from pydantic import SecretStr
 
 from amove_operator.core.conditions import deleting, merge
+from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import plan as key_plan
 from amove_operator.core.keys import steps
-from amove_operator.core.keys.expectations import Expectations, KeyList, LiveKey, PendingKey
+from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import (
     Gate,
     KeyLimits,
@@ -58,11 +59,11 @@ def place_of(cr: int, identity: str) -> int | None:
 
 
 @cache
-def live_key(cr: int, place: int, born: Born) -> LiveKey:
+def live_key(cr: int, place: int, born: Born) -> RemoteKey:
     """A key as a list shows it."""
     marker = marker_of("cluster", f"uid-{cr}")
     name = key_name("k", marker, SCOPES[born.scope].names9, born.serial)
-    return LiveKey(key_id(cr, place), name, f"AK{cr}{place}", NOW - born.age * TICK, "user")
+    return RemoteKey(key_id(cr, place), name, f"AK{cr}{place}", NOW - born.age * TICK, "user")
 
 
 @cache
@@ -255,7 +256,7 @@ def _secret(secret: Secret | str | None) -> SecretSeen | None:
 @cache
 def live_keys(
     cr: int, memory: Memory, shown: tuple[int, ...] | None, born: tuple[Born, ...]
-) -> tuple[tuple[LiveKey, ...] | None, Expectations]:
+) -> tuple[tuple[RemoteKey, ...] | None, Expectations]:
     expectations = ledger_of(cr, memory, born)
     listing = None if shown is None else listing_of(cr, shown, born, -1.0)
     return expectations.live(marker_of("cluster", f"uid-{cr}"), listing, SETTLE), expectations

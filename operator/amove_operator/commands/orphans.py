@@ -19,7 +19,7 @@ from amove_operator.amove import AmoveClient
 from amove_operator.controllers.keys.orphan_watch import holder_of
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
-from amove_operator.core.keys.expectations import LiveKey
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys.orphans import Look, OrphanSuspects, ages, too_many
 from amove_operator.core.refs import Kind
 from amove_operator.core.secrets.record import rfc3339
@@ -168,7 +168,7 @@ async def _revoke(settings: Settings, judgement: OrphanSuspects) -> bool:
         return not any(key_id in listed for key_id in failed)
 
 
-async def _revoked(api: AmoveClient, key: LiveKey) -> bool:
+async def _revoked(api: AmoveClient, key: RemoteKey) -> bool:
     try:
         await api.delete_storage_key(key.id)
     except ApiError as error:
@@ -178,7 +178,7 @@ async def _revoked(api: AmoveClient, key: LiveKey) -> bool:
     return True
 
 
-def _agreed(orphans: Sequence[LiveKey], now: datetime) -> bool:
+def _agreed(orphans: Sequence[RemoteKey], now: datetime) -> bool:
     count, old = len(orphans), ages(orphans, now)
     keys = ("1 key" if count == 1 else f"{count} keys") + (f", {old}" if old else "")
     who = "Whoever uses it" if count == 1 else "Whoever uses one of them"
@@ -189,7 +189,7 @@ def _agreed(orphans: Sequence[LiveKey], now: datetime) -> bool:
         return False
 
 
-def _show(orphans: Sequence[LiveKey]) -> None:
+def _show(orphans: Sequence[RemoteKey]) -> None:
     if not orphans:
         print("No orphaned keys.")
         return
@@ -197,7 +197,7 @@ def _show(orphans: Sequence[LiveKey]) -> None:
         print(line)
 
 
-def _row(key: LiveKey) -> tuple[str, ...]:
+def _row(key: RemoteKey) -> tuple[str, ...]:
     created = rfc3339(key.created) if key.created is not None else "-"
     return (_plain(key.id), key.name, created, _plain(key.user_id or "-"))
 

@@ -32,7 +32,7 @@ from amove_operator.controllers.shared.store import (
 )
 from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import Refused, Unknown
-from amove_operator.core.keys.expectations import KeyList
+from amove_operator.core.key_list import KeyList
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import ApiError, Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.secret_watch import SecretMeta

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.naming import Marker
 
 ORPHANED = "a live key that no resource names (have an admin run 'amove-operator orphans')"
@@ -70,7 +70,7 @@ def keepers_by_status(records: KeyRecords, name: str) -> Iterator[Keeper]:
         yield Keeper(namespace, f"a key of namespace {namespace}")
 
 
-def unaccounted_keys(records: KeyRecords, name: str) -> Iterator[tuple[LiveKey, Keeper]]:
+def unaccounted_keys(records: KeyRecords, name: str) -> Iterator[tuple[RemoteKey, Keeper]]:
     """The listed keys that may reach the bucket by their own names, and that no record knows."""
     listing = records.listing
     for key in listing.keeping(name) if listing is not None else ():
@@ -82,7 +82,7 @@ def unaccounted_keys(records: KeyRecords, name: str) -> Iterator[tuple[LiveKey, 
             yield key, keeper
 
 
-def _keeper(records: KeyRecords, key: LiveKey, marker: Marker) -> Keeper | None:
+def _keeper(records: KeyRecords, key: RemoteKey, marker: Marker) -> Keeper | None:
     namespace = records.namespace_of(marker)
     if namespace is not None:
         return Keeper(namespace, f"a key of namespace {namespace}")

@@ -91,8 +91,8 @@ class BucketReconciler:
                 self._context.queue.add(item)
                 return
             memory = self._context.buckets.setdefault(uid, BucketMemory())
-            world = gather_bucket(self._context, item, bucket, memory)
-            step = plan_bucket(world)
+            snapshot = gather_bucket(self._context, item, bucket, memory)
+            step = plan_bucket(snapshot)
             if isinstance(step, steps.AwaitKeyList):
                 if await self._key_list_waits(item, bucket, memory, step):
                     return
@@ -103,7 +103,7 @@ class BucketReconciler:
             if isinstance(step, _EFFECTS) and self._outdated(memory):
                 memory.seen = None  # it may have waited long for another: look before acting
                 continue
-            await self._perform(item, bucket, memory, world, step)
+            await self._perform(item, bucket, memory, snapshot, step)
         raise RuntimeError(f"{item}: no rest after {_MOST_STEPS} steps")
 
     async def _accounts_anew(self, bucket: AmoveBucket) -> None:
@@ -153,11 +153,11 @@ class BucketReconciler:
         item: Item,
         bucket: AmoveBucket,
         memory: BucketMemory,
-        world: BucketSnapshot,
+        snapshot: BucketSnapshot,
         step: steps.BucketStep,
     ) -> None:
         ref = item.ref if isinstance(item, Ghost) else item
-        where = BucketAddress(world.account, world.name)
+        where = BucketAddress(snapshot.account, snapshot.name)
         match step:
             case steps.AddFinalizer():
                 body = await self._context.kube.add_finalizer(ref, bucket.metadata)

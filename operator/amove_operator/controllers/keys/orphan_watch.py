@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.enqueue import wake_waiting
-from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, without_owner
 from amove_operator.core.naming import cluster_digest
 from amove_operator.core.secrets.record import OWNER_UID
@@ -28,7 +28,7 @@ thousand, nor hides by them the one of another namespace that holds it."""
 
 
 async def holder_of(
-    kube: Kube, key: LiveKey, claims: Iterable[SecretMeta], listing: KeyList
+    kube: Kube, key: RemoteKey, claims: Iterable[SecretMeta], listing: KeyList
 ) -> SecretMeta | None:
     """The Secret among ``claims`` whose data carry the key.
 
@@ -114,7 +114,7 @@ def sees_all(context: Context) -> bool:
     return not context.settings.watch_namespaces
 
 
-def _tell(orphans: tuple[LiveKey, ...]) -> None:
+def _tell(orphans: tuple[RemoteKey, ...]) -> None:
     if not orphans:
         _log.info("no orphaned keys are left")
         return

@@ -17,9 +17,10 @@ from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain, record_status, write_status
 from amove_operator.controllers.shared.store import Ghost, Item, fingerprint, own_key_status
 from amove_operator.core.conditions import Verdict, unsynced
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
-from amove_operator.core.keys.expectations import Expectations, LiveKey, PendingKey
+from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import status_of
@@ -70,15 +71,15 @@ class KeyReconciler:
             memory = self._memory(item, key)
             if look.secret is None:
                 self._secrets.recall(key, memory)
-            world = gather_key(self._context, item, key, memory, look)
-            step = plan_key(world)
+            snapshot = gather_key(self._context, item, key, memory, look)
+            step = plan_key(snapshot)
             if isinstance(step, steps.Finish):
                 await self._rest(item, key, step)
                 return
             try:
-                rests = await self._perform(item, key, memory, look, world, step)
+                rests = await self._perform(item, key, memory, look, snapshot, step)
             except ApiError as error:
-                await self._rest(item, key, self._after_failure(world, step, error), error)
+                await self._rest(item, key, self._after_failure(snapshot, step, error), error)
                 return
             if rests:
                 return
@@ -129,7 +130,7 @@ class KeyReconciler:
         key: AmoveStorageKey,
         memory: KeyMemory,
         look: Look,
-        world: KeySnapshot,
+        snapshot: KeySnapshot,
         step: steps.KeyStep,
     ) -> bool:
         """Perform one step; whether the reconcile rests with it."""
@@ -142,7 +143,7 @@ class KeyReconciler:
             case steps.AwaitKeyList():
                 return await self._await_listing(item, key, step)
             case steps.DryRun():
-                await self._dry_run(key, look, world)
+                await self._dry_run(key, look, snapshot)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await write_status(self._context, ref, key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
@@ -158,10 +159,10 @@ class KeyReconciler:
             case steps.Revoke():
                 await self._revoke(ref, key, memory, look, step)
             case steps.DeleteSecret(uid):
-                await self._context.kube.delete_secret(ref.namespace, world.secret_name, uid=uid)
+                await self._context.kube.delete_secret(ref.namespace, snapshot.secret_name, uid=uid)
                 look.secret, look.secret_fresh, memory.secret = None, False, None
             case steps.RemoveFinalizer():
-                self._note_holder(key, world)
+                self._note_holder(key, snapshot)
                 await self._release(item, key)
                 return True
         return False
@@ -188,9 +189,9 @@ class KeyReconciler:
         await self._context.key_lists.begun_since(step.since)
         return False
 
-    async def _dry_run(self, key: AmoveStorageKey, look: Look, world: KeySnapshot) -> None:
+    async def _dry_run(self, key: AmoveStorageKey, look: Look, snapshot: KeySnapshot) -> None:
         try:
-            await self._secrets.dry_run(key, look, world)
+            await self._secrets.dry_run(key, look, snapshot)
         except KubeRefused as error:
             look.refused = str(error)
         else:
@@ -253,7 +254,7 @@ class KeyReconciler:
         name: str,
         issued: IssuedKey,
     ) -> None:
-        live = LiveKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
+        live = RemoteKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
         pending_key = PendingKey(
             key=live,
             secret_key=issued.secret_key,
@@ -306,9 +307,9 @@ class KeyReconciler:
         names = [name for name in wanted if any(may_reach(names9, name) for names9 in kept)]
         wake_waiting(self._context, names)
 
-    def _note_holder(self, key: AmoveStorageKey, world: KeySnapshot) -> None:
+    def _note_holder(self, key: AmoveStorageKey, snapshot: KeySnapshot) -> None:
         """A Secret that stays has its key, which is no orphan: known before a list is judged."""
-        secret = world.secret
+        secret = snapshot.secret
         if isinstance(secret, SecretOurs) and not secret.deleting:
             self._context.holders[secret.record.key_id] = key.metadata.namespace
 
@@ -332,7 +333,7 @@ class KeyReconciler:
     # -- rest ----------------------------------------------------------------------------------
 
     def _after_failure(
-        self, world: KeySnapshot, step: steps.KeyStep, error: ApiError
+        self, snapshot: KeySnapshot, step: steps.KeyStep, error: ApiError
     ) -> steps.Finish[KeyStatus]:
         """A failed call changes only Synced; a failed mint says why there is no key yet."""
         reason, message = explain(error)
@@ -340,12 +341,12 @@ class KeyReconciler:
             reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
             message = f"Key {step.key_id} is still to be revoked. {message}"
         conclusion = unsynced(reason, message)
-        dead = isinstance(step, steps.Mint) and not is_usable(world)
-        held = isinstance(world.secret, SecretOurs) and world.secret.data_matches
-        if dead or (world.secret is not None and not held):
+        dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
+        held = isinstance(snapshot.secret, SecretOurs) and snapshot.secret.data_matches
+        if dead or (snapshot.secret is not None and not held):
             unready = Verdict("False", reason, message)
             conclusion = replace(conclusion, ready=unready)
-        return steps.Finish(status_of(world), conclusion, retry=True)
+        return steps.Finish(status_of(snapshot), conclusion, retry=True)
 
     async def _rest(
         self,

@@ -121,11 +121,11 @@ class KeySecret:
 
     # -- writes --------------------------------------------------------------------------------
 
-    async def dry_run(self, key: AmoveStorageKey, look: Look, world: KeySnapshot) -> None:
+    async def dry_run(self, key: AmoveStorageKey, look: Look, snapshot: KeySnapshot) -> None:
         """Have the server check the write that the next key is for. Raises KubeRefused."""
-        assert world.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
-        record = SecretRecord("0" * 36, world.now, "", world.format8, "")
-        place = self._place(world.gate.scope, "0" * 63)
+        assert snapshot.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
+        record = SecretRecord("0" * 36, snapshot.now, "", snapshot.format8, "")
+        place = self._place(snapshot.gate.scope, "0" * 63)
         data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
         await self._send(key, look, record, data, dry_run=True)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from amove_operator.amove import AmoveClient
-from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.key_list import KeyList, RemoteKey
 
 
 class KeyListCache:
@@ -30,7 +30,7 @@ class KeyListCache:
         self._on_new = on_new
         self._settle = settle
         self._lock = asyncio.Lock()
-        self._issued: dict[str, tuple[LiveKey, float]] = {}
+        self._issued: dict[str, tuple[RemoteKey, float]] = {}
         self._revoked: dict[str, float] = {}
 
     async def begun_since(self, moment: float) -> KeyList:
@@ -44,7 +44,7 @@ class KeyListCache:
             begun = self._clock()
             found = await self._api.get_storage_keys()
             listed = {
-                key.id: LiveKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
+                key.id: RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
                 for key in found.keys
             }
             self.latest = self._brought_up_to_date(begun, listed)
@@ -55,7 +55,7 @@ class KeyListCache:
         """A listing begun now or later."""
         return await self.begun_since(self._clock())
 
-    def issued(self, key: LiveKey) -> None:
+    def issued(self, key: RemoteKey) -> None:
         """This process was issued a key, at this moment."""
         self._issued[key.id] = key, self._clock()
         if self.latest is not None:
@@ -68,7 +68,7 @@ class KeyListCache:
         if self.latest is not None:
             self.latest.forget(key_id)
 
-    def _brought_up_to_date(self, begun: float, listed: dict[str, LiveKey]) -> KeyList:
+    def _brought_up_to_date(self, begun: float, listed: dict[str, RemoteKey]) -> KeyList:
         limit = begun - self._settle
         self._issued = {one: pair for one, pair in self._issued.items() if pair[1] > limit}
         self._revoked = {one: at for one, at in self._revoked.items() if at > limit}

@@ -14,7 +14,7 @@ from amove_operator.controllers.shared.memory import BucketMemory
 from amove_operator.controllers.shared.store import own_bucket_status, own_key_status
 from amove_operator.core.buckets.snapshot import Absent
 from amove_operator.core.conditions import deletion_begun, find
-from amove_operator.core.keys.expectations import KeyList
+from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref

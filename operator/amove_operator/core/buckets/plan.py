@@ -42,71 +42,71 @@ _TRIED_AGAIN = {
 }
 
 
-def plan_bucket(world: BucketSnapshot) -> steps.BucketStep:
+def plan_bucket(snapshot: BucketSnapshot) -> steps.BucketStep:
     """Choose the next step towards the spec, or towards letting go."""
-    if world.deleting:
-        return plan_deletion(world)
-    if world.intent_void:
+    if snapshot.deleting:
+        return plan_deletion(snapshot)
+    if snapshot.intent_void:
         return steps.WriteStatus(
-            disowned(world), _trying(world, "Looking again, as before a create.")
+            disowned(snapshot), _trying(snapshot, "Looking again, as before a create.")
         )
-    if world.paused:
+    if snapshot.paused:
         message = "Paused by annotation; nothing is called."
-        return steps.Finish(as_it_was(world), unsynced(Reason.Paused, message))
-    if world.fault is not None:
-        return steps.Finish(as_it_was(world), world.fault)
-    if isinstance(world.claim, ClaimLost):
-        claimed = stalled(Reason.BucketClaimed, words.claimed(world, world.claim))
-        return steps.Finish(as_it_was(world), claimed)
-    if not world.finalizer:
+        return steps.Finish(as_it_was(snapshot), unsynced(Reason.Paused, message))
+    if snapshot.fault is not None:
+        return steps.Finish(as_it_was(snapshot), snapshot.fault)
+    if isinstance(snapshot.claim, ClaimLost):
+        claimed = stalled(Reason.BucketClaimed, words.claimed(snapshot, snapshot.claim))
+        return steps.Finish(as_it_was(snapshot), claimed)
+    if not snapshot.finalizer:
         return steps.AddFinalizer()
-    match world.seen:
+    match snapshot.seen:
         case None:
             return steps.Observe()
         case Unknown(reason, message):
-            return steps.Finish(as_it_was(world), unsynced(reason, message), retry=True)
+            return steps.Finish(as_it_was(snapshot), unsynced(reason, message), retry=True)
         case Absent():
-            return _plan_absent(world)
+            return _plan_absent(snapshot)
         case Present(flags):
-            return _plan_present(world, flags)
+            return _plan_present(snapshot, flags)
 
 
 # ---------------------------------------------------------------- absent
 
 
-def _plan_absent(world: BucketSnapshot) -> steps.BucketStep:
-    if world.mass_loss or (world.status.provenance is not None and world.loss_unconfirmed):
-        return steps.Finish(found_absent(world), words.loss(world), retry=True)
-    if world.observe_only or world.status.provenance == "Adopted":
-        gone = stalled(Reason.BucketMissing, words.missing(world))
-        return steps.Finish(found_absent(world), gone)
-    refusal = world.refusal
+def _plan_absent(snapshot: BucketSnapshot) -> steps.BucketStep:
+    if snapshot.mass_loss or (snapshot.status.provenance is not None and snapshot.loss_unconfirmed):
+        return steps.Finish(found_absent(snapshot), words.loss(snapshot), retry=True)
+    if snapshot.observe_only or snapshot.status.provenance == "Adopted":
+        gone = stalled(Reason.BucketMissing, words.missing(snapshot))
+        return steps.Finish(found_absent(snapshot), gone)
+    refusal = snapshot.refusal
     if refusal is not None and refusal.what is Refused.CREATE:
         # Still absent, so a bucket of that name that shows up later is not ours.
         refused = words.create_refused(refusal.message, refusal.in_a_row)
-        return steps.Finish(disowned(world), refused, retry=refused.stalled is None)
+        return steps.Finish(disowned(snapshot), refused, retry=refused.stalled is None)
     if refusal is not None and refusal.what is Refused.EXISTS:
-        taken = stalled(Reason.BucketExists, words.taken(world))
-        return steps.Finish(found_absent(world), taken)
-    return _create(world)
+        taken = stalled(Reason.BucketExists, words.taken(snapshot))
+        return steps.Finish(found_absent(snapshot), taken)
+    return _create(snapshot)
 
 
-def _create(world: BucketSnapshot) -> steps.BucketStep:
-    if (waiting := _name_not_free(world, found_absent(world))) is not None:
+def _create(snapshot: BucketSnapshot) -> steps.BucketStep:
+    if (waiting := _name_not_free(snapshot, found_absent(snapshot))) is not None:
         return waiting
-    if world.effect_pending:
+    if snapshot.effect_pending:
         slow = "The service took the creation, but does not show the bucket yet."
         slowly = progressing(Reason.Progressing, slow)
-        return steps.Finish(found_absent(world), slowly, retry=True)
-    noted = world.status.observed is None if world.recreating else world.intent
+        return steps.Finish(found_absent(snapshot), slowly, retry=True)
+    noted = snapshot.status.observed is None if snapshot.recreating else snapshot.intent
     if not noted:
-        what = "It was gone; creating it again." if world.recreating else "Creating the bucket."
-        return steps.WriteStatus(intending(world), _trying(world, what))
-    return steps.Create(flags_at_creation(world.spec))
+        what = "It was gone; creating it again." if snapshot.recreating else "Creating the bucket."
+        return steps.WriteStatus(intending(snapshot), _trying(snapshot, what))
+    return steps.Create(flags_at_creation(snapshot.spec))
 
 
-def _trying(world: BucketSnapshot, message: str) -> Conclusion:
-    return unchanged(world.status.conditions, _TRIED_AGAIN) or progressing(
+def _trying(snapshot: BucketSnapshot, message: str) -> Conclusion:
+    return unchanged(snapshot.status.conditions, _TRIED_AGAIN) or progressing(
         Reason.Progressing, message
     )
 
@@ -114,51 +114,51 @@ def _trying(world: BucketSnapshot, message: str) -> Conclusion:
 # ---------------------------------------------------------------- present
 
 
-def _plan_present(world: BucketSnapshot, flags: BucketFlags) -> steps.BucketStep:
-    stranger = found_present(world, flags, adopt=False)
-    if not world.ours and not world.may_adopt:
-        return steps.Finish(stranger, stalled(Reason.BucketExists, words.exists(world)))
-    if (waiting := _name_not_free(world, stranger)) is not None:
+def _plan_present(snapshot: BucketSnapshot, flags: BucketFlags) -> steps.BucketStep:
+    stranger = found_present(snapshot, flags, adopt=False)
+    if not snapshot.ours and not snapshot.may_adopt:
+        return steps.Finish(stranger, stalled(Reason.BucketExists, words.exists(snapshot)))
+    if (waiting := _name_not_free(snapshot, stranger)) is not None:
         return waiting
-    lock = world.spec.object_lock_enabled
-    if not world.observe_only and lock not in (None, flags.object_lock_enabled):
-        message = words.lock_differs(world, locked=flags.object_lock_enabled)
+    lock = snapshot.spec.object_lock_enabled
+    if not snapshot.observe_only and lock not in (None, flags.object_lock_enabled):
+        message = words.lock_differs(snapshot, locked=flags.object_lock_enabled)
         return steps.Finish(stranger, stalled(Reason.ObjectLockMismatch, message))
-    differs = drift(world.spec, flags)
-    if differs and not world.observe_only:
-        return _repair(world, flags, differs)
-    found = found_present(world, flags, adopt=True)
+    differs = drift(snapshot.spec, flags)
+    if differs and not snapshot.observe_only:
+        return _repair(snapshot, flags, differs)
+    found = found_present(snapshot, flags, adopt=True)
     if differs:
         return steps.Finish(
-            found, words.usable(world, Reason.DriftObserved, words.drift_observed(differs))
+            found, words.usable(snapshot, Reason.DriftObserved, words.drift_observed(differs))
         )
-    if world.orphaned:
-        return steps.Finish(found, words.reached_by_orphan(world))
-    well = in_sync(Reason.Available, words.available(world), words.pinned(world))
+    if snapshot.orphaned:
+        return steps.Finish(found, words.reached_by_orphan(snapshot))
+    well = in_sync(Reason.Available, words.available(snapshot), words.pinned(snapshot))
     return steps.Finish(found, well)
 
 
 def _repair(
-    world: BucketSnapshot, flags: BucketFlags, differs: tuple[str, ...]
+    snapshot: BucketSnapshot, flags: BucketFlags, differs: tuple[str, ...]
 ) -> steps.BucketStep:
-    found = found_present(world, flags, adopt=True)
-    refusal = world.refusal
+    found = found_present(snapshot, flags, adopt=True)
+    refusal = snapshot.refusal
     if refusal is not None and refusal.what is Refused.UPDATE:
-        refused = words.update_refused(world, refusal.message, refusal.in_a_row)
+        refused = words.update_refused(snapshot, refusal.message, refusal.in_a_row)
         return steps.Finish(found, refused, retry=refused.stalled is None)
-    if world.repairs_left > 0:
-        return steps.Repair(flags_wanted(world.spec, flags))
+    if snapshot.repairs_left > 0:
+        return steps.Repair(flags_wanted(snapshot.spec, flags))
     return steps.Finish(
-        found, words.usable(world, Reason.FlagRejected, words.flag_rejected(differs))
+        found, words.usable(snapshot, Reason.FlagRejected, words.flag_rejected(differs))
     )
 
 
-def _name_not_free(world: BucketSnapshot, status: BucketStatus) -> steps.BucketStep | None:
+def _name_not_free(snapshot: BucketSnapshot, status: BucketStatus) -> steps.BucketStep | None:
     """A name is not given away while somebody else's live keys reach it, or may reach it."""
-    if world.ours:
+    if snapshot.ours:
         return None
-    if world.name_in_use is not None:
-        return steps.Finish(status, progressing(Reason.NameInUse, world.name_in_use))
-    if world.keys_listed:
+    if snapshot.name_in_use is not None:
+        return steps.Finish(status, progressing(Reason.NameInUse, snapshot.name_in_use))
+    if snapshot.keys_listed:
         return None
-    return steps.AwaitKeyList(status, words.await_key_list(world), world.list_since)
+    return steps.AwaitKeyList(status, words.await_key_list(snapshot), snapshot.list_since)

@@ -10,50 +10,50 @@ from amove_operator.core.buckets.snapshot import BucketSnapshot, Refused
 from amove_operator.models.bucket import BucketFlags, BucketStatus
 
 
-def as_it_was(world: BucketSnapshot) -> BucketStatus:
+def as_it_was(snapshot: BucketSnapshot) -> BucketStatus:
     """Nothing was learned of the bucket: its status stays."""
-    if world.status.provenance is None:
-        return world.status
-    return world.status.model_copy(update={"create_intent": None})
+    if snapshot.status.provenance is None:
+        return snapshot.status
+    return snapshot.status.model_copy(update={"create_intent": None})
 
 
-def found_absent(world: BucketSnapshot) -> BucketStatus:
+def found_absent(snapshot: BucketSnapshot) -> BucketStatus:
     """The service says that there is no such bucket; whose it was stays."""
-    return _pinned(as_it_was(world), world, observed=None)
+    return _pinned(as_it_was(snapshot), snapshot, observed=None)
 
 
-def found_present(world: BucketSnapshot, flags: BucketFlags, *, adopt: bool) -> BucketStatus:
+def found_present(snapshot: BucketSnapshot, flags: BucketFlags, *, adopt: bool) -> BucketStatus:
     """The bucket was seen: provenance in, intent out; a stranger's bucket stays a stranger's."""
-    status = as_it_was(world)
-    if status.provenance is None and (status.create_intent or world.created):
-        return _pinned(status, world, provenance="Created", create_intent=None, observed=flags)
+    status = as_it_was(snapshot)
+    if status.provenance is None and (status.create_intent or snapshot.created):
+        return _pinned(status, snapshot, provenance="Created", create_intent=None, observed=flags)
     if status.provenance is None and adopt:
-        return _pinned(status, world, provenance="Adopted", observed=flags)
-    return _pinned(status, world, observed=flags if status.provenance is not None else None)
+        return _pinned(status, snapshot, provenance="Adopted", observed=flags)
+    return _pinned(status, snapshot, observed=flags if status.provenance is not None else None)
 
 
-def intending(world: BucketSnapshot) -> BucketStatus:
+def intending(snapshot: BucketSnapshot) -> BucketStatus:
     """``create_bucket`` is about to be sent; to make a lost one again, its provenance stays."""
-    if world.recreating:
-        return found_absent(world)
-    return _pinned(world.status, world, provenance=None, create_intent=True, observed=None)
+    if snapshot.recreating:
+        return found_absent(snapshot)
+    return _pinned(snapshot.status, snapshot, provenance=None, create_intent=True, observed=None)
 
 
-def disowned(world: BucketSnapshot) -> BucketStatus:
+def disowned(snapshot: BucketSnapshot) -> BucketStatus:
     """Without intent and provenance: what shows up under the name is a stranger's.
 
     But a bucket of ours that was lost, and could not be made again, is ours if it comes back.
     """
-    taken = world.refusal is not None and world.refusal.what is Refused.EXISTS
-    kept = world.status.provenance if world.recreating and not taken else None
-    return _pinned(world.status, world, provenance=kept, create_intent=None, observed=None)
+    taken = snapshot.refusal is not None and snapshot.refusal.what is Refused.EXISTS
+    kept = snapshot.status.provenance if snapshot.recreating and not taken else None
+    return _pinned(snapshot.status, snapshot, provenance=kept, create_intent=None, observed=None)
 
 
-def _pinned(status: BucketStatus, world: BucketSnapshot, **changes: object) -> BucketStatus:
+def _pinned(status: BucketStatus, snapshot: BucketSnapshot, **changes: object) -> BucketStatus:
     """The changes, and the name and account that hold from the first use on."""
     pins = {
-        "owner_uid": world.uid,
-        "bucket_name": world.name,
-        "cloud_account_id": world.account or None,
+        "owner_uid": snapshot.uid,
+        "bucket_name": snapshot.name,
+        "cloud_account_id": snapshot.account or None,
     }
     return status.model_copy(update={**pins, **changes})

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.naming import cluster_digest, owner_digest
 
 
@@ -38,26 +38,26 @@ class Look:
         owners = frozenset(owner_digest(uid) for uid in cr_uids)
         return cls(cluster_digest(cluster_uid), listing, owners, frozenset(held))
 
-    def unowned(self) -> dict[str, LiveKey]:
+    def unowned(self) -> dict[str, RemoteKey]:
         """The keys that look like orphans now, by id."""
         keys = without_owner(self.listing, self.cluster8, self.owners)
         return {key.id: key for key in keys if key.id not in self.held}
 
 
-def without_owner(listing: KeyList, cluster8: str, owners: frozenset[str]) -> Iterator[LiveKey]:
+def without_owner(listing: KeyList, cluster8: str, owners: frozenset[str]) -> Iterator[RemoteKey]:
     """The keys of this cluster that no CR of ``owners`` (digests) can have been issued."""
     for marker, keys in listing.marked.items():
         if marker.cluster == cluster8 and marker.owner not in owners:
             yield from keys
 
 
-def may_hold(annotated_owner: str, key: LiveKey, listing: KeyList) -> bool:
+def may_hold(annotated_owner: str, key: RemoteKey, listing: KeyList) -> bool:
     """Whether a Secret written for the CR of that UID can hold the key: it is that CR's."""
     marker = listing.owners.get(key.id)
     return marker is not None and marker.owner == owner_digest(annotated_owner)
 
 
-def holds(data: Mapping[str, bytes], key: LiveKey) -> bool:
+def holds(data: Mapping[str, bytes], key: RemoteKey) -> bool:
     """Whether a Secret's data carry the key: its access key stands in them somewhere."""
     access_key = key.access_key.encode()
     return bool(access_key) and any(access_key in value for value in data.values())
@@ -68,7 +68,7 @@ class OrphanSuspects:
     """What the looks so far prove. ``suspects``: id → when the first such listing was begun."""
 
     suspects: Mapping[str, float] = field(default_factory=dict)
-    orphans: tuple[LiveKey, ...] = ()
+    orphans: tuple[RemoteKey, ...] = ()
 
     def after(self, look: Look, settle: float) -> OrphanSuspects:
         """With one more look; looks are given in the order of their listings."""
@@ -91,7 +91,7 @@ def too_many(orphans: int, listed: int) -> bool:
     return orphans * 5 > listed
 
 
-def ages(orphans: Iterable[LiveKey], now: datetime) -> str:
+def ages(orphans: Iterable[RemoteKey], now: datetime) -> str:
     """How old they are, for a person; empty where the service does not say."""
     told = [now - key.created for key in orphans if key.created is not None]
     if not told:

@@ -8,7 +8,8 @@ from enum import StrEnum
 from math import inf
 
 from amove_operator.core.conditions import Conclusion
-from amove_operator.core.keys.expectations import LiveKey, PendingKey
+from amove_operator.core.key_list import RemoteKey
+from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
@@ -114,7 +115,7 @@ class KeySnapshot:
     fault: Conclusion | None = None
     secret: SecretSeen | None = None
     secret_fresh: bool = False
-    live: tuple[LiveKey, ...] | None = None
+    live: tuple[RemoteKey, ...] | None = None
     pending_key: PendingKey | None = None
     is_new: bool = False
     knows_from: float = -inf

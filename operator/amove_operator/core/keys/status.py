@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from amove_operator.core.conditions import Conclusion, Verdict, unsynced
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import (
     held_key,
@@ -15,7 +16,6 @@ from amove_operator.core.keys.derived import (
     revoke_times,
     rotation_due,
 )
-from amove_operator.core.keys.expectations import LiveKey
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict, SecretForeign, SecretOurs
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
@@ -29,75 +29,75 @@ from amove_operator.models.key import (
 )
 
 
-def status_of(world: KeySnapshot) -> KeyStatus:
+def status_of(snapshot: KeySnapshot) -> KeyStatus:
     """What to write: only facts, so that a settled CR is never written again."""
-    if world.secret is None:
-        return world.status.model_copy(update={"owner_uid": world.uid})
-    key = _current(world)
-    return world.status.model_copy(
+    if snapshot.secret is None:
+        return snapshot.status.model_copy(update={"owner_uid": snapshot.uid})
+    key = _current(snapshot)
+    return snapshot.status.model_copy(
         update={
-            "owner_uid": world.uid,
+            "owner_uid": snapshot.uid,
             "key": key,
-            "retiring": _retiring(world),
-            "recent_issues": _issues(world, key),
-            "next_rotation": rotation_due(world),
-            "binding": _binding(world),
+            "retiring": _retiring(snapshot),
+            "recent_issues": _issues(snapshot, key),
+            "next_rotation": rotation_due(snapshot),
+            "binding": _binding(snapshot),
         }
     )
 
 
-def _issues(world: KeySnapshot, key: CurrentKey | None) -> tuple[RecentIssue, ...]:
+def _issues(snapshot: KeySnapshot, key: CurrentKey | None) -> tuple[RecentIssue, ...]:
     """The first issue is noted after the fact; every later one before it is made.
 
     One dated in the future (the clock jumped) counts from now on, and is written so: else it
     would count as new at every look.
     """
-    if world.status.recent_issues or key is None:
-        now = world.now.replace(microsecond=0)
+    if snapshot.status.recent_issues or key is None:
+        now = snapshot.now.replace(microsecond=0)
         return tuple(
             issue if issue.issued_at <= now else issue.model_copy(update={"issued_at": now})
-            for issue in world.status.recent_issues
+            for issue in snapshot.status.recent_issues
         )
     scope = Scope.recorded(key)
     noted = scope.record if scope is not None else None
     return (RecentIssue(serial=key.serial, issued_at=key.issued_at, scope=noted),)
 
 
-def _current(world: KeySnapshot) -> CurrentKey | None:
+def _current(snapshot: KeySnapshot) -> CurrentKey | None:
     """The held key once the list confirms it; until then what status said before.
 
     A key that is proven dead stays named, for its account and its user, but reaches no bucket:
     its buckets' names are free for others.
     """
-    held = held_key(world)
-    before = world.status.key
-    scope = known_scope(world, held) if held is not None else None
+    held = held_key(snapshot)
+    before = snapshot.status.key
+    scope = known_scope(snapshot, held) if held is not None else None
     if held is None or scope is None:
-        return _without_reach(world, before)
+        return _without_reach(snapshot, before)
     if before is None or before.id != held.id:
-        return _described(held, scope, issued_at(world) or world.now)
-    if world.fault is None and world.gate.scope is not None and scope == world.gate.scope:
-        return before.model_copy(update={"issued_for": world.gate.scope.issued_for})
+        return _described(held, scope, issued_at(snapshot) or snapshot.now)
+    if snapshot.fault is None and snapshot.gate.scope is not None and scope == snapshot.gate.scope:
+        return before.model_copy(update={"issued_for": snapshot.gate.scope.issued_for})
     return before
 
 
-def _without_reach(world: KeySnapshot, key: CurrentKey | None) -> CurrentKey | None:
+def _without_reach(snapshot: KeySnapshot, key: CurrentKey | None) -> CurrentKey | None:
     """What a list alone says is acted on only where no successor is on its way.
 
     Else the successor tells first whether the list was that of another user.
     """
-    if key is None or world.live is None or world.mass is not LossVerdict.NONE:
+    if key is None or snapshot.live is None or snapshot.mass is not LossVerdict.NONE:
         return key
-    if world.deleting and not world.paused:
+    if snapshot.deleting and not snapshot.paused:
         return key
-    if not key.buckets or key.id in {live.id for live in world.live}:
+    if not key.buckets or key.id in {live.id for live in snapshot.live}:
         return key
-    rests = world.gate.closed is not None or world.fault is not None
-    proven = key.id in world.revoked or (rests and key.id in world.confirmed_gone)
+    rests = snapshot.gate.closed is not None or snapshot.fault is not None
+    proven = key.id in snapshot.revoked or (rests and key.id in snapshot.confirmed_gone)
     return key.model_copy(update={"buckets": ()}) if proven else key
 
 
-def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
+def _described(held: RemoteKey, scope: Scope, issued: datetime) -> CurrentKey:
     return CurrentKey(
         id=held.id,
         name=held.name,
@@ -114,56 +114,68 @@ def _described(held: LiveKey, scope: Scope, issued: datetime) -> CurrentKey:
     )
 
 
-def _retiring(world: KeySnapshot) -> tuple[RetiringKey, ...]:
+def _retiring(snapshot: KeySnapshot) -> tuple[RetiringKey, ...]:
     """The keys that wait for their grace, with the buckets that each still reaches.
 
     The key that status names while no Secret holds it starts its grace here, so that it
     ends even if no successor can be issued.
     """
-    times = dict(revoke_times(world))
-    lost = _dangling_current(world)
+    times = dict(revoke_times(snapshot))
+    lost = _dangling_current(snapshot)
     if lost is not None and lost not in times:
-        times[lost] = (world.now + world.grace).replace(microsecond=0)
+        times[lost] = (snapshot.now + snapshot.grace).replace(microsecond=0)
     return tuple(
         RetiringKey(id=key_id, buckets=buckets, issued_for=grant, revoke_after=when)
         for key_id, when in sorted(times.items())
-        for buckets, grant in [_reach(world, key_id)]
+        for buckets, grant in [_reach(snapshot, key_id)]
     )
 
 
-def _reach(world: KeySnapshot, key_id: str) -> tuple[tuple[str, ...], ScopeField | None]:
+def _reach(snapshot: KeySnapshot, key_id: str) -> tuple[tuple[str, ...], ScopeField | None]:
     """The buckets that one key of this CR reaches, and by which field of the spec.
 
     Where nobody knows, none are named, and the key's own marker keeps its names.
     """
-    current = (world.status.key,) if world.status.key is not None else ()
-    for named in (*world.status.retiring, *current):
+    current = (snapshot.status.key,) if snapshot.status.key is not None else ()
+    for named in (*snapshot.status.retiring, *current):
         if named.id == key_id:
             return named.buckets, named.issued_for
-    live = next((key for key in world.live or () if key.id == key_id), None)
-    scope = known_scope(world, live) if live is not None else dict(world.scopes).get(key_id)
+    live = next((key for key in snapshot.live or () if key.id == key_id), None)
+    scope = known_scope(snapshot, live) if live is not None else dict(snapshot.scopes).get(key_id)
     return (scope.buckets, scope.issued_for) if scope is not None else ((), None)
 
 
-def _dangling_current(world: KeySnapshot) -> str | None:
+def _dangling_current(snapshot: KeySnapshot) -> str | None:
     """The id that status names as current, live, while our Secret is gone or damaged."""
-    if world.status.key is None or world.secret is None or isinstance(world.secret, SecretForeign):
+    if (
+        snapshot.status.key is None
+        or snapshot.secret is None
+        or isinstance(snapshot.secret, SecretForeign)
+    ):
         return None
-    if world.deleting or world.mass is not LossVerdict.NONE:
+    if snapshot.deleting or snapshot.mass is not LossVerdict.NONE:
         return None
-    if is_usable(world):
+    if is_usable(snapshot):
         return None
-    live = {key.id for key in world.live} if world.live is not None else named_by_status(world)
-    return world.status.key.id if world.status.key.id in live else None
+    live = (
+        {key.id for key in snapshot.live}
+        if snapshot.live is not None
+        else named_by_status(snapshot)
+    )
+    return snapshot.status.key.id if snapshot.status.key.id in live else None
 
 
-def _binding(world: KeySnapshot) -> SecretBinding | None:
-    return SecretBinding(name=world.secret_name) if isinstance(world.secret, SecretOurs) else None
+def _binding(snapshot: KeySnapshot) -> SecretBinding | None:
+    return (
+        SecretBinding(name=snapshot.secret_name)
+        if isinstance(snapshot.secret, SecretOurs)
+        else None
+    )
 
 
-def pinned(world: KeySnapshot) -> str:
+def pinned(snapshot: KeySnapshot) -> str:
     """That defaults which changed since have moved nothing; empty where they are the same."""
-    key, spec, defaults = world.status.key, world.spec, world.defaults
+    key, spec, defaults = snapshot.status.key, snapshot.spec, snapshot.defaults
     if key is None or defaults is None:
         return ""
     same_account = key.cloud_account_id == defaults.account
@@ -198,20 +210,20 @@ _LOSSES = {
 }
 
 
-def loss_conclusion(world: KeySnapshot) -> Conclusion:
+def loss_conclusion(snapshot: KeySnapshot) -> Conclusion:
     """Why nothing may be concluded from a missing key: only Synced says so, if pods have a key."""
-    reason, message = _LOSSES[world.mass]
+    reason, message = _LOSSES[snapshot.mass]
     conclusion = unsynced(reason, message)
-    if isinstance(world.secret, SecretOurs) and world.secret.data_matches:
+    if isinstance(snapshot.secret, SecretOurs) and snapshot.secret.data_matches:
         return conclusion
     return Conclusion(synced=conclusion.synced, ready=Verdict("False", reason, message))
 
 
 def await_key_list(
-    world: KeySnapshot, conclusion: Conclusion, since: datetime | None = None
+    snapshot: KeySnapshot, conclusion: Conclusion, since: datetime | None = None
 ) -> steps.AwaitKeyList[KeyStatus]:
     """Wait for a list that shows every key; for one begun at a moment, where that is later."""
-    begun = world.knows_from
+    begun = snapshot.knows_from
     if since is not None:
-        begun = max(begun, world.clock + (since - world.now).total_seconds())
-    return steps.AwaitKeyList(status_of(world), conclusion, begun)
+        begun = max(begun, snapshot.clock + (since - snapshot.now).total_seconds())
+    return steps.AwaitKeyList(status_of(snapshot), conclusion, begun)

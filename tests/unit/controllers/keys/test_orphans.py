@@ -18,7 +18,7 @@ from amove_operator.controllers.keys.orphan_watch import OrphanWatch
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.store import Cache, Ghost
-from amove_operator.core.keys.expectations import KeyList, LiveKey
+from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.core.refs import Kind, Ref
@@ -34,14 +34,14 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 GONE, LIVING = "uid-of-a-cr-that-is-gone", "uid-of-a-cr"
 
 
-def marked(key_id: str, owner: str = GONE, cluster: str = CLUSTER) -> LiveKey:
+def marked(key_id: str, owner: str = GONE, cluster: str = CLUSTER) -> RemoteKey:
     """A key under a CR's marker."""
     name = key_name("team-app", marker_of(cluster, owner), names_digest(["media"]), 1)
-    return LiveKey(key_id, name, f"AK-{key_id}")
+    return RemoteKey(key_id, name, f"AK-{key_id}")
 
 
 def look(
-    *keys: LiveKey,
+    *keys: RemoteKey,
     begun: float = 0.0,
     crs: tuple[str, ...] = (LIVING,),
     held: tuple[str, ...] = (),
@@ -58,7 +58,7 @@ def judged(*looks: Look) -> list[str]:
     return [key.id for key in judgement.orphans]
 
 
-def twice(key: LiveKey, **world: Any) -> list[str]:
+def twice(key: RemoteKey, **world: Any) -> list[str]:
     """The orphans after two looks at the same world, the settle time apart."""
     return judged(look(key, **world), look(key, begun=SETTLE, **world))
 
@@ -67,14 +67,14 @@ def test_a_key_whose_cr_is_gone_and_that_no_secret_holds_is_an_orphan() -> None:
     assert twice(marked("a")) == ["a"]
 
 
-NOT_ORPHANS: list[tuple[str, LiveKey, dict[str, Any]]] = [
+NOT_ORPHANS: list[tuple[str, RemoteKey, dict[str, Any]]] = [
     ("its CR exists", marked("a", LIVING), {}),
     ("a Secret holds it", marked("a"), {"held": ("a",)}),
     ("it is another cluster's", marked("a", cluster="another"), {}),
-    ("it carries no marker", LiveKey("a", "made-by-hand", "AK"), {}),
+    ("it carries no marker", RemoteKey("a", "made-by-hand", "AK"), {}),
     (
         "its name only resembles a marker",
-        LiveKey("a", f"{marked('a').name}-by-hand", "AK"),
+        RemoteKey("a", f"{marked('a').name}-by-hand", "AK"),
         {},
     ),
 ]
@@ -83,7 +83,7 @@ NOT_ORPHANS: list[tuple[str, LiveKey, dict[str, Any]]] = [
 @pytest.mark.parametrize(
     ("key", "world"), [row[1:] for row in NOT_ORPHANS], ids=[row[0] for row in NOT_ORPHANS]
 )
-def test_a_key_is_no_orphan_when(key: LiveKey, world: dict[str, Any]) -> None:
+def test_a_key_is_no_orphan_when(key: RemoteKey, world: dict[str, Any]) -> None:
     assert twice(key, **world) == []
 
 
@@ -184,7 +184,7 @@ class Leader:
         )
         self._watch = OrphanWatch(self.context)
 
-    def lists(self, begun: float, *keys: LiveKey) -> float | None:
+    def lists(self, begun: float, *keys: RemoteKey) -> float | None:
         """Take in a listing; the metric afterwards."""
         asyncio.run(self._watch.judge(KeyList.of(begun, keys)))
         return self.metrics.registry.get_sample_value("amove_operator_orphan_keys")
@@ -364,7 +364,7 @@ def test_only_a_clear_yes_is_an_agreement(
     assert orphans_command._agreed([marked("a")], NOON) is agreed
 
 
-def issued(key_id: str, **before: float) -> LiveKey:
+def issued(key_id: str, **before: float) -> RemoteKey:
     return replace(marked(key_id), created=NOON - timedelta(**before))
 
 
@@ -382,7 +382,7 @@ def issued(key_id: str, **before: float) -> LiveKey:
     ],
 )
 def test_the_question_tells_how_many_keys_and_how_old_they_are(
-    orphans: list[LiveKey], told: str, monkeypatch: pytest.MonkeyPatch
+    orphans: list[RemoteKey], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", asked.append)
@@ -445,7 +445,7 @@ def test_very_many_orphans_are_revoked_only_with_all(
 def test_what_the_service_says_cannot_drive_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    evil = LiveKey("id\x1b[2J", marked("a").name, "AK", user_id="one\ntwo")
+    evil = RemoteKey("id\x1b[2J", marked("a").name, "AK", user_id="one\ntwo")
     orphans_command._show([evil])
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split() == ["ID", "NAME", "CREATED", "USER"]

@@ -10,7 +10,7 @@ import pytest
 
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
-from amove_operator.core.keys.expectations import KeyList
+from amove_operator.core.key_list import KeyList
 from amove_operator.errors import TransportFault
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 

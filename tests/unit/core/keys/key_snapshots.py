@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import next_serial
-from amove_operator.core.keys.expectations import LiveKey, PendingKey
+from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import Gate, KeySnapshot, SecretOurs
 from amove_operator.core.naming import key_name, marker_of, mask_bit
@@ -38,24 +39,26 @@ TWIN = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", _same_bi
 """Another scope than WIDE with the same digest: everything in a remote name is the same."""
 
 
-def key(serial: int, scope: Scope = WIDE, age: timedelta = 5 * HOUR) -> LiveKey:
+def key(serial: int, scope: Scope = WIDE, age: timedelta = 5 * HOUR) -> RemoteKey:
     """The key of that serial, as a list shows it."""
     name = key_name("team-app", MARKER, scope.names9, serial)
-    return LiveKey(f"id-{serial}", name, f"AK{serial}", NOW - age, "user-1")
+    return RemoteKey(f"id-{serial}", name, f"AK{serial}", NOW - age, "user-1")
 
 
-def record(held: LiveKey, *retiring: Retiring, age: timedelta = 5 * HOUR) -> SecretRecord:
+def record(held: RemoteKey, *retiring: Retiring, age: timedelta = 5 * HOUR) -> SecretRecord:
     """What the Secret that holds ``held`` says of itself."""
     return SecretRecord(held.id, NOW - age, "", "format", "sum", retiring)
 
 
-def ours(held: LiveKey, *retiring: Retiring, age: timedelta = 5 * HOUR, **more: Any) -> SecretOurs:
+def ours(
+    held: RemoteKey, *retiring: Retiring, age: timedelta = 5 * HOUR, **more: Any
+) -> SecretOurs:
     """Our Secret with that key."""
     seen = SecretOurs("secret-uid", "7", record(held, *retiring, age=age), data_matches=True)
     return replace(seen, **more)
 
 
-def current(held: LiveKey, scope: Scope = WIDE) -> CurrentKey:
+def current(held: RemoteKey, scope: Scope = WIDE) -> CurrentKey:
     """That key as status names it."""
     assert held.created is not None
     return CurrentKey(
@@ -80,12 +83,12 @@ def issue(serial: int, scope: Scope | None = WIDE, age: timedelta = 5 * HOUR) ->
     return RecentIssue(serial=serial, issued_at=NOW - age, scope=noted)
 
 
-def retiring(old: LiveKey, left: timedelta, scope: Scope = WIDE) -> RetiringKey:
+def retiring(old: RemoteKey, left: timedelta, scope: Scope = WIDE) -> RetiringKey:
     """That key as status lists it, with so much of its grace left."""
     return RetiringKey(id=old.id, buckets=scope.buckets, revoke_after=NOW + left)
 
 
-def status(held: LiveKey | None, *old: RetiringKey, issues: int = 1) -> KeyStatus:
+def status(held: RemoteKey | None, *old: RetiringKey, issues: int = 1) -> KeyStatus:
     """The status of a CR that was issued so many keys of late, the held one the first of them."""
     noted = WIDE if held is not None else None
     many = issues - 1 + (held.serial if held is not None else 0)
@@ -98,7 +101,7 @@ def status(held: LiveKey | None, *old: RetiringKey, issues: int = 1) -> KeyStatu
     )
 
 
-def pending_key(fresh: LiveKey, scope: Scope = WIDE) -> PendingKey:
+def pending_key(fresh: RemoteKey, scope: Scope = WIDE) -> PendingKey:
     """A key that no Secret holds yet."""
     return PendingKey(fresh, SecretStr("secret"), scope, "")
 

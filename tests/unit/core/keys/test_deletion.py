@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from amove_operator.core.conditions import deleting, merge
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
-from amove_operator.core.keys.expectations import LiveKey
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import Gate, LossVerdict, SecretAbsent, SecretForeign
 from amove_operator.core.reasons import Reason
@@ -30,7 +30,7 @@ from tests.unit.core.keys.key_snapshots import (
 )
 
 
-def begun(held: LiveKey | None, *old: RetiringKey) -> KeyStatus:
+def begun(held: RemoteKey | None, *old: RetiringKey) -> KeyStatus:
     """A status that says that its keys are being revoked."""
     return status(held, *old).model_copy(update={"conditions": BEGUN})
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from amove_operator.core.keys.expectations import Expectations, KeyList, LiveKey
+from amove_operator.core.key_list import KeyList, RemoteKey
+from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.scope import Scope
 from tests.unit.core.keys.key_snapshots import MARKER, NARROW, WIDE, key, pending_key
@@ -94,13 +95,13 @@ def test_a_failed_revocation_of_a_key_that_the_list_still_has_is_not_over() -> N
 
 def test_only_keys_under_the_own_marker_are_live() -> None:
     stranger = marker_of("cluster", "uid-2")
-    theirs = LiveKey("id-9", key_name("team-app", stranger, WIDE.names9, 1), "AK9")
+    theirs = RemoteKey("id-9", key_name("team-app", stranger, WIDE.names9, 1), "AK9")
     assert ids(Expectations.for_new(), KeyList.of(0.0, [FIRST, theirs])) == ["id-1"]
 
 
 def test_the_readable_part_of_a_name_proves_nothing() -> None:
     forged = f"{FIRST.name}-{key_name('', marker_of('cluster', 'uid-2'), WIDE.names9, 1)}"
-    listing = KeyList.of(0.0, [LiveKey("id-9", forged, "AK9")])
+    listing = KeyList.of(0.0, [RemoteKey("id-9", forged, "AK9")])
     assert ids(Expectations.for_new(), listing) == []
 
 
@@ -128,7 +129,7 @@ def keeping(listing: KeyList, name: str) -> list[str]:
 
 def test_a_listed_key_keeps_the_names_that_its_own_name_tells() -> None:
     everything = key(3, Scope.everything("account", "region", "s3.example", "Read"))
-    by_hand = LiveKey("id-9", "one", "AK9")
+    by_hand = RemoteKey("id-9", "one", "AK9")
     listing = KeyList.of(0.0, [key(1, WIDE), key(2, NARROW), everything, by_hand])
     assert keeping(listing, "one") == ["id-2", "id-1"]
     assert keeping(listing, "two") == ["id-1"]
