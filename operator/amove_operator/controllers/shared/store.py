@@ -67,50 +67,33 @@ class Index(Generic[Name]):
 
 
 def bucket_name(bucket: AmoveBucket) -> str:
-    """The remote name: immutable by the CRD's rules."""
-    return bucket.spec.bucket_name or bucket.metadata.name
+    """The remote name."""
+    return bucket.bucket_name
 
 
 def secret_name(key: AmoveStorageKey) -> str:
-    """The Secret's name: immutable by the CRD's rules."""
-    return key.spec.secret.name or key.metadata.name
+    """The Secret's name."""
+    return key.secret_name
 
 
 def own_bucket_status(bucket: AmoveBucket) -> BucketStatus:
-    """Status as far as it proves something: written for this very object and its bucket.
-
-    Backups and copies carry the status of another object along.
-    """
-    status = bucket.status
-    if status.owner_uid != bucket.metadata.uid or status.bucket_name != bucket_name(bucket):
-        return BucketStatus(conditions=status.conditions)
-    if bucket.spec.cloud_account_id not in (None, status.cloud_account_id):
-        return BucketStatus(conditions=status.conditions)
-    return status
+    """Status as far as it proves something."""
+    return bucket.proven
 
 
 def own_key_status(key: AmoveStorageKey) -> KeyStatus:
-    """Status as far as it proves something: written for this very object."""
-    if key.status.owner_uid != key.metadata.uid:
-        return KeyStatus(conditions=key.status.conditions)
-    return key.status
+    """Status as far as it proves something."""
+    return key.proven
 
 
 def named_keys(key: AmoveStorageKey) -> tuple[CurrentKey | RetiringKey, ...]:
-    """The keys that proven status names: the current one and the retiring ones.
-
-    None of an object that was let go of: they are revoked, and what lives all the same (under
-    ``Retain``, or by an admin who took the finalizer off) is told by the list.
-    """
-    if key.metadata.let_go:
-        return ()
-    status = own_key_status(key)
-    return (*((status.key,) if status.key is not None else ()), *status.retiring)
+    """The keys that proven status names."""
+    return key.named_keys
 
 
 def reached_buckets(key: AmoveStorageKey) -> frozenset[str]:
-    """The bucket names that the key's live keys reach, by proven status."""
-    return frozenset(name for one in named_keys(key) for name in one.buckets)
+    """The bucket names that the key's live keys reach."""
+    return key.reached_buckets
 
 
 def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
@@ -208,7 +191,7 @@ class Cache:
     def note_status(self, ref: Ref, seen: Object, status: BucketStatus | KeyStatus) -> None:
         """Our copy of that very version says what could not be written."""
         if self.get(ref) is seen:
-            self._index(ref, seen.model_copy(update={"status": status}))
+            self._index(ref, seen.with_status(status))
 
     def note_unserved(self, seen: Object) -> None:
         """This object was seen as it is: should it vanish, its protocol is to be served."""
