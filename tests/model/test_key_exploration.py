@@ -28,6 +28,7 @@ from amove_operator.core.keys.budget import remember_issue
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
+from amove_operator.models import AmoveStorageKey
 from amove_operator.models.key import RecentIssue
 from tests.model.exploring import explore
 from tests.model.moves import Moves
@@ -270,7 +271,7 @@ def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
 
 
 def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache, "named_keys", lambda _key: ())
+    patch.setattr(AmoveStorageKey, "named_keys", property(lambda _key: ()))
 
 
 def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:

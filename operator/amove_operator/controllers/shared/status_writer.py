@@ -90,7 +90,7 @@ async def record_status(
     meta = seen.metadata
     merged = conditions.merge(seen.status.conditions, conclusion, meta.generation, context.now())
     noted = status.model_copy(update={"conditions": merged})
-    context.cache.ghosts[item] = seen.model_copy(update={"status": noted})
+    context.cache.ghosts[item] = seen.with_status(noted)
 
 
 async def _tell_of_change(
