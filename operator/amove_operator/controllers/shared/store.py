@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
@@ -62,7 +61,8 @@ class Store:
 
     def __iter__(self) -> Iterator[ObjectId]:
         """The objects that are there, buckets first."""
-        return iter([id_of(seen) for seen in (*self.buckets.values(), *self.keys.values())])
+        present: list[Object] = [*self.buckets.values(), *self.keys.values()]
+        return iter([id_of(seen) for seen in present])
 
     def get(self, ref: Ref) -> Object | None:
         """The object of that name as last seen."""
@@ -127,7 +127,7 @@ class Store:
 
         Of a vanished object there is nothing but our copy.
         """
-        item, noted = id_of(seen), _with_status(seen, status)
+        item, noted = id_of(seen), seen.with_status(status)
         if item in self.vanished:
             self._keep(item, noted)
         elif self.get(item.ref) is seen:
@@ -169,11 +169,11 @@ class Store:
             index.drop(item)
         self.unserved.discard(item.uid)
 
-    def keep_vanished(self, last: Object, now: datetime) -> ObjectId:
+    def keep_vanished(self, last: Object) -> ObjectId:
         """Keep an object that seems to have vanished until its protocol is served."""
         item = id_of(last)
         self.unconfirmed.add(item)
-        self._keep(item, _as_vanished(last, now))
+        self._keep(item, _as_vanished(last))
         return item
 
     def _keep(self, item: ObjectId, copy: Object) -> None:
@@ -185,7 +185,8 @@ class Store:
         """The vanished object's protocol is served, or the object is there after all."""
         self.vanished.pop(item, None)
         self.unconfirmed.discard(item)
-        self.key_index.drop(item)
+        if self.find(item) is None:
+            self.key_index.drop(item)
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -243,25 +244,17 @@ class Store:
             self.key_index.put(item, key)
 
 
-def _with_status(seen: Object, status: BucketStatus | KeyStatus) -> Object:
-    if isinstance(seen, AmoveBucket):
-        assert isinstance(status, BucketStatus)  # noqa: S101 - of that kind
-        return seen.with_status(status)
-    assert isinstance(status, KeyStatus)  # noqa: S101 - of that kind
-    return seen.with_status(status)
-
-
-def _as_vanished(seen: Object, now: datetime) -> Object:
-    """The copy of an object that is gone: one whose deletion was asked for at the latest now.
+def _as_vanished(seen: Object) -> Object:
+    """The copy of an object that is gone.
 
     A bucket that was paused is let go of with its data, since nobody can end the pause any more.
     """
-    asked = seen.metadata.deletion_timestamp or now
-    metadata = seen.metadata.model_copy(update={"deletion_timestamp": asked, "vanished": True})
-    changes: dict[str, Any] = {"metadata": metadata}
-    if isinstance(seen, AmoveBucket) and seen.metadata.paused:
-        changes["spec"] = seen.spec.model_copy(update={"deletion_policy": "Retain"})
-    return seen.model_copy(update=changes)
+    copy = seen.as_vanished()
+    if isinstance(copy, AmoveBucket) and seen.metadata.paused:
+        return copy.model_copy(
+            update={"spec": copy.spec.model_copy(update={"deletion_policy": "Retain"})}
+        )
+    return copy
 
 
 def _same(known: Object, now: Object) -> bool:
