@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from amove_operator.controllers.shared import store as cache
+from amove_operator.controllers.shared import name_registry
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
@@ -263,7 +264,7 @@ def _no_list_is_waited_for(patch: Patch, _moves: Moves) -> None:
 
 
 def _nothing_is_unlisted(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache, "may_have_unlisted_key", lambda _key: False)
+    patch.setattr(name_registry, "may_have_unlisted_key", lambda _key: False)
 
 
 def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
@@ -275,7 +276,7 @@ def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
 
 
 def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache.Cache, "expect", lambda *_: None)
+    patch.setattr(Store, "reserve", lambda *_: None)
 
 
 def _a_digest_proves(patch: Patch, _moves: Moves) -> None:
@@ -332,7 +333,10 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
         _without_check("revoke_dangling_key"),
         SmallWorld(Chances(crashes=1), 4),
     ),
-    "a third key waits for room": (_without_check("two_live_keys"), SmallWorld(Chances(changes=2), 4)),
+    "a third key waits for room": (
+        _without_check("two_live_keys"),
+        SmallWorld(Chances(changes=2), 4),
+    ),
     "the budget": (
         _without_check("within_budget"),
         SmallWorld(Chances(crashes=2), 4, Rules(budget=1)),

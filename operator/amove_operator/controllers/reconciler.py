@@ -56,17 +56,25 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """Serve one object. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         progress, taken = self.begin(), []
         for _ in range(MOST_STEPS):
-            if (seen := self.find(item)) is None:
-                return None
+            seen = self.find(item)
+            if seen is None or item in self.d.store.unconfirmed:
+                return  # one that vanished just now is read before anything is done for it
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
-            try:
-                if await self._take(decision):
-                    return None
-            except ApiError as error:
-                if (end := self.failed(decision, error)) is not None:
-                    return await self.finish(decision, end, error)
+            if await self._take_or_fail(decision):
+                return
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
+
+    async def _take_or_fail(self, decision: Decision[Seen, Pass]) -> bool:
+        """Perform one step; whether the pass ends with it, or with what a failed call means."""
+        try:
+            return await self._take(decision)
+        except ApiError as error:
+            end = self.failed(decision, error)
+            if end is None:
+                return False
+            await self.finish(decision, end, error)
+            return True
 
     async def _take(self, decision: Decision[Seen, Pass]) -> bool:
         """Perform one step; whether the pass ends with it. Raises ApiError too."""
