@@ -20,7 +20,7 @@ from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import SecretOurs
+from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import status_of
 from amove_operator.core.naming import key_name
 from amove_operator.core.reasons import Reason
@@ -104,7 +104,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             case steps.ReadSecret():
                 await self._secrets.read(key, memory, progress)
             case steps.DryRun():
-                await self._secrets.dry_run(key, progress, snapshot)
+                await self._dry_run(key, progress, snapshot)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
@@ -139,6 +139,16 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     def _forget_secret(self, decision: KeyDecision) -> None:
         decision.progress.forget_secret()
         self._memory(decision.seen).secret = None
+
+    async def _dry_run(
+        self, key: AmoveStorageKey, progress: ReconcilePass, snapshot: KeySnapshot
+    ) -> None:
+        try:
+            await self._secrets.dry_run(key, progress, snapshot)
+        except KubeRefused as error:
+            progress.refused = str(error)
+        else:
+            progress.dry_run_passed = True
 
     async def _write_secret(
         self,
