@@ -175,7 +175,7 @@ class Tree:
                 found[node.target.id] = self.types(of.module, node.annotation)
         for method in [node for node in of.node.body if isinstance(node, Functions)]:
             for name, types in self._set_on_self(of, method):
-                if types and not found.get(name):
+                if not found.get(name):
                     found[name] = types
         return found
 
