@@ -8,6 +8,7 @@ from statistics import median, quantiles
 from figures.counts import Counts
 from figures.walk import Trip
 
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 Column = tuple[str, Counts, Mapping[str, Trip]]
 
 
@@ -17,6 +18,15 @@ def table(columns: Sequence[Column]) -> str:
     each = [_cells(counts, trips) for _, counts, trips in columns]
     cells += [(name, *(column[name] for column in each)) for name in each[0]]
     return "".join(f"| {' | '.join(row)} |\n" for row in cells)
+
+
+def recorded(page: str, text: str) -> str:
+    """A page with a table between its marks in place of the former one."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the page lacks the marks {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{text}{END}{after}"
 
 
 def _cells(counts: Counts, trips: Mapping[str, Trip]) -> dict[str, str]:

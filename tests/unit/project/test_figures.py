@@ -9,6 +9,7 @@ import pytest
 
 from figures.__main__ import main
 from figures.counts import Counts, count
+from figures.table import BEGIN, END, recorded
 from figures.tree import Tree
 from figures.walk import Trip, walk
 
@@ -295,8 +296,9 @@ def test_a_tree_without_a_reconciler_is_refused(package: Path) -> None:
 
 def test_two_trees_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     root = Path(__file__).parents[3] / "operator/amove_operator"
-    assert main([str(root), str(root)]) == 0
+    assert main([f"before={root}", f"today={root}"]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| figure | before | today |"
     assert {line.count("|") for line in lines} == {4}
     assert len(lines) > 15
     for line in lines[2:]:
@@ -307,3 +309,10 @@ def test_two_trees_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_folder_that_is_no_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path)])
+
+
+def test_a_record_replaces_the_table_between_the_marks_alone() -> None:
+    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert recorded(page, "new\n") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    with pytest.raises(ValueError, match="marks"):
+        recorded("no marks", "new")
