@@ -16,7 +16,6 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from amove_operator.amove.dates import parse_http_date
-from amove_operator.amove.redaction import presentable
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -29,6 +28,7 @@ from amove_operator.errors import (
     TransportFault,
     UnreadableAnswer,
 )
+from amove_operator.telemetry import one_line
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ def read_success(call: Call[T], answer: Answer) -> T:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         reason = f"{place}: {first['type']}" if place else str(first["type"])
-    raise _unreadable(call, answer, presentable(reason))
+    raise _unreadable(call, answer, reason)
 
 
 def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswer:
@@ -111,12 +111,10 @@ def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswer:
     )
 
 
-def fault_of(
-    call: Call[Any], answer: Answer, *, now: float, bearer: str | None = None
-) -> ApiError | None:
+def fault_of(call: Call[Any], answer: Answer, *, now: float) -> ApiError | None:
     """The error that ``answer`` stands for; None for a success.
 
-    ``now`` is seconds since the epoch (for a Retry-After date), ``bearer`` what must not be shown.
+    ``now`` is seconds since the epoch (for a Retry-After date).
     """
     match answer.status:
         case status if status in _DONE:
@@ -124,7 +122,7 @@ def fault_of(
         case 401:
             return AuthFailed(f"{call.name}: 401, the credentials are not accepted", call=call.name)
         case 499:
-            return _application_error(call, answer, bearer)
+            return _application_error(call, answer)
         case 429 | 503 as status:
             return Throttled(
                 f"{call.name}: the service asks to slow down ({status})",
@@ -155,12 +153,12 @@ def _foreign(call: Call[Any], answer: Answer) -> TransportFault:
     )
 
 
-def _application_error(call: Call[Any], answer: Answer, bearer: str | None) -> ApiError:
+def _application_error(call: Call[Any], answer: Answer) -> ApiError:
     problem = problem_of(answer)
     if problem.code is None:
         return _foreign(call, answer)
-    message = presentable(problem.message, bearer=bearer, may_hold_secret=call.gives_secret)
-    code = presentable(problem.code, bearer=bearer)
+    message = one_line(problem.message, may_hold_secret=call.gives_secret)
+    code = one_line(problem.code)
     if code.casefold() in _AUTH_CODES:
         return AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "), call=call.name)
     kind = _refusal(call.name, code.casefold(), problem.message.casefold())

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from amove_operator.errors import AuthFailed, SettingsError
 from amove_operator.settings import Settings
+from amove_operator.telemetry import register_secret
 
 _LOGGER = logging.getLogger(__name__)
 _LONGEST_TOKEN = 16 * 1024
@@ -23,7 +24,10 @@ _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
 
 
 class Credentials(Protocol):
-    """A source of bearers. A login session will be a second one."""
+    """A source of bearers. A login session will be a second one.
+
+    It registers each bearer for redaction when it reads it: a server or a library may echo it.
+    """
 
     async def bearer(self) -> SecretStr:
         """The bearer to send now. Raises AuthFailed where there is none."""
@@ -154,6 +158,7 @@ class TokenFile:
         except UnusableTokenError as error:
             self._report(f"{self._path} {error}")
             return
+        register_secret(token.get_secret_value(), lasting=True)
         if self._token is not None and token != self._token:
             _LOGGER.info("the token file %s was replaced; using the new token", self._path)
         self._token, self._fault = token, None

@@ -17,7 +17,6 @@ from amove_operator.amove.breaker import Breaker, BreakerPace
 from amove_operator.amove.clock import Clock
 from amove_operator.amove.credentials import Credentials
 from amove_operator.amove.limits import TokenBucket
-from amove_operator.amove.redaction import presentable
 from amove_operator.amove.retry import (
     RetryPolicy,
     may_repeat,
@@ -26,6 +25,7 @@ from amove_operator.amove.retry import (
 )
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
+from amove_operator.telemetry import one_line
 
 T = TypeVar("T")
 
@@ -193,8 +193,8 @@ class Session:
         started = clock.monotonic()
         outcome = "Cancelled"
         try:
-            answer = await self._fetch(call, self._request(call, payload, bearer), bearer)
-            fault = fault_of(call, answer, now=clock.now(), bearer=bearer.get_secret_value())
+            answer = await self._fetch(call, self._request(call, payload, bearer))
+            fault = fault_of(call, answer, now=clock.now())
             if fault is not None:
                 raise fault
             result = read_success(call, answer)
@@ -226,7 +226,7 @@ class Session:
             extensions=self._extensions,
         )
 
-    async def _fetch(self, call: Call[Any], request: httpx.Request, bearer: SecretStr) -> Answer:
+    async def _fetch(self, call: Call[Any], request: httpx.Request) -> Answer:
         """The whole answer. Raises TransportFault for whatever keeps it from coming."""
         try:
             async with asyncio.timeout(self._tuning.total):
@@ -243,7 +243,7 @@ class Session:
             ) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             # The text is cleaned and its cause cut off: h11 quotes the header it does not like.
-            why = presentable(str(error), bearer=bearer.get_secret_value())
+            why = one_line(str(error))
             raise TransportFault(
                 f"{call.name}: {type(error).__name__}{': ' if why else ''}{why}",
                 call=call.name,

@@ -45,7 +45,7 @@ def bad_bucket_only(request: httpx.Request) -> httpx.Response:
 
 
 def needs_second_token(request: httpx.Request) -> httpx.Response:
-    if request.headers["Authorization"] == "Bearer second":
+    if request.headers["Authorization"] == "Bearer amv_second":
         return well(request)
     return httpx.Response(401)
 
@@ -224,7 +224,7 @@ async def test_a_replaced_token_is_probed_within_a_second_and_closes_it(
     await fake_clock.pass_by(100.0)
     assert client.breaker.cause == "auth"
     replaced = fake_clock.time
-    swap_in(token_file, "second")
+    swap_in(token_file, "amv_second")
     await fake_clock.pass_by(1.0)
     assert not client.breaker.open
     assert probes(fake_service)[-1] - replaced <= 1.0
@@ -237,7 +237,7 @@ async def test_a_replaced_token_that_is_refused_too_is_probed_once_not_each_seco
     await fail(client, fake_clock, 1)
     await fake_clock.pass_by(100.0)
     before = len(probes(fake_service))
-    swap_in(token_file, "also-wrong")
+    swap_in(token_file, "amv_also-wrong")
     await fake_clock.pass_by(10.0)
     assert client.breaker.open
     assert len(probes(fake_service)) == before + 1

@@ -78,23 +78,23 @@ async def test_a_replaced_file_is_read_again(token_file: Path) -> None:
     source = TokenFile(token_file)
     first = await source.bearer()
     assert not source.replaced_since(first)
-    swap_in(token_file, b"second")
+    swap_in(token_file, b"amv_second")
     assert source.replaced_since(first)
-    assert await sent_from(source) == "second"
+    assert await sent_from(source) == "amv_second"
 
 
 async def test_a_swapped_link_of_kubernetes_is_noticed(tmp_path: Path) -> None:
     for number in ("1", "2"):
         (tmp_path / number).mkdir()
-        (tmp_path / number / "token").write_text(f"token-{number}")
+        (tmp_path / number / "token").write_text(f"amv_token-{number}")
     link = tmp_path / "..data"
     link.symlink_to(tmp_path / "1")
     (tmp_path / "token").symlink_to(link / "token")
     source = TokenFile(tmp_path / "token")
-    assert await sent_from(source) == "token-1"
+    assert await sent_from(source) == "amv_token-1"
     (tmp_path / "..new").symlink_to(tmp_path / "2")
     (tmp_path / "..new").replace(link)
-    assert await sent_from(source) == "token-2"
+    assert await sent_from(source) == "amv_token-2"
 
 
 async def test_a_file_written_in_place_is_read_again(token_file: Path) -> None:

@@ -321,9 +321,9 @@ async def test_a_new_token_after_a_401_is_tried_once_and_at_once(
     make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock, token_file: Path
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.headers["Authorization"] == "Bearer second":
+        if request.headers["Authorization"] == "Bearer amv_second":
             return httpx.Response(200, json={"id": "1", "accessKey": "AK", "secretKey": "SK"})
-        swap_in(token_file, "second")
+        swap_in(token_file, "amv_second")
         return httpx.Response(401)
 
     client = make_client(answer)
