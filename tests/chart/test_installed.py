@@ -38,7 +38,7 @@ NEEDED = [
     *access("get patch", GROUP, f"{BUCKETS}/status"),
     *access("get patch", GROUP, f"{KEYS}/status"),
     *access("get list watch create patch delete", "", "secrets"),
-    *access("create patch", "events.k8s.io", "events"),
+    *access("create", "events.k8s.io", "events"),
     *access("get", "", "namespaces", "kube-system"),
     *access("get", "", "namespaces", TENANT),
     *access("get", "apps", "deployments", RELEASE, NAMESPACE),
