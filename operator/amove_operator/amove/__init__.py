@@ -13,9 +13,7 @@ from amove_operator.amove.models import (
     BucketAddress,
     CloudAccount,
     IssuedKey,
-    KeyListing,
     NewKey,
-    RemoteKey,
 )
 from amove_operator.amove.session import Observer, Tuning
 
@@ -28,10 +26,8 @@ __all__ = [
     "CloudAccount",
     "Credentials",
     "IssuedKey",
-    "KeyListing",
     "NewKey",
     "Observer",
-    "RemoteKey",
     "TokenFile",
     "Tuning",
     "credentials_for",

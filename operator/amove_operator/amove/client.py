@@ -15,13 +15,13 @@ from amove_operator.amove.models import (
     BucketAddress,
     CloudAccount,
     IssuedKey,
-    KeyListing,
     KeyPage,
     NewKey,
 )
 from amove_operator.amove.paging import read_complete
 from amove_operator.amove.retry import back_off
 from amove_operator.amove.session import Observer, Session, Tuning
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import IncompleteListing
 from amove_operator.models import BucketFlags
 from amove_operator.settings import Settings
@@ -87,7 +87,7 @@ class AmoveClient:
     ) -> None:
         await self.aclose()
 
-    async def get_storage_keys(self) -> KeyListing:
+    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         """Every key of the calling user, proved complete; else IncompleteListing.
 
         Costs one call per 50 keys. A key made or deleted meanwhile makes it start over.

@@ -7,10 +7,7 @@ without is required (docs/amove-api.md, "The storage calls").
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from pydantic import (
@@ -26,6 +23,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from amove_operator.amove.dates import parse_dotnet_date
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.models.bucket import BucketFlags
 from amove_operator.models.key import Permission
 
@@ -95,17 +93,13 @@ class NewKey(WireModel):
         return _PERMISSION_NUMBER[permission]
 
 
-class RemoteKey(WireModel):
+class ListedKey(WireModel):
     """A key as the list shows it: never its secret, permission or buckets."""
 
     id: Identifier
     name: LenientText = ""
     access_key: LenientText = ""
     user_id: OptionalText = None
-    account_id: OptionalText = None
-    description: OptionalText = None
-    region: OptionalText = None
-    storage_dn: OptionalText = None
     create_date: DotnetDate = None
 
 
@@ -118,28 +112,12 @@ class IssuedKey(WireModel):
     id: Identifier
     access_key: Identifier
     secret_key: Annotated[SecretStr, Field(min_length=1)]
-    name: OptionalText = None
     user_id: OptionalText = None
-    region: OptionalText = None
-    storage_dn: OptionalText = None
     create_date: DotnetDate = None
 
-
-@dataclass(frozen=True)
-class KeyListing:
-    """Every key of the calling user, newest first. Always proved complete (paging.py)."""
-
-    keys: tuple[RemoteKey, ...]
-
-    @cached_property
-    def by_id(self) -> Mapping[str, RemoteKey]:
-        """The keys by their id."""
-        return MappingProxyType({key.id: key for key in self.keys})
-
-    @cached_property
-    def user_ids(self) -> frozenset[str]:
-        """Whose keys these are: one id, none for an empty list."""
-        return frozenset(key.user_id for key in self.keys if key.user_id)
+    def named(self, name: str) -> RemoteKey:
+        """The key without its secret, under the name that was asked for."""
+        return RemoteKey(self.id, name, self.access_key, self.create_date, self.user_id)
 
 
 class CloudAccount(WireModel):
@@ -156,8 +134,16 @@ class CloudAccount(WireModel):
 class KeyPage(WireModel):
     """One page of ``get_storage_key``; ``total`` counts the keys of all pages."""
 
-    data: tuple[RemoteKey, ...]
+    data: tuple[ListedKey, ...]
     total: Annotated[int, Field(ge=0, le=1_000_000)]
+
+    @property
+    def keys(self) -> tuple[RemoteKey, ...]:
+        """The keys on this page, in its order."""
+        return tuple(
+            RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
+            for key in self.data
+        )
 
 
 class StatusAnswer(WireModel):

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from amove_operator.amove.models import KeyListing, KeyPage, RemoteKey
+from amove_operator.amove.models import KeyPage
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import IncompleteListing
 
 PAGE_SIZE = 50
@@ -40,7 +41,7 @@ class Reading:
 
 def newest_first(keys: Sequence[RemoteKey]) -> bool:
     """Whether every date is known and none is later than the one before it."""
-    dates = [key.create_date for key in keys]
+    dates = [key.created for key in keys]
     return all(
         one is not None and other is not None and one >= other for one, other in pairwise(dates)
     )
@@ -56,7 +57,7 @@ async def read_pages(fetch: Callable[[int], Awaitable[KeyPage]]) -> Reading:
         number += 1
         page = await fetch(number)
         before = len(seen)
-        for key in page.data:
+        for key in page.keys:
             seen.setdefault(key.id, key)
         if total is not None and page.total != total:
             fault = f"the total went from {total} to {page.total} while reading"
@@ -75,7 +76,7 @@ async def read_complete(
     *,
     rounds: int,
     between: Callable[[int], Awaitable[None]],
-) -> KeyListing:
+) -> tuple[RemoteKey, ...]:
     """Read until one pass proves itself complete, at most ``rounds`` times.
 
     ``between`` waits after the failed pass of that number (from 1). Raises IncompleteListing.
@@ -86,10 +87,10 @@ async def read_complete(
         why = reading.fault
         if why is None and not reading.ordered:
             if earlier is not None and earlier.fault is None and earlier.ids == reading.ids:
-                return KeyListing(reading.keys)
+                return reading.keys
             why = "the pages are not newest first, and no two readings agree"
         if why is None:
-            return KeyListing(reading.keys)
+            return reading.keys
         if number == rounds:
             raise IncompleteListing(
                 f"get_storage_key: no complete list in {rounds} readings: {why}",

@@ -17,7 +17,6 @@ from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain, record_status, write_status
 from amove_operator.controllers.shared.store import Ghost, Item, fingerprint, own_key_status
 from amove_operator.core.conditions import Verdict, unsynced
-from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
 from amove_operator.core.keys.expectations import Expectations, PendingKey
@@ -254,7 +253,7 @@ class KeyReconciler:
         name: str,
         issued: IssuedKey,
     ) -> None:
-        live = RemoteKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
+        live = issued.named(name)
         pending_key = PendingKey(
             key=live,
             secret_key=issued.secret_key,

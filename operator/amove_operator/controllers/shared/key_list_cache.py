@@ -42,12 +42,8 @@ class KeyListCache:
             if self.latest is not None and self.latest.begun >= moment:
                 return self.latest
             begun = self._clock()
-            found = await self._api.get_storage_keys()
-            listed = {
-                key.id: RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
-                for key in found.keys
-            }
-            self.latest = self._brought_up_to_date(begun, listed)
+            listed = await self._api.get_storage_keys()
+            self.latest = self._brought_up_to_date(begun, {key.id: key for key in listed})
             self._on_new(self.latest)
             return self.latest
 
