@@ -2,7 +2,6 @@
 
 from amove_operator.amove.breaker import Breaker, BreakerState
 from amove_operator.amove.client import AmoveClient
-from amove_operator.amove.clock import Clock
 from amove_operator.amove.credentials import (
     Credentials,
     TokenFile,
@@ -22,7 +21,6 @@ __all__ = [
     "Breaker",
     "BreakerState",
     "BucketAddress",
-    "Clock",
     "CloudAccount",
     "Credentials",
     "IssuedKey",

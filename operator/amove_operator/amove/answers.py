@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from amove_operator.amove.dates import parse_http_date
+from amove_operator.clock import parse_http_date
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,

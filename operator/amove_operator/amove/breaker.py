@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from amove_operator.amove.clock import Clock
+from amove_operator.clock import Clock, backoff
 from amove_operator.errors import (
     ApiError,
     AuthFailed,
@@ -177,7 +177,7 @@ class Breaker:
         return True
 
     async def _wait_for_next(self, attempt: int) -> None:
-        longest = min(self._pace.longest_wait, self._pace.first_wait * 2.0 ** min(attempt, 16))
+        longest = backoff(self._pace.first_wait, self._pace.longest_wait, attempt)
         until = self._clock.monotonic() + longest * (0.5 + self._rng() / 2)
         while (left := until - self._clock.monotonic()) > 0:
             await self._clock.sleep(min(left, self._pace.look_at_token))

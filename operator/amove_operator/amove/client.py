@@ -19,7 +19,7 @@ from amove_operator.amove.models import (
     NewKey,
 )
 from amove_operator.amove.paging import read_complete
-from amove_operator.amove.retry import back_off
+from amove_operator.amove.retry import spread_wait
 from amove_operator.amove.session import Observer, Session, Tuning
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import IncompleteListing
@@ -100,7 +100,7 @@ class AmoveClient:
         return await self._session.perform(calls.GET_STORAGE_KEY, calls.key_page(number))
 
     async def _wait_between_readings(self, attempt: int) -> None:
-        await self._tuning.clock.sleep(back_off(self._tuning.retry, attempt, self._tuning.rng()))
+        await self._tuning.clock.sleep(spread_wait(self._tuning.retry, attempt, self._tuning.rng()))
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         """Mint a key. Sent once: after an error with ``maybe_done``, look for it in the list."""

@@ -7,7 +7,7 @@ without is required (docs/amove-api.md, "The storage calls").
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, NamedTuple
 
 from pydantic import (
@@ -22,12 +22,28 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from amove_operator.amove.dates import parse_dotnet_date
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.models.bucket import BucketFlags
 from amove_operator.models.key import Permission
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
+
+
+def parse_dotnet_date(value: object) -> datetime | None:
+    """A .NET ISO-8601 date as an aware UTC datetime; None for whatever cannot be read.
+
+    Seven fraction digits are cut to microseconds, a missing ``Z`` means UTC, and the year 1
+    (.NET's default value) means "not set". A date is never the reason to lose an answer: a key
+    whose date is broken is as alive as the others.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        read = datetime.fromisoformat(value.strip())
+        aware = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return aware if aware.year > 1 else None
 
 
 def _text_or_none(value: object) -> str | None:

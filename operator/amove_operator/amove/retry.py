@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from amove_operator.clock import backoff
 from amove_operator.errors import ApiError, Throttled, TransportFault, Unavailable
 
 
@@ -31,9 +32,9 @@ def may_repeat(error: ApiError, *, repeatable: bool) -> bool:
     return repeatable or (isinstance(error, TransportFault) and not error.maybe_done)
 
 
-def back_off(policy: RetryPolicy, attempt: int, rand: float) -> float:
+def spread_wait(policy: RetryPolicy, attempt: int, rand: float) -> float:
     """Seconds before the try after ``attempt`` (from 1); ``rand`` in [0, 1) spreads the callers."""
-    return rand * min(policy.longest_wait, policy.first_wait * 2.0 ** min(attempt - 1, 16))
+    return rand * backoff(policy.first_wait, policy.longest_wait, attempt - 1)
 
 
 def wait_before_retry(
@@ -45,7 +46,7 @@ def wait_before_retry(
     """
     if attempt >= policy.tries:
         return None
-    wait = back_off(policy, attempt, rand)
+    wait = spread_wait(policy, attempt, rand)
     if isinstance(error, Unavailable) and error.retry_after is not None:
         wait = max(wait, error.retry_after)
     return wait if spent + wait <= policy.longest_total else None

@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from amove_operator.amove.answers import Answer, Call, fault_of, read_success
 from amove_operator.amove.breaker import Breaker, BreakerPace
-from amove_operator.amove.clock import Clock
 from amove_operator.amove.credentials import Credentials
 from amove_operator.amove.limits import TokenBucket
 from amove_operator.amove.retry import (
@@ -23,6 +22,7 @@ from amove_operator.amove.retry import (
     pause_asked_for,
     wait_before_retry,
 )
+from amove_operator.clock import Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
 from amove_operator.telemetry import one_line

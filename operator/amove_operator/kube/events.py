@@ -6,12 +6,11 @@ import logging
 import math
 import secrets
 import socket
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import OperatorError
 from amove_operator.kube.transport import FIELD_MANAGER, Request, Transport, path_of
 from amove_operator.kube.views import ObjectReference
@@ -46,9 +45,7 @@ class EventLog:
     An Event never fails anything: what the server refuses is logged at DEBUG.
     """
 
-    def __init__(
-        self, transport: Transport, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, transport: Transport, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._transport = transport
         self._clock = clock
         self._instance = socket.gethostname()[:128]
@@ -62,7 +59,7 @@ class EventLog:
         A bucket whose deletion fails every 30 seconds would else leave 120 Events an hour.
         """
         identity = (regarding.uid, reason, message)
-        now = self._clock()
+        now = self._clock.monotonic()
         if now - self._sent_at.get(identity, -math.inf) < REPEAT_SECONDS:
             return
         self._sent_at[identity] = now
@@ -75,7 +72,7 @@ class EventLog:
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": regarding.namespace},
-            "eventTime": microtime(datetime.now(UTC)),
+            "eventTime": microtime(datetime.fromtimestamp(self._clock.now(), UTC)),
             "type": type,
             "reason": reason[:_REASON_LENGTH],
             "note": cut(message),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from amove_operator.amove import IssuedKey, NewKey
-from amove_operator.amove.dates import parse_dotnet_date, parse_http_date
-from amove_operator.amove.models import CloudAccount, KeyPage
+from amove_operator.amove.models import CloudAccount, KeyPage, parse_dotnet_date
+from amove_operator.clock import parse_http_date
 from amove_operator.core.key_list import KeyList, RemoteKey
 
 NEW: dict[str, Any] = {
