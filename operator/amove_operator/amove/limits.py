@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from amove_operator.clock import Clock
 
-# A pause can be long: within this many seconds a waiting call notices that it is in vain.
+# A pause can be long: within this many seconds a waiting call notices that the breaker has opened.
 _LONGEST_SLEEP = 1.0
 
 

@@ -10,20 +10,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, NamedTuple
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    field_serializer,
-    model_validator,
-)
+import pydantic
+from pydantic import BeforeValidator, Field, SecretStr, StrictBool
 from pydantic.alias_generators import to_camel
 
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.models.bucket import BucketFlags
 from amove_operator.models.key import Permission
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
@@ -46,22 +37,17 @@ def parse_dotnet_date(value: object) -> datetime | None:
     return aware if aware.year > 1 else None
 
 
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
 Identifier = Annotated[str, Field(min_length=1)]
 LenientText = Annotated[str, BeforeValidator(_text)]
-OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: _text(value) or None)]
 DotnetDate = Annotated[datetime | None, BeforeValidator(parse_dotnet_date)]
 LenientFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
 LenientNumber = Annotated[
-    int | None,
-    BeforeValidator(lambda value: value if type(value) is int else None),
+    int | None, BeforeValidator(lambda value: value if type(value) is int else None)
 ]
 
 
@@ -72,10 +58,10 @@ class BucketAddress(NamedTuple):
     bucket_name: str
 
 
-class WireModel(BaseModel):
+class WireModel(pydantic.BaseModel):
     """Base of every body: camelCase outside; its repr and its errors show no input."""
 
-    model_config = ConfigDict(
+    model_config = pydantic.ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         frozen=True,
@@ -98,13 +84,13 @@ class NewKey(WireModel):
     selected_buckets: tuple[str, ...] = ()
     cloud_account_id: str
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _reaches_something(self) -> NewKey:
         if not self.all_buckets and not self.selected_buckets:
             raise ValueError("a key needs at least one bucket, or all_buckets")
         return self
 
-    @field_serializer("permission")
+    @pydantic.field_serializer("permission")
     def _permission_number(self, permission: Permission) -> int:
         return _PERMISSION_NUMBER[permission]
 
@@ -169,12 +155,3 @@ class StatusAnswer(WireModel):
     encryption_enabled: StrictBool
     versioning_enabled: StrictBool
     object_lock_enabled: StrictBool
-
-    def flags(self) -> BucketFlags:
-        """The same, as the rest of the operator knows it."""
-        return BucketFlags(
-            is_public=self.is_public,
-            encryption_enabled=self.encryption_enabled,
-            versioning_enabled=self.versioning_enabled,
-            object_lock_enabled=self.object_lock_enabled,
-        )

@@ -25,7 +25,9 @@ class RetryPolicy:
 def may_repeat(error: ApiError, *, repeatable: bool) -> bool:
     """Whether the call that failed with ``error`` may be sent again.
 
-    A call that is not repeatable goes again only if it never left this machine.
+    A call that is not repeatable goes again only if it never left this machine: a time-out of
+    ``create_storage_key`` may have issued a key, and a second try would issue another one, while a
+    connection that was refused issued none.
     """
     if not isinstance(error, Unavailable):
         return False
@@ -53,7 +55,7 @@ def wait_before_retry(
 
 
 def pause_asked_for(policy: RetryPolicy, error: ApiError) -> float:
-    """Seconds for which the whole process holds back after ``error``; 0 for no reason to.
+    """Seconds for which the whole process holds back after ``error``; 0 for none.
 
     A 503 that names no time may be about one bucket only: it holds back nobody else.
     """

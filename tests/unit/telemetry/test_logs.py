@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from amove_operator.amove import TokenFile
+from amove_operator.amove.credentials import TokenFile
 from amove_operator.telemetry import configure_logging, log_context, register_secret
 from amove_operator.telemetry.logs import QUIETEST, JsonFormatter
 
