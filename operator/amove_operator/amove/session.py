@@ -109,8 +109,8 @@ class Session:
         """Make ``call`` and return what it gives, trying again where that is safe.
 
         Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.
-        ``maybe_done`` of the error speaks for all tries: a delete that timed out, and was then
-        refused by a proxy that cannot have reached the service, may have been done by the first.
+        ``maybe_done`` of the error speaks for all tries: a delete timed out, so that it may have
+        been done, and the second try found no connection: the error still says that it may.
         """
         began = self._clock.monotonic()
         earlier: ApiError | None = None

@@ -81,8 +81,8 @@ class ClusterLogin:
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
-    ``skew_seconds`` is local clock minus server clock as of the last answer; its ``Date``
-    header has whole seconds, so half a second is in doubt.
+    ``skew_seconds`` is local clock minus server clock as of the last answer; its ``Date`` header
+    has whole seconds, so the skew may be off by half a second.
     """
 
     def __init__(self, access: Access, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -175,7 +175,8 @@ class Transport:
             body=request.body,
             _request_timeout=limits,
         )
-        self._note_date(response.headers.get("Date"), started)
+        if (server := parse_http_date(response.headers.get("Date"))) is not None:
+            self.skew_seconds = (started + self._clock.now()) / 2 - (server + 0.5)
         return response.status, await response.read()
 
     async def stream(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
@@ -208,7 +209,3 @@ class Transport:
     def _url(self, request: Request) -> str:
         url = f"{self.configuration.host}{request.path}"
         return f"{url}?{urlencode(request.query)}" if request.query else url
-
-    def _note_date(self, date: str | None, started: float) -> None:
-        if (server := parse_http_date(date)) is not None:
-            self.skew_seconds = (started + self._clock.now()) / 2 - (server + 0.5)

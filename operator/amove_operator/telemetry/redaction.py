@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from urllib.parse import quote
@@ -45,16 +44,10 @@ _PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ),
         rf"\1\2{MASK}\3",
     ),
-    (
-        ("bearer",),
-        re.compile(r"\b(bearer\s+)[^\s\"'\\,;<>]+", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
+    (("bearer",), re.compile(r"(?i)\b(bearer\s+)[^\s\"'\\,;<>]+"), rf"\1{MASK}"),
     (
         _FIELD_HINTS,
-        re.compile(
-            rf"((?:{_FIELD_NAMES})\s*[:=]\s*)(?!bearer\b)[^\s\"'\\,;&<>{{}}\[\]]+", re.IGNORECASE
-        ),
+        re.compile(rf"(?i)((?:{_FIELD_NAMES})\s*[:=]\s*)(?!bearer\b)[^\s\"'\\,;&<>{{}}\[\]]+"),
         rf"\1{MASK}",
     ),
     (("eyj",), re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*"), MASK),
@@ -78,18 +71,15 @@ class SecretValues:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._spellings: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._spellings: dict[str, tuple[str, ...]] = {}
         self._longest_first: tuple[str, ...] = ()
         self._starts: frozenset[str] = frozenset()
 
     def add(self, value: str) -> None:
         """Remember ``value``, or mark it as recent if it is known."""
-        if value in self._spellings:
-            self._spellings.move_to_end(value)
-            return
-        self._spellings[value] = tuple(_spellings(value))
+        self._spellings[value] = self._spellings.pop(value, None) or tuple(_spellings(value))
         if len(self._spellings) > self._limit:
-            self._spellings.popitem(last=False)
+            del self._spellings[next(iter(self._spellings))]
         # A value may contain another: the longer one must go first, or its rest would stay.
         self._longest_first = tuple(
             sorted({s for group in self._spellings.values() for s in group}, key=len, reverse=True)
