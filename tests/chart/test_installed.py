@@ -55,7 +55,7 @@ REFUSED = [
     *access("create update delete", GROUP, BUCKETS),
     *access("create update delete", GROUP, KEYS),
     *access("update deletecollection", "", "secrets"),
-    *access("get list", "events.k8s.io", "events"),
+    *access("get list patch", "events.k8s.io", "events"),
     *access("list create patch delete", "", "namespaces"),
     *access("get list create delete", "", "pods", "", NAMESPACE),
     *access("create", "", "serviceaccounts/token", "", NAMESPACE),

@@ -77,7 +77,7 @@ class SecretValues:
 
     def add(self, value: str) -> None:
         """Remember ``value``, or mark it as recent if it is known."""
-        self._spellings[value] = self._spellings.pop(value, None) or tuple(_spellings(value))
+        self._spellings[value] = self._spellings.pop(value, ()) or tuple(_spellings(value))
         if len(self._spellings) > self._limit:
             del self._spellings[next(iter(self._spellings))]
         # A value may contain another: the longer one must go first, or its rest would stay.
