@@ -13,7 +13,6 @@ from pydantic import ValidationError
 
 from amove_operator.amove import IssuedKey, NewKey
 from amove_operator.amove.models import CloudAccount, KeyPage, parse_dotnet_date
-from amove_operator.clock import parse_http_date
 from amove_operator.core.key_list import KeyList, RemoteKey
 
 NEW: dict[str, Any] = {
@@ -68,11 +67,6 @@ def test_a_date_as_dotnet_prints_it_is_read_to_the_microsecond(
     seconds = moment.replace(tzinfo=None, microsecond=0).isoformat()
     text = f"{seconds}.{moment.microsecond:06d}{tick}{zone}"
     assert parse_dotnet_date(text) == (moment if moment.year > 1 else None)
-
-
-@given(st.text() | st.none())
-def test_whatever_stands_for_an_http_date_it_raises_nothing(text: str | None) -> None:
-    parse_http_date(text)
 
 
 @pytest.mark.parametrize(("word", "number"), [("Read", 0), ("Write", 1), ("ReadWrite", 2)])
