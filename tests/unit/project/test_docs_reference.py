@@ -127,6 +127,14 @@ def test_every_metric_is_on_the_page_and_no_other_is() -> None:
     assert all(cells[-1].endswith(".") for cells in page.values())
 
 
+def test_the_glossary_is_in_order_and_each_word_says_where_it_is_used() -> None:
+    entries = (ROOT / "docs/glossary.md").read_text().split("\n### ")[1:]
+    words = [entry.split("\n")[0] for entry in entries]
+    assert words == sorted(words, key=str.lower)
+    for entry in entries:
+        assert re.search(r"(\]\([\w.#-]+\)|`[\w/]+\.py`)\.?$", entry.strip()), entry
+
+
 def test_every_annotation_of_a_secret_is_on_the_page() -> None:
     ours = {
         value.removeprefix(f"{GROUP}/")
