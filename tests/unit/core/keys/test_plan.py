@@ -610,7 +610,7 @@ def test_ready_stays_while_a_sound_secret_waits_for_anything() -> None:
 
 def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revoked() -> None:
     closed = Gate(None, Reason.BucketNotFound, "gone")
-    report = reported(live=(), gate=closed, forgotten=frozenset({FIRST.id}))
+    report = reported(live=(), gate=closed, confirmed_gone=frozenset({FIRST.id}))
     assert report.status.key is not None
     assert report.status.key.buckets == ()
     assert report.status.key.dead
@@ -624,7 +624,7 @@ def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
 
 def test_a_list_alone_frees_no_name_while_a_successor_may_still_tell_whose_list_it_was() -> None:
     spent = {"status": status(FIRST, issues=5), "recorded": None}
-    report = reported(live=(), forgotten=frozenset({FIRST.id}), **spent)
+    report = reported(live=(), confirmed_gone=frozenset({FIRST.id}), **spent)
     assert reason(report) is Reason.MintBudgetExhausted
     assert report.status.key == current(FIRST)
 
