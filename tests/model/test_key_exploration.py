@@ -24,8 +24,8 @@ from amove_operator.core.keys import derived as key_facts
 from amove_operator.core.keys import plan as key_plan
 from amove_operator.core.keys import status as key_status
 from amove_operator.core.keys import steps
-from amove_operator.core.keys.budget import remember_issue
 from amove_operator.core.keys.expectations import Expectations, PendingKey
+from amove_operator.core.keys.schedule import remember_issue
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
 from amove_operator.models.key import RecentIssue
@@ -331,7 +331,10 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
         _without_check("revoke_dangling_key"),
         SmallWorld(Chances(crashes=1), 4),
     ),
-    "a third key waits for room": (_without_check("two_live_keys"), SmallWorld(Chances(changes=2), 4)),
+    "a third key waits for room": (
+        _without_check("two_live_keys"),
+        SmallWorld(Chances(changes=2), 4),
+    ),
     "the budget": (
         _without_check("within_budget"),
         SmallWorld(Chances(crashes=2), 4, Rules(budget=1)),

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
-from amove_operator.core.keys.rotation import next_rotation
+from amove_operator.core.keys.schedule import next_rotation
 from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope

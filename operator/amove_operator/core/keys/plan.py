@@ -13,7 +13,6 @@ from datetime import datetime
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
 from amove_operator.core.keys import steps
-from amove_operator.core.keys.budget import next_issue_at, remember_issue
 from amove_operator.core.keys.deletion import plan_deletion, revoke_pending_key
 from amove_operator.core.keys.derived import (
     dangling_keys,
@@ -28,6 +27,7 @@ from amove_operator.core.keys.derived import (
     revoke_times,
     wake_time,
 )
+from amove_operator.core.keys.schedule import next_issue_at, remember_issue
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict, SecretForeign, SecretOurs
 from amove_operator.core.keys.status import await_key_list, loss_conclusion, pinned, status_of
 from amove_operator.core.reasons import Reason
