@@ -100,7 +100,7 @@ def gather_key(
         mass=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
         defaults=context.accounts.defaults(),
-        revoked=frozenset(key_id for key_id, _ in expectations.revoked),
+        revoked=frozenset(key_id for key_id, _ in expectations.deleted),
         revoking=expectations.failed_revokes,
         displaced=_given_up(context, key),
         wanted=_wanted(context, key, memory),
@@ -320,7 +320,7 @@ def confirmed_gone(
 ) -> frozenset[str]:
     """Ids in status that are proven gone, or that are listed as somebody else's."""
     listing = context.key_lists.latest
-    gone = {key_id for key_id, _ in memory.expectations.revoked}
+    gone = {key_id for key_id, _ in memory.expectations.deleted}
     if listing is None or listing.begun < memory.expectations.knows_from:
         return frozenset(gone)
     named = named_ids(status)

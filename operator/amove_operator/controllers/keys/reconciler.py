@@ -175,7 +175,7 @@ class KeyReconciler:
         body = await self._context.kube.add_finalizer(ref, key.metadata)
         self._context.cache.put(ref, body)
         is_new = key.status.observed_generation in (None, -1) and not key.status.conditions
-        if is_new and memory.expectations.pristine:
+        if is_new and memory.expectations.is_empty:
             memory.expectations = Expectations.for_new()
 
     async def _await_listing(
@@ -391,7 +391,7 @@ class KeyReconciler:
         unproven = named_ids(status) - confirmed_gone(self._context, key, memory, status)
         told, memory.expectations = (
             memory.expectations.unconfirmed - unproven,
-            memory.expectations.told(),
+            memory.expectations.unconfirmed_reported(),
         )
         for key_id in told:
             self._context.metrics.revoke_unconfirmed.inc()

@@ -181,9 +181,9 @@ def _moved_meanwhile(context: Context, uid: str, key_id: str, listing: KeyList) 
     if memory is None:
         return False
     recent = {
-        key.id for key, at in memory.expectations.minted if listing.begun < at + context.settle
+        key.id for key, at in memory.expectations.created if listing.begun < at + context.settle
     }
-    return key_id in recent or any(key_id == revoked for revoked, _ in memory.expectations.revoked)
+    return key_id in recent or memory.expectations.was_deleted(key_id)
 
 
 def _note(context: Context, key: AmoveStorageKey, *, gone: bool) -> None:
