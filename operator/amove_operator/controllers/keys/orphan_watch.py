@@ -13,7 +13,13 @@ from collections.abc import Iterable
 from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.enqueue import wake_waiting
 from amove_operator.core.key_list import KeyList, RemoteKey
-from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, without_owner
+from amove_operator.core.keys.orphans import (
+    OrphanScan,
+    OrphanSuspects,
+    holds,
+    may_hold,
+    without_owner,
+)
 from amove_operator.core.naming import cluster_digest
 from amove_operator.core.secrets.record import OWNER_UID
 from amove_operator.errors import KubeRefused, KubeUnavailable
@@ -86,12 +92,12 @@ class OrphanWatch:
         if {key.id for key in orphans} != {key.id for key in before}:
             _tell(orphans)
 
-    async def _look(self, listing: KeyList) -> tuple[Look, dict[str, str]]:
+    async def _look(self, listing: KeyList) -> tuple[OrphanScan, dict[str, str]]:
         """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
         context = self._context
         # A ghost's keys are still being dealt with.
         keys = [*context.cache.keys.values(), *context.cache.ghosts.values()]
-        look = Look.of(context.cluster_uid, listing, (key.metadata.uid for key in keys), ())
+        look = OrphanScan.of(context.cluster_uid, listing, (key.metadata.uid for key in keys), ())
         held: set[str] = set()
         holders: dict[str, str] = {}
         cluster8 = cluster_digest(context.cluster_uid)
@@ -106,7 +112,7 @@ class OrphanWatch:
             if holder is not None:
                 held.add(key.id)
                 holders[key.id] = holder.namespace
-        return Look(look.cluster8, listing, look.owners, frozenset(held)), holders
+        return OrphanScan(look.cluster8, listing, look.owners, frozenset(held)), holders
 
 
 def sees_all(context: Context) -> bool:

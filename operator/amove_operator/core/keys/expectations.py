@@ -25,7 +25,7 @@ _SCOPES_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class PendingKey:
-    """A key that was issued and that no Secret is known to hold yet: the only copy of its secret."""
+    """A key that was issued and that no Secret is known to hold yet: its secret is here alone."""
 
     key: RemoteKey
     secret_key: SecretStr

@@ -19,7 +19,7 @@ from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.store import Cache, Ghost
 from amove_operator.core.key_list import KeyList, RemoteKey
-from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, too_many
+from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, OWNER_UID
@@ -45,12 +45,12 @@ def look(
     begun: float = 0.0,
     crs: tuple[str, ...] = (LIVING,),
     held: tuple[str, ...] = (),
-) -> Look:
+) -> OrphanScan:
     """One look at the world."""
-    return Look.of(CLUSTER, KeyList.of(begun, keys), crs, held)
+    return OrphanScan.of(CLUSTER, KeyList.of(begun, keys), crs, held)
 
 
-def judged(*looks: Look) -> list[str]:
+def judged(*looks: OrphanScan) -> list[str]:
     """The ids of the orphans after these looks."""
     judgement = OrphanSuspects()
     for one in looks:
@@ -134,7 +134,7 @@ def test_without_a_settle_time_it_still_takes_two_looks() -> None:
     assert first.after(look(marked("a"), begun=0.1), 0.0).orphans != ()
 
 
-HELD_ONCE: list[tuple[str, Look]] = [
+HELD_ONCE: list[tuple[str, OrphanScan]] = [
     ("its CR was there", look(marked("a"), begun=SETTLE, crs=(GONE,))),
     ("a Secret held it", look(marked("a"), begun=SETTLE, held=("a",))),
     ("it was not listed", look(begun=SETTLE)),
@@ -142,7 +142,7 @@ HELD_ONCE: list[tuple[str, Look]] = [
 
 
 @pytest.mark.parametrize("between", [r[1] for r in HELD_ONCE], ids=[r[0] for r in HELD_ONCE])
-def test_a_look_that_clears_a_key_makes_its_time_start_anew(between: Look) -> None:
+def test_a_look_that_clears_a_key_makes_its_time_start_anew(between: OrphanScan) -> None:
     key = marked("a")
     assert judged(look(key), between, look(key, begun=SETTLE + 1)) == []
     again = look(key, begun=SETTLE + 1), look(key, begun=2 * SETTLE + 1)
