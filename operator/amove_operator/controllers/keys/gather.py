@@ -24,7 +24,16 @@ from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.claims import claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys.derived import named_ids
-from amove_operator.core.keys.snapshot import Gate, KeyLimits, KeySnapshot, LossVerdict, SecretSeen
+from amove_operator.core.keys.snapshot import (
+    Blocked,
+    Displaced,
+    GoneKeys,
+    KeyLimits,
+    KeySnapshot,
+    LossVerdict,
+    Rotation,
+    SecretSeen,
+)
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
@@ -74,9 +83,13 @@ def gather_key(
         gate=gate,
         secret_name=secret_name(key),
         format8=format_digest(spec.secret),
-        grace=parse_duration(spec.rotation.grace_period),
-        interval=interval,
-        rotate_request=meta.annotation("rotate-requested-at") or "",
+        rotation=Rotation(
+            parse_duration(spec.rotation.grace_period),
+            interval,
+            meta.annotation("rotate-requested-at") or "",
+        ),
+        expectations=expectations,
+        limits=KeyLimits(context.settings.mint_budget, context.settings.listing_settle),
         finalizer=meta.finalized_by_us or isinstance(item, Ghost),
         deleting=deleting,
         paused=meta.paused and not isinstance(item, Ghost),
@@ -86,27 +99,16 @@ def gather_key(
         secret=look.secret if look.secret is not None else memory.secret,
         secret_fresh=look.secret_fresh,
         live=expectations.live(marker(context, key), context.key_lists.latest, context.settle),
-        pending_key=expectations.pending_key,
-        is_new=expectations.is_new,
-        knows_from=expectations.knows_from,
-        last_serial=expectations.last_serial,
         listed_at=_listed_at(context),
-        settle=context.settings.listing_settle,
-        outcome_unknown=expectations.outcome_unknown,
-        scopes=expectations.scopes,
+        gone=GoneKeys(
+            confirmed_gone(context, key, memory, status), _presumed_gone(context, memory, status)
+        ),
+        displaced=Displaced(_given_up(context, key), _wanted(context, key, memory)),
         dry_run_passed=look.dry_run_passed,
         refused=look.refused or memory.refused,
-        recorded=expectations.recorded,
-        mass=_mass(context, key, memory, status),
+        loss=_mass(context, key, memory, status),
         clock_skewed=context.clock_skewed,
         defaults=context.accounts.defaults(),
-        revoked=frozenset(key_id for key_id, _ in expectations.deleted),
-        revoking=expectations.failed_revokes,
-        displaced=_given_up(context, key),
-        wanted=_wanted(context, key, memory),
-        confirmed_gone=confirmed_gone(context, key, memory, status),
-        presumed_gone=_presumed_gone(context, memory, status),
-        limits=KeyLimits(context.settings.mint_budget),
     )
 
 
@@ -121,10 +123,10 @@ def _listed_at(context: Context) -> datetime | None:
 # ---------------------------------------------------------------- scope and gate
 
 
-def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
+def gate_of(context: Context, key: AmoveStorageKey) -> Scope | Blocked | None:
     """The scope that the spec asks for, and whether its buckets are ready."""
     if key.spec.bucket_refs is None:
-        return Gate(_free_scope(context, key))
+        return _free_scope(context, key)
     names: list[str] = []
     accounts: set[str] = set()
     closed: tuple[Reason, str] | None = None
@@ -132,7 +134,7 @@ def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
         ref = Ref(Kind.BUCKET, key.metadata.namespace, name)
         bucket = context.cache.buckets.get(ref)
         if bucket is None:
-            return Gate(None, Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
+            return Blocked(Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
         status = own_bucket_status(bucket)
         if status.provenance is None or status.cloud_account_id is None:
             return _unborn(key, bucket)
@@ -140,21 +142,20 @@ def gate_of(context: Context, key: AmoveStorageKey) -> Gate:
         names.append(bucket_name(bucket))
         accounts.add(status.cloud_account_id)
     if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
-        return Gate(None, Reason.AccountMismatch, _mismatch(key, accounts))
+        return Blocked(Reason.AccountMismatch, _mismatch(key, accounts))
     scope = _scope(context, key, accounts.pop(), tuple(names))
-    reason, message = closed or (None, "")
-    return Gate(scope, reason, message)
+    return Blocked(*closed, scope) if closed is not None else scope
 
 
-def _unborn(key: AmoveStorageKey, bucket: AmoveBucket) -> Gate:
+def _unborn(key: AmoveStorageKey, bucket: AmoveBucket) -> Blocked:
     """To a key that waits, a bucket on its way is no news worth a write: Ready comes next."""
     told = conditions.find(key.status.conditions, "Reconciling")
     begun = bucket.status.conditions
     on_its_way = not begun or conditions.is_true(begun, "Reconciling")
     if told is not None and told.reason == Reason.BucketNotFound and on_its_way:
-        return Gate(None, Reason.BucketNotFound, told.message)
+        return Blocked(Reason.BucketNotFound, told.message)
     name = bucket.metadata.name
-    return Gate(None, Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
+    return Blocked(Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
 
 
 def _unready(context: Context, bucket: AmoveBucket) -> tuple[Reason, str] | None:
@@ -162,7 +163,9 @@ def _unready(context: Context, bucket: AmoveBucket) -> tuple[Reason, str] | None
     if bucket.metadata.deleting:
         return Reason.BucketNotReady, f"AmoveBucket {name} is being deleted."
     if not isinstance(claim_of(context, bucket), ClaimHeld):
-        return Reason.BucketNotReady, f"AmoveBucket {name} does not hold its bucket's name."
+        return Reason.BucketNotReady, (
+            f"Another AmoveBucket has the bucket name of AmoveBucket {name}; see its conditions."
+        )
     if not conditions.is_true(bucket.status.conditions, "Ready"):
         return Reason.BucketNotReady, f"AmoveBucket {name} is not ready."
     return None
@@ -206,7 +209,9 @@ def _scope(
 # ---------------------------------------------------------------- our own refusals
 
 
-def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> Conclusion | None:
+def key_fault(
+    context: Context, ref: Ref, key: AmoveStorageKey, gate: Scope | Blocked | None
+) -> Conclusion | None:
     """Why we refuse this spec ourselves, without a call."""
     settings, spec = context.settings, key.spec
     if (fault := context.cache.faults.get(ref)) is not None:
@@ -218,13 +223,13 @@ def key_fault(context: Context, ref: Ref, key: AmoveStorageKey, gate: Gate) -> C
     defaults = context.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
     if found := key_not_permitted(spec, namespace, defaults, trusted=settings.trusts(namespace)):
         return found
-    if gate.closed is Reason.AccountMismatch:
+    if isinstance(gate, Blocked) and gate.reason is Reason.AccountMismatch:
         return stalled(Reason.AccountMismatch, gate.message)
     if wrong := template_fault(spec.secret, _example(key, gate)):
         return stalled(Reason.InvalidTemplate, wrong)
     if (pending := accounts_pending(context)) is not None:
         return None if own_key_status(key).key is not None else pending
-    if gate.scope is None and gate.closed is None:
+    if gate is None:
         return stalled(Reason.AccountUnknown, _unplaced(context, spec))
     return None
 
@@ -240,13 +245,14 @@ def _unplaced(context: Context, spec: KeySpec) -> str:
     )
 
 
-def _example(key: AmoveStorageKey, gate: Gate) -> RenderContext:
+def _example(key: AmoveStorageKey, gate: Scope | Blocked | None) -> RenderContext:
     """A place as the key's will be, if not longer: a template is checked before an issue.
 
     While an AmoveBucket is not there, its own name stands for the one of its bucket.
     """
-    if gate.scope is not None:
-        return RenderContext(gate.scope, f"https://{gate.scope.storage_dn}", "k" * 63)
+    wanted = gate.scope if isinstance(gate, Blocked) else gate
+    if wanted is not None:
+        return RenderContext(wanted, f"https://{wanted.storage_dn}", "k" * 63)
     spec = key.spec
     refs = sorted({ref.name for ref in spec.bucket_refs or ()})
     # Numbered, so that two long names with one beginning stay two.
@@ -265,10 +271,10 @@ def _mass(
     if loss_accepted(context, key):
         return LossVerdict.NONE
     if memory.expectations.user_changed or _of_another_user(context, status):
-        return LossVerdict.USER_CHANGED
+        return LossVerdict.OTHER_USER
     missing = key.metadata.uid in context.missing_keys
     if context.mass_key_loss and (missing or status.key is None):
-        return LossVerdict.LOSS
+        return LossVerdict.MASS_LOSS
     return LossVerdict.NONE
 
 

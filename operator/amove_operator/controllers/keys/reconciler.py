@@ -27,7 +27,7 @@ from amove_operator.core.keys.status import status_of
 from amove_operator.core.naming import key_name, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.core.secrets.record import Retiring
+from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.rendering import TemplateFault
 from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.errors import ApiError, Conflict, KubeRefused, Rejected
@@ -142,8 +142,8 @@ class KeyReconciler:
                 await self._secrets.read(key, memory, look)
             case steps.AwaitKeyList():
                 return await self._await_listing(item, key, step)
-            case steps.DryRun():
-                await self._dry_run(key, look, snapshot)
+            case steps.DryRun(dry_scope):
+                await self._dry_run(key, look, dry_scope)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await write_status(self._context, ref, key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
@@ -152,10 +152,10 @@ class KeyReconciler:
                 look.secret, look.secret_fresh, memory.secret = None, False, None
             case steps.Mint():
                 await self._mint(ref, key, memory, look, step)
-            case steps.WriteSecret(retiring):
-                await self._write(key, memory, look, retiring)
-            case steps.RepairSecretMetadata():
-                await self._secrets.tidy(key, memory, look)
+            case steps.WriteSecret():
+                await self._write(key, memory, look, step)
+            case steps.RepairSecretMetadata(secret):
+                await self._secrets.tidy(key, memory, look, secret)
             case steps.Revoke():
                 await self._revoke(ref, key, memory, look, step)
             case steps.DeleteSecret(uid):
@@ -189,20 +189,20 @@ class KeyReconciler:
         await self._context.key_lists.begun_since(step.since)
         return False
 
-    async def _dry_run(self, key: AmoveStorageKey, look: Look, snapshot: KeySnapshot) -> None:
+    async def _dry_run(self, key: AmoveStorageKey, look: Look, scope: Scope) -> None:
         try:
-            await self._secrets.dry_run(key, look, snapshot)
+            await self._secrets.dry_run(key, look, scope)
         except KubeRefused as error:
             look.refused = str(error)
         else:
             look.dry_run_passed = True
 
     async def _write(
-        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, retiring: tuple[Retiring, ...]
+        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: steps.WriteSecret
     ) -> None:
         """Write the Secret; a refusal that no dry run foretold costs the key in hand."""
         try:
-            await self._secrets.write(key, memory, look, retiring)
+            await self._secrets.write(key, memory, look, step)
         except (KubeRefused, TemplateFault) as error:
             memory.refused, memory.refused_at = str(error), self._context.clock()
 

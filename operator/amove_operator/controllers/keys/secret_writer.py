@@ -10,12 +10,12 @@ from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.store import own_key_status, secret_name
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import (
-    KeySnapshot,
     SecretAbsent,
     SecretForeign,
     SecretOurs,
     SecretSeen,
 )
+from amove_operator.core.keys.steps import WriteSecret
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import (
     OPAQUE,
@@ -27,7 +27,7 @@ from amove_operator.core.secrets.manifest import (
     whose,
     with_names,
 )
-from amove_operator.core.secrets.record import Retiring, SecretRecord, sound_record
+from amove_operator.core.secrets.record import SecretRecord, sound_record
 from amove_operator.core.secrets.rendering import RenderContext, format_digest, render
 from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
@@ -121,11 +121,11 @@ class KeySecret:
 
     # -- writes --------------------------------------------------------------------------------
 
-    async def dry_run(self, key: AmoveStorageKey, look: Look, snapshot: KeySnapshot) -> None:
+    async def dry_run(self, key: AmoveStorageKey, look: Look, scope: Scope) -> None:
         """Have the server check the write that the next key is for. Raises KubeRefused."""
-        assert snapshot.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
-        record = SecretRecord("0" * 36, snapshot.now, "", snapshot.format8, "")
-        place = self._place(snapshot.gate.scope, "0" * 63)
+        format8 = format_digest(key.spec.secret)
+        record = SecretRecord("0" * 36, self._context.now(), "", format8, "")
+        place = self._place(scope, "0" * 63)
         data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
         await self._send(key, look, record, data, dry_run=True)
 
@@ -134,14 +134,13 @@ class KeySecret:
         key: AmoveStorageKey,
         memory: KeyMemory,
         look: Look,
-        retiring: tuple[Retiring, ...],
+        step: WriteSecret,
     ) -> None:
         """Put the key in hand into the Secret, in one request.
 
         A Conflict is no failure: the next look at the Secret decides anew, key in hand.
         """
-        fresh = memory.expectations.pending_key
-        assert fresh is not None  # noqa: S101 - the planner writes only what is in hand
+        fresh = step.pending_key
         place = self._place(fresh.scope, fresh.key.name)
         data = render(
             key.spec.secret, place, fresh.key.access_key, fresh.secret_key.get_secret_value()
@@ -152,7 +151,7 @@ class KeySecret:
             rotate_request=fresh.rotate_request,
             format8=format_digest(key.spec.secret),
             checksum="",
-            retiring=retiring,
+            retiring=step.retiring,
         )
         try:
             view = await self._send(key, look, record, data)
@@ -165,14 +164,13 @@ class KeySecret:
         self._context.metrics.secret_writes.inc()
         self._take_in(key, memory, look, view)
 
-    async def tidy(self, key: AmoveStorageKey, memory: KeyMemory, look: Look) -> None:
+    async def tidy(
+        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, secret: SecretOurs
+    ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
-        if not look.secret_fresh:
+        if look.metadata is None:
             await self.read(key, memory, look)
             return
-        secret = look.secret
-        assert isinstance(secret, SecretOurs)  # noqa: S101 - the planner's word
-        assert look.metadata is not None  # noqa: S101 - read together with the Secret
         owner = secret_owner(self._context, key)
         record = self._formatted(key, secret.record)
         spec = key.spec.secret
@@ -206,10 +204,9 @@ class KeySecret:
         spec = key.spec.secret
         full = recorded(record, spec, owner.uid, data)
         secret = look.secret
-        if not isinstance(secret, SecretOurs):
+        if not isinstance(secret, SecretOurs) or look.metadata is None:
             manifest = new_secret(secret_name(key), owner, spec, full, data)
             return await self._context.kube.create_secret(manifest, dry_run=dry_run)
-        assert look.metadata is not None  # noqa: S101 - read together with the Secret
         patch = rewrite(look.metadata, owner, spec, full, data, secret.record.written)
         return await self._context.kube.patch_secret(
             owner.namespace,
