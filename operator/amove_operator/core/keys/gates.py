@@ -52,16 +52,11 @@ def two_live_keys(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | No
     missing = sorted(times.keys() - derived.live_ids(snapshot))
     if len(snapshot.live or ()) + len(missing) < MOST_LIVE:
         return None
-    retiring = derived.retiring_keys(snapshot)
-    room = missing if damaged else []
-    room += [
-        key.id
-        for key in retiring
-        if damaged or takes_away(mint.scope, derived.known_scope(snapshot, key))
-    ]
-    if room:
+    scopes = {key.id: derived.known_scope(snapshot, key) for key in derived.retiring_keys(snapshot)}
+    others = [*missing, *scopes]
+    too_wide = [key_id for key_id, scope in scopes.items() if takes_away(mint.scope, scope)]
+    if room := others if damaged else too_wide:
         return on_fresh_secret(snapshot, steps.Revoke(room[0], "making room"))
-    others = {*missing, *(key.id for key in retiring)}
     ends = min((when for key_id, when in times.items() if key_id in others), default=None)
     if ends is None or ends <= snapshot.now:
         # Due, and yet not revoked by now: the clock is not to be trusted.

@@ -46,8 +46,8 @@ def revoke_in_spite_of_fault(snapshot: KeySnapshot) -> steps.KeyStep | None:
     if snapshot.live is None or not snapshot.finalizer:
         return None
     if snapshot.secret is None:
-        # Read the Secret even for dead keys: while status names one as alive, its bucket names
-        # stay reserved, and what status says is settled only beside the Secret.
+        # Read the Secret even for dead keys: until it was read status is not written anew, and
+        # while status still names a dead key, its bucket names stay reserved.
         return steps.ReadSecret() if snapshot.live or named_ids(snapshot.status) else None
     return revoke_dangling_key(snapshot) or revoke_expired_key(snapshot)
 
