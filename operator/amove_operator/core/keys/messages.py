@@ -35,7 +35,7 @@ CLOCK_SKEW = unsynced(
 )
 NOT_OURS_ANY_MORE = unsynced(
     Reason.Deleting,
-    "Our finalizer is off: the object goes once the others in metadata.finalizers are removed.",
+    "Waiting for others: the object goes once the rest of metadata.finalizers is removed.",
 )
 
 
@@ -71,10 +71,10 @@ def pinned(snapshot: KeySnapshot) -> str:
         for what, asked, was, now in by_default
         if asked is None
         and now not in (None, was)
-        # A key of bucketRefs is where its buckets are, and they tell of their account themselves.
+        # A key of bucketRefs is where its buckets are, and their own status says in which account.
         and (what != "cloud account" or spec.bucket_refs is None)
     ]
-    return f"Pinned to {', '.join(moved)}: that moves nothing." if moved else ""
+    return f"Pinned to {', '.join(moved)}: the key stays as it was issued." if moved else ""
 
 
 def paused(snapshot: KeySnapshot) -> Conclusion:

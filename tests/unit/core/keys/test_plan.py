@@ -10,7 +10,13 @@ import pytest
 from amove_operator.core.conditions import stalled
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Blocked, LossVerdict, SecretAbsent, SecretForeign
+from amove_operator.core.keys.snapshot import (
+    Blocked,
+    KeyLimits,
+    LossVerdict,
+    SecretAbsent,
+    SecretForeign,
+)
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import Retiring
@@ -500,6 +506,30 @@ def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
     report = reported(secret=GONE, recorded=None, status=status(FIRST, issues=4))
     assert report.requeue_at == NOW + timedelta(minutes=5)
     assert "the next key may be issued at 2026-03-01T12:05:00Z" in report.conclusion.synced.message
+
+
+def test_a_message_that_waits_for_a_grace_says_why_and_until_when() -> None:
+    wide = {**ROTATED, "status": status(SECOND, retiring(FIRST, HOUR / 2)), "format8": "other"}
+    message = reported(**wide).conclusion.synced.message
+    assert message.startswith("The Secret's format changed; two keys live already")
+    assert "2026-03-01T12:30:00Z" in message
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        {"live": None, "outcome_unknown": True},
+        {"status": status(None), "secret": GONE, "live": None},
+        {"live": None, "deleting": True},
+        {"live": None, "pending_key": pending_key(SECOND)},
+    ],
+    ids=["for a lost call", "for earlier keys", "to be let go", "with a pending key"],
+)
+def test_a_key_that_waits_for_a_list_says_for_how_long_at_most(waits: dict[str, Any]) -> None:
+    limits = KeyLimits(listing_lag=timedelta(seconds=45))
+    step = plan_key(settled(**waits, limits=limits))
+    assert isinstance(step, steps.AwaitKeyList)
+    assert "up to AMOVE_LISTING_SETTLE (45s)" in step.conclusion.synced.message
 
 
 def test_a_waiting_rotation_wakes_when_the_grace_ends() -> None:
