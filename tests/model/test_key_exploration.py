@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from amove_operator.controllers.shared import store as cache
+from amove_operator.controllers.shared import name_registry
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
@@ -24,6 +25,7 @@ from amove_operator.core.keys import derived, gates, issue, plan, revoke, schedu
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
+from amove_operator.models import AmoveStorageKey
 from amove_operator.models.key import RecentIssue
 from tests.model.exploring import explore
 from tests.model.moves import Moves
@@ -258,7 +260,7 @@ def _no_list_is_waited_for(patch: Patch, _moves: Moves) -> None:
 
 
 def _nothing_is_unlisted(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache, "may_have_unlisted_key", lambda _key: False)
+    patch.setattr(name_registry, "may_have_unlisted_key", lambda _key: False)
 
 
 def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
@@ -266,11 +268,11 @@ def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
 
 
 def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache, "named_keys", lambda _key: ())
+    patch.setattr(AmoveStorageKey, "named_keys", property(lambda _key: ()))
 
 
 def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache.Cache, "expect", lambda *_: None)
+    patch.setattr(Store, "reserve", lambda *_: None)
 
 
 def _a_digest_proves(patch: Patch, _moves: Moves) -> None:

@@ -130,7 +130,7 @@ async def _connected(settings: Settings) -> AsyncIterator[_World]:
         api.check_credentials()
         kube = await Kube.connect()
         try:
-            key_lists = KeyListCache(api, time.monotonic, lambda _listing: None)
+            key_lists = KeyListCache(api, time.monotonic)
             yield _World(kube, api, key_lists, await kube.cluster_uid())
         finally:
             await kube.close()
