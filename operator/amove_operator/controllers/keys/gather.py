@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.store import id_of
-from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.keys import messages
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.keys.snapshot import (
     Blocked,
@@ -28,8 +28,8 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
-from amove_operator.core.secrets.rendering import RenderContext, format_digest, template_fault
-from amove_operator.models import AmoveBucket, AmoveStorageKey, parse_duration
+from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
+from amove_operator.models import AmoveStorageKey, parse_duration
 from amove_operator.models.key import ScopeField
 
 
@@ -124,32 +124,22 @@ class KeyGatherer:
             return self._scope_by_name(key)
         names: list[str] = []
         accounts: set[str] = set()
-        closed: tuple[Reason, str] | None = None
+        unready: str | None = None
         for name in sorted({ref.name for ref in key.spec.bucket_refs}):
             bucket = self._d.store.buckets.get(Ref(Kind.BUCKET, key.metadata.namespace, name))
             if bucket is None:
-                return Blocked(Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
+                return messages.no_bucket(name)
             status = bucket.proven
             if status.provenance is None or status.cloud_account_id is None:
-                return _not_created_yet(key, bucket)
-            closed = closed or self._not_ready(bucket)
+                return messages.bucket_not_created(key, bucket)
+            holds_name = isinstance(self._d.names.claim_of(bucket), ClaimHeld)
+            unready = unready or messages.bucket_not_ready(bucket, holds_name=holds_name)
             names.append(bucket.bucket_name)
             accounts.add(status.cloud_account_id)
         if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
-            return Blocked(Reason.AccountMismatch, _mismatch(key, accounts))
+            return messages.account_mismatch(key.spec, accounts)
         scope = self._scope(key, accounts.pop(), tuple(names))
-        return Blocked(*closed, scope) if closed is not None else scope
-
-    def _not_ready(self, bucket: AmoveBucket) -> tuple[Reason, str] | None:
-        name = bucket.metadata.name
-        if bucket.metadata.deleting:
-            return Reason.BucketNotReady, f"AmoveBucket {name} is being deleted."
-        if not isinstance(self._d.names.claim_of(bucket), ClaimHeld):
-            message = f"Another AmoveBucket has the bucket name of {name}; see its conditions."
-            return Reason.BucketNotReady, message
-        if not conditions.is_true(bucket.status.conditions, "Ready"):
-            return Reason.BucketNotReady, f"AmoveBucket {name} is not ready."
-        return None
+        return Blocked(Reason.BucketNotReady, unready, scope) if unready is not None else scope
 
     def _scope_by_name(self, key: AmoveStorageKey) -> Scope | None:
         """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""
@@ -191,7 +181,8 @@ class KeyGatherer:
             return found
         if isinstance(gate, Blocked) and gate.reason is Reason.AccountMismatch:
             return stalled(Reason.AccountMismatch, gate.message)
-        if wrong := template_fault(spec.secret, _example(key, gate)):
+        wanted = gate.scope if isinstance(gate, Blocked) else gate
+        if wrong := template_fault(spec.secret, longest_context(spec, wanted)):
             return stalled(Reason.InvalidTemplate, wrong)
         if (pending := d.accounts.pending()) is not None:
             return None if key.proven.key is not None else pending
@@ -204,10 +195,7 @@ class KeyGatherer:
         named = key.spec.bucket_refs is not None or key.spec.cloud_account_id is not None
         if not named and self._d.accounts.default_account is None:
             return self._d.accounts.unknown()
-        return (
-            "The storage host of the cloud account is not known: have the operator's admin set "
-            "AMOVE_STORAGE_DN, or set spec.storageDn in a trusted namespace."
-        )
+        return messages.STORAGE_UNKNOWN
 
     # -- what the list shows ---------------------------------------------------------------------
 
@@ -282,40 +270,3 @@ class KeyGatherer:
         ours = named_ids(key.proven) | {key_id for key_id, _ in memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
         return frozenset(ours - listing.owners.keys() - asked - dead)
-
-
-def _not_created_yet(key: AmoveStorageKey, bucket: AmoveBucket) -> Blocked:
-    """To a key that waits, a bucket on its way is no news worth a write: Ready comes next."""
-    waiting = conditions.find(key.status.conditions, "Reconciling")
-    begun = bucket.status.conditions
-    on_its_way = not begun or conditions.is_true(begun, "Reconciling")
-    if waiting is not None and waiting.reason == Reason.BucketNotFound and on_its_way:
-        return Blocked(Reason.BucketNotFound, waiting.message)
-    name = bucket.metadata.name
-    return Blocked(Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
-
-
-def _mismatch(key: AmoveStorageKey, accounts: set[str]) -> str:
-    if len(accounts) > 1:
-        return "spec.bucketRefs: the buckets are in several cloud accounts; one key, one account."
-    return (
-        f"spec.cloudAccountId is {key.spec.cloud_account_id}, but the buckets are in "
-        f"{next(iter(accounts))}: leave it out."
-    )
-
-
-def _example(key: AmoveStorageKey, gate: Scope | Blocked | None) -> RenderContext:
-    """A context as the key's will be, if not longer: a template is checked before an issue.
-
-    While an AmoveBucket is not there, its own name stands for the one of its bucket.
-    """
-    wanted = gate.scope if isinstance(gate, Blocked) else gate
-    if wanted is not None:
-        return RenderContext(wanted, f"https://{wanted.storage_dn}", "k" * 63)
-    spec = key.spec
-    refs = sorted({ref.name for ref in spec.bucket_refs or ()})
-    # Numbered, so that two long names with one beginning stay two.
-    stand_ins = [f"{number:02}{name}"[:63] for number, name in enumerate(refs)]
-    named = stand_ins or spec.bucket_names
-    scope = Scope.of("a" * 36, "r" * 63, "d" * 253, spec.permission, named or ())
-    return RenderContext(scope, "https://" + "d" * 253, "k" * 63)
