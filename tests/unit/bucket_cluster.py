@@ -19,6 +19,7 @@ from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import wire
 from amove_operator.controllers.shared.store import id_of
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import AlreadyExists, ApiError, KubeRefused, NotEmpty, NotFound
@@ -51,7 +52,7 @@ class Service:
         self.full: set[str] = set()
         self.lingering: dict[str, BucketFlags] = {}
         self.failing: dict[tuple[str, str], ApiError] = {}
-        self.keys: dict[str, IssuedKey] = {}
+        self.keys: dict[str, RemoteKey] = {}
         self.unlisted: set[str] = set()
         self.calls: list[tuple[str, str]] = []
         self.pause: asyncio.Event | None = None
@@ -87,13 +88,11 @@ class Service:
         if self.buckets.pop(name, None) is None:
             raise NotFound("NOT_FOUND", "no such bucket")
 
-    async def get_storage_keys(self) -> SimpleNamespace:
+    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         if (error := self.failing.get(("list", ""))) is not None:
             raise error
         self.calls.append(("list", ""))
-        return SimpleNamespace(
-            keys=tuple(key for key in self.keys.values() if key.id not in self.unlisted)
-        )
+        return tuple(key for key in self.keys.values() if key.id not in self.unlisted)
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         key_id = f"key-{len(self.calls)}"
@@ -104,13 +103,12 @@ class Service:
         """A key of that remote name, issued to whomever."""
         issued = IssuedKey(
             id=key_id,
-            name=name,
             access_key=f"AK-{key_id}",
             secret_key=SecretStr(f"SK-{key_id}"),
             user_id="user-1",
             create_date=self._now(),
         )
-        self.keys[key_id] = issued
+        self.keys[key_id] = issued.named(name)
         return issued
 
     async def delete_storage_key(self, key_id: str) -> None:
