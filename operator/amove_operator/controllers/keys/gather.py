@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from amove_operator.controllers.keys.gate import KeyGate
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.controllers.shared.store import id_of
+from amove_operator.core.buckets.snapshot import ClaimHeld
+from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.keys import messages
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.keys.snapshot import (
+    Blocked,
     Displaced,
     GoneKeys,
     KeyLimits,
@@ -19,9 +23,14 @@ from amove_operator.core.keys.snapshot import (
     SecretSeen,
 )
 from amove_operator.core.naming import Marker, marker_of
+from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
+from amove_operator.core.reasons import Reason
+from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
-from amove_operator.core.secrets.rendering import format_digest
+from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, parse_duration
+from amove_operator.models.key import ScopeField
 
 
 @dataclass(slots=True)
@@ -38,7 +47,7 @@ class ReconcilePass:
 
     def forget_secret(self) -> None:
         """What was read may have changed: read again before anything is done by it."""
-        self.secret, self.secret_fresh, self.metadata = None, False, None
+        self.secret, self.secret_fresh = None, False
 
 
 class KeyGatherer:
@@ -46,14 +55,13 @@ class KeyGatherer:
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._d = dependencies
-        self._gate = KeyGate(dependencies)
 
     def gather(
         self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass
     ) -> KeySnapshot:
         """All that is known about one AmoveStorageKey as of now."""
         d, meta, spec, expectations = self._d, key.metadata, key.spec, memory.expectations
-        gate = self._gate.of(key)
+        gate = self.gate(key)
         interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
         return KeySnapshot(
             now=d.now(),
@@ -76,7 +84,7 @@ class KeyGatherer:
             paused=meta.paused,
             trusted=d.settings.trusts(meta.namespace),
             namespace_terminating=progress.namespace_terminating,
-            fault=None if meta.deleting else self._gate.fault(key, gate),
+            fault=None if meta.deleting else self.fault(key, gate),
             secret=progress.secret if progress.secret is not None else memory.secret,
             secret_fresh=progress.secret_fresh,
             live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
@@ -108,6 +116,87 @@ class KeyGatherer:
             return None
         return self._d.now() - timedelta(seconds=self._d.clock() - listing.begun)
 
+    # -- the scope, and whether its buckets are ready --------------------------------------------
+
+    def gate(self, key: AmoveStorageKey) -> Scope | Blocked | None:
+        """The scope that the spec asks for, and whether its buckets are ready."""
+        if key.spec.bucket_refs is None:
+            return self._scope_by_name(key)
+        names: list[str] = []
+        accounts: set[str] = set()
+        unready: str | None = None
+        for name in sorted({ref.name for ref in key.spec.bucket_refs}):
+            bucket = self._d.store.buckets.get(Ref(Kind.BUCKET, key.metadata.namespace, name))
+            if bucket is None:
+                return messages.no_bucket(name)
+            status = bucket.proven
+            if status.provenance is None or status.cloud_account_id is None:
+                return messages.bucket_not_created(key, bucket)
+            holds_name = isinstance(self._d.names.claim_of(bucket), ClaimHeld)
+            unready = unready or messages.bucket_not_ready(bucket, holds_name=holds_name)
+            names.append(bucket.bucket_name)
+            accounts.add(status.cloud_account_id)
+        if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
+            return messages.account_mismatch(key.spec, accounts)
+        scope = self._scope(key, accounts.pop(), tuple(names))
+        return Blocked(Reason.BucketNotReady, unready, scope) if unready is not None else scope
+
+    def _scope_by_name(self, key: AmoveStorageKey) -> Scope | None:
+        """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""
+        pinned = key.proven.key
+        account = key.spec.cloud_account_id or (pinned.cloud_account_id if pinned else None)
+        account = account or self._d.accounts.default_account
+        if account is None or (key.spec.bucket_names is None and key.spec.all_buckets is None):
+            return None
+        return self._scope(key, account, key.spec.bucket_names)
+
+    def _scope(
+        self, key: AmoveStorageKey, account: str, names: tuple[str, ...] | None
+    ) -> Scope | None:
+        """Where a spec is silent, what was pinned at the first issue; then the settings."""
+        spec, pinned = key.spec, key.proven.key
+        pinned_dn = pinned.storage_dn if pinned and pinned.cloud_account_id == account else None
+        storage_dn = spec.storage_dn or pinned_dn or self._d.accounts.storage_dn(account)
+        region = spec.region or (pinned.region if pinned else None) or self._d.settings.region
+        if storage_dn is None:
+            return None
+        if names is None:
+            return Scope.everything(account, region, storage_dn, spec.permission)
+        issued_for: ScopeField | None = "bucketNames" if spec.bucket_refs is None else None
+        return Scope.of(account, region, storage_dn, spec.permission, names, issued_for)
+
+    # -- our own refusals ------------------------------------------------------------------------
+
+    def fault(self, key: AmoveStorageKey, gate: Scope | Blocked | None) -> Conclusion | None:
+        """Why we refuse this spec ourselves, without a call."""
+        d, spec, namespace = self._d, key.spec, key.metadata.namespace
+        if (fault := d.store.faults.get(id_of(key).ref)) is not None:
+            return fault
+        limits = RotationLimits(d.settings.min_rotation_interval, d.settings.max_grace)
+        if found := invalid(rotation_faults(spec, limits)):
+            return found
+        defaults = d.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
+        trusted = d.settings.trusts(namespace)
+        if found := key_not_permitted(spec, namespace, defaults, trusted=trusted):
+            return found
+        if isinstance(gate, Blocked) and gate.reason is Reason.AccountMismatch:
+            return stalled(Reason.AccountMismatch, gate.message)
+        wanted = gate.scope if isinstance(gate, Blocked) else gate
+        if wrong := template_fault(spec.secret, longest_context(spec, wanted)):
+            return stalled(Reason.InvalidTemplate, wrong)
+        if (pending := d.accounts.pending()) is not None:
+            return None if key.proven.key is not None else pending
+        if gate is None:
+            return stalled(Reason.AccountUnknown, self._without_scope(key))
+        return None
+
+    def _without_scope(self, key: AmoveStorageKey) -> str:
+        """Why a key has no scope: no account, or nobody says where its storage is."""
+        named = key.spec.bucket_refs is not None or key.spec.cloud_account_id is not None
+        if not named and self._d.accounts.default_account is None:
+            return self._d.accounts.unknown()
+        return messages.STORAGE_UNKNOWN
+
     # -- what the list shows ---------------------------------------------------------------------
 
     def _loss(self, key: AmoveStorageKey, memory: KeyMemory) -> LossVerdict:
@@ -123,8 +212,7 @@ class KeyGatherer:
     def _speaks_for_user(self, key: AmoveStorageKey) -> bool | None:
         """Whether the list shows keys of the recorded user; ``None`` where nobody can know."""
         listing, current = self._d.key_lists.latest, key.proven.key
-        user = current.user_id if current is not None else None
-        return listing.speaks_for(user) if listing is not None else None
+        return listing.speaks_for(current.user_id) if listing and current else None
 
     def _displaced(self, key: AmoveStorageKey) -> frozenset[str]:
         """Ids whose bucket name another namespace takes, while no CR of ours holds it any more."""
@@ -176,7 +264,7 @@ class KeyGatherer:
         Not where it shows other keys of the recorded user, who is no other then.
         """
         listing, current = self._d.key_lists.latest, key.proven.key
-        if listing is None or (current is not None and current.user_id in listing.user_ids):
+        if listing is None or self._speaks_for_user(key):
             return frozenset()
         asked = memory.expectations.asked
         ours = named_ids(key.proven) | {key_id for key_id, _ in memory.expectations.scopes}

@@ -24,7 +24,6 @@ from amove_operator.core.keys.status import status_of
 from amove_operator.core.naming import key_name
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import ObjectId
-from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.rendering import TemplateFault
 from amove_operator.errors import ApiError, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
@@ -90,8 +89,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             return False
         listing = self.d.key_lists.latest
         newer = listing is not None and listing.begun > changed_at
-        back = newer and listing is not None and recorded.user_id in listing.user_ids
-        return back or self.d.key_losses.accepted(key)
+        back = newer and listing is not None and listing.speaks_for(recorded.user_id)
+        return bool(back) or self.d.key_losses.accepted(key)
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -102,8 +101,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         match decision.step:
             case steps.ReadSecret():
                 await self._secrets.read(key, memory, progress)
-            case steps.DryRun(asked):
-                await self._dry_run(key, progress, asked)
+            case steps.DryRun():
+                await self._dry_run(key, progress, decision.step)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
@@ -139,9 +138,11 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         decision.progress.forget_secret()
         self._memory(decision.seen).secret = None
 
-    async def _dry_run(self, key: AmoveStorageKey, progress: ReconcilePass, scope: Scope) -> None:
+    async def _dry_run(
+        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.DryRun
+    ) -> None:
         try:
-            await self._secrets.dry_run(key, progress, scope)
+            await self._secrets.dry_run(key, progress, step.scope)
         except KubeRefused as error:
             progress.refused = str(error)
         else:

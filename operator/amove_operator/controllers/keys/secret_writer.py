@@ -138,9 +138,9 @@ class SecretWriter:
         progress: ReconcilePass,
         step: WriteSecret,
     ) -> None:
-        """Put the key in hand into the Secret, in one request.
+        """Put the pending key into the Secret, in one request.
 
-        A Conflict is no failure: the next look at the Secret decides anew, key in hand.
+        A Conflict is no failure: the Secret is read anew, and the planner decides again.
         """
         fresh = step.pending_key
         place = self._place(fresh.scope, fresh.key.name)

@@ -13,6 +13,8 @@ from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict,
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import rfc3339
+from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.models.key import KeySpec
 
 DISPLACED = progressing(
     Reason.BucketNotFound,
@@ -30,6 +32,10 @@ _LOSSES = {
         "user's token back, or set the annotation storage.amove.io/accept-loss to a new value.",
     ),
 }
+STORAGE_UNKNOWN = (
+    "The storage host of the cloud account is not known: have the operator's admin set "
+    "AMOVE_STORAGE_DN, or set spec.storageDn in a trusted namespace."
+)
 CLOCK_SKEW = unsynced(
     Reason.ClockSkew, "The local clock differs from the API server's by over a minute."
 )
@@ -118,6 +124,48 @@ def _waiting(snapshot: KeySnapshot, showing: str) -> str:
 
 
 # ---------------------------------------------------------------- why no key is issued
+
+
+def no_bucket(name: str) -> Blocked:
+    """``bucketRefs`` names an AmoveBucket that is not there."""
+    return Blocked(Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
+
+
+def bucket_not_created(key: AmoveStorageKey, bucket: AmoveBucket) -> Blocked:
+    """The AmoveBucket is there, and its bucket is not.
+
+    A key that waits for the AmoveBucket goes on saying so while the bucket is on its way: Ready
+    comes next, and is worth a write.
+    """
+    waiting = conditions.find(key.status.conditions, "Reconciling")
+    begun = bucket.status.conditions
+    on_its_way = not begun or conditions.is_true(begun, "Reconciling")
+    if waiting is not None and waiting.reason == Reason.BucketNotFound and on_its_way:
+        return Blocked(Reason.BucketNotFound, waiting.message)
+    message = f"AmoveBucket {bucket.metadata.name} is not ready yet."
+    return Blocked(Reason.BucketNotReady, message)
+
+
+def bucket_not_ready(bucket: AmoveBucket, *, holds_name: bool) -> str | None:
+    """Why no key is issued for the bucket now; ``None``: it is ready."""
+    name = bucket.metadata.name
+    if bucket.metadata.deleting:
+        return f"AmoveBucket {name} is being deleted."
+    if not holds_name:
+        return f"Another AmoveBucket has the bucket name of {name}; see its conditions."
+    ready = conditions.is_true(bucket.status.conditions, "Ready")
+    return None if ready else f"AmoveBucket {name} is not ready."
+
+
+def account_mismatch(spec: KeySpec, accounts: set[str]) -> Blocked:
+    """A key is of one cloud account, and its buckets are not."""
+    message = "spec.bucketRefs: the buckets are in several cloud accounts; one key, one account."
+    if len(accounts) == 1:
+        message = (
+            f"spec.cloudAccountId is {spec.cloud_account_id}, but the buckets are in "
+            f"{next(iter(accounts))}: leave it out."
+        )
+    return Blocked(Reason.AccountMismatch, message)
 
 
 def blocked(snapshot: KeySnapshot) -> Conclusion:
