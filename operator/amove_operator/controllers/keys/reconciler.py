@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
-from amove_operator.amove import IssuedKey, NewKey
 from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
@@ -17,17 +17,15 @@ from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
-from amove_operator.core.keys.expectations import Expectations, PendingKey
+from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.keys.status import status_of
-from amove_operator.core.naming import key_name
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import ObjectId
 from amove_operator.core.secrets.rendering import TemplateFault
 from amove_operator.errors import ApiError, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
-from amove_operator.telemetry import register_secret
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
@@ -39,6 +37,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         super().__init__(dependencies)
         self._gatherer = KeyGatherer(dependencies)
         self._secrets = SecretWriter(dependencies, self._gatherer)
+        self._service = KeyService(dependencies)
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -107,13 +106,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
-                await self._mint(key, memory, progress, decision.step)
+                await self._service.create(key, memory, progress, decision.step)
             case steps.WriteSecret():
                 await self._write_secret(key, memory, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
                 await self._secrets.repair_metadata(key, memory, progress, secret)
             case steps.Revoke():
-                await self._revoke(key, memory, progress, decision.step)
+                await self._service.revoke(key, memory, progress, decision.step)
             case steps.DeleteSecret(uid):
                 namespace = key.metadata.namespace
                 await self.d.kube.delete_secret(namespace, snapshot.secret_name, uid=uid)
@@ -160,87 +159,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             await self._secrets.write(key, memory, progress, step)
         except (KubeRefused, TemplateFault) as error:
             memory.refused, memory.refused_at = str(error), self.d.clock()
-
-    async def _mint(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Mint
-    ) -> None:
-        """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
-        scope, before = step.scope, memory.expectations
-        readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
-        name = key_name(readable, self._gatherer.marker(key), scope.names9, step.serial)
-        new = NewKey(
-            name=name,
-            region=scope.region,
-            storage_dn=scope.storage_dn,
-            permission=scope.permission,
-            all_buckets=scope.all_buckets,
-            selected_buckets=scope.buckets,
-            cloud_account_id=scope.account,
-        )
-        if key.spec.bucket_refs is not None:
-            self.d.store.reserve(id_of(key), scope.buckets)
-        memory.expectations = before.sending(step.serial)
-        try:
-            issued = await self.d.api.create_storage_key(new)
-        except BaseException as error:
-            # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
-            maybe_done = not isinstance(error, ApiError) or error.maybe_done
-            if maybe_done or isinstance(error, Rejected):
-                lost = memory.expectations.lost(self.d.clock(), self.d.settle)
-                memory.expectations = lost
-            else:
-                memory.expectations = memory.expectations.not_sent(before)
-            raise
-        register_secret(issued.secret_key.get_secret_value())
-        progress.secret_fresh = False
-        self._received(key, memory, step, name, issued)
-
-    def _received(
-        self,
-        key: AmoveStorageKey,
-        memory: KeyMemory,
-        step: steps.Mint,
-        name: str,
-        issued: IssuedKey,
-    ) -> None:
-        remote = issued.named(name)
-        pending = PendingKey(
-            key=remote,
-            secret_key=issued.secret_key,
-            scope=step.scope,
-            rotate_request=key.metadata.annotation("rotate-requested-at") or "",
-        )
-        memory.expectations = memory.expectations.received(pending, self.d.clock())
-        self.d.key_lists.issued(remote)
-        self.d.metrics.keys_minted.inc()
-        recorded = key.proven.key
-        known_user = recorded.user_id if recorded is not None else None
-        changed = known_user is not None and issued.user_id not in (None, known_user)
-        if changed and not self.d.key_losses.accepted(key):
-            self.d.key_losses.other_user(key)
-            memory.expectations = memory.expectations.other_user(self.d.clock())
-
-    async def _revoke(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Revoke
-    ) -> None:
-        key_id, why = step.key_id, step.why
-        try:
-            await self.d.api.delete_storage_key(key_id)
-        except ApiError as error:
-            if not (error.maybe_done or isinstance(error, Rejected)):
-                raise
-            memory.expectations = memory.expectations.revoke_failed(key_id, self.d.clock())
-            if key_id in progress.failed or not isinstance(error, Rejected):
-                raise
-            # The id may be gone already: only a complete list can show that. One, then back-off.
-            progress.failed.add(key_id)
-            return
-        memory.expectations = memory.expectations.revoke_confirmed(key_id, self.d.clock())
-        # Before the list forgets the key: whose name its mark keeps is read from there.
-        self.d.enqueue.waiting(self.d.names.wanted_and_kept_by([key_id]))
-        self.d.key_lists.revoked(key_id)
-        self.d.metrics.keys_revoked.labels(why).inc()
-        await self.d.status.emit_event(key, "KeyRevoked", f"Revoked key {key_id}: {why}.")
 
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""

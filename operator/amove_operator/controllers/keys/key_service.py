@@ -1,0 +1,106 @@
+"""Creates and revokes keys at the service, and notes what of it nobody can know yet."""
+
+from __future__ import annotations
+
+from amove_operator.amove import IssuedKey, NewKey
+from amove_operator.controllers.keys.gather import ReconcilePass
+from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.controllers.shared.store import id_of
+from amove_operator.core.keys import steps
+from amove_operator.core.keys.expectations import PendingKey
+from amove_operator.core.naming import key_name, marker_of
+from amove_operator.errors import ApiError, Rejected
+from amove_operator.models import AmoveStorageKey
+from amove_operator.telemetry import register_secret
+
+
+class KeyService:
+    """The service's side of the key reconciler."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._d = dependencies
+
+    async def create(
+        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Mint
+    ) -> None:
+        """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
+        scope, before = step.scope, memory.expectations
+        readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
+        name = key_name(
+            readable, marker_of(self._d.cluster_uid, key.metadata.uid), scope.names9, step.serial
+        )
+        new = NewKey(
+            name=name,
+            region=scope.region,
+            storage_dn=scope.storage_dn,
+            permission=scope.permission,
+            all_buckets=scope.all_buckets,
+            selected_buckets=scope.buckets,
+            cloud_account_id=scope.account,
+        )
+        if key.spec.bucket_refs is not None:
+            self._d.store.reserve(id_of(key), scope.buckets)
+        memory.expectations = before.sending(step.serial)
+        try:
+            issued = await self._d.api.create_storage_key(new)
+        except BaseException as error:
+            # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
+            maybe_done = not isinstance(error, ApiError) or error.maybe_done
+            if maybe_done or isinstance(error, Rejected):
+                lost = memory.expectations.lost(self._d.clock(), self._d.settle)
+                memory.expectations = lost
+            else:
+                memory.expectations = memory.expectations.not_sent(before)
+            raise
+        register_secret(issued.secret_key.get_secret_value())
+        progress.secret_fresh = False
+        self._received(key, memory, step, name, issued)
+
+    def _received(
+        self,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        step: steps.Mint,
+        name: str,
+        issued: IssuedKey,
+    ) -> None:
+        remote = issued.named(name)
+        pending = PendingKey(
+            key=remote,
+            secret_key=issued.secret_key,
+            scope=step.scope,
+            rotate_request=key.metadata.annotation("rotate-requested-at") or "",
+        )
+        memory.expectations = memory.expectations.received(pending, self._d.clock())
+        self._d.key_lists.issued(remote)
+        self._d.metrics.keys_minted.inc()
+        recorded = key.proven.key
+        known_user = recorded.user_id if recorded is not None else None
+        changed = known_user is not None and issued.user_id not in (None, known_user)
+        if changed and not self._d.key_losses.accepted(key):
+            self._d.key_losses.other_user(key)
+            memory.expectations = memory.expectations.other_user(self._d.clock())
+
+    async def revoke(
+        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Revoke
+    ) -> None:
+        """Send ``delete_storage_key``; only a 200 counts as done. Raises ApiError."""
+        key_id, why = step.key_id, step.why
+        try:
+            await self._d.api.delete_storage_key(key_id)
+        except ApiError as error:
+            if not (error.maybe_done or isinstance(error, Rejected)):
+                raise
+            memory.expectations = memory.expectations.revoke_failed(key_id, self._d.clock())
+            if key_id in progress.failed or not isinstance(error, Rejected):
+                raise
+            # The id may be gone already: only a complete list can show that. One, then back-off.
+            progress.failed.add(key_id)
+            return
+        memory.expectations = memory.expectations.revoke_confirmed(key_id, self._d.clock())
+        # Before the list forgets the key: whose name its mark keeps is read from there.
+        self._d.enqueue.waiting(self._d.names.wanted_and_kept_by([key_id]))
+        self._d.key_lists.revoked(key_id)
+        self._d.metrics.keys_revoked.labels(why).inc()
+        await self._d.status.emit_event(key, "KeyRevoked", f"Revoked key {key_id}: {why}.")
