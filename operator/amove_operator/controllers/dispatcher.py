@@ -25,7 +25,6 @@ from amove_operator.controllers.shared.memory import BucketMemory
 from amove_operator.controllers.shared.store import (
     Ghost,
     Item,
-    as_going,
     bucket_name,
     may_have_unlisted_key,
     own_bucket_status,
@@ -134,7 +133,7 @@ class Controller:
         context.cache.drop(ref)
         if self.leading and unserved:
             ghost = Ghost(ref, uid)
-            context.cache.haunt(ghost, as_going(last, context.now()))
+            context.cache.haunt(ghost, last.as_vanished())
             context.queue.add(ghost)
         else:
             context.forget_bucket(uid)

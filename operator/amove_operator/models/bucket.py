@@ -135,6 +135,11 @@ class BucketStatus(KubeModel):
         default=None, description=OBSERVED_GENERATION_DESCRIPTION
     )
 
+    @property
+    def ours(self) -> bool:
+        """Whether it proves the bucket ours, or that our create was about to be sent."""
+        return self.provenance is not None or bool(self.create_intent)
+
 
 class AmoveBucket(KubeObject):
     """AmoveBucket is a bucket at the Amove storage service, kept as declared here."""

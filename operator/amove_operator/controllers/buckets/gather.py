@@ -13,7 +13,6 @@ from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.name_registry import (
     claim_of,
     ghost_claim,
-    is_ours,
     list_needed_since,
     name_in_use,
     reached_by_orphan,
@@ -23,13 +22,12 @@ from amove_operator.controllers.shared.status_writer import accounts_pending
 from amove_operator.controllers.shared.store import (
     Ghost,
     Item,
-    bucket_name,
     fingerprint,
-    own_bucket_status,
 )
 from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import (
     Absent,
+    BucketLoss,
     BucketSnapshot,
     Present,
     Refused,
@@ -38,65 +36,38 @@ from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveBucket, BucketSpec
+from amove_operator.models import AmoveBucket
 
 
 def gather_bucket(
     context: Context, item: Item, bucket: AmoveBucket, memory: BucketMemory
 ) -> BucketSnapshot:
-    """The world of one AmoveBucket as of now."""
+    """The snapshot of one AmoveBucket as of now."""
     meta = bucket.metadata
     ref = item.ref if isinstance(item, Ghost) else item
-    status = own_bucket_status(bucket)
+    status, name = bucket.proven, bucket.bucket_name
     account = status.cloud_account_id or bucket.spec.cloud_account_id
     account = account or context.accounts.default_account or ""
-    name = bucket_name(bucket)
-    deleting = meta.deleting or isinstance(item, Ghost)
     refreshed(bucket, memory, context.clock())
-    mass_loss, loss_unconfirmed = _loss(context, bucket, memory)
-    ours, since = is_ours(status), list_needed_since(context, meta.namespace)
-    listing = context.key_lists.latest
+    since, listing = list_needed_since(context, meta.namespace), context.key_lists.latest
     return BucketSnapshot(
-        now=context.now(),
-        uid=meta.uid,
-        namespace=meta.namespace,
-        cr_name=meta.name,
-        spec=_spec(item, bucket),
-        status=status,
-        name=name,
+        bucket=bucket,
         account=account,
-        finalizer=meta.finalized_by_us or isinstance(item, Ghost),
-        deleting=deleting,
-        paused=meta.paused and not isinstance(item, Ghost),
-        fault=None if deleting else bucket_fault(context, ref, bucket, account),
-        claim=ghost_claim(context, bucket)
-        if isinstance(item, Ghost)
-        else claim_of(context, bucket),
-        name_in_use=None if ours else name_in_use(context, ref, name),
-        keys_listed=listing is not None and listing.begun >= since,
-        list_since=since,
-        orphaned=ours and reached_by_orphan(context, ref, name),
+        default_account=context.accounts.default_account,
+        fault=None if meta.deleting else bucket_fault(context, ref, bucket, account),
+        claim=ghost_claim(context, bucket) if meta.vanished else claim_of(context, bucket),
+        name_in_use=None if status.ours else name_in_use(context, ref, name),
+        list_needed_since=None if listing is not None and listing.begun >= since else since,
+        orphaned=status.ours and reached_by_orphan(context, ref, name),
+        blockers=who_keeps(context, ref, name) if meta.deleting else (),
         seen=memory.seen,
+        loss=_loss(context, bucket, memory),
         refusal=memory.refusal,
-        blockers=who_keeps(context, ref, name) if deleting else (),
-        delete_sent=memory.delete_sent,
         created=memory.created,
+        delete_sent=memory.delete_sent,
         effect_pending=context.clock() - memory.effect_at < context.settle,
         repairs_left=memory.repairs_left,
-        mass_loss=mass_loss,
-        loss_unconfirmed=loss_unconfirmed,
-        default_account=context.accounts.default_account,
     )
-
-
-def _spec(item: Item, bucket: AmoveBucket) -> BucketSpec:
-    """A ghost is served by its own policy: nobody asked to delete the data of one that retains.
-
-    One that was paused is let go, since nobody can end its pause any more.
-    """
-    if isinstance(item, Ghost) and bucket.metadata.paused:
-        return bucket.spec.model_copy(update={"deletion_policy": "Retain"})
-    return bucket.spec
 
 
 def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
@@ -117,7 +88,7 @@ def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
     elif memory.fingerprint is None and _settled(bucket):
         # The first look after a restart: a settled bucket waits for its turn in the resync.
         memory.seen = Present(bucket.status.observed) if bucket.status.observed else None
-    if own_bucket_status(bucket).provenance is not None:
+    if bucket.proven.provenance is not None:
         memory.created = False  # from here on status is the proof
     memory.fingerprint = print_now
     memory.stale = False
@@ -133,7 +104,7 @@ def _is_taken(memory: BucketMemory) -> bool:
 
 def _is_disowning(bucket: AmoveBucket, memory: BucketMemory) -> bool:
     """The create was surely not ours, and status still says that it was: that must go first."""
-    status, what = own_bucket_status(bucket), memory.refusal.what if memory.refusal else None
+    status, what = bucket.proven, memory.refusal.what if memory.refusal else None
     if what is Refused.EXISTS:
         return bool(status.create_intent) or status.provenance == "Created"
     return what is Refused.UNSENT and bool(status.create_intent)
@@ -144,7 +115,7 @@ def _settled(bucket: AmoveBucket) -> bool:
     return (
         status.observed_generation == bucket.metadata.generation
         and not bucket.metadata.deleting
-        and own_bucket_status(bucket).provenance is not None
+        and bucket.proven.provenance is not None
         and conditions.is_true(status.conditions, "Ready")
         and conditions.is_true(status.conditions, "Synced")
     )
@@ -166,17 +137,19 @@ def bucket_fault(
         return None if _settled(bucket) else pending
     if not account:
         return stalled(Reason.AccountUnknown, context.accounts.unknown())
-    if own_bucket_status(bucket).provenance is not None:
+    if bucket.proven.provenance is not None:
         return None  # an account that was switched off is no reason to let go of what is there
     if problem := context.accounts.problem(account):
         return stalled(Reason.AccountUnusable, problem)
     return None
 
 
-def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
+def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> BucketLoss:
     if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
-        return False, False
+        return BucketLoss.NONE
     if is_concluded(bucket) and not bucket.metadata.deleting:
-        return False, False  # told before as missing: nothing is made of it anyhow
-    mass = mass_bucket_loss(context)
-    return mass, not mass and is_loss_unconfirmed(context, bucket.metadata.uid)
+        return BucketLoss.NONE  # status says that it is missing: nothing is made of it anyhow
+    if mass_bucket_loss(context):
+        return BucketLoss.MASS
+    unconfirmed = is_loss_unconfirmed(context, bucket.metadata.uid)
+    return BucketLoss.UNCONFIRMED if unconfirmed else BucketLoss.NONE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
@@ -356,13 +355,6 @@ class Cache:
 
     def _all_reached(self, key: AmoveStorageKey) -> frozenset[str]:
         return reached_buckets(key) | self._expected_of(key.metadata.uid)
-
-
-def as_going(seen: Object, now: datetime) -> Object:
-    """The copy of an object that is gone: one whose deletion was asked for at the latest now."""
-    asked = seen.metadata.deletion_timestamp or now
-    metadata = seen.metadata.model_copy(update={"deletion_timestamp": asked})
-    return seen.model_copy(update={"metadata": metadata})
 
 
 def _same(known: Object, now: Object) -> bool:
