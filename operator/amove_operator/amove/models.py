@@ -26,8 +26,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from amove_operator.amove.dates import parse_dotnet_date
-from amove_operator.models.bucket import BucketFlags
-from amove_operator.models.key import Permission
+from amove_operator.models import BucketFlags, Permission
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
 

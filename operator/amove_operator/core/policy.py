@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec
-from amove_operator.models.key import KeySpec
+from amove_operator.models import BucketSpec, KeySpec
 from amove_operator.models.shared import GROUP, MAX_ANNOTATION, ObjectMeta, parse_duration
 
 TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"

@@ -24,8 +24,10 @@ from amove_operator.models import (
     KeySpec,
     KeyStatus,
     ObjectMeta,
+    parse_faults,
+    spec_faults_bucket,
+    spec_faults_key,
 )
-from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
 
 Object = AmoveBucket | AmoveStorageKey
 MAX_OBJECT_BYTES = 512 * 1024

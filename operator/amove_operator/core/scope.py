@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from amove_operator.core.naming import names_digest
-from amove_operator.models.key import CurrentKey, IssuedScope, Permission, ScopeField
+from amove_operator.models import CurrentKey, IssuedScope, Permission, ScopeField
 
 _RIGHTS: dict[Permission, frozenset[str]] = {
     "Read": frozenset("r"),

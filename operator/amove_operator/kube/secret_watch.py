@@ -44,7 +44,6 @@ class SecretMeta:
     name: str
     uid: str
     resource_version: str
-    owner_uid: str | None
     annotations: Mapping[str, str]
 
     @classmethod
@@ -60,7 +59,6 @@ class SecretMeta:
             meta["name"],
             meta["uid"],
             meta["resourceVersion"],
-            ours.get(OWNER_UID),
             ours,
         )
 

@@ -32,8 +32,14 @@ from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
 from amove_operator.core.secrets.rendering import RenderContext, format_digest, template_fault
-from amove_operator.models import AmoveBucket, AmoveStorageKey, parse_duration
-from amove_operator.models.key import KeySpec, KeyStatus, ScopeField
+from amove_operator.models import (
+    AmoveBucket,
+    AmoveStorageKey,
+    KeySpec,
+    KeyStatus,
+    ScopeField,
+    parse_duration,
+)
 
 
 @dataclass(slots=True)

@@ -13,8 +13,7 @@ from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveBucket
-from amove_operator.models.bucket import BucketStatus
+from amove_operator.models import AmoveBucket, BucketStatus
 
 _NO_CLAIM = {
     Reason.BucketExists,

@@ -16,10 +16,11 @@ from amove_operator.models import (
     AmoveBucket,
     AmoveStorageKey,
     BucketStatus,
+    CurrentKey,
     KeyStatus,
     ObjectMeta,
+    RetiringKey,
 )
-from amove_operator.models.key import CurrentKey, RetiringKey
 
 AnyObject = TypeVar("AnyObject", AmoveBucket, AmoveStorageKey)
 Name = TypeVar("Name", bound=Hashable)

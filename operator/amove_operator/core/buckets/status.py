@@ -7,7 +7,7 @@ ever carries provenance and intent both (docs/bucket-protocol.md, "Whose a bucke
 from __future__ import annotations
 
 from amove_operator.core.buckets.snapshot import BucketSnapshot, Refused
-from amove_operator.models.bucket import BucketStatus
+from amove_operator.models import BucketStatus
 
 
 def as_it_was(snapshot: BucketSnapshot) -> BucketStatus:

@@ -11,7 +11,7 @@ from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import issue_date
-from amove_operator.models.key import KeyStatus
+from amove_operator.models import KeyStatus
 
 
 def held_id(snapshot: KeySnapshot) -> str | None:

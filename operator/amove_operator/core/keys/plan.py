@@ -33,7 +33,7 @@ from amove_operator.core.keys.status import await_key_list, loss_conclusion, pin
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import takes_away
 from amove_operator.core.secrets.record import Retiring, rfc3339
-from amove_operator.models.key import KeyStatus, RecentIssue
+from amove_operator.models import KeyStatus, RecentIssue
 
 MOST_LIVE = 2
 _DAMAGE = (steps.IssueReason.SECRET_MISSING, steps.IssueReason.DATA_EDITED)

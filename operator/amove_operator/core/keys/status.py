@@ -19,7 +19,7 @@ from amove_operator.core.keys.derived import (
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict, SecretForeign, SecretOurs
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import (
+from amove_operator.models import (
     CurrentKey,
     KeyStatus,
     RecentIssue,

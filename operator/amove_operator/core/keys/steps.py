@@ -15,7 +15,7 @@ from amove_operator.core.steps import (
     RemoveFinalizer,
     WriteStatus,
 )
-from amove_operator.models.key import KeyStatus
+from amove_operator.models import KeyStatus
 
 __all__ = [
     "AddFinalizer",

@@ -21,7 +21,7 @@ from amove_operator.core.buckets.snapshot import (
 )
 from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec, BucketStatus
+from amove_operator.models import BucketSpec, BucketStatus
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     CREATED,

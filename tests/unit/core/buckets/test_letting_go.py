@@ -20,8 +20,7 @@ from amove_operator.core.buckets.snapshot import (
 )
 from amove_operator.core.conditions import deletion_begun, merge
 from amove_operator.core.reasons import Reason
-from amove_operator.models import FINALIZER, AmoveBucket
-from amove_operator.models.bucket import BucketFlags, BucketSpec
+from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     BEGUN,

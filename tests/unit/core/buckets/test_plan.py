@@ -11,7 +11,7 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot, Present, Refused
 from amove_operator.core.conditions import merge
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models import BucketFlags
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     CREATED,

@@ -16,7 +16,7 @@ from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, BucketSeen, BucketSnapshot, Present
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
+from amove_operator.models import BucketFlags, BucketSpec, BucketStatus
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     CREATED,

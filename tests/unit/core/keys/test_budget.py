@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from amove_operator.core.keys.budget import KEPT, next_issue_at, remember_issue
 from amove_operator.core.keys.rotation import jitter, next_rotation
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import KeyStatus, RecentIssue
+from amove_operator.models import KeyStatus, RecentIssue
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = Scope.of("account", "region", "s3.example", "Read", ("media",)).record
