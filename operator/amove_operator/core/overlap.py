@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from amove_operator.times import parse_time
+
 _PREFIX = "amove-operator/"
 _MOST = 128
 """Kubernetes takes no longer name of a field manager."""
 _DIGEST = 16
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
@@ -40,13 +43,9 @@ def other_operator(
         manager = str(entry.get("manager", ""))
         if entry.get("subresource") != "status" or manager == ours:
             continue
-        if manager.startswith(_PREFIX) and _moment(entry) > since:
+        if (
+            manager.startswith(_PREFIX)
+            and (parse_time(str(entry.get("time"))) or _LONG_AGO) > since
+        ):
             return manager.removeprefix(_PREFIX)
     return None
-
-
-def _moment(entry: Mapping[str, Any]) -> datetime:
-    try:
-        return datetime.fromisoformat(str(entry.get("time"))).astimezone(UTC)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)

@@ -24,9 +24,9 @@ from typing import Any
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.client import Kube
-from amove_operator.kube.events import microtime
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import FIELD_MANAGER, Request, path_of
+from amove_operator.times import microtime
 
 _REQUEST_SECONDS = 5.0
 _TOLD_EVERY = 60.0

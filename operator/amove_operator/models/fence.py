@@ -9,12 +9,13 @@ Here is the one source of both objects, and of what counts as weaker than they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from amove_operator.models.shared import FINALIZER, GROUP, VERSION
+from amove_operator.times import parse_time
 
 Manifest = Mapping[str, Any]
 
@@ -26,6 +27,7 @@ FENCE_VERSION = 1
 VERSION_ANNOTATION = f"{GROUP}/fence-version"
 """Goes up with every change of what is refused: an operator wants its own or a later one."""
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _OPERATIONS = ("CREATE", "UPDATE")
 _RESOURCES = (
@@ -232,8 +234,7 @@ def was_away(noted: str | None, now: str) -> bool:
 
 def made_at(*manifests: Manifest) -> datetime:
     """Since when all of them are there, by the API server's clock."""
-    moments = (one["metadata"]["creationTimestamp"] for one in manifests)
-    return max(datetime.fromisoformat(moment).astimezone(UTC) for moment in moments)
+    return _latest(one["metadata"]["creationTimestamp"] for one in manifests)
 
 
 def last_changed(*manifests: Manifest) -> datetime:
@@ -241,17 +242,10 @@ def last_changed(*manifests: Manifest) -> datetime:
 
     The server's own notes in status do not count: they come a moment after every change.
     """
-    moments = [
-        moment
-        for one in manifests
-        for moment in (
-            one["metadata"]["creationTimestamp"],
-            *(
-                entry.get("time")
-                for entry in one["metadata"].get("managedFields") or ()
-                if not entry.get("subresource")
-            ),
-        )
-        if moment
-    ]
-    return max(datetime.fromisoformat(moment).astimezone(UTC) for moment in moments)
+    entries = [entry for one in manifests for entry in one["metadata"].get("managedFields") or ()]
+    written = (entry.get("time") for entry in entries if not entry.get("subresource"))
+    return max(made_at(*manifests), _latest(written))
+
+
+def _latest(moments: Iterable[str | None]) -> datetime:
+    return max(filter(None, map(parse_time, moments)), default=_LONG_AGO)

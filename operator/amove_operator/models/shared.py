@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+
+from amove_operator.times import rfc3339, whole_seconds
 
 GROUP = "storage.amove.io"
 VERSION = "v1alpha1"
@@ -58,25 +60,13 @@ Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PA
 """A duration as users write it, kept as text so that a status or spec is never rewritten."""
 
 
-def _whole_seconds(moment: datetime) -> datetime:
-    """In UTC. ValueError where that is no year of the calendar, as in the year 1 to the east."""
-    try:
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except OverflowError:
-        raise ValueError("a time outside of the calendar") from None
-
-
-def _rfc3339(moment: datetime) -> str:
-    return _whole_seconds(moment).isoformat().replace("+00:00", "Z")
-
-
 # Cut to the second on the way in as well, so that what is written equals what is read back and no
 # write is sent for a fraction. The serializer covers `model_copy(update=…)`, which does not
 # validate.
 Timestamp = Annotated[
     AwareDatetime,
-    AfterValidator(_whole_seconds),
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    AfterValidator(whole_seconds),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 """``metav1.Time``: UTC, whole seconds, written ``2026-01-31T12:00:00Z``. A naive one is refused."""
 
