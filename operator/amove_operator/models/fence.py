@@ -10,7 +10,7 @@ Here is the one source of both objects, and of what counts as weaker than they a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -27,7 +27,6 @@ FENCE_VERSION = 1
 VERSION_ANNOTATION = f"{GROUP}/fence-version"
 """Goes up with every change of what is refused: an operator wants its own or a later one."""
 
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _OPERATIONS = ("CREATE", "UPDATE")
 _RESOURCES = (
@@ -242,10 +241,11 @@ def last_changed(*manifests: Manifest) -> datetime:
 
     The server's own notes in status do not count: they come a moment after every change.
     """
-    entries = [entry for one in manifests for entry in one["metadata"].get("managedFields") or ()]
+    metadata = [one["metadata"] for one in manifests]
+    entries = chain.from_iterable(meta.get("managedFields") or () for meta in metadata)
     written = (entry.get("time") for entry in entries if not entry.get("subresource"))
-    return max(made_at(*manifests), _latest(written))
+    return _latest(chain((meta["creationTimestamp"] for meta in metadata), written))
 
 
 def _latest(moments: Iterable[str | None]) -> datetime:
-    return max(filter(None, map(parse_time, moments)), default=_LONG_AGO)
+    return max(filter(None, map(parse_time, moments)))
