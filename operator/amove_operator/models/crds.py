@@ -181,7 +181,9 @@ def _root_schema(kind: CrdKind) -> Schema:
         },
     }
     for rule in kind.rules:
-        _node(root, rule.at).setdefault("x-kubernetes-validations", []).append(_validation(rule))
+        blamed = {"fieldPath": rule.field} if rule.field else {}
+        validation = {"rule": rule.cel, "message": rule.message, **blamed}
+        _node(root, rule.at).setdefault("x-kubernetes-validations", []).append(validation)
     return root
 
 
@@ -189,13 +191,6 @@ def schema_of(model: type[BaseModel]) -> Schema:
     """``model`` as a structural schema. ValueError for what Kubernetes' dialect cannot say."""
     source = model.model_json_schema(by_alias=True)
     return _structural(source, source.pop("$defs", {}))
-
-
-def _validation(rule: Rule[Any] | Transition) -> dict[str, str]:
-    validation = {"rule": rule.cel, "message": rule.message}
-    if rule.field:
-        validation["fieldPath"] = rule.field
-    return validation
 
 
 def _node(root: Schema, path: str) -> Schema:

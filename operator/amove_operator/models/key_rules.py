@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from amove_operator.models.key_spec import MAX_TEXT_BYTES, KeySpec
 from amove_operator.models.rules import (
@@ -27,47 +27,8 @@ RESERVED_METADATA_PATTERN = (
 RESERVED_TYPE_PATTERN = r"^([^/]*\.)?(kubernetes\.io|k8s\.io|helm\.sh)/"
 
 
-def _qualified(keys: Iterable[str] | None) -> bool:
-    return all(
-        re.fullmatch(QUALIFIED_NAME_PATTERN, key) and key.find("/") <= 253 for key in keys or ()
-    )
-
-
-def _unreserved(keys: Iterable[str] | None) -> bool:
-    return not any(re.match(RESERVED_METADATA_PATTERN, key) for key in keys or ())
-
-
-def _template_keys(template: Mapping[str, str] | None) -> bool:
-    return all(
-        re.fullmatch(TEMPLATE_KEY_PATTERN, key) and len(key) <= 253 for key in template or ()
-    )
-
-
-def _template_texts(template: Mapping[str, str] | None) -> bool:
-    return all(len(text.encode()) <= MAX_TEXT_BYTES for text in (template or {}).values())
-
-
-def _template_holds_the_secret(template: Mapping[str, str] | None) -> bool:
-    """Whether a text has the placeholder; after an odd dollar it is only the words of it.
-
-    The blank keeps what stands on both sides of a ``$$`` from becoming one word.
-    """
-    texts = () if template is None else template.values()
-    return template is None or any("${secretKey}" in text.replace("$$", " ") for text in texts)
-
-
 def _type_unreserved(_name: str, spec: KeySpec) -> bool:
-    return re.match(RESERVED_TYPE_PATTERN, spec.secret.type or "") is None
-
-
-def _one_scope(_name: str, spec: KeySpec) -> bool:
-    scopes = (spec.bucket_refs, spec.bucket_names, spec.all_buckets)
-    return sum(scope is not None for scope in scopes) == 1
-
-
-def _interval_beyond_grace(_name: str, spec: KeySpec) -> bool:
-    interval, grace = spec.rotation.interval, spec.rotation.grace_period
-    return interval is None or parse_duration(interval) > parse_duration(grace)
+    return not re.match(RESERVED_TYPE_PATTERN, spec.secret.type or "")
 
 
 def _metadata_rules(
@@ -86,7 +47,10 @@ def _metadata_rules(
                 f"{at} has a malformed key: write name or domain/name, the name with at most 63 "
                 "of A-Z, a-z, 0-9, dot, hyphen and underscore"
             ),
-            holds=lambda _name, spec: _qualified(keys_of(spec)),
+            holds=lambda _name, spec: all(
+                re.fullmatch(QUALIFIED_NAME_PATTERN, key) and key.find("/") <= 253
+                for key in keys_of(spec) or ()
+            ),
         ),
         Rule(
             at=at,
@@ -95,7 +59,9 @@ def _metadata_rules(
                 f"{at} may not use the domains kubernetes.io, k8s.io, helm.sh, argocd.argoproj.io, "
                 "toolkit.fluxcd.io and storage.amove.io: write keys of your own domain"
             ),
-            holds=lambda _name, spec: _unreserved(keys_of(spec)),
+            holds=lambda _name, spec: (
+                not any(re.match(RESERVED_METADATA_PATTERN, key) for key in keys_of(spec) or ())
+            ),
         ),
     )
 
@@ -108,7 +74,9 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
         message=(
             "write exactly one of spec.bucketRefs, spec.bucketNames and spec.allBuckets: true"
         ),
-        holds=_one_scope,
+        holds=lambda _name, spec: (
+            [spec.bucket_refs, spec.bucket_names, spec.all_buckets].count(None) == 2
+        ),
     ),
     Rule(
         at="spec.bucketNames[]",
@@ -127,7 +95,10 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             "spec.rotation.interval must be longer than spec.rotation.gracePeriod (default 1h): "
             "lengthen the one or shorten the other"
         ),
-        holds=_interval_beyond_grace,
+        holds=lambda _name, spec: (
+            spec.rotation.interval is None
+            or parse_duration(spec.rotation.interval) > parse_duration(spec.rotation.grace_period)
+        ),
     ),
     Rule(
         at="spec.secret",
@@ -143,7 +114,10 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             "spec.secret.template has a key that no Secret can have: write at most 253 of A-Z, "
             "a-z, 0-9, dot, hyphen and underscore, not starting with two dots"
         ),
-        holds=lambda _name, spec: _template_keys(spec.secret.template),
+        holds=lambda _name, spec: all(
+            re.fullmatch(TEMPLATE_KEY_PATTERN, key) and len(key) <= 253
+            for key in spec.secret.template or ()
+        ),
     ),
     Rule(
         at="spec.secret.template",
@@ -152,16 +126,25 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             "spec.secret.template has a text of more than 4 KiB: write a shorter one, or spread it "
             "over several keys"
         ),
-        holds=lambda _name, spec: _template_texts(spec.secret.template),
+        holds=lambda _name, spec: all(
+            len(text.encode()) <= MAX_TEXT_BYTES for text in (spec.secret.template or {}).values()
+        ),
     ),
     Rule(
         at="spec.secret.template",
+        # "$${secretKey}" is only the placeholder's name. The blank keeps what stands on both sides
+        # of a "$$" apart: "${secret$$Key}" has no placeholder, and would have one without it.
         cel="self.exists(key, self[key].replace('$$', ' ').contains('${secretKey}'))",
         message=(
             "spec.secret.template has ${secretKey} in none of its texts: write it into one, since "
             "nobody can use the key without it ($${secretKey} is only its name)"
         ),
-        holds=lambda _name, spec: _template_holds_the_secret(spec.secret.template),
+        holds=lambda _name, spec: (
+            spec.secret.template is None
+            or any(
+                "${secretKey}" in text.replace("$$", " ") for text in spec.secret.template.values()
+            )
+        ),
     ),
     *_metadata_rules("labels", lambda spec: spec.secret.labels),
     *_metadata_rules("annotations", lambda spec: spec.secret.annotations),
