@@ -21,10 +21,10 @@ from amove_operator.controllers.shared.store import (
 )
 from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import ClaimHeld
-from amove_operator.core.claims import claim_holder
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.keys.snapshot import Gate, KeyLimits, KeySnapshot, LossVerdict, SecretSeen
+from amove_operator.core.names import claim_holder
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason

@@ -8,8 +8,8 @@ from amove_operator.controllers.shared.context import Context
 from amove_operator.controllers.shared.store import Ghost, bucket_name, own_bucket_status
 from amove_operator.core import conditions, names
 from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
-from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.key_list import KeyList
+from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Ref

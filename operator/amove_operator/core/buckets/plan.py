@@ -151,14 +151,13 @@ def note_intent(snapshot: BucketSnapshot) -> Step | None:
     return steps.WriteStatus(intending(snapshot), _trying(snapshot, message))
 
 
-# A create that was refused is tried again at each resync. Its conditions stay meanwhile: or each
-# try would turn Stalled=True ApiRefused to Progressing and back, with an Event for either.
 _TRIED_AGAIN = {
     Reason.ApiRefused,
     Reason.ApiUnavailable,
     Reason.ApiUnauthorized,
     Reason.BucketExists,
 }
+"""Why a create that is tried again was not done before: its conditions stay meanwhile."""
 
 
 def _trying(snapshot: BucketSnapshot, message: str) -> Conclusion:
