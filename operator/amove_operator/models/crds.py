@@ -220,6 +220,8 @@ def _structural(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
                 result[word] = _structural(value, definitions)
             case "const":
                 result["enum"] = [value]
+            case "description":
+                result[word] = " ".join(value.split())
             case "default":
                 if isinstance(value, str) and value:
                     result[word] = value

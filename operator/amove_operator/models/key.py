@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 
 from amove_operator.models.key_spec import KeySpec
 from amove_operator.models.key_status import CurrentKey, KeyStatus, RetiringKey
@@ -12,10 +12,10 @@ from amove_operator.models.shared import KubeObject
 class AmoveStorageKey(KubeObject):
     """AmoveStorageKey is an access key of the Amove storage service, kept in a Secret."""
 
-    spec: KeySpec = Field(description="The key as it should be.")
-    status: KeyStatus = Field(
-        default=KeyStatus(), description="What the operator saw and did. Written by it alone."
-    )
+    spec: KeySpec
+    """The key as it should be."""
+    status: KeyStatus = KeyStatus()
+    """What the operator saw and did. Written by it alone."""
     _proven: KeyStatus = PrivateAttr()
 
     @property

@@ -79,10 +79,17 @@ ConditionReason = Annotated[
 
 
 class KubeModel(BaseModel):
-    """Base of everything that is read from or written to Kubernetes: camelCase outside."""
+    """Base of everything that is read from or written to Kubernetes: camelCase outside.
+
+    The docstring below a field is its description in the CRD.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
     )
 
     def to_kube(self) -> dict[str, Any]:
@@ -202,24 +209,18 @@ class KubeObject(KubeModel):
 class Condition(KubeModel):
     """One statement about the object, with the fields and limits of metav1.Condition."""
 
-    type: ConditionType = Field(
-        description="What is stated: Ready, Synced, Reconciling or Stalled."
-    )
-    status: Literal["True", "False", "Unknown"] = Field(
-        description="Whether it is so: True, False or Unknown."
-    )
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="The metadata.generation that this condition was made from."
-    )
-    last_transition_time: Timestamp | None = Field(
-        default=None, description="When the condition last changed its status."
-    )
-    reason: ConditionReason = Field(
-        description="One stable CamelCase word for programs, listed in the documentation."
-    )
-    message: Annotated[str, Field(max_length=32768)] = Field(
-        default="", description="A sentence for people: what is the matter and what to do."
-    )
+    type: ConditionType
+    """What is stated: Ready, Synced, Reconciling or Stalled."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is so: True, False or Unknown."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The metadata.generation that this condition was made from."""
+    last_transition_time: Timestamp | None = None
+    """When the condition last changed its status."""
+    reason: ConditionReason
+    """One stable CamelCase word for programs, listed in the documentation."""
+    message: Annotated[str, Field(max_length=32768)] = ""
+    """A sentence for people: what is the matter and what to do."""
 
 
 Conditions = Annotated[
