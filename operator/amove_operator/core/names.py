@@ -54,7 +54,7 @@ def claim_holder(claimants: Iterable[Claimant]) -> Claimant | None:
 
 
 class Keeper(NamedTuple):
-    """What keeps a bucket's name. ``namespace``: whose it is; ``None`` where nobody can tell.
+    """What keeps a bucket's name. ``namespace``: whose it is; ``None`` where that is not known.
 
     ``what`` names no object, since its readers may be another team.
     """
@@ -78,7 +78,7 @@ class KeyRecords(Protocol):
         """The namespaces with a key that status, or a create under way, gives that bucket."""
 
     def accounts_for(self, key_id: str, marker: Marker) -> bool:
-        """Whether the buckets of a listed key are known, so that its marker need not tell them."""
+        """Whether the buckets of a listed key are known, so that its marker does not count."""
 
     def namespace_of(self, marker: Marker) -> str | None:
         """The namespace of a marker's CR, as long as that is there."""

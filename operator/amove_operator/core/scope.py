@@ -97,8 +97,9 @@ class Scope:
 
 
 def takes_away(wanted: Scope, held: Scope | None) -> bool:
-    """Whether ``wanted`` narrows a key.
+    """Whether ``wanted`` lacks something that the key may do: then it is replaced without grace.
 
-    One whose scope nobody knows counts as narrowed, so that no wide key outlives a narrower wish.
+    For example a key to ``a`` and ``b`` whose spec names only ``a`` now. A key whose scope is not
+    known counts as such, or a key to every bucket could outlive a spec that names one.
     """
     return held is None or not wanted.covers(held)

@@ -147,8 +147,8 @@ class ObjectMeta(KubeModel):
             kept["finalizer_count"] = len(finalizers)
             if FINALIZER in finalizers:
                 kept["finalizer_at"] = list(finalizers).index(FINALIZER)
-        told = kept.pop("annotations", None) or {}
-        ours = {name: told[f"{GROUP}/{name}"] for name in ACTED_ON if f"{GROUP}/{name}" in told}
+        given = kept.pop("annotations", None) or {}
+        ours = {name: given[f"{GROUP}/{name}"] for name in ACTED_ON if f"{GROUP}/{name}" in given}
         kept["annotations"] = {n: text for n, text in ours.items() if len(text) <= MAX_ANNOTATION}
         kept["overlong"] = tuple(name for name in ours if name not in kept["annotations"])
         return kept

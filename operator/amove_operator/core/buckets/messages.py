@@ -24,7 +24,7 @@ _TRY_NOW = "set the annotation storage.amove.io/reconcile-requested-at to try at
 
 
 def available(snapshot: BucketSnapshot) -> Conclusion:
-    """All is as the spec says; Synced tells of a default account that changed since."""
+    """All is as the spec says; Synced names a default account that changed since."""
     default, note = snapshot.default_account, ""
     if snapshot.spec.cloud_account_id is None and default not in (None, snapshot.account):
         note = (
