@@ -224,9 +224,11 @@ def identity(policy: Manifest, binding: Manifest) -> str:
 
 
 def was_away(noted: str | None, now: str) -> bool:
-    """Whether between two leaders, or two looks of one, status was open to whoever has a role.
+    """Whether status was open to whoever has a role between two leaders, or two reads of one.
 
-    ``noted``: what the one before relied on, AWAY, or None where nobody has noted anything yet.
+    For example an admin deleted the fence and made it anew while no leader ran: whatever status
+    says since may be forged. ``noted``: the identity that the leader before relied on, AWAY, or
+    None where nobody has noted anything yet.
     """
     return noted is not None and now not in (AWAY, noted)
 
