@@ -20,14 +20,19 @@ from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.core.refs import Kind, ObjectId, Ref
-from amove_operator.models import FINALIZER, BucketSpec
-from amove_operator.models.bucket import BucketStatus
-from tests.model.small_world import NAME, NOW, SCOPES, SETTLE, Born, Cr, Process, Status
+from amove_operator.models import FINALIZER, AmoveBucket
+from tests.model.small_world import NAME, SCOPES, SETTLE, Born, Cr, Process, Status
 from tests.model.translation import key_id, live_key, status_in_words
 
 TEAM, OTHER_TEAM = "red", "blue"
 _LED, _SETTLED = 0.0, float(SETTLE)
 """Moments of the process's clock: it took the lead, and a tick later."""
+_OTHERS = AmoveBucket.model_validate(
+    {
+        "metadata": {"name": "b", "namespace": OTHER_TEAM, "finalizers": [FINALIZER]},
+        "spec": {"bucketName": NAME},
+    }
+)
 
 
 class Known(NamedTuple):
@@ -71,18 +76,11 @@ def _is_given(crs: tuple[Known, ...], listed: float, now: float, *, unlisted: bo
     since = names.list_needed_since(_LED, SETTLE, [TEAM] if unlisted else (), OTHER_TEAM)
     keeper = names.kept_from(records, OTHER_TEAM, NAME)
     world = BucketSnapshot(
-        now=NOW,
-        uid="uid-bucket",
-        namespace=OTHER_TEAM,
-        cr_name="b",
-        spec=BucketSpec(),
-        status=BucketStatus(),
-        name=NAME,
+        bucket=_OTHERS,
         account="a",
         seen=Absent(),
         name_in_use=None if keeper is None else keeper.what,
-        keys_listed=listed >= since,
-        list_since=since,
+        list_needed_since=None if listed >= since else since,
     )
     return (
         isinstance(bucket_plan.plan_bucket(world), steps.WriteStatus | steps.Create)

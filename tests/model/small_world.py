@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from amove_operator.core.naming import mask_bit
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import KeySpec
+from amove_operator.models import KeySpec
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 TICK = timedelta(seconds=60)

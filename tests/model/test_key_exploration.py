@@ -25,8 +25,7 @@ from amove_operator.core.keys import derived, gates, issue, plan, revoke, schedu
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
-from amove_operator.models import AmoveStorageKey
-from amove_operator.models.key import RecentIssue
+from amove_operator.models import AmoveStorageKey, RecentIssue
 from tests.model.exploring import explore
 from tests.model.moves import Moves
 from tests.model.small_world import Broken, Chances, Rules

@@ -25,7 +25,7 @@ from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import AlreadyExists, ApiError, KubeRefused, NotEmpty, NotFound
 from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models import BucketFlags
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 from tests.model.stand_ins import Fate, StandInKube, Time

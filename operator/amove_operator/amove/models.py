@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, SecretStr, StrictBool
 from pydantic.alias_generators import to_camel
 
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.models.key import Permission
+from amove_operator.models import Permission
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
 

@@ -52,12 +52,8 @@ def stalled(reason: Reason, message: str) -> Conclusion:
 
 def progressing(reason: Reason, message: str, *, keep_ready: bool = False) -> Conclusion:
     """On the way; ``keep_ready`` where what was usable stays usable."""
-    verdict = Verdict("False", reason, message)
-    return Conclusion(
-        ready=None if keep_ready else verdict,
-        synced=verdict,
-        reconciling=Verdict("True", reason, message),
-    )
+    verdict, reconciling = Verdict("False", reason, message), Verdict("True", reason, message)
+    return Conclusion(verdict, None if keep_ready else verdict, reconciling)
 
 
 def unsynced(reason: Reason, message: str) -> Conclusion:
@@ -66,9 +62,10 @@ def unsynced(reason: Reason, message: str) -> Conclusion:
 
 
 def deleting(message: str) -> Conclusion:
-    """What is the object's own at the service is being deleted: told before the first such call.
+    """What the object has at the service is being deleted; written before the first such call.
 
-    After a crash it says why that is gone, so that the guards against a mass loss do not count it.
+    After a crash it says why that is gone: else ten buckets whose namespace was deleted would
+    look like a mass loss, and stop everything.
     """
     return progressing(Reason.Deleting, message)
 
@@ -89,9 +86,10 @@ def deletion_begun(conditions: Iterable[Condition]) -> bool:
 
 
 def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion | None:
-    """The conditions as they are, if not Ready, and not Synced for one of ``reasons``.
+    """The conditions as they are, if the object is not Ready and its Synced has one of ``reasons``.
 
-    For a step that is only another try at what these conditions tell already.
+    For a step that only tries again what these conditions say already. Without it each resync
+    would turn ``Stalled=True ApiRefused`` to Progressing and back, with an Event for either.
     """
     held = {condition.type: condition for condition in old}
     ready, synced, halted = held.get("Ready"), held.get("Synced"), held.get("Stalled")
@@ -100,9 +98,7 @@ def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion |
     if (ready.status, synced.status) != ("False", "False"):
         return None
     return Conclusion(
-        ready=_verdict(ready),
-        synced=_verdict(synced),
-        stalled=None if halted is None else _verdict(halted),
+        _verdict(synced), _verdict(ready), stalled=_verdict(halted) if halted else None
     )
 
 
@@ -115,21 +111,24 @@ def merge(
 ) -> tuple[Condition, ...]:
     """The new list of conditions; a transition time moves only with its status.
 
-    A Ready that is kept but was never there becomes False with the reason of Synced. A deletion
-    that was begun stays told until something is in its way for good. What says only that nothing
-    could be learned or done leaves this generation's Stalled as it was.
+    - No Ready yet, and none concluded: Ready=False with the reason of Synced. For example a new
+      object whose first pass meets a service that is down.
+    - Reconciling=Deleting stays until the object stalls. A deletion that a 503 interrupts is still
+      one, and what it has deleted is no loss.
+    - A conclusion that says only that nothing could be learned keeps Stalled of this generation.
+      ``BucketExists`` stays while the service is down; a new spec is not judged by it.
     """
     before = {condition.type: condition for condition in old}
-    ready, reconciling = conclusion.ready, conclusion.reconciling
+    ready, reconciling, halted = conclusion.ready, conclusion.reconciling, conclusion.stalled
     if ready is None and "Ready" not in before:
-        ready = Verdict("False", conclusion.synced.reason, conclusion.synced.message)
-    if conclusion.stalled is None and deletion_begun(before.values()):
+        ready = replace(conclusion.synced, status="False")
+    if halted is None and deletion_begun(before.values()):
         reconciling = Verdict("True", Reason.Deleting, before["Reconciling"].message)
     wanted = {
         "Ready": ready,
         "Synced": conclusion.synced,
         "Reconciling": reconciling,
-        "Stalled": conclusion.stalled,
+        "Stalled": halted,
     }
     built = [
         _condition(kind, verdict, before.get(kind), generation, now)
@@ -138,9 +137,8 @@ def merge(
     ]
     if ready is None:
         built.insert(0, before["Ready"])
-        halted = before.get("Stalled")
-        if halted is not None and wanted["Stalled"] is None and reconciling is None:
-            built += [halted] if halted.observed_generation == generation else []
+        kept = before.get("Stalled") if halted is None and reconciling is None else None
+        built += [kept] if kept is not None and kept.observed_generation == generation else []
     foreign = [condition for kind, condition in before.items() if kind not in wanted]
     return (*built, *foreign)
 

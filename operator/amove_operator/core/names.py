@@ -1,24 +1,60 @@
-"""Whose live keys keep a bucket's name from others: it is free only when none does. Pure.
+"""Who may have a bucket name: one AmoveBucket, and only while no other team's key reaches it. Pure.
 
-Two records tell: the status of each key's CR names the buckets of its keys; and a live key that
-no status accounts for keeps what the marker in its own remote name may mean. Such are the key
-that a CR kept by ``Retain`` left behind, the orphan whose CR was taken away, and the key of a
+Keys reach buckets by name, so two AmoveBuckets of one name, or one of a name that an older key
+still reaches, would share a bucket between two teams (docs/policies.md, "One name, one
+AmoveBucket").
+
+Which keys reach a name is on two records. The status of each key's CR names the buckets of its
+keys. A live key that no status accounts for keeps what the marker in its own remote name may mean:
+the key that a CR kept by ``Retain`` left behind, the orphan whose CR was taken away, the key of a
 process that ended before it wrote status.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.naming import Marker
 
 ORPHANED = "a live key that no resource names (have an admin run 'amove-operator orphans')"
+_LAST = datetime.max.replace(tzinfo=UTC)
+
+# ---------------------------------------------------------------- which AmoveBucket has the claim
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """An AmoveBucket that wants a name. ``proven``: provenance or intent in its own status."""
+
+    namespace: str
+    name: str
+    uid: str
+    created: datetime | None
+    proven: bool
+    stalled: bool = False
+
+
+def claim_holder(claimants: Iterable[Claimant]) -> Claimant | None:
+    """Who has the name: provenance or intent wins, then the oldest, then the UID.
+
+    A claimant that is stalled and proves nothing has no claim: else a spec that nobody mends would
+    keep the name from everybody.
+    """
+    entitled = (one for one in claimants if one.proven or not one.stalled)
+    return min(
+        entitled, key=lambda one: (not one.proven, one.created or _LAST, one.uid), default=None
+    )
+
+
+# ---------------------------------------------------------------- whose live keys keep the name
 
 
 class Keeper(NamedTuple):
-    """What keeps a bucket's name. ``namespace``: whose it is; ``None`` where nobody can tell.
+    """What keeps a bucket's name. ``namespace``: whose it is; ``None`` where that is not known.
 
     ``what`` names no object, since its readers may be another team.
     """
@@ -42,7 +78,7 @@ class KeyRecords(Protocol):
         """The namespaces with a key that status, or a create under way, gives that bucket."""
 
     def accounts_for(self, key_id: str, marker: Marker) -> bool:
-        """Whether the buckets of a listed key are known, so that its marker need not tell them."""
+        """Whether the buckets of a listed key are known, so that its marker does not count."""
 
     def namespace_of(self, marker: Marker) -> str | None:
         """The namespace of a marker's CR, as long as that is there."""
@@ -72,9 +108,10 @@ def keepers_by_status(records: KeyRecords, name: str) -> Iterator[Keeper]:
 
 def unaccounted_keys(records: KeyRecords, name: str) -> Iterator[tuple[RemoteKey, Keeper]]:
     """The listed keys that may reach the bucket by their own names, and that no record knows."""
-    listing = records.listing
-    for key in listing.keeping(name) if listing is not None else ():
-        marker = listing.owners[key.id] if listing is not None else None
+    if (listing := records.listing) is None:
+        return
+    for key in listing.keeping(name):
+        marker = listing.owners[key.id]
         if marker is None or marker.cluster != records.cluster8:
             continue
         keeper = None if records.accounts_for(key.id, marker) else _keeper(records, key, marker)
@@ -112,11 +149,13 @@ def kept_from(records: KeyRecords, namespace: str, name: str) -> Keeper | None:
 def list_needed_since(
     leading_since: float, settle: float, unlisted: Iterable[str], namespace: str
 ) -> float:
-    """From when a key list must be begun (monotonic) before a name may be given to a namespace.
+    """From when a key list must be begun (monotonic) before ``namespace`` may be given a name.
 
-    One begun while we lead shows every key that is not in the making. A key that the process
-    before us issued in its last moments may show later: where another namespace may have such
-    a key (``unlisted``), the list must be a settled one.
+    A list begun while we lead shows every key but those that were issued a moment before. Say the
+    process before us issued a key of namespace red at 100, wrote no status and ended; we lead
+    since 101, and a list begun at 102 lacks that key still. So where another namespace may have
+    such a key (``unlisted``), a name waits for a list begun at 101 + ``settle``. Where only the
+    asking namespace may, its own key keeps nothing from it, and the list of 102 will do.
     """
     others = any(one != namespace for one in unlisted)
     return leading_since + (settle if others else 0.0)

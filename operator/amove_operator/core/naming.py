@@ -4,8 +4,9 @@
 may reach, and which issue it is. All four are read from the end of the name, so nothing in the
 readable part can forge them.
 
-``names9`` is a digest, and a digest keeps: a bucket name stays taken while a live key's
-``names9`` fits it. It proves nothing and frees nothing, since others can be found that fit.
+``names9`` is a digest that only keeps: a bucket name stays taken while a live key's ``names9``
+fits it. It proves nothing and frees nothing: a tenant can search for a bucket name whose digest is
+that of another team's bucket.
 """
 
 from __future__ import annotations
@@ -62,7 +63,9 @@ def names_digest(names: Iterable[str] | None) -> str:
     """``names9`` of a key for these bucket names, or for all buckets (``None``).
 
     ``o`` and 40 bits of the digest of the one name; ``m`` and a mask of 40 bits with one bit
-    set for each of several names.
+    set for each of several names. For example a key of the buckets whose bits are 3 and 17 has the
+    mask ``1 << 3 | 1 << 17``. It keeps those two names, and every other name whose bit is 3 or 17:
+    about one in twenty, which is too many and never too few.
     """
     if names is None:
         return ALL_NAMES
@@ -87,7 +90,7 @@ def mask_bits(names9: str) -> tuple[int, ...]:
 
 
 def may_reach(names9: str, name: str) -> bool:
-    """Whether a key with that digest keeps a bucket name: ``True`` for some that it cannot reach.
+    """Whether a key with that digest keeps a bucket name: true for some that it cannot reach.
 
     A key of all buckets keeps none, or no bucket could be made beside it.
     """

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+
+from amove_operator.times import parse_time
 
 _PREFIX = "amove-operator/"
 _MOST = 128
@@ -31,22 +33,17 @@ def other_operator(
 ) -> str | None:
     """``<namespace>/<name>`` of the Lease whose operator wrote this status after ``since``.
 
-    None when it was ourselves, nobody, or no operator. The fence keeps the entries of status
-    from whoever may not write it: else any tenant could make the operator stop. A restore may
-    bring along those of an earlier object: what is older than ``created`` tells nothing.
+    None when it was ourselves, nobody, or no operator: an admin's ``kubectl-edit`` is none. The
+    fence keeps the entries of status from whoever may not write it: else any tenant could make
+    the operator stop. A restore brings along the entries of an earlier object: what is older than
+    ``created`` says nothing of this one.
     """
-    since = max(since, created - _SECOND)  # both are told in whole seconds
+    since = max(since, created - _SECOND)  # both are written in whole seconds
     for entry in managed_fields:
         manager = str(entry.get("manager", ""))
         if entry.get("subresource") != "status" or manager == ours:
             continue
-        if manager.startswith(_PREFIX) and _moment(entry) > since:
+        written = parse_time(str(entry.get("time")))
+        if manager.startswith(_PREFIX) and written is not None and written > since:
             return manager.removeprefix(_PREFIX)
     return None
-
-
-def _moment(entry: Mapping[str, Any]) -> datetime:
-    try:
-        return datetime.fromisoformat(str(entry.get("time"))).astimezone(UTC)
-    except ValueError:
-        return datetime.min.replace(tzinfo=UTC)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec
-from amove_operator.models.key import KeySpec
+from amove_operator.models import BucketSpec, KeySpec
 from amove_operator.models.shared import GROUP, MAX_ANNOTATION, ObjectMeta, parse_duration
 
 TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
@@ -16,7 +16,10 @@ TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """Where the operator puts things when a spec does not say."""
+    """Where the operator puts things when a spec does not say.
+
+    ``account``: None until the accounts were read; then whatever a spec names counts as another.
+    """
 
     account: str | None
     storage_dn: str | None
@@ -27,52 +30,50 @@ def bucket_not_permitted(
     spec: BucketSpec, namespace: str, defaults: Defaults, *, trusted: bool
 ) -> Conclusion | None:
     """What an AmoveBucket of an untrusted namespace asks for and may not."""
-    if trusted:
-        return None
-    asked = [
-        what
-        for what, wanted in (
-            ("adoptionPolicy: IfExists", spec.adoption_policy == "IfExists"),
-            ("managementPolicy: Observe", spec.management_policy == "Observe"),
-            ("public: true", spec.public is True),
-            ("another cloudAccountId", spec.cloud_account_id not in (None, defaults.account)),
-        )
-        if wanted
-    ]
-    return _not_permitted(asked, namespace) if asked else None
+    asked = {
+        "adoptionPolicy: IfExists": spec.adoption_policy == "IfExists",
+        "managementPolicy: Observe": spec.management_policy == "Observe",
+        "public: true": spec.public is True,
+        "another cloudAccountId": spec.cloud_account_id not in (None, defaults.account),
+    }
+    return None if trusted else _not_permitted(asked, namespace)
 
 
 def key_not_permitted(
     spec: KeySpec, namespace: str, defaults: Defaults, *, trusted: bool
 ) -> Conclusion | None:
-    """What an AmoveStorageKey of an untrusted namespace asks for and may not."""
-    if trusted:
+    """What an AmoveStorageKey of an untrusted namespace asks for and may not.
+
+    For example ``bucketNames: [payroll]``, which would give team blue a key to a bucket of team
+    red. By ``bucketRefs`` it reaches only what its own namespace's AmoveBuckets have a claim to.
+    """
+    asked = {
+        "bucketNames": spec.bucket_names is not None,
+        "allBuckets": spec.all_buckets is not None,
+        "deletionPolicy: Retain": spec.deletion_policy == "Retain",
+        "another cloudAccountId": spec.cloud_account_id not in (None, defaults.account),
+        "another region": spec.region not in (None, defaults.region),
+        "another storageDn": spec.storage_dn not in (None, defaults.storage_dn),
+    }
+    return None if trusted else _not_permitted(asked, namespace)
+
+
+def _not_permitted(asked: Mapping[str, bool], namespace: str) -> Conclusion | None:
+    refused = [what for what, wanted in asked.items() if wanted]
+    if not refused:
         return None
-    asked = [
-        what
-        for what, wanted in (
-            ("bucketNames", spec.bucket_names is not None),
-            ("allBuckets", spec.all_buckets is not None),
-            ("deletionPolicy: Retain", spec.deletion_policy == "Retain"),
-            ("another cloudAccountId", spec.cloud_account_id not in (None, defaults.account)),
-            ("another region", spec.region not in (None, defaults.region)),
-            ("another storageDn", spec.storage_dn not in (None, defaults.storage_dn)),
-        )
-        if wanted
-    ]
-    return _not_permitted(asked, namespace) if asked else None
-
-
-def _not_permitted(asked: list[str], namespace: str) -> Conclusion:
     return stalled(
         Reason.NotPermitted,
-        f"{', '.join(asked)}: only in trusted namespaces; have the operator's admin add "
+        f"{', '.join(refused)}: only in trusted namespaces; have the operator's admin add "
         f"{namespace} to {TRUST_SETTING}, or leave it out.",
     )
 
 
 def overlong(meta: ObjectMeta) -> str:
-    """That annotations are too long to be acted on; empty where none is."""
+    """That annotations are too long to be acted on; empty where none is.
+
+    Only annotations that the operator reads are named: nobody else's are its business.
+    """
     if not meta.overlong:
         return ""
     names = ", ".join(f"{GROUP}/{name}" for name in meta.overlong)
@@ -80,7 +81,7 @@ def overlong(meta: ObjectMeta) -> str:
 
 
 def invalid(faults: list[str]) -> Conclusion | None:
-    """A spec that breaks a rule which the CRD should have caught."""
+    """A spec that breaks a rule of the CRD: stored under an older CRD, or never judged by one."""
     return stalled(Reason.InvalidSpec, "; ".join(faults)) if faults else None
 
 
@@ -93,25 +94,21 @@ class RotationLimits:
 
 
 def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
-    """What is wrong with ``spec.rotation`` by today's settings."""
+    """What is wrong with ``spec.rotation`` by today's settings.
+
+    The CRD's rules know no settings: one that was lowered later makes a stored spec wrong.
+    """
     grace = parse_duration(spec.rotation.grace_period)
-    faults = []
-    if grace > limits.max_grace:
-        faults.append(
-            f"spec.rotation.gracePeriod: at most {_shown(limits.max_grace)} "
-            "(setting AMOVE_MAX_GRACE)"
-        )
-    if spec.rotation.interval is None:
-        return faults
-    interval = parse_duration(spec.rotation.interval)
-    if interval < limits.min_interval:
-        faults.append(
-            f"spec.rotation.interval: at least {_shown(limits.min_interval)} "
-            "(setting AMOVE_MIN_ROTATION_INTERVAL)"
-        )
-    if interval <= grace:
-        faults.append("spec.rotation.interval: must be longer than spec.rotation.gracePeriod")
-    return faults
+    interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else timedelta.max
+    most, least = _shown(limits.max_grace), _shown(limits.min_interval)
+    faults = {
+        f"gracePeriod: at most {most} (setting AMOVE_MAX_GRACE)": grace > limits.max_grace,
+        f"interval: at least {least} (setting AMOVE_MIN_ROTATION_INTERVAL)": (
+            interval < limits.min_interval
+        ),
+        "interval: must be longer than spec.rotation.gracePeriod": interval <= grace,
+    }
+    return [f"spec.rotation.{fault}" for fault, found in faults.items() if found]
 
 
 def _shown(span: timedelta) -> str:

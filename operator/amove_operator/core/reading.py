@@ -7,8 +7,8 @@ its spec is read, and one that is too large keeps its identity, its policies and
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -24,8 +24,10 @@ from amove_operator.models import (
     KeySpec,
     KeyStatus,
     ObjectMeta,
+    parse_faults,
+    spec_faults_bucket,
+    spec_faults_key,
 )
-from amove_operator.models.rules import parse_faults, spec_faults_bucket, spec_faults_key
 
 Object = AmoveBucket | AmoveStorageKey
 MAX_OBJECT_BYTES = 512 * 1024
@@ -46,8 +48,11 @@ _IDENTITY = {
 }
 _KEEPING = {"deletionPolicy": "Retain", "managementPolicy": "Observe"}
 
-Spec = TypeVar("Spec", BucketSpec, KeySpec)
-Status = TypeVar("Status", BucketStatus, KeyStatus)
+# What each kind is parsed by, and the rules of its spec that no schema can say.
+_PARTS: dict[Kind, tuple[Any, Any, Any, Callable[[str, Any], list[str]]]] = {
+    Kind.BUCKET: (AmoveBucket, BucketSpec, BucketStatus, spec_faults_bucket),
+    Kind.KEY: (AmoveStorageKey, KeySpec, KeyStatus, spec_faults_key),
+}
 
 
 def read_object(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, Conclusion | None]:
@@ -56,17 +61,15 @@ def read_object(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, Conclusion
     A spec that is refused unread still says which bucket or Secret it is about and what its
     policies are, so that the object can say what is wrong, and can be let go as was asked.
     """
+    model, spec_model, status_model, spec_faults = _PARTS[kind]
     metadata = ObjectMeta.model_validate(body["metadata"])
-    large = _too_large(body)
-    if kind is Kind.BUCKET:
-        spec, fault = _spec(BucketSpec, kind, body, large)
-        fault = fault or invalid(spec_faults_bucket(metadata.name, spec))
-        status = _status(BucketStatus, body)
-        return AmoveBucket(metadata=metadata, spec=spec, status=status), fault
-    key_spec, fault = _spec(KeySpec, kind, body, large)
-    fault = fault or invalid(spec_faults_key(metadata.name, key_spec))
-    key_status = _status(KeyStatus, body)
-    return AmoveStorageKey(metadata=metadata, spec=key_spec, status=key_status), fault
+    spec, fault = _spec(spec_model, kind, body)
+    fault = fault or invalid(spec_faults(metadata.name, spec))
+    try:
+        status = status_model.model_validate(body.get("status") or {})
+    except ValidationError:
+        status = status_model(observed_generation=0)  # not -1: nobody may take the object for new
+    return model(metadata=metadata, spec=spec, status=status), fault
 
 
 def read_bucket(body: Mapping[str, Any]) -> AmoveBucket:
@@ -96,11 +99,9 @@ def _too_large(body: Mapping[str, Any]) -> Conclusion | None:
     )
 
 
-def _spec(
-    model: type[Spec], kind: Kind, body: Mapping[str, Any], large: Conclusion | None
-) -> tuple[Spec, Conclusion | None]:
+def _spec(model: Any, kind: Kind, body: Mapping[str, Any]) -> tuple[Any, Conclusion | None]:
     given = body.get("spec") or {}
-    if large is not None:
+    if (large := _too_large(body)) is not None:
         return _identity(model, kind, given), large
     try:
         return model.model_validate(given), None
@@ -109,20 +110,22 @@ def _spec(
         return _identity(model, kind, given), invalid(faults)
 
 
-def _identity(model: type[Spec], kind: Kind, given: Mapping[str, Any]) -> Spec:
-    """The spec with nothing in it but who it is and its policies, each read alone."""
+def _identity(model: Any, kind: Kind, given: Mapping[str, Any]) -> Any:
+    """The spec with nothing in it but who it is and its policies, each read alone.
+
+    For example ``bucketName: photos`` beside ``public: 7`` is read as ``bucketName: photos``.
+    """
     found: dict[str, Any] = {"permission": "Read"} if kind is Kind.KEY else {}
     for path in _IDENTITY[kind]:
-        if (value := _at(given, path)) is None:
-            continue
-        if _reads(model, _with(found, path, value)):
+        value = _at(given, path)
+        if value is not None and not _reads(model, _with(found, path, value)):
+            value = _KEEPING.get(path)
+        if value is not None:
             found = _with(found, path, value)
-        elif path in _KEEPING:
-            found = _with(found, path, _KEEPING[path])
     return model.model_validate(found)
 
 
-def _reads(model: type[Spec], given: Mapping[str, Any]) -> bool:
+def _reads(model: Any, given: Mapping[str, Any]) -> bool:
     try:
         model.model_validate(given)
     except ValidationError:
@@ -140,10 +143,3 @@ def _at(given: Mapping[str, Any], path: str) -> Any:
 def _with(found: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     outer, _, inner = path.partition(".")
     return {**found, outer: {**found.get(outer, {}), inner: value} if inner else value}
-
-
-def _status(model: type[Status], body: Mapping[str, Any]) -> Status:
-    try:
-        return model.model_validate(body.get("status") or {})
-    except ValidationError:
-        return model(observed_generation=0)  # not untouched: nobody may take the object for new

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from amove_operator.core.naming import names_digest
-from amove_operator.models.key import CurrentKey, IssuedScope, Permission, ScopeField
+from amove_operator.models import IssuedScope, Permission, ScopeField
 
 _RIGHTS: dict[Permission, frozenset[str]] = {
     "Read": frozenset("r"),
@@ -50,18 +50,11 @@ class Scope:
         cls, account: str, region: str, storage_dn: str, permission: Permission
     ) -> Scope:
         """The scope of every bucket on the storage."""
-        return cls(
-            account,
-            region,
-            storage_dn,
-            permission,
-            (),
-            all_buckets=True,
-            issued_for="allBuckets",
-        )
+        place = (account, region, storage_dn, permission)
+        return cls(*place, buckets=(), all_buckets=True, issued_for="allBuckets")
 
     @classmethod
-    def recorded(cls, record: CurrentKey | IssuedScope) -> Scope | None:
+    def recorded(cls, record: IssuedScope) -> Scope | None:
         """The scope that status records; ``None`` for a dead key, which has none any more."""
         place = (record.cloud_account_id, record.region, record.storage_dn, record.permission)
         if record.issued_for == "allBuckets":
@@ -91,14 +84,15 @@ class Scope:
             return False
         if not _RIGHTS[other.permission] <= _RIGHTS[self.permission]:
             return False
-        if self.all_buckets:
-            return True
-        return not other.all_buckets and set(other.buckets) <= set(self.buckets)
+        within = not other.all_buckets and set(other.buckets) <= set(self.buckets)
+        return self.all_buckets or within
 
 
 def takes_away(wanted: Scope, held: Scope | None) -> bool:
-    """Whether ``wanted`` narrows a key.
+    """Whether ``wanted`` lacks something that a replaced key may do: it makes room for a new one.
 
-    One whose scope nobody knows counts as narrowed, so that no wide key outlives a narrower wish.
+    For example a key to ``a`` and ``b``, where the spec names only ``a`` now: it is revoked before
+    its grace ends. A key whose scope is not known counts as such, or one to every bucket could
+    outlive a spec that names one.
     """
     return held is None or not wanted.covers(held)

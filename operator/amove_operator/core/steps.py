@@ -46,7 +46,7 @@ class AwaitKeyList(Generic[Status]):
 class Finish(Generic[Status]):
     """Write status and stop until ``requeue_at`` or until something changes.
 
-    ``retry``: come back with back-off, since nobody will tell us when it changes.
+    ``retry``: come back with back-off, since no event will come when that changes.
     """
 
     status: Status

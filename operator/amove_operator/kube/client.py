@@ -76,18 +76,9 @@ class Kube:
         """Local clock minus the server's as of its last answer; None before the first."""
         return self.transport.skew_seconds
 
-    async def clock_skew(self) -> float:
-        """Seconds by which the local clock is ahead of the server's, asked now; ±0.5 s."""
-        await self.transport.call(Request("GET", "/version"))
-        if self.transport.skew_seconds is None:
-            raise KubeUnavailable("the API server's answer has no Date")
-        return self.transport.skew_seconds
-
     async def cluster_uid(self) -> str:
         """The UID of namespace kube-system, which names the cluster."""
-        body = await self.transport.call(
-            Request("GET", path_of("api", "v1", "namespaces", "kube-system"))
-        )
+        body = await self.transport.call(Request("GET", _namespace("kube-system")))
         return str(body["metadata"]["uid"])
 
     async def missing_crds(self) -> list[str]:
@@ -101,8 +92,12 @@ class Kube:
 
     async def namespace_terminating(self, namespace: str) -> bool:
         """Whether ``namespace`` is being deleted, or gone."""
-        body = await self._get(path_of("api", "v1", "namespaces", namespace))
+        body = await self._get(_namespace(namespace))
         return body is None or "deletionTimestamp" in body["metadata"]
+
+    async def namespace_gone(self, namespace: str) -> bool:
+        """Whether there is no such namespace."""
+        return await self._get(_namespace(namespace)) is None
 
     async def fence(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The fence's policy and binding as they are now."""
@@ -110,10 +105,6 @@ class Kube:
         policy = await self._get(admission + path_of("validatingadmissionpolicies", FENCE))
         binding = await self._get(admission + path_of("validatingadmissionpolicybindings", FENCE))
         return policy, binding
-
-    async def namespace_gone(self, namespace: str) -> bool:
-        """Whether there is no such namespace."""
-        return await self._get(path_of("api", "v1", "namespaces", namespace)) is None
 
     # -- our own kinds -------------------------------------------------------------------------
 
@@ -176,7 +167,7 @@ class Kube:
         Raises Conflict when a Secret of that name exists, NamespaceTerminating when nothing
         can be created there any more.
         """
-        path = path_of("api", "v1", "namespaces", manifest["metadata"]["namespace"], "secrets")
+        path = _namespace(manifest["metadata"]["namespace"]) + path_of("secrets")
         body = {"apiVersion": "v1", "kind": "Secret", **manifest}
         values = secret_texts(manifest)
         try:
@@ -249,11 +240,11 @@ class Kube:
         try:
             found = await self._get(path)
         except (KubeRefused, KubeUnavailable):
-            return None
+            found = None
         if found is None:
             return None
-        meta = found["metadata"]
-        return ObjectReference("apps/v1", "Deployment", self.namespace, meta["name"], meta["uid"])
+        uid = found["metadata"]["uid"]
+        return ObjectReference("apps/v1", "Deployment", self.namespace, name, uid)
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -301,5 +292,9 @@ def _object(ref: Ref) -> str:
     return _objects(ref.kind, ref.namespace) + path_of(ref.name)
 
 
+def _namespace(name: str) -> str:
+    return path_of("api", "v1", "namespaces", name)
+
+
 def _secret(namespace: str, name: str) -> str:
-    return path_of("api", "v1", "namespaces", namespace, "secrets", name)
+    return _namespace(namespace) + path_of("secrets", name)

@@ -56,7 +56,7 @@ def failure(status: int, raw: bytes, *, values: Sequence[str] = ()) -> OperatorE
         return NotServed(text)
     if answer is None or status < 400 or status in (401, 408, 429) or status >= 500:
         return KubeUnavailable(text)
-    causes = _causes(answer)
+    causes = (answer.get("details") or {}).get("causes") or ()
     # Another object of this name: its uid is compared like a field that nobody may change.
     if status == 409 or any(cause.get("field") == "metadata.uid" for cause in causes):
         return Conflict(text)
@@ -75,10 +75,6 @@ def is_failed_test(status: int, raw: bytes) -> bool:
     """
     body = read_json(raw) or {}
     return status == 422 and body.get("kind") == "Status" and not body.get("details")
-
-
-def _causes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list((answer.get("details") or {}).get("causes") or ())
 
 
 def _text(status: int, answer: Mapping[str, Any] | None, values: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Whether the fence stands: looked at every 30 s, since status proves something only behind it."""
+"""Whether the fence stands: read every 30 s, since status proves something only behind it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class FenceWatch:
         self._server_now = server_now
         self._clock = clock
         self._fault: str | None = "it was not looked at yet"
-        self._looked = False
+        self._observed = False
         self._refused_before = False
         self._counts_at = 0.0
 
@@ -72,11 +72,11 @@ class FenceWatch:
             f"the fence {FENCE} is new: API servers may not know it yet; it counts in {left:.0f} s"
         )
 
-    async def run(self, looked: Callable[[], None]) -> None:
-        """Look for ever; ``looked`` is called after each look, and when a new fence counts."""
+    async def run(self, on_observed: Callable[[], None]) -> None:
+        """Observe for ever; ``on_observed`` is called each time, and when a new fence counts."""
         while True:
             await self.look()
-            looked()
+            on_observed()
             await asyncio.sleep(self._pause())
 
     async def stand(self) -> None:
@@ -91,17 +91,21 @@ class FenceWatch:
         return left if left > 0 else EVERY_SECONDS
 
     async def look(self) -> None:
-        """Read policy and binding once. An API server that is away says nothing about them."""
+        """Read policy and binding once.
+
+        An API server that does not answer says nothing about them: the fence that stood a moment
+        ago still stands, or each restart of the API server would end the leader.
+        """
         try:
             policy, binding = await self._read()
         except KubeUnavailable as error:
             log.warning("the fence %s cannot be looked at: %s", FENCE, error)
-            if not self._looked:
+            if not self._observed:
                 self._fault = f"it cannot be looked at: {error}"
             return
         except KubeRefused as error:
             # A single refusal may be an API server that has just begun.
-            if self._refused_before or not self._looked:
+            if self._refused_before or not self._observed:
                 self._judge(f"it may not be read: {error}", None, 0.0)
             self._refused_before = True
             return
@@ -113,12 +117,12 @@ class FenceWatch:
             age = self._server_now() - last_changed(policy, binding).timestamp()
             self.made_at = made_at(policy, binding)
             self._judge(None, identity(policy, binding), age)
-        self._looked = True
+        self._observed = True
 
     def _judge(self, fault: str | None, found: str | None, age: float) -> None:
         if fault is None and found != self.identity:
             # What was there before this process began counts from its own last change.
-            spent = 0.0 if self._looked else max(age, 0.0)
+            spent = 0.0 if self._observed else max(age, 0.0)
             self._counts_at = self._clock() + max(NEW_SECONDS - spent, 0.0)
         if fault is not None and fault != self._fault:
             level = logging.ERROR if self.required else logging.WARNING

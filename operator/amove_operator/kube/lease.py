@@ -24,12 +24,12 @@ from typing import Any
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.client import Kube
-from amove_operator.kube.events import microtime
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import FIELD_MANAGER, Request, path_of
+from amove_operator.times import microtime
 
 _REQUEST_SECONDS = 5.0
-_TOLD_EVERY = 60.0
+_LOG_EVERY = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,8 @@ class LeaseElection:
         self._annotations: dict[str, str] = {}
         self._seen = ""
         self._unchanged_since = clock()
-        self._told = ""
-        self._told_at = float("-inf")
+        self._logged = ""
+        self._logged_at = float("-inf")
 
     def check(self) -> None:
         """Raise NotLeading unless the last renewal's request began within the renew deadline."""
@@ -157,25 +157,25 @@ class LeaseElection:
                 outcome = await self._try()
         except (KubeUnavailable, KubeRefused) as error:
             message = f"the Lease {self._name} could not be read or written: {error}"
-            self._tell(logging.WARNING, message, again=_TOLD_EVERY)
+            self._log_once(logging.WARNING, message, again=_LOG_EVERY)
             return _Outcome.UNKNOWN
         return outcome
 
     def _stand_by(self) -> None:
         holder = ((self._lease or {}).get("spec") or {}).get("holderIdentity")
         message = f"standing by: the Lease {self._name} is held by {holder}"
-        self._tell(logging.INFO, message, again=float("inf"))
+        self._log_once(logging.INFO, message, again=float("inf"))
 
-    def _tell(self, level: int, message: str, *, again: float) -> None:
+    def _log_once(self, level: int, message: str, *, again: float) -> None:
         """Log what is new at once, and the same ``again`` seconds later: it is tried all along."""
-        if message != self._told or self._clock() - self._told_at >= again:
-            self._told, self._told_at = message, self._clock()
+        if message != self._logged or self._clock() - self._logged_at >= again:
+            self._logged, self._logged_at = message, self._clock()
             log.log(level, "%s", message)
 
     async def _try(self) -> _Outcome:
         started = self._clock()
         if self.leading_since is None or self._lease is None:
-            await self._look()
+            await self._read()
             if not self._free():
                 self._stand_by()
                 return _Outcome.OTHERS
@@ -187,7 +187,7 @@ class LeaseElection:
         self._renewed = started
         return _Outcome.OURS
 
-    async def _look(self) -> None:
+    async def _read(self) -> None:
         request = Request("GET", self._leases + path_of(self._name))
         try:
             self._note(await self._kube.transport.call(request, urgent_seconds=_REQUEST_SECONDS))
@@ -245,7 +245,7 @@ class LeaseElection:
         try:
             if leading and not await self._emptied():
                 # The renewal that was cut off may have arrived: then our version is outdated.
-                await self._look()
+                await self._read()
                 await self._emptied()
         except (KubeUnavailable, KubeRefused) as error:
             log.warning("the Lease %s was not released: %s", self._name, error)

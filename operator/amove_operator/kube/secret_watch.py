@@ -44,29 +44,29 @@ class SecretMeta:
     name: str
     uid: str
     resource_version: str
-    owner_uid: str | None
     annotations: Mapping[str, str]
 
     @classmethod
     def parse(cls, item: Mapping[str, Any]) -> SecretMeta:
         """Read a PartialObjectMetadata."""
         meta = item["metadata"]
-        told = meta.get("annotations") or {}
+        annotations = meta.get("annotations") or {}
         ours = {
-            key: told[key] for key, most in _KEPT.items() if key in told and len(told[key]) <= most
+            key: annotations[key]
+            for key, most in _KEPT.items()
+            if key in annotations and len(annotations[key]) <= most
         }
         return cls(
             meta["namespace"],
             meta["name"],
             meta["uid"],
             meta["resourceVersion"],
-            ours.get(OWNER_UID),
             ours,
         )
 
 
 class SecretChanged(Protocol):
-    """Told of every Secret that appears, changes or disappears; must not block."""
+    """Called for every Secret that appears, changes or disappears; must not block."""
 
     def __call__(self, secret: SecretMeta, *, deleted: bool) -> None: ...
 

@@ -6,7 +6,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from amove_operator.core.refs import Ref
@@ -27,13 +26,11 @@ class SecretView:
     owner_references: tuple[OwnerReference, ...]
     data: Mapping[str, bytes] = field(repr=False)
     deleting: bool
-    creation_timestamp: datetime | None
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> SecretView:
         """Read a ``v1`` Secret as the API server answers it."""
         meta = body.get("metadata") or {}
-        created = meta.get("creationTimestamp")
         owners = meta.get("ownerReferences") or ()
         return cls(
             namespace=meta.get("namespace", ""),
@@ -46,7 +43,6 @@ class SecretView:
             owner_references=tuple(OwnerReference.model_validate(owner) for owner in owners),
             data={key: _decoded(value) for key, value in (body.get("data") or {}).items()},
             deleting="deletionTimestamp" in meta,
-            creation_timestamp=datetime.fromisoformat(created) if created else None,
         )
 
 

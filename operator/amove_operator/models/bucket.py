@@ -29,120 +29,91 @@ AccountId = Annotated[str, Field(min_length=36, max_length=36, pattern=UUID_PATT
 class BucketFlags(KubeModel):
     """The four flags of a bucket, under the names that ``bucket_status`` answers."""
 
-    is_public: bool = Field(default=False, description="Everybody may read the objects.")
-    encryption_enabled: bool = Field(default=False, description="Objects are encrypted at rest.")
-    versioning_enabled: bool = Field(default=False, description="Older versions are kept.")
-    object_lock_enabled: bool = Field(
-        default=False, description="Objects can be locked against deletion."
-    )
+    is_public: bool = False
+    """Everybody may read the objects."""
+    encryption_enabled: bool = False
+    """Objects are encrypted at rest."""
+    versioning_enabled: bool = False
+    """Older versions are kept."""
+    object_lock_enabled: bool = False
+    """Objects can be locked against deletion."""
 
 
 class BucketSpec(KubeModel):
     """What a team asks for. A flag that is ``None`` is not managed."""
 
-    bucket_name: BucketName | None = Field(
-        default=None,
-        description=(
-            "Name of the bucket at Amove: 3 to 63 of a-z, 0-9, dot and hyphen, with a letter or "
-            "digit at both ends, no two dots in a row, not an IPv4 address. Default: "
-            "metadata.name. Immutable."
-        ),
-    )
-    cloud_account_id: AccountId | None = Field(
-        default=None,
-        description=(
-            "Amove cloud account (internal storage) of the bucket, a UUID in lower case. Default: "
-            "the operator's AMOVE_CLOUD_ACCOUNT_ID. Another account than the operator's needs a "
-            "trusted namespace. Immutable."
-        ),
-    )
-    public: bool | None = Field(
-        default=None,
-        description=(
-            "Whether everybody may read the objects; true needs a trusted namespace. Left out: not "
-            "managed (false on a new bucket, left as found on an adopted one)."
-        ),
-    )
-    encryption_enabled: bool | None = Field(
-        default=None,
-        description=(
-            "Whether objects are encrypted at rest. Left out: not managed (false on a new bucket, "
-            "left as found on an adopted one)."
-        ),
-    )
-    versioning_enabled: bool | None = Field(
-        default=None,
-        description=(
-            "Whether older versions of objects are kept. Left out: not managed (false on a new "
-            "bucket unless objectLockEnabled is true, left as found on an adopted one)."
-        ),
-    )
-    object_lock_enabled: bool | None = Field(
-        default=None,
-        description=(
-            "Whether objects can be locked against deletion. Chosen when the bucket is made and "
-            "immutable; needs versioning, which it switches on where that is left out."
-        ),
-    )
-    deletion_policy: Literal["Retain", "Delete"] = Field(
-        default="Retain",
-        description=(
-            "What happens to the bucket when this object is deleted. Retain: it stays. Delete: it "
-            "is deleted once it is empty and no key reaches it; it is never emptied. May be "
-            "changed while the deletion waits."
-        ),
-    )
-    adoption_policy: Literal["Never", "IfExists"] = Field(
-        default="Never",
-        description=(
-            "What happens when the bucket exists already. Never: this object stalls. IfExists: "
-            "the bucket is taken over, and from then on obeys deletionPolicy (needs a trusted "
-            "namespace)."
-        ),
-    )
-    management_policy: Literal["Manage", "Observe"] = Field(
-        default="Manage",
-        description=(
-            "Manage: create, repair and delete the bucket. Observe: only read it; it must exist, "
-            "and deleting this object leaves it alone (needs a trusted namespace)."
-        ),
-    )
+    bucket_name: BucketName | None = None
+    """Name of the bucket at Amove: 3 to 63 of a-z, 0-9, dot and hyphen, with a letter or digit at
+    both ends, no two dots in a row, not an IPv4 address. Default: metadata.name. Immutable.
+    """
+    cloud_account_id: AccountId | None = None
+    """Amove cloud account (internal storage) of the bucket, a UUID in lower case. Default: the
+    operator's AMOVE_CLOUD_ACCOUNT_ID. Another account than the operator's needs a trusted
+    namespace. Immutable.
+    """
+    public: bool | None = None
+    """Whether everybody may read the objects; true needs a trusted namespace. Left out: not managed
+    (false on a new bucket, left as found on an adopted one).
+    """
+    encryption_enabled: bool | None = None
+    """Whether objects are encrypted at rest. Left out: not managed (false on a new bucket, left as
+    found on an adopted one).
+    """
+    versioning_enabled: bool | None = None
+    """Whether older versions of objects are kept. Left out: not managed (false on a new bucket
+    unless objectLockEnabled is true, left as found on an adopted one).
+    """
+    object_lock_enabled: bool | None = None
+    """Whether objects can be locked against deletion. Chosen when the bucket is made and immutable;
+    needs versioning, which it switches on where that is left out.
+    """
+    deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    """What happens to the bucket when this object is deleted. Retain: it stays. Delete: it is
+    deleted once it is empty and no key reaches it; it is never emptied. May be changed while the
+    deletion waits.
+    """
+    adoption_policy: Literal["Never", "IfExists"] = "Never"
+    """What happens when the bucket exists already. Never: this object stalls. IfExists: the bucket
+    is taken over, and from then on obeys deletionPolicy (needs a trusted namespace).
+    """
+    management_policy: Literal["Manage", "Observe"] = "Manage"
+    """Manage: create, repair and delete the bucket. Observe: only read it; it must exist, and
+    deleting this object leaves it alone (needs a trusted namespace).
+    """
 
 
 class BucketStatus(KubeModel):
     """What was seen and done. Proof of ownership only with ``owner_uid`` equal to the CR's UID."""
 
     owner_uid: Uid | None = Field(default=None, alias="ownerUID", description=OWNER_UID_DESCRIPTION)
-    bucket_name: Annotated[str, Field(max_length=63)] | None = Field(
-        default=None, description="Name of the bucket at Amove, pinned at first use."
-    )
-    cloud_account_id: Annotated[str, Field(max_length=36)] | None = Field(
-        default=None, description="Cloud account of the bucket, pinned at first use."
-    )
-    provenance: Literal["Created", "Adopted"] | None = Field(
-        default=None,
-        description="How the bucket came to be ours: Created here, or Adopted. Unset: not ours.",
-    )
-    create_intent: bool | None = Field(
-        default=None,
-        description="A create was about to be sent; set before it and removed with its outcome.",
-    )
-    observed: BucketFlags | None = Field(
-        default=None, description="The bucket's flags as Amove last answered them."
-    )
+    bucket_name: Annotated[str, Field(max_length=63)] | None = None
+    """Name of the bucket at Amove, pinned at first use."""
+    cloud_account_id: Annotated[str, Field(max_length=36)] | None = None
+    """Cloud account of the bucket, pinned at first use."""
+    provenance: Literal["Created", "Adopted"] | None = None
+    """How the bucket came to be ours: Created here, or Adopted. Unset: not ours."""
+    create_intent: bool | None = None
+    """A create was about to be sent; set before it and removed with its outcome."""
+    observed: BucketFlags | None = None
+    """The bucket's flags as Amove last answered them."""
     conditions: Conditions = Field(default=(), description=CONDITIONS_DESCRIPTION)
     observed_generation: ObservedGeneration | None = Field(
         default=None, description=OBSERVED_GENERATION_DESCRIPTION
     )
 
+    @property
+    def ours(self) -> bool:
+        """Whether it proves the bucket ours, or that our create was about to be sent."""
+        return self.provenance is not None or bool(self.create_intent)
+
 
 class AmoveBucket(KubeObject):
     """AmoveBucket is a bucket at the Amove storage service, kept as declared here."""
 
-    spec: BucketSpec = Field(description="The bucket as it should be.")
-    status: BucketStatus = Field(
-        default=BucketStatus(), description="What the operator saw and did. Written by it alone."
-    )
+    spec: BucketSpec
+    """The bucket as it should be."""
+    status: BucketStatus = BucketStatus()
+    """What the operator saw and did. Written by it alone."""
     _proven: BucketStatus = PrivateAttr()
 
     @property

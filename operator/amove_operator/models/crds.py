@@ -18,16 +18,11 @@ import yaml
 from pydantic import BaseModel
 
 from amove_operator.models.bucket import AmoveBucket
+from amove_operator.models.bucket_rules import BUCKET_RULES, BUCKET_TRANSITIONS
 from amove_operator.models.fence import FENCE, fence
 from amove_operator.models.key import AmoveStorageKey
-from amove_operator.models.rules import (
-    BUCKET_RULES,
-    BUCKET_TRANSITIONS,
-    KEY_RULES,
-    KEY_TRANSITIONS,
-    Rule,
-    Transition,
-)
+from amove_operator.models.key_rules import KEY_RULES, KEY_TRANSITIONS
+from amove_operator.models.rules import Rule, Transition
 from amove_operator.models.shared import GROUP, VERSION
 
 Schema = dict[str, Any]
@@ -47,7 +42,7 @@ _KEPT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class CrdKind:
     """What a CRD says beside its schema. A column is (name, JSONPath) or (name, JSONPath, type)."""
 
     model: type[BaseModel]
@@ -69,8 +64,8 @@ class Kind:
 
 _READY = '.status.conditions[?(@.type=="Ready")]'
 _AGE = ("Age", ".metadata.creationTimestamp", "date")
-KINDS = (
-    Kind(
+CRD_KINDS = (
+    CrdKind(
         model=AmoveBucket,
         plural="amovebuckets",
         short="abkt",
@@ -82,7 +77,7 @@ KINDS = (
         ),
         rules=(*BUCKET_RULES, *BUCKET_TRANSITIONS),
     ),
-    Kind(
+    CrdKind(
         model=AmoveStorageKey,
         plural="amovestoragekeys",
         short="akey",
@@ -103,7 +98,7 @@ KINDS = (
 
 def crds() -> list[dict[str, Any]]:
     """Both definitions (apiextensions.k8s.io/v1), buckets first, ready for YAML or JSON."""
-    return [_definition(kind) for kind in KINDS]
+    return [_definition(kind) for kind in CRD_KINDS]
 
 
 def crds_yaml() -> str:
@@ -113,7 +108,9 @@ def crds_yaml() -> str:
 
 def crd_files() -> dict[str, str]:
     """File name → contents, as they stand in deploy/crds/: both definitions, then the fence."""
-    kinds = {kind.file_name: _HEADER.format("models") + _text(_definition(kind)) for kind in KINDS}
+    kinds = {
+        kind.file_name: _HEADER.format("models") + _text(_definition(kind)) for kind in CRD_KINDS
+    }
     policy, binding = (_HEADER.format("fence.py") + _text(each) for each in fence())
     return {**kinds, f"{FENCE}-policy.yaml": policy, f"{FENCE}-binding.yaml": binding}
 
@@ -133,7 +130,7 @@ def _text(definition: Mapping[str, Any]) -> str:
     return yaml.safe_dump(definition, sort_keys=False, width=100, allow_unicode=True)
 
 
-def _definition(kind: Kind) -> dict[str, Any]:
+def _definition(kind: CrdKind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -155,7 +152,10 @@ def _definition(kind: Kind) -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "subresources": {"status": {}},
-                    "additionalPrinterColumns": [_column(*column) for column in kind.columns],
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": (*type_, "string")[0], "jsonPath": path}
+                        for name, path, *type_ in kind.columns
+                    ],
                     "schema": {"openAPIV3Schema": _root_schema(kind)},
                 }
             ],
@@ -163,11 +163,7 @@ def _definition(kind: Kind) -> dict[str, Any]:
     }
 
 
-def _column(name: str, path: str, kind: str = "string") -> dict[str, str]:
-    return {"name": name, "type": kind, "jsonPath": path}
-
-
-def _root_schema(kind: Kind) -> Schema:
+def _root_schema(kind: CrdKind) -> Schema:
     whole = schema_of(kind.model)
     spec, status = whole["properties"]["spec"], whole["properties"]["status"]
     # Nothing reads as ready before the first reconcile (kstatus compares the generations).
@@ -185,7 +181,9 @@ def _root_schema(kind: Kind) -> Schema:
         },
     }
     for rule in kind.rules:
-        _node(root, rule.at).setdefault("x-kubernetes-validations", []).append(_validation(rule))
+        blamed = {"fieldPath": rule.field} if rule.field else {}
+        validation = {"rule": rule.cel, "message": rule.message, **blamed}
+        _node(root, rule.at).setdefault("x-kubernetes-validations", []).append(validation)
     return root
 
 
@@ -193,13 +191,6 @@ def schema_of(model: type[BaseModel]) -> Schema:
     """``model`` as a structural schema. ValueError for what Kubernetes' dialect cannot say."""
     source = model.model_json_schema(by_alias=True)
     return _structural(source, source.pop("$defs", {}))
-
-
-def _validation(rule: Rule[Any] | Transition) -> dict[str, str]:
-    validation = {"rule": rule.cel, "message": rule.message}
-    if rule.field:
-        validation["fieldPath"] = rule.field
-    return validation
 
 
 def _node(root: Schema, path: str) -> Schema:
@@ -229,6 +220,8 @@ def _structural(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
                 result[word] = _structural(value, definitions)
             case "const":
                 result["enum"] = [value]
+            case "description":
+                result[word] = " ".join(value.split())
             case "default":
                 if isinstance(value, str) and value:
                     result[word] = value

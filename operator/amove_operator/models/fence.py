@@ -9,12 +9,13 @@ Here is the one source of both objects, and of what counts as weaker than they a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
 from amove_operator.models.shared import FINALIZER, GROUP, VERSION
+from amove_operator.times import parse_time
 
 Manifest = Mapping[str, Any]
 
@@ -223,17 +224,18 @@ def identity(policy: Manifest, binding: Manifest) -> str:
 
 
 def was_away(noted: str | None, now: str) -> bool:
-    """Whether between two leaders, or two looks of one, status was open to whoever has a role.
+    """Whether status was open to whoever has a role between two leaders, or two reads of one.
 
-    ``noted``: what the one before relied on, AWAY, or None where nobody has noted anything yet.
+    For example an admin deleted the fence and made it anew while no leader ran: whatever status
+    says since may be forged. ``noted``: the identity that the leader before relied on, AWAY, or
+    None where nobody has noted anything yet.
     """
     return noted is not None and now not in (AWAY, noted)
 
 
 def made_at(*manifests: Manifest) -> datetime:
     """Since when all of them are there, by the API server's clock."""
-    moments = (one["metadata"]["creationTimestamp"] for one in manifests)
-    return max(datetime.fromisoformat(moment).astimezone(UTC) for moment in moments)
+    return _latest(one["metadata"]["creationTimestamp"] for one in manifests)
 
 
 def last_changed(*manifests: Manifest) -> datetime:
@@ -241,17 +243,11 @@ def last_changed(*manifests: Manifest) -> datetime:
 
     The server's own notes in status do not count: they come a moment after every change.
     """
-    moments = [
-        moment
-        for one in manifests
-        for moment in (
-            one["metadata"]["creationTimestamp"],
-            *(
-                entry.get("time")
-                for entry in one["metadata"].get("managedFields") or ()
-                if not entry.get("subresource")
-            ),
-        )
-        if moment
-    ]
-    return max(datetime.fromisoformat(moment).astimezone(UTC) for moment in moments)
+    metadata = [one["metadata"] for one in manifests]
+    entries = chain.from_iterable(meta.get("managedFields") or () for meta in metadata)
+    written = (entry.get("time") for entry in entries if not entry.get("subresource"))
+    return _latest(chain((meta["creationTimestamp"] for meta in metadata), written))
+
+
+def _latest(moments: Iterable[str | None]) -> datetime:
+    return max(filter(None, map(parse_time, moments)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+
+from amove_operator.times import rfc3339, whole_seconds
 
 GROUP = "storage.amove.io"
 VERSION = "v1alpha1"
@@ -58,25 +60,13 @@ Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PA
 """A duration as users write it, kept as text so that a status or spec is never rewritten."""
 
 
-def _whole_seconds(moment: datetime) -> datetime:
-    """In UTC. ValueError where that is no year of the calendar, as in the year 1 to the east."""
-    try:
-        return moment.astimezone(UTC).replace(microsecond=0)
-    except OverflowError:
-        raise ValueError("a time outside of the calendar") from None
-
-
-def _rfc3339(moment: datetime) -> str:
-    return _whole_seconds(moment).isoformat().replace("+00:00", "Z")
-
-
 # Cut to the second on the way in as well, so that what is written equals what is read back and no
 # write is sent for a fraction. The serializer covers `model_copy(update=…)`, which does not
 # validate.
 Timestamp = Annotated[
     AwareDatetime,
-    AfterValidator(_whole_seconds),
-    PlainSerializer(_rfc3339, return_type=str, when_used="json"),
+    AfterValidator(whole_seconds),
+    PlainSerializer(rfc3339, return_type=str, when_used="json"),
 ]
 """``metav1.Time``: UTC, whole seconds, written ``2026-01-31T12:00:00Z``. A naive one is refused."""
 
@@ -89,10 +79,17 @@ ConditionReason = Annotated[
 
 
 class KubeModel(BaseModel):
-    """Base of everything that is read from or written to Kubernetes: camelCase outside."""
+    """Base of everything that is read from or written to Kubernetes: camelCase outside.
+
+    The docstring below a field is its description in the CRD.
+    """
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore"
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
     )
 
     def to_kube(self) -> dict[str, Any]:
@@ -150,8 +147,8 @@ class ObjectMeta(KubeModel):
             kept["finalizer_count"] = len(finalizers)
             if FINALIZER in finalizers:
                 kept["finalizer_at"] = list(finalizers).index(FINALIZER)
-        told = kept.pop("annotations", None) or {}
-        ours = {name: told[f"{GROUP}/{name}"] for name in ACTED_ON if f"{GROUP}/{name}" in told}
+        given = kept.pop("annotations", None) or {}
+        ours = {name: given[f"{GROUP}/{name}"] for name in ACTED_ON if f"{GROUP}/{name}" in given}
         kept["annotations"] = {n: text for n, text in ours.items() if len(text) <= MAX_ANNOTATION}
         kept["overlong"] = tuple(name for name in ours if name not in kept["annotations"])
         return kept
@@ -212,24 +209,18 @@ class KubeObject(KubeModel):
 class Condition(KubeModel):
     """One statement about the object, with the fields and limits of metav1.Condition."""
 
-    type: ConditionType = Field(
-        description="What is stated: Ready, Synced, Reconciling or Stalled."
-    )
-    status: Literal["True", "False", "Unknown"] = Field(
-        description="Whether it is so: True, False or Unknown."
-    )
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="The metadata.generation that this condition was made from."
-    )
-    last_transition_time: Timestamp | None = Field(
-        default=None, description="When the condition last changed its status."
-    )
-    reason: ConditionReason = Field(
-        description="One stable CamelCase word for programs, listed in the documentation."
-    )
-    message: Annotated[str, Field(max_length=32768)] = Field(
-        default="", description="A sentence for people: what is the matter and what to do."
-    )
+    type: ConditionType
+    """What is stated: Ready, Synced, Reconciling or Stalled."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it is so: True, False or Unknown."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The metadata.generation that this condition was made from."""
+    last_transition_time: Timestamp | None = None
+    """When the condition last changed its status."""
+    reason: ConditionReason
+    """One stable CamelCase word for programs, listed in the documentation."""
+    message: Annotated[str, Field(max_length=32768)] = ""
+    """A sentence for people: what is the matter and what to do."""
 
 
 Conditions = Annotated[

@@ -99,7 +99,6 @@ async def test_the_first_list_is_told_and_only_our_annotations_are_kept(
             name="one",
             uid=made.uid,
             resource_version=made.resource_version,
-            owner_uid="u-1",
             annotations={
                 "storage.amove.io/owner-uid": "u-1",
                 "storage.amove.io/key-id": "k-1",

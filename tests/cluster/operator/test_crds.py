@@ -15,17 +15,18 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from amove_operator.models import API_VERSION, AmoveBucket, AmoveStorageKey, KeyStatus
-from amove_operator.models.crds import crds
-from amove_operator.models.rules import (
-    BUCKET_RULES,
-    BUCKET_TRANSITIONS,
-    KEY_RULES,
-    KEY_TRANSITIONS,
-    Rule,
+from amove_operator.models import (
+    API_VERSION,
+    AmoveBucket,
+    AmoveStorageKey,
+    KeyStatus,
     spec_faults_bucket,
     spec_faults_key,
 )
+from amove_operator.models.bucket_rules import BUCKET_RULES, BUCKET_TRANSITIONS
+from amove_operator.models.crds import crds
+from amove_operator.models.key_rules import KEY_RULES, KEY_TRANSITIONS
+from amove_operator.models.rules import Rule
 from controlplane.launcher import ControlPlane
 
 REPOSITORY = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.mass_loss import is_mass_loss
+from amove_operator.core.names import Claimant, claim_holder
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

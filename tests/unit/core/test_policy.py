@@ -16,8 +16,7 @@ from amove_operator.core.policy import (
     rotation_faults,
 )
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec
-from amove_operator.models.key import KeySpec
+from amove_operator.models import BucketSpec, KeySpec
 
 OURS = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"

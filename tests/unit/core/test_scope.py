@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from amove_operator.core.naming import names_digest
 from amove_operator.core.scope import Scope, takes_away
-from amove_operator.models.key import CurrentKey, Permission
+from amove_operator.models import CurrentKey, Permission
 
 PERMISSIONS: tuple[Permission, ...] = ("Read", "Write", "ReadWrite")
 RIGHTS = {"Read": {"r"}, "Write": {"w"}, "ReadWrite": {"r", "w"}}

@@ -239,8 +239,9 @@ async def test_the_servers_date_tells_how_far_the_local_clock_is_off(
     undated = web.json_response({}, headers={"Date": "yesterday"})
     server.script = [dated, undated]
     assert kube.skew_seconds is None
-    assert await kube.clock_skew() == pytest.approx(100.0)
-    assert await kube.clock_skew() == pytest.approx(100.0)
+    for _ in server.script[:]:
+        await kube.missing_crds()
+        assert kube.skew_seconds == pytest.approx(100.0)
     await kube.close()
 
 

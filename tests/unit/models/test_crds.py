@@ -10,9 +10,10 @@ import pytest
 import yaml
 from pydantic import BaseModel, Field
 
+from amove_operator.models.bucket_rules import BUCKET_RULES, BUCKET_TRANSITIONS
 from amove_operator.models.crds import (
-    KINDS,
-    Kind,
+    CRD_KINDS,
+    CrdKind,
     crd_files,
     crds,
     crds_yaml,
@@ -20,14 +21,8 @@ from amove_operator.models.crds import (
     write_crds,
 )
 from amove_operator.models.fence import fence
-from amove_operator.models.rules import (
-    BUCKET_RULES,
-    BUCKET_TRANSITIONS,
-    KEY_RULES,
-    KEY_TRANSITIONS,
-    Rule,
-    Transition,
-)
+from amove_operator.models.key_rules import KEY_RULES, KEY_TRANSITIONS
+from amove_operator.models.rules import Rule, Transition
 
 REPOSITORY = Path(__file__).parents[3]
 DEPLOYED = REPOSITORY / "deploy" / "crds"
@@ -187,8 +182,8 @@ def test_a_spec_is_required_and_a_status_is_not(crd: dict[str, Any]) -> None:
     assert root_schema(crd)["required"] == ["spec"]
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_every_rule_stands_at_its_node(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", CRD_KINDS, ids=lambda kind: kind.name)
+def test_every_rule_stands_at_its_node(kind: CrdKind) -> None:
     schema = next(root_schema(crd) for crd in crds() if crd["spec"]["names"]["kind"] == kind.name)
     written = {
         (path, validation["rule"])

@@ -30,13 +30,11 @@ from amove_operator.models import (
     RetiringKey,
     SecretBinding,
     parse_duration,
-)
-from amove_operator.models.rules import (
-    is_bucket_name,
     parse_faults,
     spec_faults_bucket,
     spec_faults_key,
 )
+from amove_operator.models.bucket_rules import is_bucket_name
 
 SPECS = Path(__file__).parents[2] / "specs"
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))

@@ -16,7 +16,7 @@ from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.policy import invalid
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec
+from amove_operator.models import BucketSpec
 from amove_operator.models.shared import CONDITION_REASON_PATTERN
 from tests.unit.core.buckets.bucket_snapshots import fault_of, worlds
 

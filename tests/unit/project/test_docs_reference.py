@@ -16,8 +16,7 @@ import yaml
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets import record as secret_record
 from amove_operator.core.secrets.rendering import PLACEHOLDERS, RenderContext, render
-from amove_operator.models import GROUP, KeySpec
-from amove_operator.models.key import SecretSpec
+from amove_operator.models import GROUP, KeySpec, SecretSpec
 from amove_operator.models.shared import parse_duration
 from amove_operator.settings import Settings, variable
 from amove_operator.telemetry import Metrics

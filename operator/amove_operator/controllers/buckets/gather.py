@@ -17,38 +17,24 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
     meta, status, name = bucket.metadata, bucket.proven, bucket.bucket_name
     account = status.cloud_account_id or bucket.spec.cloud_account_id
     account = account or d.accounts.default_account or ""
-    mass_loss, loss_unconfirmed = d.bucket_losses.verdict(bucket, memory)
-    ours = status.provenance is not None or bool(status.create_intent)
     since, listing = d.names.list_needed_since(meta.namespace), d.key_lists.latest
-    ref = id_of(bucket).ref
     return BucketSnapshot(
-        now=d.now(),
-        uid=meta.uid,
-        namespace=meta.namespace,
-        cr_name=meta.name,
-        spec=bucket.spec,
-        status=status,
-        name=name,
+        bucket=bucket,
         account=account,
-        finalizer=meta.finalized_by_us or meta.vanished,
-        deleting=meta.deleting,
-        paused=meta.paused,
+        default_account=d.accounts.default_account,
         fault=None if meta.deleting else bucket_fault(d, bucket, account),
         claim=d.names.claim_of(bucket),
-        name_in_use=None if ours else d.names.name_in_use(meta.namespace, name),
-        keys_listed=listing is not None and listing.begun >= since,
-        list_since=since,
-        orphaned=ours and d.names.is_reached_by_orphan(meta.namespace, name),
+        name_in_use=None if status.ours else d.names.name_in_use(meta.namespace, name),
+        list_needed_since=None if listing is not None and listing.begun >= since else since,
+        orphaned=status.ours and d.names.is_reached_by_orphan(meta.namespace, name),
+        blockers=d.names.blockers(id_of(bucket).ref, name) if meta.deleting else (),
         seen=memory.seen,
+        loss=d.bucket_losses.verdict(bucket, memory),
         refusal=memory.refusal,
-        blockers=d.names.blockers(ref, name) if meta.deleting else (),
-        delete_sent=memory.delete_sent,
         created=memory.created,
+        delete_sent=memory.delete_sent,
         effect_pending=d.clock() - memory.effect_at < d.settle,
         repairs_left=memory.repairs_left,
-        mass_loss=mass_loss,
-        loss_unconfirmed=loss_unconfirmed,
-        default_account=d.accounts.default_account,
     )
 
 

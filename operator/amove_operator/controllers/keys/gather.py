@@ -29,8 +29,7 @@ from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
 from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
-from amove_operator.models import AmoveStorageKey, parse_duration
-from amove_operator.models.key import ScopeField
+from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from math import inf
 
 from amove_operator.controllers.shared.memory import BucketMemory, Memories
 from amove_operator.controllers.shared.store import Store, id_of
-from amove_operator.core.buckets.snapshot import Absent
+from amove_operator.core.buckets.snapshot import Absent, BucketLoss
 from amove_operator.core.conditions import deletion_begun, find
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
@@ -108,14 +108,16 @@ class BucketLosses:
 
     # -- verdicts --------------------------------------------------------------------------------
 
-    def verdict(self, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
+    def verdict(self, bucket: AmoveBucket, memory: BucketMemory) -> BucketLoss:
         """Whether this absence is part of a mass loss; and if not, whether it still may be."""
         if not isinstance(memory.seen, Absent) or self._is_accepted(bucket.metadata):
-            return False, False
+            return BucketLoss.NONE
         if is_concluded(bucket) and not bucket.metadata.deleting:
-            return False, False  # reported as missing before: nothing is made of it anyhow
-        mass = self.is_mass
-        return mass, not mass and self._is_unconfirmed(id_of(bucket))
+            return BucketLoss.NONE  # reported as missing before: nothing is made of it anyhow
+        if self.is_mass:
+            return BucketLoss.MASS
+        unconfirmed = self._is_unconfirmed(id_of(bucket))
+        return BucketLoss.UNCONFIRMED if unconfirmed else BucketLoss.NONE
 
     @property
     def is_mass(self) -> bool:

@@ -11,9 +11,9 @@ from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store, id_of
 from amove_operator.core import names
 from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
-from amove_operator.core.claims import Claimant, claim_holder
 from amove_operator.core.conditions import find
 from amove_operator.core.key_list import KeyList
+from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, cluster_digest, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import ObjectId, Ref

@@ -173,7 +173,7 @@ class Store:
         """Keep an object that seems to have vanished until its protocol is served."""
         item = id_of(last)
         self.unconfirmed.add(item)
-        self._keep(item, _as_vanished(last))
+        self._keep(item, last.as_vanished())
         return item
 
     def _keep(self, item: ObjectId, copy: Object) -> None:
@@ -242,19 +242,6 @@ class Store:
     def _index_keys_of(self, item: ObjectId) -> None:
         if isinstance(key := self.find(item), AmoveStorageKey):
             self.key_index.put(item, key)
-
-
-def _as_vanished(seen: Object) -> Object:
-    """The copy of an object that is gone.
-
-    A bucket that was paused is let go of with its data, since nobody can end the pause any more.
-    """
-    copy = seen.as_vanished()
-    if isinstance(copy, AmoveBucket) and seen.metadata.paused:
-        return copy.model_copy(
-            update={"spec": copy.spec.model_copy(update={"deletion_policy": "Retain"})}
-        )
-    return copy
 
 
 def _same(known: Object, now: Object) -> bool:

@@ -2,114 +2,147 @@
 
 from __future__ import annotations
 
-from amove_operator.core.buckets import steps
-from amove_operator.core.buckets.messages import await_key_list, few, loss, shortened
+from amove_operator.core.buckets import messages, steps
 from amove_operator.core.buckets.snapshot import (
     Absent,
+    BucketLoss,
     BucketSnapshot,
     ClaimLost,
-    Present,
     Refused,
     Unknown,
 )
 from amove_operator.core.buckets.status import as_it_was, found_absent, found_present
 from amove_operator.core.conditions import (
-    Conclusion,
     deleting,
     deletion_begun,
     find,
     progressing,
-    stalled,
     unsynced,
 )
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags, BucketStatus
+
+Step = steps.BucketStep
 
 
-def plan_deletion(snapshot: BucketSnapshot) -> steps.BucketStep:
-    """Choose the next step towards letting go.
+def plan_deletion(snapshot: BucketSnapshot) -> Step:
+    """Choose the next step towards letting go: the first check that answers decides.
 
     Our own rules of trust play no part: what is ours by status was taken while it was allowed.
     """
-    if not snapshot.finalizer:
-        return steps.Finish(as_it_was(snapshot), unsynced(Reason.Deleting, "Being deleted."))
-    if snapshot.paused:
-        message = "Paused by annotation; nothing is called, and the deletion waits."
-        return steps.Finish(as_it_was(snapshot), unsynced(Reason.Paused, message))
-    if not _to_be_deleted(snapshot):
-        return steps.RemoveFinalizer()
-    if snapshot.blockers:
-        return _blocked(snapshot)
-    if not snapshot.keys_listed:
-        return steps.AwaitKeyList(
-            as_it_was(snapshot), await_key_list(snapshot), snapshot.list_since
-        )
-    match snapshot.seen:
-        case None:
-            return steps.Observe()
-        case Unknown(reason, message):
-            return steps.Finish(as_it_was(snapshot), unsynced(reason, message), retry=True)
-        case Absent() if not _explained(snapshot) and (
-            snapshot.mass_loss or snapshot.loss_unconfirmed
-        ):
-            return steps.Finish(found_absent(snapshot), loss(snapshot), retry=True)
-        case Absent():
-            return steps.RemoveFinalizer()
-        case Present(flags):
-            return _delete(snapshot, flags)
-
-
-def _to_be_deleted(snapshot: BucketSnapshot) -> bool:
-    """Asked for, and ours to delete: a bucket that was never ours is never deleted."""
-    if snapshot.spec.deletion_policy == "Retain" or snapshot.observe_only:
-        return False
-    return snapshot.ours and not snapshot.intent_void and not isinstance(snapshot.claim, ClaimLost)
-
-
-def _blocked(snapshot: BucketSnapshot) -> steps.BucketStep:
-    message = (
-        f"Bucket {snapshot.name} is not deleted while keys reach it: {few(snapshot.blockers)}. Delete "
-        "them, or set deletionPolicy: Retain."
+    return (
+        report_other_finalizer(snapshot)  # ours is off: the object is kept by somebody else
+        or report_paused(snapshot)  # by annotation: no call at all
+        or keep_bucket(snapshot)  # Retain, or never ours to delete
+        or report_blockers(snapshot)  # live keys reach the bucket
+        or await_key_list(snapshot)  # a key may reach it that no list shows yet
+        or observe(snapshot)  # only the service's answer proves presence or absence
+        or let_go_of_absent(snapshot)  # unless the account may be gone with it
+        or report_refused_delete(snapshot)  # until a person mends what is in the way
+        or await_deletion(snapshot)  # answered 200, and still shown
+        or note_deletion(snapshot)  # before the call: after a crash the absence is no loss
+        or steps.Delete()
     )
-    return steps.Finish(as_it_was(snapshot), stalled(Reason.DeletionBlocked, message), retry=True)
 
 
-def _delete(snapshot: BucketSnapshot, flags: BucketFlags) -> steps.BucketStep:
-    match snapshot.refusal.what if snapshot.refusal is not None else None:
-        case Refused.NOT_EMPTY:
-            message = (
-                f"Bucket {snapshot.name} still holds objects and is never emptied by the operator: "
-                "empty it, or set deletionPolicy: Retain."
-            )
-            return _refused(snapshot, flags, stalled(Reason.BucketNotEmpty, message))
-        case Refused.DELETE:
-            assert snapshot.refusal is not None  # noqa: S101 - the case says so
-            message = (
-                f"The service refused to delete {snapshot.name}; set deletionPolicy: Retain to let "
-                f"go of it. {shortened(snapshot.refusal.message)}"
-            )
-            return _refused(snapshot, flags, stalled(Reason.DeleteRefused, message))
-        case _ if snapshot.effect_pending:
-            slow = "The service took the deletion, but still shows the bucket."
-            return _refused(snapshot, flags, progressing(Reason.Deleting, slow))
-        case _ if not (deletion_begun(snapshot.status.conditions) or _refused_before(snapshot)):
-            return steps.WriteStatus(as_it_was(snapshot), deleting("The bucket is being deleted."))
-        case _:
-            return steps.Delete()
+# ---------------------------------------------------------------- asked of every bucket
 
 
-def _refused_before(snapshot: BucketSnapshot) -> bool:
-    """Another try at what was refused changes nothing in status, unless it works."""
-    told = find(snapshot.status.conditions, "Stalled")
-    return told is not None and told.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
+def report_paused(snapshot: BucketSnapshot) -> Step | None:
+    """Say that the annotation holds this object up."""
+    if not snapshot.meta.paused:
+        return None
+    waits = ", and the deletion waits" if snapshot.meta.deleting else ""
+    paused = unsynced(Reason.Paused, f"Paused by annotation; nothing is called{waits}.")
+    return steps.Finish(as_it_was(snapshot), paused)
 
 
-def _explained(snapshot: BucketSnapshot) -> bool:
-    """Whether it is gone since we deleted it, or an earlier process did."""
-    return snapshot.delete_sent or deletion_begun(snapshot.status.conditions)
+def observe(snapshot: BucketSnapshot) -> Step | None:
+    """Ask the service for the bucket; come again where it gave no usable answer."""
+    if snapshot.seen is None:
+        return steps.Observe()
+    if not isinstance(snapshot.seen, Unknown):
+        return None
+    unknown = unsynced(snapshot.seen.reason, snapshot.seen.message)
+    return steps.Finish(as_it_was(snapshot), unknown, retry=True)
 
 
-def _refused(
-    snapshot: BucketSnapshot, flags: BucketFlags, conclusion: Conclusion
-) -> steps.Finish[BucketStatus]:
-    return steps.Finish(found_present(snapshot, flags, adopt=False), conclusion, retry=True)
+# ---------------------------------------------------------------- asked before a deletion
+
+
+def report_other_finalizer(snapshot: BucketSnapshot) -> Step | None:
+    """Say that nothing is left to do here. A vanished object was not let go of by us."""
+    if not snapshot.meta.let_go or snapshot.meta.vanished:
+        return None
+    message = "Let go of here; another finalizer still holds this object (metadata.finalizers)."
+    return steps.Finish(as_it_was(snapshot), unsynced(Reason.Deleting, message))
+
+
+def keep_bucket(snapshot: BucketSnapshot) -> Step | None:
+    """Let go and leave the bucket, if it is to stay or was never ours.
+
+    One whose object vanished while it was paused stays too: nobody can end that pause any more,
+    and nobody asked for its data to be deleted.
+    """
+    meta, spec = snapshot.meta, snapshot.spec
+    stays = spec.deletion_policy == "Retain" or snapshot.observe_only
+    stays = stays or (meta.vanished and meta.annotation("paused") == "true")
+    theirs = not snapshot.ours or snapshot.intent_void or isinstance(snapshot.claim, ClaimLost)
+    return steps.RemoveFinalizer() if stays or theirs else None
+
+
+def report_blockers(snapshot: BucketSnapshot) -> Step | None:
+    """Name the keys that reach the bucket."""
+    if not snapshot.blockers:
+        return None
+    return steps.Finish(as_it_was(snapshot), messages.blocked(snapshot), retry=True)
+
+
+def await_key_list(snapshot: BucketSnapshot) -> Step | None:
+    """Wait for a key list that is recent enough to show every live key."""
+    if (since := snapshot.list_needed_since) is None:
+        return None
+    return steps.AwaitKeyList(as_it_was(snapshot), messages.await_key_list(snapshot), since)
+
+
+def let_go_of_absent(snapshot: BucketSnapshot) -> Step | None:
+    """The bucket is gone: let go, unless the whole account may be gone with it."""
+    if not isinstance(snapshot.seen, Absent):
+        return None
+    deleted_here = snapshot.delete_sent or deletion_begun(snapshot.status.conditions)
+    if deleted_here or snapshot.loss is BucketLoss.NONE:
+        return steps.RemoveFinalizer()
+    return steps.Finish(found_absent(snapshot), messages.loss(snapshot), retry=True)
+
+
+# ---------------------------------------------------------------- asked of a bucket that is there
+
+
+def report_refused_delete(snapshot: BucketSnapshot) -> Step | None:
+    """Say what the service has against the deletion."""
+    if snapshot.refused(Refused.NOT_EMPTY):
+        return steps.Finish(found_present(snapshot), messages.not_empty(snapshot), retry=True)
+    if (refusal := snapshot.refused(Refused.DELETE)) is None:
+        return None
+    refused = messages.delete_refused(snapshot, refusal)
+    return steps.Finish(found_present(snapshot), refused, retry=True)
+
+
+def await_deletion(snapshot: BucketSnapshot) -> Step | None:
+    """Wait until a bucket is gone whose delete was answered 200."""
+    if not snapshot.effect_pending:
+        return None
+    message = "The service took the deletion, but still shows the bucket."
+    slow = progressing(Reason.Deleting, message)
+    return steps.Finish(found_present(snapshot), slow, retry=True)
+
+
+def note_deletion(snapshot: BucketSnapshot) -> Step | None:
+    """Write that the bucket is being deleted, unless status says so, or that it was refused.
+
+    Another try at what was refused changes nothing in status, unless it works.
+    """
+    halted = find(snapshot.status.conditions, "Stalled")
+    refused = halted is not None and halted.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
+    if refused or deletion_begun(snapshot.status.conditions):
+        return None
+    return steps.WriteStatus(as_it_was(snapshot), deleting("The bucket is being deleted."))

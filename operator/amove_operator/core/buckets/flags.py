@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amove_operator.models.bucket import BucketFlags, BucketSpec
+from amove_operator.models import BucketFlags, BucketSpec
 
 _SPEC_NAMES = {
     "is_public": "public",

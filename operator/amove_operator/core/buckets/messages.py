@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from amove_operator.core.buckets.snapshot import BucketSnapshot, ClaimLost
+from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, ClaimLost, Refusal
 from amove_operator.core.conditions import (
     Conclusion,
     Verdict,
+    in_sync,
     progressing,
     stalled,
     unchanged,
@@ -19,148 +20,183 @@ REFUSALS_UNTIL_STALLED = 5
 _ACCEPT_LOSS = "or the annotation storage.amove.io/accept-loss is set to a new value"
 _TRY_NOW = "set the annotation storage.amove.io/reconcile-requested-at to try at once"
 
-
-def usable(snapshot: BucketSnapshot, reason: Reason, message: str) -> Conclusion:
-    """The bucket can be used though not everything is as the spec says."""
-    ready = Verdict("True", Reason.Available, available(snapshot))
-    return Conclusion(ready=ready, synced=Verdict("False", reason, message))
+# ---------------------------------------------------------------- there, and usable
 
 
-def available(snapshot: BucketSnapshot) -> str:
-    """Nothing is the matter."""
+def available(snapshot: BucketSnapshot) -> Conclusion:
+    """All is as the spec says; Synced names a default account that changed since."""
+    default, note = snapshot.default_account, ""
+    if snapshot.spec.cloud_account_id is None and default not in (None, snapshot.account):
+        note = (
+            f"Pinned to cloud account {snapshot.account}, the default at its first use; the "
+            f"default is {default} by now, but existing buckets stay in the old account."
+        )
+    return in_sync(Reason.Available, _there(snapshot), note)
+
+
+def _there(snapshot: BucketSnapshot) -> str:
     return f"Bucket {snapshot.name} is there."
 
 
-def pinned(snapshot: BucketSnapshot) -> str:
-    """That a default which changed since has moved nothing; empty where it is the same."""
-    by_default = snapshot.spec.cloud_account_id is None and snapshot.default_account is not None
-    if not by_default or snapshot.default_account == snapshot.account:
-        return ""
-    return (
-        f"Pinned to cloud account {snapshot.account}, the default at its first use; the default is "
-        f"{snapshot.default_account} by now, which moves nothing."
-    )
-
-
-def await_key_list(snapshot: BucketSnapshot) -> Conclusion:
-    """Whether a key reaches the name is not known yet."""
-    message = f"Waiting for a list of all live keys, in case one reaches bucket {snapshot.name}."
-    return progressing(Reason.WaitingForListing, message)
-
-
 def reached_by_orphan(snapshot: BucketSnapshot) -> Conclusion:
-    """The bucket is there and ours, and somebody may hold a key to it whom nobody knows."""
+    """The bucket is ours, and somebody may hold a key to it whose object is gone."""
     message = (
         f"A live key whose resource is gone may reach bucket {snapshot.name}: have an admin run "
         "'amove-operator orphans', and revoke it there."
     )
-    return usable(snapshot, Reason.ReachedByOrphan, message)
+    return _usable(snapshot, Reason.ReachedByOrphan, message)
 
 
-def claimed(snapshot: BucketSnapshot, holder: ClaimLost) -> str:
-    """Another AmoveBucket has the name; of another team's only the namespace is told."""
-    ours = holder.namespace == snapshot.namespace
+def flag_rejected(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> Conclusion:
+    """An update was accepted, and changed nothing."""
+    message = (
+        f"{'; '.join(differs)}: the service accepts the change but does not make it. It is tried "
+        "again at each resync; change the spec, or ask whether the account's plan allows it."
+    )
+    return _usable(snapshot, Reason.FlagRejected, message)
+
+
+def drift_observed(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> Conclusion:
+    """An observed bucket is not as the spec says."""
+    message = f"{'; '.join(differs)}: only observed (managementPolicy), so not repaired."
+    return _usable(snapshot, Reason.DriftObserved, message)
+
+
+def update_refused(snapshot: BucketSnapshot, refusal: Refusal) -> Conclusion:
+    """The service refuses to change the flags."""
+    if refusal.in_a_row >= REFUSALS_UNTIL_STALLED:
+        return _refused_often(refusal)
+    return _usable(snapshot, Reason.ApiRefused, _shortened(refusal.message))
+
+
+def _usable(snapshot: BucketSnapshot, reason: Reason, message: str) -> Conclusion:
+    """The bucket can be used though not everything is as the spec says."""
+    ready = Verdict("True", Reason.Available, _there(snapshot))
+    return Conclusion(ready=ready, synced=Verdict("False", reason, message))
+
+
+# ---------------------------------------------------------------- not there, or not ours
+
+
+def await_key_list(snapshot: BucketSnapshot) -> Conclusion:
+    """Whether a key reaches the bucket name is not known yet."""
+    message = f"Waiting for a list of all live keys, in case one reaches bucket {snapshot.name}."
+    return progressing(Reason.WaitingForListing, message)
+
+
+def claimed(snapshot: BucketSnapshot, holder: ClaimLost) -> Conclusion:
+    """Another AmoveBucket has the name; of another team's only the namespace is named."""
+    ours = holder.namespace == snapshot.meta.namespace
     who = f"AmoveBucket {holder.name}" if ours else f"an AmoveBucket of {holder.namespace}"
-    return (
-        f"Bucket {snapshot.name} belongs to {who}; this one takes over when that one is gone. For a "
-        "bucket of its own choose another bucketName."
+    return stalled(
+        Reason.BucketClaimed,
+        f"Bucket {snapshot.name} belongs to {who}; this one takes over when that one is gone. For "
+        "a bucket of its own choose another bucketName.",
     )
 
 
-def missing(snapshot: BucketSnapshot) -> str:
+def missing(snapshot: BucketSnapshot) -> Conclusion:
     """A bucket that we do not make is not there."""
-    return (
+    return stalled(
+        Reason.BucketMissing,
         f"Bucket {snapshot.name} does not exist, and was not created here: create it at the "
-        "service, or delete this object."
+        "service, or delete this object.",
     )
 
 
-def taken(snapshot: BucketSnapshot) -> str:
+def taken(snapshot: BucketSnapshot) -> Conclusion:
     """The service has the name, though not in this account."""
-    return f"The name {snapshot.name} is taken at the service: choose another bucketName."
+    message = f"The name {snapshot.name} is taken at the service: choose another bucketName."
+    return stalled(Reason.BucketExists, message)
 
 
-def exists(snapshot: BucketSnapshot) -> str:
+def exists(snapshot: BucketSnapshot) -> Conclusion:
     """A stranger's bucket, and each way to make it ours; the last is a line to run as it is."""
+    meta = snapshot.meta
     ours = {
-        "ownerUID": snapshot.uid,
+        "ownerUID": meta.uid,
         "provenance": "Adopted",
         "bucketName": snapshot.name,
         "cloudAccountId": snapshot.account,
     }
     patch = json.dumps({"status": ours}, separators=(",", ":"))
-    return (
-        f"Bucket {snapshot.name} exists already and was not created for this object. Choose another "
-        "bucketName, or set adoptionPolicy: IfExists in a trusted namespace, or let an admin run: "
-        f"kubectl patch amovebucket {snapshot.cr_name} -n {snapshot.namespace} --subresource=status "
-        f"--type=merge -p '{patch}'"
+    return stalled(
+        Reason.BucketExists,
+        f"Bucket {snapshot.name} exists already and was not created for this object. Choose "
+        "another bucketName, or set adoptionPolicy: IfExists in a trusted namespace, or let an "
+        f"admin run: kubectl patch amovebucket {meta.name} -n {meta.namespace} "
+        f"--subresource=status --type=merge -p '{patch}'",
     )
 
 
-def lock_differs(snapshot: BucketSnapshot, *, locked: bool) -> str:
+def lock_differs(snapshot: BucketSnapshot) -> Conclusion:
     """The object lock is not as the spec says, and stays so."""
-    has, wants = ("on", "off") if locked else ("off", "on")
-    return (
-        f"Bucket {snapshot.name} has object lock {has}, the spec wants it {wants}; that is chosen at "
-        "creation and cannot be changed: delete this object and make one that says the same as "
-        "the bucket, or that names another bucket."
+    has, wants = ("on", "off") if snapshot.flags.object_lock_enabled else ("off", "on")
+    return stalled(
+        Reason.ObjectLockMismatch,
+        f"Bucket {snapshot.name} has object lock {has}, the spec wants it {wants}; that is chosen "
+        "at creation and cannot be changed: delete this object and make one that says the same as "
+        "the bucket, or that names another bucket.",
     )
-
-
-def flag_rejected(differs: tuple[str, ...]) -> str:
-    """An update was accepted, and changed nothing."""
-    return (
-        f"{'; '.join(differs)}: the service accepts the change but does not make it. It is tried "
-        "again at each resync; change the spec, or ask whether the account's plan allows it."
-    )
-
-
-def drift_observed(differs: tuple[str, ...]) -> str:
-    """A watched bucket is not as the spec says."""
-    return f"{'; '.join(differs)}: only observed (managementPolicy), so not repaired."
 
 
 def loss(snapshot: BucketSnapshot) -> Conclusion:
     """A bucket of ours is gone, and it may be the account that is: nothing is done yet."""
-    if snapshot.mass_loss:
+    if snapshot.loss is BucketLoss.MASS:
         message = (
             "Too many buckets vanished from the service at once; nothing is created or let go "
             f"until they are back, {_ACCEPT_LOSS}."
         )
         return unsynced(Reason.MassBucketLoss, message)
     message = f"Bucket {snapshot.name} is gone; looking at the others before anything is done."
-    looking = unsynced(Reason.BucketMissing, message)
-    return unchanged(snapshot.status.conditions, {Reason.BucketMissing}) or looking
+    same = unchanged(snapshot.status.conditions, {Reason.BucketMissing})
+    return same or unsynced(Reason.BucketMissing, message)
 
 
-def create_refused(message: str, in_a_row: int) -> Conclusion:
+def create_refused(refusal: Refusal) -> Conclusion:
     """There is no bucket, since the service refuses to make it."""
-    if in_a_row >= REFUSALS_UNTIL_STALLED:
-        return stalled(Reason.ApiRefused, _refused_often(message))
-    verdict = Verdict("False", Reason.ApiRefused, shortened(message))
+    if refusal.in_a_row >= REFUSALS_UNTIL_STALLED:
+        return _refused_often(refusal)
+    verdict = Verdict("False", Reason.ApiRefused, _shortened(refusal.message))
     return Conclusion(ready=verdict, synced=verdict)
 
 
-def update_refused(snapshot: BucketSnapshot, message: str, in_a_row: int) -> Conclusion:
-    """The bucket is there, but the service refuses to change its flags."""
-    if in_a_row >= REFUSALS_UNTIL_STALLED:
-        return stalled(Reason.ApiRefused, _refused_often(message))
-    return usable(snapshot, Reason.ApiRefused, shortened(message))
+# ---------------------------------------------------------------- to be deleted
 
 
-def _refused_often(message: str) -> str:
-    return f"Refused {REFUSALS_UNTIL_STALLED} times: change the spec, or {_TRY_NOW}. " + shortened(
-        message
+def blocked(snapshot: BucketSnapshot, most: int = 5) -> Conclusion:
+    """Live keys reach the bucket: the first of them, and how many more there are."""
+    keys, rest = ", ".join(snapshot.blockers[:most]), len(snapshot.blockers) - most
+    return stalled(
+        Reason.DeletionBlocked,
+        f"Bucket {snapshot.name} is not deleted while keys reach it: {keys}"
+        f"{f' and {rest} more' if rest > 0 else ''}. Delete them, or set deletionPolicy: Retain.",
     )
 
 
-def shortened(message: str, most: int = 600) -> str:
+def not_empty(snapshot: BucketSnapshot) -> Conclusion:
+    """There are objects in the bucket."""
+    return stalled(
+        Reason.BucketNotEmpty,
+        f"Bucket {snapshot.name} still holds objects and is never emptied by the operator: empty "
+        "it, or set deletionPolicy: Retain.",
+    )
+
+
+def delete_refused(snapshot: BucketSnapshot, refusal: Refusal) -> Conclusion:
+    """The service refuses to delete the bucket."""
+    return stalled(
+        Reason.DeleteRefused,
+        f"The service refused to delete {snapshot.name}; set deletionPolicy: Retain to let go of "
+        f"it. {_shortened(refusal.message)}",
+    )
+
+
+def _refused_often(refusal: Refusal) -> Conclusion:
+    often = f"Refused {REFUSALS_UNTIL_STALLED} times: change the spec, or {_TRY_NOW}."
+    return stalled(Reason.ApiRefused, f"{often} {_shortened(refusal.message)}")
+
+
+def _shortened(message: str, most: int = 600) -> str:
     """The service's own words, so long that ours beside them fit into a condition."""
     return message if len(message) <= most else message[: most - 1] + "…"
-
-
-def few(names: tuple[str, ...], most: int = 5) -> str:
-    """The first names, and how many more there are."""
-    rest = len(names) - most
-    shown = ", ".join(names[:most])
-    return f"{shown} and {rest} more" if rest > 0 else shown

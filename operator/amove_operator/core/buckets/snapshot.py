@@ -1,14 +1,13 @@
-"""What the bucket planner looks at."""
+"""What the bucket planner decides by: one AmoveBucket, and all that is known of its bucket."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
+from amove_operator.models import AmoveBucket, BucketFlags, BucketSpec, BucketStatus, ObjectMeta
 
 # ---------------------------------------------------------------- observations
 
@@ -34,6 +33,17 @@ class Unknown:
 
 
 BucketSeen = Absent | Present | Unknown
+
+
+class BucketLoss(Enum):
+    """Whether a bucket that is absent may be acted on."""
+
+    NONE = auto()
+    UNCONFIRMED = auto()
+    """Other buckets of ours must be observed first: if they are gone too, the account may be."""
+    MASS = auto()
+    """Too many buckets of ours are gone at once."""
+
 
 # ---------------------------------------------------------------- claims
 
@@ -78,45 +88,59 @@ class Refusal:
 class BucketSnapshot:
     """All that is known about one AmoveBucket at one moment.
 
-    ``status`` is empty unless its ``owner_uid`` is the CR's UID and its name and account
-    are this CR's. ``blockers`` are the keys that keep a deletion waiting.
-    ``name_in_use``: whose live keys still reach the name, in words for a person.
-    ``keys_listed``: a key list at hand tells of all live keys; ``list_since``: else from when one
-    must be begun (monotonic). ``orphaned``: a key whose CR is gone may reach the bucket.
-    ``loss_unconfirmed``: other buckets of ours must be looked at first, or too many are gone.
-    ``created``: this process had a 200 to its create, whatever became of the intent in status.
-    ``effect_pending``: a create or delete was answered 200 and must show before another is sent.
-    ``default_account``: the one for buckets that name none.
-    ``repairs_left``: how many more ``update_bucket`` calls this drift is worth now.
+    ``account``: the bucket's cloud account; ``default_account``: the one of a spec that names none.
+    ``fault``: why our own rules refuse the spec. ``name_in_use``: whose live keys still reach the
+    bucket name, in words for a person. ``list_needed_since``: from when a key list must be begun
+    (monotonic) before the name is taken or the bucket deleted; None: the list at hand is recent
+    enough. ``orphaned``: a live key whose CR is gone may reach the bucket. ``blockers``: the keys
+    that keep a deletion waiting.
+
+    ``created``: our create was answered 200; status may not say so yet. ``delete_sent``: our
+    delete was sent. ``effect_pending``: one of them was answered 200 a moment ago and may not
+    show yet. ``repairs_left``: update_bucket calls left before FlagRejected.
     """
 
-    now: datetime
-    uid: str
-    namespace: str
-    cr_name: str
-    spec: BucketSpec
-    status: BucketStatus
-    name: str
+    bucket: AmoveBucket
     account: str
-    finalizer: bool = True
-    deleting: bool = False
-    paused: bool = False
+    default_account: str | None = None
     fault: Conclusion | None = None
     claim: Claim = ClaimHeld()
     name_in_use: str | None = None
-    keys_listed: bool = True
-    list_since: float = 0.0
+    list_needed_since: float | None = None
     orphaned: bool = False
-    seen: BucketSeen | None = None
-    refusal: Refusal | None = None
     blockers: tuple[str, ...] = ()
-    mass_loss: bool = False
-    loss_unconfirmed: bool = False
-    default_account: str | None = None
-    delete_sent: bool = False
+    seen: BucketSeen | None = None
+    loss: BucketLoss = BucketLoss.NONE
+    refusal: Refusal | None = None
     created: bool = False
+    delete_sent: bool = False
     effect_pending: bool = False
     repairs_left: int = 2
+
+    @property
+    def meta(self) -> ObjectMeta:
+        """The CR's metadata."""
+        return self.bucket.metadata
+
+    @property
+    def spec(self) -> BucketSpec:
+        """What the team asks for."""
+        return self.bucket.spec
+
+    @property
+    def status(self) -> BucketStatus:
+        """The status that proves: empty if it was written for another object or bucket."""
+        return self.bucket.proven
+
+    @property
+    def name(self) -> str:
+        """The bucket's name at the service."""
+        return self.bucket.bucket_name
+
+    @property
+    def flags(self) -> BucketFlags:
+        """The flags of a bucket that is there; those of a new one where it is not."""
+        return self.seen.flags if isinstance(self.seen, Present) else BucketFlags()
 
     @property
     def intent(self) -> bool:
@@ -126,7 +150,7 @@ class BucketSnapshot:
     @property
     def ours(self) -> bool:
         """Created or adopted here, or created by a call whose answer we may not have seen."""
-        return self.status.provenance is not None or self.intent or self.created
+        return self.status.ours or self.created
 
     @property
     def recreating(self) -> bool:
@@ -135,11 +159,18 @@ class BucketSnapshot:
 
     @property
     def intent_void(self) -> bool:
-        """Our create surely did not make the bucket: what status says proves nothing any more."""
-        what = self.refusal.what if self.refusal is not None else None
-        if what is Refused.EXISTS:
+        """Our create surely did not make the bucket: what status says proves nothing any more.
+
+        For example a crash between intent and create, and a stranger who took the name meanwhile:
+        our next create is answered "exists". A bucket that shows up later is the stranger's.
+        """
+        if self.refused(Refused.EXISTS):
             return self.intent or (self.recreating and isinstance(self.seen, Absent))
-        return what is Refused.UNSENT and self.intent
+        return self.intent and self.refused(Refused.UNSENT) is not None
+
+    def refused(self, what: Refused) -> Refusal | None:
+        """The refusal of that write, if it was refused."""
+        return self.refusal if self.refusal is not None and self.refusal.what is what else None
 
     @property
     def may_adopt(self) -> bool:

@@ -7,11 +7,11 @@ ever carries provenance and intent both (docs/bucket-protocol.md, "Whose a bucke
 from __future__ import annotations
 
 from amove_operator.core.buckets.snapshot import BucketSnapshot, Refused
-from amove_operator.models.bucket import BucketFlags, BucketStatus
+from amove_operator.models import BucketStatus
 
 
 def as_it_was(snapshot: BucketSnapshot) -> BucketStatus:
-    """Nothing was learned of the bucket: its status stays."""
+    """Nothing was learned of the bucket: its status stays (an intent beside a provenance goes)."""
     if snapshot.status.provenance is None:
         return snapshot.status
     return snapshot.status.model_copy(update={"create_intent": None})
@@ -22,9 +22,13 @@ def found_absent(snapshot: BucketSnapshot) -> BucketStatus:
     return _pinned(as_it_was(snapshot), snapshot, observed=None)
 
 
-def found_present(snapshot: BucketSnapshot, flags: BucketFlags, *, adopt: bool) -> BucketStatus:
-    """The bucket was seen: provenance in, intent out; a stranger's bucket stays a stranger's."""
-    status = as_it_was(snapshot)
+def found_present(snapshot: BucketSnapshot, *, adopt: bool = False) -> BucketStatus:
+    """The bucket was seen: provenance in, intent out; a stranger's bucket stays a stranger's.
+
+    For example a process crashed between create and status: the intent that it wrote before makes
+    the bucket Created now. Without intent the same bucket is a stranger's, or Adopted.
+    """
+    status, flags = as_it_was(snapshot), snapshot.flags
     if status.provenance is None and (status.create_intent or snapshot.created):
         return _pinned(status, snapshot, provenance="Created", create_intent=None, observed=flags)
     if status.provenance is None and adopt:
@@ -44,15 +48,15 @@ def disowned(snapshot: BucketSnapshot) -> BucketStatus:
 
     But a bucket of ours that was lost, and could not be made again, is ours if it comes back.
     """
-    taken = snapshot.refusal is not None and snapshot.refusal.what is Refused.EXISTS
-    kept = snapshot.status.provenance if snapshot.recreating and not taken else None
+    lost = snapshot.recreating and not snapshot.refused(Refused.EXISTS)
+    kept = snapshot.status.provenance if lost else None
     return _pinned(snapshot.status, snapshot, provenance=kept, create_intent=None, observed=None)
 
 
 def _pinned(status: BucketStatus, snapshot: BucketSnapshot, **changes: object) -> BucketStatus:
     """The changes, and the name and account that hold from the first use on."""
     pins = {
-        "owner_uid": snapshot.uid,
+        "owner_uid": snapshot.meta.uid,
         "bucket_name": snapshot.name,
         "cloud_account_id": snapshot.account or None,
     }

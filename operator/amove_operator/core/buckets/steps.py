@@ -11,7 +11,7 @@ from amove_operator.core.steps import (
     RemoveFinalizer,
     WriteStatus,
 )
-from amove_operator.models.bucket import BucketFlags, BucketStatus
+from amove_operator.models import BucketFlags, BucketStatus
 
 __all__ = [
     "AddFinalizer",

@@ -11,7 +11,7 @@ from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import issue_date
-from amove_operator.models.key import CurrentKey, KeyStatus
+from amove_operator.models import CurrentKey, KeyStatus
 
 
 def named_ids(status: KeyStatus) -> frozenset[str]:

@@ -7,7 +7,7 @@ from amove_operator.core.keys.revoke import on_fresh_secret
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict
 from amove_operator.core.keys.status import await_key_list, finish, status_of
 from amove_operator.core.scope import takes_away
-from amove_operator.models.key import RecentIssue
+from amove_operator.models import RecentIssue
 
 MOST_LIVE = 2
 _DAMAGE = (steps.IssueReason.SECRET_MISSING, steps.IssueReason.DATA_EDITED)

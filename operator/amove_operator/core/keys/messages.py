@@ -13,8 +13,7 @@ from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict,
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import rfc3339
-from amove_operator.models import AmoveBucket, AmoveStorageKey
-from amove_operator.models.key import KeySpec
+from amove_operator.models import AmoveBucket, AmoveStorageKey, KeySpec
 
 DISPLACED = progressing(
     Reason.BucketNotFound,

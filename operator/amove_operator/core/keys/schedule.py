@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from amove_operator.models.key import RecentIssue
+from amove_operator.models import RecentIssue
 
 KEPT = 32
 _SCOPES_KEPT = 8

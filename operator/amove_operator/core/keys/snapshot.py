@@ -13,7 +13,7 @@ from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import SecretRecord
-from amove_operator.models.key import KeySpec, KeyStatus
+from amove_operator.models import KeySpec, KeyStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from amove_operator import models
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import derived, steps
 from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.scope import Scope
-from amove_operator.models import key as models
 
 
 def finish(

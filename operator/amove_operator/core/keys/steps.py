@@ -11,7 +11,7 @@ from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring
-from amove_operator.models.key import KeyStatus
+from amove_operator.models import KeyStatus
 
 AddFinalizer = steps.AddFinalizer
 RemoveFinalizer = steps.RemoveFinalizer

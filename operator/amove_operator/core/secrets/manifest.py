@@ -19,7 +19,7 @@ from amove_operator.core.secrets.record import (
     Written,
 )
 from amove_operator.core.secrets.rendering import checksum
-from amove_operator.models.key import SecretSpec
+from amove_operator.models import SecretSpec
 from amove_operator.models.shared import API_VERSION, OwnerReference
 
 OPAQUE = "Opaque"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import KeySpec, SecretSpec
+from amove_operator.models import KeySpec, SecretSpec
 
 _PLACEHOLDER = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>[^{}]*)\}|(?P<stray>))")
 PLACEHOLDERS = (

@@ -8,7 +8,7 @@ import pytest
 
 from amove_operator.controllers.resync import Resync
 from amove_operator.errors import Rejected, Throttled
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models import BucketFlags
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
 from tests.unit.core.buckets.bucket_snapshots import stalled_for
 

@@ -180,9 +180,7 @@ class Leader:
     ) -> None:
         """There is a Secret that says to hold a key, and has those data."""
         notes = {KEY_ID: key_id, OWNER_UID: owner}
-        self.d.secrets.put(
-            SecretMeta(namespace, name, f"uid-{namespace}-{name}", "1", owner, notes)
-        )
+        self.d.secrets.put(SecretMeta(namespace, name, f"uid-{namespace}-{name}", "1", notes))
         self.data[namespace, name] = {"AWS_ACCESS_KEY_ID": data}
 
     async def read_secret(self, namespace: str, name: str) -> Any:

@@ -9,7 +9,7 @@ from amove_operator.kube import SecretMeta
 
 def secret(namespace: str, key_id: str | None, version: str = "1") -> SecretMeta:
     notes = {} if key_id is None else {KEY_ID: key_id}
-    return SecretMeta(namespace, "app", f"uid-{namespace}", version, None, notes)
+    return SecretMeta(namespace, "app", f"uid-{namespace}", version, notes)
 
 
 def test_every_secret_that_says_to_hold_a_key_is_found() -> None:

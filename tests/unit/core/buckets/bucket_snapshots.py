@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.snapshot import (
     Absent,
+    BucketLoss,
     BucketSeen,
     BucketSnapshot,
     ClaimLost,
@@ -23,7 +24,7 @@ from amove_operator.core.buckets.snapshot import (
 from amove_operator.core.conditions import Conclusion, deleting, merge, stalled, unsynced
 from amove_operator.core.policy import Defaults, bucket_not_permitted
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
+from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec, BucketStatus
 from amove_operator.models.shared import Condition
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -33,6 +34,7 @@ DEFAULTS = Defaults(account=ACCOUNT, storage_dn="s3.example.com", region="us-eas
 DELETION: tuple[Literal["Retain", "Delete"], ...] = ("Retain", "Delete")
 ADOPTION: tuple[Literal["Never", "IfExists"], ...] = ("Never", "IfExists")
 MANAGEMENT: tuple[Literal["Manage", "Observe"], ...] = ("Manage", "Observe")
+_METADATA = {"name": "media", "namespace": "team", "uid": UID, "finalizers": [FINALIZER]}
 MUTATING = (steps.Create, steps.Repair, steps.Delete)
 UNKNOWN = Unknown(Reason.ApiUnavailable, "The service gave no usable answer: 500")
 
@@ -51,17 +53,26 @@ def world(
     spec: BucketSpec | None = None, status: BucketStatus | None = None, **known: Any
 ) -> BucketSnapshot:
     """A protected, unpaused, claimed, undisturbed AmoveBucket called team/media."""
-    return BucketSnapshot(
-        now=NOW,
-        uid=UID,
-        namespace="team",
-        cr_name="media",
-        spec=spec or BucketSpec(),
-        status=status or BucketStatus(),
-        name="media",
-        account=ACCOUNT,
-        **known,
-    )
+    bucket = AmoveBucket.model_validate({"metadata": _METADATA, "spec": {}})
+    known = {"spec": spec or BucketSpec(), "status": status or BucketStatus(), **known}
+    return changed(BucketSnapshot(bucket=bucket, account=ACCOUNT), **known)
+
+
+def changed(before: BucketSnapshot, **known: Any) -> BucketSnapshot:
+    """The same with other fields, or with another spec, status, pause, deletion or finalizer."""
+    bucket: AmoveBucket = known.pop("bucket", before.bucket)
+    metadata: dict[str, Any] = {}
+    if "finalizer" in known:
+        metadata["finalizer_at"] = 0 if known.pop("finalizer") else None
+    if "deleting" in known:
+        metadata["deletion_timestamp"] = NOW if known.pop("deleting") else None
+    if "paused" in known:
+        metadata["annotations"] = {"paused": "true"} if known.pop("paused") else {}
+    updated = {"metadata": bucket.metadata.model_copy(update=metadata)}
+    if "spec" in known:
+        updated["spec"] = known.pop("spec")
+    status = known.pop("status", bucket.status)
+    return replace(before, bucket=bucket.model_copy(update=updated).with_status(status), **known)
 
 
 def fault_of(spec: BucketSpec, *, trusted: bool) -> Conclusion | None:
@@ -165,11 +176,11 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("fault", unsynced(Reason.Progressing, "The cloud accounts are being read.")),
     ("claim", ClaimLost("other", "theirs")),
     ("name_in_use", "Waiting until key a/b is revoked."),
-    ("keys_listed", False),
+    ("list_needed_since", 7.0),
     ("orphaned", True),
     ("blockers", ("AmoveStorageKey reader",)),
-    ("mass_loss", True),
-    ("loss_unconfirmed", True),
+    ("loss", BucketLoss.MASS),
+    ("loss", BucketLoss.UNCONFIRMED),
     ("delete_sent", True),
     ("created", True),
     ("repairs_left", 1),
@@ -191,4 +202,4 @@ def worlds(draw: st.DrawFn, /, **fixed: Any) -> BucketSnapshot:
     seen = draw(st.sampled_from(SEEN))
     deleting = draw(st.booleans())
     known: dict[str, Any] = {"seen": seen, "deleting": deleting, **dict(disturbed), **fixed}
-    return replace(found, **known)
+    return changed(found, **known)

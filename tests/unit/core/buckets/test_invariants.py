@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import (
     Absent,
+    BucketLoss,
     BucketSnapshot,
     ClaimHeld,
     ClaimLost,
@@ -21,12 +21,13 @@ from amove_operator.core.buckets.snapshot import (
 )
 from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketSpec, BucketStatus
+from amove_operator.models import BucketSpec, BucketStatus
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     CREATED,
     SPECS,
     UNKNOWN,
+    changed,
     proved,
     remote_call,
     worlds,
@@ -53,7 +54,7 @@ def is_ours(world: BucketSnapshot) -> bool:
 @thorough
 @every_world
 def test_an_unknown_bucket_is_never_created_changed_or_deleted(world: BucketSnapshot) -> None:
-    step = plan_bucket(replace(world, seen=UNKNOWN))
+    step = plan_bucket(changed(world, seen=UNKNOWN))
     assert not remote_call(step)
     assert not (isinstance(step, steps.WriteStatus) and step.status.create_intent)
 
@@ -67,22 +68,22 @@ def test_an_unknown_bucket_that_is_to_be_deleted_keeps_its_finalizer(
     world: BucketSnapshot, spec: BucketSpec
 ) -> None:
     if is_ours(world):
-        assert not isinstance(plan_bucket(replace(world, spec=spec)), steps.RemoveFinalizer)
+        assert not isinstance(plan_bucket(changed(world, spec=spec)), steps.RemoveFinalizer)
 
 
 @thorough
 @every_world
 def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketSnapshot) -> None:
     if isinstance(plan_bucket(world), steps.Delete):
-        assert world.deleting
-        assert world.finalizer
-        assert not world.paused
+        assert world.meta.deleting
+        assert world.meta.finalized_by_us
+        assert not world.meta.paused
         assert world.spec.deletion_policy == "Delete"
         assert world.spec.management_policy == "Manage"
         assert is_ours(world)
         assert not isinstance(world.claim, ClaimLost)
         assert not world.blockers
-        assert world.keys_listed
+        assert world.list_needed_since is None
         assert isinstance(world.seen, Present)
         assert deletion_begun(world.status.conditions)
 
@@ -97,18 +98,22 @@ def test_a_bucket_is_created_only_where_its_absence_was_seen_and_intent_written(
         assert isinstance(world.seen, Absent)
         assert world.status.create_intent or world.status.provenance == "Created"
         assert world.status.provenance != "Adopted"
-        assert world.finalizer
-        assert not world.deleting
-    if isinstance(step, steps.WriteStatus) and step.status.create_intent and not world.deleting:
+        assert world.meta.finalized_by_us
+        assert not world.meta.deleting
+    if (
+        isinstance(step, steps.WriteStatus)
+        and step.status.create_intent
+        and not world.meta.deleting
+    ):
         assert isinstance(world.seen, Absent)
-        assert world.finalizer
+        assert world.meta.finalized_by_us
 
 
 @thorough
 @every_world
 def test_observing_never_changes_anything_at_the_service(world: BucketSnapshot) -> None:
     spec = world.spec.model_copy(update={"management_policy": "Observe"})
-    step = plan_bucket(replace(world, spec=spec))
+    step = plan_bucket(changed(world, spec=spec))
     assert not remote_call(step)
     assert not (isinstance(step, steps.WriteStatus) and step.status.create_intent)
 
@@ -116,7 +121,7 @@ def test_observing_never_changes_anything_at_the_service(world: BucketSnapshot) 
 @thorough
 @every_world
 def test_paused_makes_no_remote_call_and_keeps_the_finalizer(world: BucketSnapshot) -> None:
-    step = plan_bucket(replace(world, paused=True))
+    step = plan_bucket(changed(world, paused=True))
     assert not remote_call(step)
     assert not isinstance(step, steps.Observe | steps.RemoveFinalizer)
 
@@ -125,7 +130,7 @@ def test_paused_makes_no_remote_call_and_keeps_the_finalizer(world: BucketSnapsh
 @every_world
 def test_what_our_own_rules_refuse_makes_no_remote_call(world: BucketSnapshot) -> None:
     if world.fault is not None or isinstance(world.claim, ClaimLost):
-        step = plan_bucket(replace(world, deleting=False))
+        step = plan_bucket(changed(world, deleting=False))
         assert not remote_call(step)
         assert not isinstance(step, steps.Observe)
 
@@ -144,7 +149,7 @@ def test_a_strangers_bucket_is_never_changed_or_deleted(world: BucketSnapshot) -
 @thorough
 @every_world
 def test_a_name_that_somebody_elses_key_reaches_is_not_taken(world: BucketSnapshot) -> None:
-    world = replace(world, name_in_use="Waiting until key a/b is revoked.", deleting=False)
+    world = changed(world, name_in_use="Waiting until key a/b is revoked.", deleting=False)
     if not is_ours(world):
         step = plan_bucket(world)
         assert not remote_call(step)
@@ -158,10 +163,10 @@ def test_a_name_that_somebody_elses_key_reaches_is_not_taken(world: BucketSnapsh
 def test_a_name_of_which_no_list_tells_yet_is_neither_taken_nor_its_bucket_deleted(
     world: BucketSnapshot,
 ) -> None:
-    world = replace(world, keys_listed=False)
+    world = changed(world, list_needed_since=7.0)
     step = plan_bucket(world)
     assert not isinstance(step, steps.Delete)
-    if not is_ours(world) and not world.deleting:
+    if not is_ours(world) and not world.meta.deleting:
         assert not remote_call(step)
         if isinstance(step, steps.Finish | steps.WriteStatus | steps.AwaitKeyList):
             assert step.status.provenance is None
@@ -174,11 +179,13 @@ def test_a_list_is_waited_for_only_where_something_hangs_on_it(world: BucketSnap
     """A bucket that has its proof, or that is let go of, needs none: a restart disturbs nobody."""
     step = plan_bucket(world)
     if isinstance(step, steps.AwaitKeyList):
-        assert not world.keys_listed
-        assert step.since == world.list_since
-        assert not world.paused
-        assert world.deleting or not is_ours(world)
-        assert not world.deleting or (is_ours(world) and world.spec.deletion_policy == "Delete")
+        assert world.list_needed_since is not None
+        assert step.since == world.list_needed_since
+        assert not world.meta.paused
+        assert world.meta.deleting or not is_ours(world)
+        assert not world.meta.deleting or (
+            is_ours(world) and world.spec.deletion_policy == "Delete"
+        )
         assert proof(step.status) == proof(world.status)
         assert step.conclusion.synced.reason is Reason.WaitingForListing
 
@@ -187,8 +194,8 @@ def test_a_list_is_waited_for_only_where_something_hangs_on_it(world: BucketSnap
 @every_world
 def test_an_orphan_changes_nothing_but_synced(world: BucketSnapshot) -> None:
     """It is told where all else is well, and keeps nothing from being done."""
-    with_orphan = plan_bucket(replace(world, orphaned=True))
-    without = plan_bucket(replace(world, orphaned=False))
+    with_orphan = plan_bucket(changed(world, orphaned=True))
+    without = plan_bucket(changed(world, orphaned=False))
     if with_orphan == without:
         return
     assert isinstance(with_orphan, steps.Finish)
@@ -230,8 +237,8 @@ def test_no_report_adopts_where_the_spec_does_not_ask_for_it(world: BucketSnapsh
     if isinstance(step, steps.Finish) and not is_ours(world) and step.status.provenance:
         assert step.status.provenance == "Adopted"
         assert world.fault is None
-        assert not world.paused
-        assert not world.deleting
+        assert not world.meta.paused
+        assert not world.meta.deleting
         assert isinstance(world.claim, ClaimHeld)
         observed = world.spec.management_policy == "Observe"
         assert observed or world.spec.adoption_policy == "IfExists"
@@ -260,14 +267,14 @@ def test_ready_is_said_only_of_a_bucket_that_was_seen(world: BucketSnapshot) -> 
 
 @thorough
 @given(
-    worlds(seen=Absent(), mass_loss=True, delete_sent=False, claim=ClaimHeld()),
+    worlds(seen=Absent(), loss=BucketLoss.MASS, delete_sent=False, claim=ClaimHeld()),
     st.sampled_from(DELETE),
     st.sampled_from([CREATED, ADOPTED]),
 )
 def test_a_mass_loss_makes_and_lets_go_of_nothing_that_was_ours(
     world: BucketSnapshot, spec: BucketSpec, proof: dict[str, Any]
 ) -> None:
-    world = replace(world, spec=spec, status=proved(**proof))
+    world = changed(world, spec=spec, status=proved(**proof))
     step = plan_bucket(world)
     if world.intent_void:  # another's by now, and so no loss of ours
         assert not isinstance(step, steps.Create)
@@ -312,7 +319,7 @@ def test_every_message_says_something_and_fits_into_a_condition(world: BucketSna
 @thorough
 @every_world
 def test_a_bucket_seen_before_a_pause_is_not_adopted_by_it(world: BucketSnapshot) -> None:
-    step = plan_bucket(replace(world, paused=True))
+    step = plan_bucket(changed(world, paused=True))
     if isinstance(step, steps.Finish):
         assert step.status.provenance == world.status.provenance
 

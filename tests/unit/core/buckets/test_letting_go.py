@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import Absent, ClaimLost, Present, Refused, Unknown
+from amove_operator.core.buckets.snapshot import (
+    Absent,
+    BucketLoss,
+    ClaimLost,
+    Present,
+    Refused,
+    Unknown,
+)
 from amove_operator.core.conditions import deletion_begun, merge
 from amove_operator.core.reasons import Reason
-from amove_operator.models import AmoveBucket
-from amove_operator.models.bucket import BucketFlags, BucketSpec
+from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     BEGUN,
@@ -25,6 +30,7 @@ from tests.unit.core.buckets.bucket_snapshots import (
     NOW,
     UID,
     UNKNOWN,
+    changed,
     conditions_of,
     proved,
     refusal,
@@ -59,9 +65,13 @@ def test_the_exists_message_prints_the_line_that_makes_the_bucket_ours() -> None
 
 
 def test_the_line_that_makes_a_bucket_ours_is_never_cut_off() -> None:
-    longest = replace(
-        world(seen=Present(PLAIN)), name="b" * 63, namespace="n" * 63, cr_name="c" * 253
+    bucket = AmoveBucket.model_validate(
+        {
+            "metadata": {"name": "c" * 253, "namespace": "n" * 63, "finalizers": [FINALIZER]},
+            "spec": {"bucketName": "b" * 63},
+        }
     )
+    longest = changed(world(seen=Present(PLAIN)), bucket=bucket)
     step = report(plan_bucket(longest))
     (ready, *_) = merge((), step.conclusion, 1, NOW)
     assert ready.message.endswith("}}'")
@@ -96,7 +106,7 @@ def test_no_name_is_given_before_a_list_tells_who_reaches_it(
     management: str, now: Present | Absent
 ) -> None:
     asked = spec(managementPolicy=management, adoptionPolicy="IfExists")
-    before = world(asked, seen=now, keys_listed=False, list_since=7.0)
+    before = world(asked, seen=now, list_needed_since=7.0)
     step = plan_bucket(before)
     if management == "Observe" and isinstance(now, Absent):
         assert said(report(step).conclusion) == stalled_for("BucketMissing")
@@ -109,33 +119,33 @@ def test_no_name_is_given_before_a_list_tells_who_reaches_it(
         "Synced": ("False", "WaitingForListing"),
         "Reconciling": ("True", "WaitingForListing"),
     }
-    in_use = replace(before, name_in_use="Waiting until key a/b is gone.")
+    in_use = changed(before, name_in_use="Waiting until key a/b is gone.")
     assert said(report(plan_bucket(in_use)).conclusion)["Reconciling"] == ("True", "NameInUse")
 
 
 def test_a_strangers_bucket_needs_no_list_to_be_left_alone() -> None:
-    step = report(plan_bucket(world(seen=Present(PLAIN), keys_listed=False)))
+    step = report(plan_bucket(world(seen=Present(PLAIN), list_needed_since=7.0)))
     assert said(step.conclusion) == stalled_for("BucketExists")
 
 
 @pytest.mark.parametrize("proof", [CREATED, ADOPTED, INTENDED])
 def test_a_bucket_that_has_its_proof_needs_no_list(proof: dict[str, Any]) -> None:
     step = report(
-        plan_bucket(world(status=proved(**proof), seen=Present(PLAIN), keys_listed=False))
+        plan_bucket(world(status=proved(**proof), seen=Present(PLAIN), list_needed_since=7.0))
     )
     assert step.conclusion.synced.status == "True"
 
 
 def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
-    unheard = world(DELETE, proved(**CREATED), deleting=True, keys_listed=False, list_since=7.0)
+    unheard = world(DELETE, proved(**CREATED), deleting=True, list_needed_since=7.0)
     step = plan_bucket(unheard)
     assert isinstance(step, steps.AwaitKeyList)
     assert step.status == unheard.status
     assert step.conclusion.synced.reason is Reason.WaitingForListing
-    assert plan_bucket(replace(unheard, keys_listed=True)) == steps.Observe()
-    blocked = report(plan_bucket(replace(unheard, blockers=("a key of namespace other",))))
+    assert plan_bucket(changed(unheard, list_needed_since=None)) == steps.Observe()
+    blocked = report(plan_bucket(changed(unheard, blockers=("a key of namespace other",))))
     assert said(blocked.conclusion) == stalled_for("DeletionBlocked")
-    kept = replace(unheard, spec=BucketSpec(deletion_policy="Retain"))
+    kept = changed(unheard, spec=BucketSpec(deletion_policy="Retain"))
     assert plan_bucket(kept) == steps.RemoveFinalizer()
 
 
@@ -172,7 +182,7 @@ def test_a_pause_changes_only_synced_and_stops_even_the_looking(deleting: bool) 
 def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
     proof: dict[str, Any], deleting: bool
 ) -> None:
-    before = world(DELETE, proved(**proof), seen=Absent(), mass_loss=True, deleting=deleting)
+    before = world(DELETE, proved(**proof), seen=Absent(), loss=BucketLoss.MASS, deleting=deleting)
     step = report(plan_bucket(before))
     assert step.retry
     assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
@@ -183,7 +193,7 @@ def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
 @pytest.mark.parametrize("deleting", [False, True])
 def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) -> None:
     before = world(
-        DELETE, proved(**CREATED), seen=Absent(), loss_unconfirmed=True, deleting=deleting
+        DELETE, proved(**CREATED), seen=Absent(), loss=BucketLoss.UNCONFIRMED, deleting=deleting
     )
     step = report(plan_bucket(before))
     assert step.retry
@@ -194,32 +204,34 @@ def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) 
 def test_no_bucket_is_made_while_too_many_are_lost_and_the_new_one_says_why(
     proof: dict[str, Any],
 ) -> None:
-    step = report(plan_bucket(world(status=proved(**proof), seen=Absent(), mass_loss=True)))
+    step = report(plan_bucket(world(status=proved(**proof), seen=Absent(), loss=BucketLoss.MASS)))
     assert step.retry
     assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
     assert "storage.amove.io/accept-loss" in step.conclusion.synced.message
 
 
 def test_a_new_bucket_does_not_wait_for_a_look_at_others() -> None:
-    assert isinstance(plan_bucket(world(seen=Absent(), loss_unconfirmed=True)), steps.WriteStatus)
+    assert isinstance(
+        plan_bucket(world(seen=Absent(), loss=BucketLoss.UNCONFIRMED)), steps.WriteStatus
+    )
 
 
 def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked_at() -> None:
     gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent())))
     conditions = conditions_of(gone.conclusion)
     status = gone.status.model_copy(update={"conditions": conditions})
-    step = report(plan_bucket(world(status=status, seen=Absent(), loss_unconfirmed=True)))
+    step = report(plan_bucket(world(status=status, seen=Absent(), loss=BucketLoss.UNCONFIRMED)))
     assert merge(conditions, step.conclusion, 1, NOW) == conditions
 
 
 def test_an_absence_that_we_made_ourselves_is_no_loss() -> None:
-    before = world(DELETE, proved(**CREATED), seen=Absent(), mass_loss=True, deleting=True)
-    assert plan_bucket(replace(before, delete_sent=True)) == steps.RemoveFinalizer()
+    before = world(DELETE, proved(**CREATED), seen=Absent(), loss=BucketLoss.MASS, deleting=True)
+    assert plan_bucket(changed(before, delete_sent=True)) == steps.RemoveFinalizer()
 
 
 def test_an_absence_that_an_earlier_process_was_making_is_no_loss() -> None:
     begun = proved(**CREATED, conditions=BEGUN)
-    before = world(DELETE, begun, seen=Absent(), mass_loss=True, deleting=True)
+    before = world(DELETE, begun, seen=Absent(), loss=BucketLoss.MASS, deleting=True)
     assert plan_bucket(before) == steps.RemoveFinalizer()
 
 
@@ -227,9 +239,9 @@ def test_an_absence_that_an_earlier_process_was_making_is_no_loss() -> None:
 def test_a_deletion_that_was_begun_stays_told_until_it_is_refused(seen: Unknown | Present) -> None:
     begun = proved(**CREATED, conditions=BEGUN)
     before = world(DELETE, begun, seen=seen, deleting=True)
-    slow = replace(before, effect_pending=True)
+    slow = changed(before, effect_pending=True)
     assert deletion_begun(told(report(plan_bucket(slow))).conditions)
-    refused = replace(before, seen=Present(PLAIN), refusal=refusal(Refused.NOT_EMPTY))
+    refused = changed(before, seen=Present(PLAIN), refusal=refusal(Refused.NOT_EMPTY))
     assert not deletion_begun(told(report(plan_bucket(refused))).conditions)
 
 
@@ -262,12 +274,12 @@ def test_a_refused_deletion_stalls_and_is_released_by_retain(what: Refused, reas
     assert step.retry
     assert said(step.conclusion) == stalled_for(reason)
     assert "deletionPolicy: Retain" in step.conclusion.synced.message
-    assert plan_bucket(replace(before, spec=BucketSpec())) == steps.RemoveFinalizer()
+    assert plan_bucket(changed(before, spec=BucketSpec())) == steps.RemoveFinalizer()
 
 
 def test_a_refused_deletion_passes_the_services_words_on() -> None:
     before = world(DELETE, proved(**CREATED), deleting=True, seen=Present(PLAIN))
-    step = report(plan_bucket(replace(before, refusal=refusal(Refused.DELETE))))
+    step = report(plan_bucket(changed(before, refusal=refusal(Refused.DELETE))))
     assert "QUOTA: too many buckets" in step.conclusion.synced.message
 
 
@@ -277,14 +289,14 @@ def test_an_earlier_refusal_of_something_else_does_not_stand_for_the_deletions(
 ) -> None:
     begun = proved(**CREATED, conditions=BEGUN)
     before = world(DELETE, begun, deleting=True, seen=Present(PLAIN))
-    assert plan_bucket(replace(before, refusal=refusal(what))) == steps.Delete()
+    assert plan_bucket(changed(before, refusal=refusal(what))) == steps.Delete()
 
 
 def test_the_finalizer_goes_only_after_the_bucket_was_seen_absent() -> None:
     before = world(DELETE, proved(**CREATED), deleting=True, delete_sent=True)
     assert plan_bucket(before) == steps.Observe()
-    assert isinstance(plan_bucket(replace(before, seen=UNKNOWN)), steps.Finish)
-    assert plan_bucket(replace(before, seen=Absent())) == steps.RemoveFinalizer()
+    assert isinstance(plan_bucket(changed(before, seen=UNKNOWN)), steps.Finish)
+    assert plan_bucket(changed(before, seen=Absent())) == steps.RemoveFinalizer()
 
 
 def test_who_lost_the_claim_lets_go_without_deleting() -> None:
@@ -301,3 +313,12 @@ def test_who_lost_the_claim_lets_go_without_deleting() -> None:
 def test_without_our_finalizer_a_going_object_is_left_alone() -> None:
     step = report(plan_bucket(world(DELETE, proved(**CREATED), deleting=True, finalizer=False)))
     assert step.conclusion.synced.reason == Reason.Deleting
+
+
+def test_a_vanished_bucket_is_served_by_its_policy_but_stays_where_it_was_paused() -> None:
+    before = world(DELETE, proved(**CREATED), finalizer=False)
+    vanished = changed(before, bucket=before.bucket.as_vanished())
+    assert plan_bucket(vanished) == steps.Observe()
+    paused = changed(before, paused=True)
+    kept = changed(paused, bucket=paused.bucket.as_vanished())
+    assert plan_bucket(kept) == steps.RemoveFinalizer()

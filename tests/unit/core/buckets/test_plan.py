@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot, Present, Refused
 from amove_operator.core.conditions import merge
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models import BucketFlags
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     CREATED,
@@ -20,6 +19,7 @@ from tests.unit.core.buckets.bucket_snapshots import (
     INTENDED,
     NOW,
     UNKNOWN,
+    changed,
     proved,
     refusal,
     report,
@@ -39,13 +39,13 @@ PLAIN = BucketFlags()
 def test_a_new_bucket_gets_finalizer_then_a_look_then_intent_then_create() -> None:
     new = world(finalizer=False)
     assert plan_bucket(new) == steps.AddFinalizer()
-    protected = replace(new, finalizer=True)
+    protected = changed(new, finalizer=True)
     assert plan_bucket(protected) == steps.Observe()
-    absent = replace(protected, seen=Absent())
+    absent = changed(protected, seen=Absent())
     step = plan_bucket(absent)
     assert isinstance(step, steps.WriteStatus)
     assert step.status == proved(**INTENDED)
-    assert plan_bucket(replace(absent, status=step.status)) == steps.Create(PLAIN)
+    assert plan_bucket(changed(absent, status=step.status)) == steps.Create(PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_a_lost_bucket_that_is_not_made_again_stays_ours_whatever_process_comes_
 @pytest.mark.parametrize("paused", [False, True])
 def test_already_exists_takes_the_intent_back_before_anything_else(paused: bool) -> None:
     before = world(status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.EXISTS))
-    step = plan_bucket(replace(before, paused=paused))
+    step = plan_bucket(changed(before, paused=paused))
     assert isinstance(step, steps.WriteStatus)
     assert step.status == proved()
 
@@ -113,7 +113,7 @@ def test_after_already_exists_the_bucket_is_looked_at_as_a_strangers(
 ) -> None:
     before = world(spec(adoptionPolicy=adoption), proved(), refusal=refusal(Refused.EXISTS))
     assert plan_bucket(before) == steps.Observe()
-    looked = report(plan_bucket(replace(before, seen=now)))
+    looked = report(plan_bucket(changed(before, seen=now)))
     assert looked.conclusion.ready is not None
     assert looked.conclusion.ready.reason == reason
     assert looked.status.provenance == ("Adopted" if reason == Reason.Available else None)
@@ -141,7 +141,7 @@ def test_a_bucket_answered_as_taken_is_not_deleted_with_the_object() -> None:
 def test_a_lost_answer_is_found_out_by_a_look_and_the_bucket_is_ours() -> None:
     before = world(status=proved(**INTENDED), seen=UNKNOWN)
     assert report(plan_bucket(before)).status == proved(**INTENDED)
-    found = report(plan_bucket(replace(before, seen=Present(PLAIN))))
+    found = report(plan_bucket(changed(before, seen=Present(PLAIN))))
     assert found.status == proved(**CREATED, observed=PLAIN)
 
 
@@ -185,7 +185,7 @@ def test_another_try_at_a_refused_create_changes_no_condition(refused: BucketSna
     told = report(plan_bucket(refused))
     conditions = merge((), told.conclusion, 1, NOW)
     status = told.status.model_copy(update={"conditions": conditions})
-    step = plan_bucket(replace(refused, status=status, refusal=None))
+    step = plan_bucket(changed(refused, status=status, refusal=None))
     assert isinstance(step, steps.WriteStatus)
     assert merge(conditions, step.conclusion, 1, NOW) == conditions
 
@@ -232,8 +232,8 @@ def test_flags_that_are_left_out_stay_as_found_on_an_adopted_bucket() -> None:
 def test_a_flag_that_does_not_move_after_two_tries_leaves_the_bucket_ready() -> None:
     before = world(spec(public=False), proved(**CREATED), seen=Present(SEEN_FLAGS))
     for tries_left in (2, 1):
-        assert isinstance(plan_bucket(replace(before, repairs_left=tries_left)), steps.Repair)
-    step = report(plan_bucket(replace(before, repairs_left=0)))
+        assert isinstance(plan_bucket(changed(before, repairs_left=tries_left)), steps.Repair)
+    step = report(plan_bucket(changed(before, repairs_left=0)))
     assert not step.retry
     assert said(step.conclusion) == {
         "Ready": ("True", "Available"),
@@ -305,7 +305,7 @@ def test_a_bucket_that_an_orphan_may_reach_is_ready_and_says_so() -> None:
 def test_drift_is_repaired_and_told_before_an_orphan_is() -> None:
     drifted = world(spec(public=False), proved(**CREATED), seen=Present(SEEN_FLAGS), orphaned=True)
     assert isinstance(plan_bucket(drifted), steps.Repair)
-    step = report(plan_bucket(replace(drifted, repairs_left=0)))
+    step = report(plan_bucket(changed(drifted, repairs_left=0)))
     assert said(step.conclusion)["Synced"] == ("False", "FlagRejected")
 
 
@@ -314,11 +314,11 @@ def test_drift_is_repaired_and_told_before_an_orphan_is() -> None:
 
 def test_a_changed_default_account_moves_nothing_and_is_told() -> None:
     settled = world(status=proved(**CREATED), seen=Present(PLAIN))
-    same = report(plan_bucket(replace(settled, default_account=settled.account)))
+    same = report(plan_bucket(changed(settled, default_account=settled.account)))
     assert same.conclusion.synced.message == ""
-    moved = report(plan_bucket(replace(settled, default_account="another")))
+    moved = report(plan_bucket(changed(settled, default_account="another")))
     assert moved.conclusion.synced.status == "True"
     assert f"Pinned to cloud account {settled.account}" in moved.conclusion.synced.message
     assert moved.status.cloud_account_id == settled.account
-    named = replace(settled, spec=spec(cloudAccountId=settled.account), default_account="another")
+    named = changed(settled, spec=spec(cloudAccountId=settled.account), default_account="another")
     assert report(plan_bucket(named)).conclusion.synced.message == ""

@@ -7,7 +7,6 @@ calm: our finalizer is on, the claim is ours, no key is in the way, nothing was 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from itertools import product
 from typing import NamedTuple
 
@@ -17,13 +16,14 @@ from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, BucketSeen, BucketSnapshot, Present
 from amove_operator.core.reasons import Reason
-from amove_operator.models.bucket import BucketFlags, BucketSpec, BucketStatus
+from amove_operator.models import BucketFlags, BucketSpec, BucketStatus
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     CREATED,
     FOREIGN,
     INTENDED,
     UNKNOWN,
+    changed,
     fault_of,
     proved,
     told,
@@ -175,7 +175,7 @@ def deletes(step: steps.BucketStep, before: BucketSnapshot) -> None:
     """Status says first that the deletion is begun: a crash after the call leaves no riddle."""
     assert isinstance(step, steps.WriteStatus)
     assert proof(step.status) == proof(before.status)
-    assert plan_bucket(replace(before, status=told(step))) == steps.Delete()
+    assert plan_bucket(changed(before, status=told(step))) == steps.Delete()
 
 
 def creates(step: steps.BucketStep, _: BucketSnapshot) -> None:
@@ -196,7 +196,7 @@ def makes_again(step: steps.BucketStep, before: BucketSnapshot) -> None:
     assert step.status.observed is None
     assert step.conclusion.ready is not None
     assert step.conclusion.ready.status == "False"
-    assert plan_bucket(replace(before, status=told(step))) == steps.Create(BucketFlags())
+    assert plan_bucket(changed(before, status=told(step))) == steps.Create(BucketFlags())
 
 
 def waits(step: steps.BucketStep, before: BucketSnapshot) -> None:

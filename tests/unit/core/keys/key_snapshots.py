@@ -20,7 +20,7 @@ from amove_operator.core.naming import key_name, marker_of, mask_bit
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring, SecretRecord
-from amove_operator.models.key import CurrentKey, KeySpec, KeyStatus, RecentIssue, RetiringKey
+from amove_operator.models import CurrentKey, KeySpec, KeyStatus, RecentIssue, RetiringKey
 
 
 def _same_bit(name: str) -> str:

@@ -20,7 +20,7 @@ from amove_operator.core.keys.snapshot import (
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import Retiring
-from amove_operator.models.key import KeySpec, KeyStatus, RecentIssue
+from amove_operator.models import KeySpec, KeyStatus, RecentIssue
 from tests.unit.core.keys.key_snapshots import (
     FIRST,
     GRACE,

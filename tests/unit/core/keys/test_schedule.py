@@ -18,7 +18,7 @@ from amove_operator.core.keys.schedule import (
     remember_issue,
 )
 from amove_operator.core.scope import Scope
-from amove_operator.models.key import KeyStatus, RecentIssue
+from amove_operator.models import KeyStatus, RecentIssue
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SCOPE = Scope.of("account", "region", "s3.example", "Read", ("media",)).record

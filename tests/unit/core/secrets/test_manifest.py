@@ -36,7 +36,7 @@ from amove_operator.core.secrets.record import (
     Written,
     read_record,
 )
-from amove_operator.models.key import SecretSpec
+from amove_operator.models import SecretSpec
 from amove_operator.models.shared import OwnerReference
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

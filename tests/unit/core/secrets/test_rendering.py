@@ -23,8 +23,7 @@ from amove_operator.core.secrets.rendering import (
     render,
     template_fault,
 )
-from amove_operator.models.key import KeySpec, SecretSpec
-from amove_operator.models.rules import spec_faults_key
+from amove_operator.models import KeySpec, SecretSpec, spec_faults_key
 
 ACCESS, SECRET = "AKIAEXAMPLE", "s3cr3t/+=%$#;half"
 

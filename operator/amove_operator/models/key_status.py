@@ -1,0 +1,138 @@
+"""What the operator writes into an ``AmoveStorageKey``: the keys that it issued."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from amove_operator.models.key_spec import Permission
+from amove_operator.models.shared import (
+    CONDITIONS_DESCRIPTION,
+    OBSERVED_GENERATION_DESCRIPTION,
+    OWNER_UID_DESCRIPTION,
+    Conditions,
+    KubeModel,
+    ObservedGeneration,
+    Timestamp,
+    Uid,
+)
+
+RemoteId = Annotated[str, Field(max_length=64)]
+SeenBuckets = Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)]
+ScopeField = Literal["bucketNames", "allBuckets"]
+"""By which field of the spec a key reaches its buckets, where that is not ``bucketRefs``."""
+
+IssuedFor = Annotated[
+    ScopeField | None,
+    Field(
+        description=(
+            "Which field of the spec the key was issued for, unless it was bucketRefs: a key of "
+            "bucketRefs keeps its buckets' names from other namespaces, and is revoked before one "
+            "takes them."
+        )
+    ),
+]
+
+
+class IssuedScope(KubeModel):
+    """What a key was issued for: its account, its place, and the buckets that it reaches."""
+
+    cloud_account_id: Annotated[str, Field(max_length=36)]
+    """Cloud account that the key was issued for."""
+    region: Annotated[str, Field(max_length=63)]
+    """Region that the key was issued for."""
+    storage_dn: Annotated[str, Field(max_length=253)]
+    """Storage endpoint that the key was issued for."""
+    permission: Permission
+    """What the key may do."""
+    issued_for: IssuedFor = None
+    buckets: SeenBuckets = ()
+    """The buckets that the key reaches, by name; none for allBuckets."""
+
+
+class _IssuedKey(KubeModel):
+    id: RemoteId
+    """Identity of the key at Amove."""
+    name: Annotated[str, Field(max_length=63)]
+    """Name of the key at Amove."""
+    access_key: Annotated[str, Field(max_length=128)]
+    """The public half of the key pair."""
+    serial: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    """Counts the keys issued for this object."""
+    issued_at: Timestamp
+    """When the key was issued."""
+    user_id: RemoteId | None = None
+    """The Amove user that the key belongs to."""
+
+
+# In this order, since the fields of the last base come first in the CRD.
+class CurrentKey(IssuedScope, _IssuedKey):
+    """The key in use: what is known of it, never its secret."""
+
+    buckets: SeenBuckets = ()
+    """The buckets that the key reaches, by name; none for allBuckets, and none once the key is
+    known to be revoked.
+    """
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was proven revoked: it reaches nothing any more."""
+        return not self.buckets and self.issued_for != "allBuckets"
+
+
+class RecentIssue(KubeModel):
+    """One issue of a key, noted before the key is asked for (the first of an object: after)."""
+
+    serial: Annotated[int, Field(ge=1, le=2**31 - 1)]
+    """Which issue for this object it was; the key's name ends in it."""
+    issued_at: Timestamp
+    """When the key was issued, or was about to be."""
+    scope: IssuedScope | None = None
+    """What the key was issued for; left out of old issues."""
+
+
+class RetiringKey(KubeModel):
+    """A replaced key that still works until its grace ends."""
+
+    id: RemoteId
+    """Identity of the key at Amove."""
+    buckets: SeenBuckets = ()
+    """The buckets that the key reaches, by name; none for allBuckets."""
+    issued_for: IssuedFor = None
+    revoke_after: Timestamp
+    """When the grace ends and the key is revoked."""
+
+    @property
+    def dead(self) -> bool:
+        """Whether no buckets are on record for it: it reaches none, or nobody knows which."""
+        return not self.buckets and self.issued_for != "allBuckets"
+
+
+class SecretBinding(KubeModel):
+    """The Secret's name: the Service Binding specification's duck type."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """Name of the Secret."""
+
+
+class KeyStatus(KubeModel):
+    """What was issued. Proof of ownership only with ``owner_uid`` equal to the CR's UID."""
+
+    owner_uid: Uid | None = Field(default=None, alias="ownerUID", description=OWNER_UID_DESCRIPTION)
+    key: CurrentKey | None = None
+    """The key in use. Its secret half is only in the Secret."""
+    retiring: Annotated[tuple[RetiringKey, ...], Field(max_length=8)] = ()
+    """Replaced keys that still work until their grace ends."""
+    recent_issues: Annotated[tuple[RecentIssue, ...], Field(max_length=32)] = ()
+    """The keys issued of late, the newest last: what the issuing budget counts, and what a key that
+    was issued just before a crash may reach.
+    """
+    next_rotation: Timestamp | None = None
+    """When the key is due to be replaced by the clock."""
+    binding: SecretBinding | None = None
+    """The Secret that holds the key, as Service Binding wants it."""
+    conditions: Conditions = Field(default=(), description=CONDITIONS_DESCRIPTION)
+    observed_generation: ObservedGeneration | None = Field(
+        default=None, description=OBSERVED_GENERATION_DESCRIPTION
+    )
