@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amove_operator import __version__
-from amove_operator.app.runtime import run_operator
+from amove_operator.commands.crds import run_crds
 from amove_operator.commands.orphans import run_orphans
+from amove_operator.commands.run import run_operator
 from amove_operator.errors import SettingsError
-from amove_operator.models.crds import crds_yaml, write_crds
 from amove_operator.settings import Settings, load_settings, variable
 from amove_operator.telemetry import configure_logging
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         if given.command == "crds":
-            return _crds(given.output)
+            return run_crds(given.output)
         settings = _settings(given)
         if given.command == "orphans":
             return run_orphans(settings, revoke=given.revoke, yes=given.yes, however_many=given.all)
@@ -74,15 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"amove-operator: {error}", file=sys.stderr)
         return WRONG_SETTING
-
-
-def _crds(folder: Path | None) -> int:
-    if folder is None:
-        sys.stdout.write(crds_yaml())
-    else:
-        for path in write_crds(folder):
-            print(path)
-    return 0
 
 
 def _settings(given: argparse.Namespace) -> Settings:
