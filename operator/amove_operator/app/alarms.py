@@ -22,7 +22,7 @@ class Alarms:
     _events: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
 
     async def run(self) -> None:
-        """Send the Events until cancelled. Only the leader sends them: each replica is alarmed."""
+        """Send the Events until cancelled. It runs in the leader: one replica sends them."""
         while True:
             reason, message = await self._events.get()
             if deployment := await self.kube.own_deployment():
