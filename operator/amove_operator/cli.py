@@ -21,10 +21,8 @@ WRONG_SETTING = 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="amove-operator",
-        description="Amove buckets and storage keys as Kubernetes resources.",
-    )
+    about = "Amove buckets and storage keys as Kubernetes resources."
+    parser = argparse.ArgumentParser(prog="amove-operator", description=about)
     parser.add_argument("--version", action="version", version=f"amove-operator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     settings = _settings_flags()

@@ -73,8 +73,6 @@ async def _listen(
 def _answer(probe: Probe) -> Handler:
     async def answer(_request: web.Request) -> web.Response:
         fault = probe()
-        if fault is None:
-            return web.Response(text="ok\n")
-        return web.Response(status=503, text=redact(fault) + "\n")
+        return web.Response(status=503 if fault else 200, text=f"{redact(fault or 'ok')}\n")
 
     return answer

@@ -20,11 +20,8 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from amove_operator.amove import credentials_for
-from amove_operator.app import gauges, watches
-from amove_operator.app.alarms import Alarms
-from amove_operator.app.http import serve
+from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.leadership import Ending, Leadership
-from amove_operator.app.wiring import Operator, make_election, wire
 from amove_operator.controllers.shared.enqueue import wake_all
 from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import run_workers
@@ -59,8 +56,8 @@ class Life:
         self._filled = False
         self._waits_for = _NOT_FILLED
         self._metrics = Metrics()
-        self._alarms = Alarms(kube, self._metrics)
-        self._election = make_election(settings, kube)
+        self._alarms = alarms.Alarms(kube, self._metrics)
+        self._election = wiring.make_election(settings, kube)
         self._leadership = Leadership(fence, self._election, self._alarms, self._end)
         gauges.show_process(self._metrics, kube, fence, self._leads)
 
@@ -71,7 +68,7 @@ class Life:
         """
         credentials_for(self._settings).check()
         ports = self._settings.metrics_port, self._settings.health_port
-        async with serve(self._metrics.registry, self._why_not_ready, *ports):
+        async with http.serve(self._metrics.registry, self._why_not_ready, *ports):
             self._task = asyncio.create_task(self._watch())
             self._take_signals()
             await asyncio.wait({self._task})
@@ -141,13 +138,13 @@ class Life:
             group.create_task(self._fence.run(self._leadership.on_fence_read))
             await self._crds_installed()
             uid = await self._patiently(self._kube.cluster_uid)
-            operator = wire(self._settings, self._kube, self._election, self._alarms, uid)
+            operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
             async with operator.context.api:
                 await self._fill_caches(group, operator)
                 await self._leadership.stand_behind_fence()
                 await self._hold_lease(operator)
 
-    async def _fill_caches(self, group: asyncio.TaskGroup, operator: Operator) -> None:
+    async def _fill_caches(self, group: asyncio.TaskGroup, operator: wiring.Operator) -> None:
         context, namespaces = operator.context, self._settings.watch_namespaces
 
         def on_event(kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
@@ -164,7 +161,7 @@ class Life:
         self._filled = True
         _log.info("watching: %d objects", len(list(context.cache)))
 
-    async def _hold_lease(self, operator: Operator) -> None:
+    async def _hold_lease(self, operator: wiring.Operator) -> None:
         """Wait for the Lease, and work while we have it; it is released when the work has ended.
 
         Released last, because the next leader acts at once: if a create_storage_key of ours were
@@ -182,12 +179,12 @@ class Life:
             self._leadership.begin(operator.context.cache)
             await self._work(operator)
 
-    def _on_lease_lost(self, operator: Operator) -> None:
+    def _on_lease_lost(self, operator: wiring.Operator) -> None:
         _log.error("the Lease was lost: this process ends, so that another can go on")
         operator.controller.leading = False
         self._end(Ending.LOST)
 
-    async def _work(self, operator: Operator) -> None:
+    async def _work(self, operator: wiring.Operator) -> None:
         accounts_asked = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(_load_accounts(operator, accounts_asked))
@@ -197,7 +194,7 @@ class Life:
             wake_all(operator.context)
 
 
-async def _load_accounts(operator: Operator, asked: asyncio.Event) -> None:
+async def _load_accounts(operator: wiring.Operator, asked: asyncio.Event) -> None:
     loaded = False
     while not loaded:
         try:
@@ -210,7 +207,7 @@ async def _load_accounts(operator: Operator, asked: asyncio.Event) -> None:
         await asyncio.sleep(0 if loaded else _RETRY_SECONDS)
 
 
-async def _serve_queue(operator: Operator, accounts_asked: asyncio.Event) -> None:
+async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event) -> None:
     """Handle what is queued. Cancelled, it takes nothing more and lets calls in flight finish.
 
     A create_storage_key that is cut off may have made a key whose secret nobody has received.

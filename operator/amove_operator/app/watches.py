@@ -64,7 +64,17 @@ def registry_for(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry, id="login")
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        return _connection(await login())
+        # The very cluster and user that the writes go to: Kopf must not find another by itself.
+        found = await login()
+        scheme, token = (found.authorization or "").rpartition(" ")[::2]
+        return kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            scheme=scheme or None,
+            token=token or None,
+            certificate_path=found.certificate_path,
+            private_key_path=found.key_path,
+        )
 
     for kind in Kind:
 
@@ -73,19 +83,6 @@ def registry_for(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
             on_event(watched, event.get("type"), event["object"])
 
     return registry
-
-
-def _connection(found: ClusterLogin) -> kopf.ConnectionInfo:
-    """The very cluster and user that the writes go to: Kopf must not find another by itself."""
-    scheme, _, token = (found.authorization or "").rpartition(" ")
-    return kopf.ConnectionInfo(
-        server=found.server,
-        ca_path=found.ca_path,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=found.certificate_path,
-        private_key_path=found.key_path,
-    )
 
 
 def kopf_settings() -> kopf.OperatorSettings:

@@ -9,14 +9,11 @@ from amove_operator.amove import AmoveClient, BreakerState
 from amove_operator.app import gauges
 from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
-from amove_operator.controllers.shared.accounts import CloudAccounts
+from amove_operator.controllers.shared import accounts, key_list_cache, store
 from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.key_list_cache import KeyListCache
-from amove_operator.controllers.shared.store import Cache
 from amove_operator.core.overlap import field_manager
 from amove_operator.engine.workqueue import WorkQueue
-from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
-from amove_operator.kube.lease import unique_identity
+from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch, unique_identity
 from amove_operator.settings import Settings
 
 
@@ -60,14 +57,16 @@ def wire(
         settings=settings,
         kube=fenced,
         api=api,
-        cache=Cache(),
+        cache=store.Cache(),
         queue=WorkQueue(backoff_cap=settings.resync_interval.total_seconds()),
-        accounts=CloudAccounts(settings, api),
+        accounts=accounts.CloudAccounts(settings, api),
         metrics=metrics,
         cluster_uid=cluster_uid,
     )
     controller = dispatcher.Controller(context)
-    context.key_lists = KeyListCache(api, context.clock, controller.listed, context.settle)
+    context.key_lists = key_list_cache.KeyListCache(
+        api, context.clock, controller.listed, context.settle
+    )
 
     def on_breaker_change(state: BreakerState) -> None:
         alarms.on_breaker_change(state)

@@ -96,24 +96,20 @@ class _Scanner:
         uids: list[str] = []
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
         scan = Look.of(self.cluster_uid, listing, uids, ())
-        secrets = await self._secrets()
+        secrets = KnownSecrets()
+        await each_item(
+            self.kube.transport,
+            path_of("api", "v1", "secrets"),
+            lambda item: secrets.put(SecretMeta.parse(item)),
+            selector=MANAGED,
+            accept=METADATA_LIST,
+        )
         held = [
             key.id
             for key in scan.unowned().values()
             if await holder_of(self.kube, key, secrets.claiming(key.id), listing) is not None
         ]
         return replace(scan, held=frozenset(held))
-
-    async def _secrets(self) -> KnownSecrets:
-        known, where = KnownSecrets(), path_of("api", "v1", "secrets")
-        await each_item(
-            self.kube.transport,
-            where,
-            lambda item: known.put(SecretMeta.parse(item)),
-            selector=MANAGED,
-            accept=METADATA_LIST,
-        )
-        return known
 
 
 @asynccontextmanager

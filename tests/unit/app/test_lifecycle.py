@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from amove_operator.app import lifecycle, watches
+from amove_operator.app import lifecycle, watches, wiring
 from amove_operator.app.leadership import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.core.refs import Kind
@@ -178,11 +178,11 @@ def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
     """Live until the stage is reached, act, and say how the life ended."""
 
     async def run(stage: Stage, act: Act) -> Ending:
-        monkeypatch.setattr(lifecycle, "wire", stage.wire)
+        monkeypatch.setattr(wiring, "wire", stage.wire)
         monkeypatch.setattr(watches, "watch", stage.watch)
         monkeypatch.setattr(lifecycle, "wake_all", lambda _: stage.queue.add("photos"))
         monkeypatch.setattr(
-            lifecycle,
+            wiring,
             "make_election",
             lambda *_: SimpleNamespace(
                 run=stage.compete, annotation=lambda _: "a/b", annotate=lambda *_: None
