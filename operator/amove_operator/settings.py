@@ -69,7 +69,7 @@ def _base_url(value: str) -> str:
 
 
 def _number(text: str) -> object:
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isdecimal() else text
 
 
 DurationSetting = Annotated[timedelta, _from_text(parse_duration)]
