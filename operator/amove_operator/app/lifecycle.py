@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from amove_operator.amove import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
-from amove_operator.app.leadership import Ending, Leadership
+from amove_operator.app.lead_guard import Ending, LeadGuard
 from amove_operator.controllers.shared.enqueue import wake_all
 from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import run_workers
@@ -58,7 +58,7 @@ class Life:
         self._metrics = Metrics()
         self._alarms = alarms.Alarms(kube, self._metrics)
         self._election = wiring.make_election(settings, kube)
-        self._leadership = Leadership(fence, self._election, self._alarms, self._end)
+        self._guard = LeadGuard(fence, self._election, self._alarms, self._end)
         gauges.show_process(self._metrics, kube, fence, self._leads)
 
     async def run(self) -> Ending:
@@ -100,10 +100,10 @@ class Life:
     # -- readiness ---------------------------------------------------------------------------------
 
     def _why_not_ready(self) -> str | None:
-        return self._leadership.why_not() or (None if self._filled else self._waits_for)
+        return self._guard.why_not() or (None if self._filled else self._waits_for)
 
     def _leads(self) -> bool:
-        return self._leadership.leads and self._ending is None
+        return self._guard.leads and self._ending is None
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask Kubernetes until it answers; /readyz and the log say what is waited for."""
@@ -135,20 +135,20 @@ class Life:
     async def _watch(self) -> None:
         """The outermost level. A standby watches too, so that it can take the lead at once."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._fence.run(self._leadership.on_fence_read))
+            group.create_task(self._fence.run(self._guard.on_fence_read))
             await self._crds_installed()
             uid = await self._patiently(self._kube.cluster_uid)
             operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
             async with operator.context.api:
                 await self._fill_caches(group, operator)
-                await self._leadership.stand_behind_fence()
+                await self._guard.stand_behind_fence()
                 await self._hold_lease(operator)
 
     async def _fill_caches(self, group: asyncio.TaskGroup, operator: wiring.Operator) -> None:
         context, namespaces = operator.context, self._settings.watch_namespaces
 
         def on_event(kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
-            self._leadership.check_overlap(kind, body["metadata"], context.kube.field_manager)
+            self._guard.check_overlap(kind, body["metadata"], context.kube.field_manager)
             operator.controller.seen(kind, change, body)
 
         login, watching = self._kube.login, asyncio.Event()
@@ -171,12 +171,12 @@ class Life:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._election.run(won.set, lambda: self._on_lease_lost(operator)))
             await won.wait()
-            await self._leadership.on_lease_won(self._kube.skew_seconds or 0.0)
+            await self._guard.on_lease_won(self._kube.skew_seconds or 0.0)
             # A standby's cache may be old: a key that went while another led was served by that
             # leader. Without a complete list its deletion would be served a second time.
             await self._patiently(operator.census.take)
             operator.controller.lead()
-            self._leadership.begin(operator.context.cache)
+            self._guard.begin(operator.context.cache)
             await self._work(operator)
 
     def _on_lease_lost(self, operator: wiring.Operator) -> None:

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 
-from amove_operator.app.leadership import Ending
+from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.settings import Settings, unknown_variables

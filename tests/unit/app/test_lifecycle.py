@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from amove_operator.app import lifecycle, watches, wiring
-from amove_operator.app.leadership import Ending
+from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import WorkQueue

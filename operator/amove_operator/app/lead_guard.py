@@ -33,7 +33,7 @@ class Ending(Enum):
 
 
 @dataclass
-class Leadership:
+class LeadGuard:
     """Whether this process may lead; it ends the life that may not any more.
 
     ``leads``: from the moment that it acts. ``end`` ends the life.
