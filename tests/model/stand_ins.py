@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from amove_operator.amove import IssuedKey, NewKey
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.refs import Ref
 from amove_operator.errors import (
     Conflict,
@@ -240,18 +241,10 @@ def _merged(old: Any, patch: Any) -> Any:
 class StoredKey:
     """A key at the service. ``shows``: from when a list has it, in monotonic seconds."""
 
-    def __init__(self, issued: IssuedKey, user: str, shows: float) -> None:
-        self.issued, self.user, self.shows = issued, user, shows
-        self.id, self.name = issued.id, issued.name or ""
-        self.access_key, self.create_date = issued.access_key, issued.create_date
-        self.user_id = user
-
-
-class StandInListing:
-    """What ``get_storage_keys`` answers."""
-
-    def __init__(self, keys: list[StoredKey]) -> None:
-        self.keys = tuple(keys)
+    def __init__(self, issued: IssuedKey, name: str, user: str, shows: float) -> None:
+        self.user, self.shows = user, shows
+        self.id, self.name = issued.id, name
+        self.listed = issued.named(name)
 
 
 class StandInService:
@@ -272,7 +265,7 @@ class StandInService:
     async def cloud_accounts(self) -> tuple[()]:
         return ()
 
-    async def get_storage_keys(self) -> StandInListing:
+    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         if self._fate.next() not in ("ok", "crash after"):
             raise TransportFault("get_storage_key: time-out")
         if self.half_lists:
@@ -285,7 +278,7 @@ class StandInService:
             if key.user == self.user and key.shows <= self._time.seconds
         ]
         self.listed(shown)
-        return StandInListing(shown)
+        return tuple(key.listed for key in shown)
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         self.creating(new)
@@ -298,11 +291,10 @@ class StandInService:
             id=f"key-{number}",
             access_key=f"AK{number}",
             secret_key=SecretStr(f"SK{number}"),
-            name=new.name,
             user_id=self.user,
             create_date=self._time.true(),
         )
-        self.keys[issued.id] = StoredKey(issued, self.user, self._time.seconds + self.lag)
+        self.keys[issued.id] = StoredKey(issued, new.name, self.user, self._time.seconds + self.lag)
         if word in ("unanswered, done", "refused"):
             self.unanswered.add(issued.id)
             raise TransportFault("create_storage_key: dropped")

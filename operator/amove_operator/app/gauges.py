@@ -6,10 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 from amove_operator.amove import AmoveClient
-from amove_operator.controllers.shared import loss_guard, store
-from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.store import Store
+from amove_operator.core import conditions
+from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind
 from amove_operator.kube import FenceWatch, Kube
+from amove_operator.models import AmoveStorageKey
 from amove_operator.telemetry import Metrics
 
 
@@ -23,18 +26,18 @@ def show_process(
     metrics.leader.set_function(leads)
 
 
-def show_operator(metrics: Metrics, context: Context) -> None:
+def show_operator(metrics: Metrics, d: Dependencies) -> None:
     """What is known once the operator is built."""
-    metrics.queue_depth.set_function(lambda: context.queue.depth)
-    metrics.queue_oldest.set_function(lambda: context.queue.oldest_seconds)
-    metrics.api_token_expiry.set_function(partial(_token_expiry, context.api))
-    metrics.mass_loss.labels("bucket").set_function(lambda: loss_guard.mass_bucket_loss(context))
-    metrics.mint_budget_exhausted.set_function(partial(store.count_exhausted_keys, context.cache))
-    metrics.untrusted_live_keys.set_function(partial(store.count_untrusted_keys, context.cache))
+    metrics.queue_depth.set_function(lambda: d.queue.depth)
+    metrics.queue_oldest.set_function(lambda: d.queue.oldest_seconds)
+    metrics.api_token_expiry.set_function(partial(_token_expiry, d.api))
+    metrics.mass_loss.labels("bucket").set_function(lambda: d.bucket_losses.is_mass)
+    metrics.mint_budget_exhausted.set_function(partial(count_exhausted_keys, d.store))
+    metrics.untrusted_live_keys.set_function(partial(count_untrusted_keys, d.store))
     for kind in Kind:
         for ready in ("true", "false"):
             metrics.objects.labels(kind.value, ready).set_function(
-                partial(store.count_objects, context.cache, kind, ready=ready == "true")
+                partial(count_objects, d.store, kind, ready=ready == "true")
             )
 
 
@@ -47,3 +50,26 @@ def count_call(metrics: Metrics, call: str, outcome: str, seconds: float) -> Non
 def _token_expiry(api: AmoveClient) -> float:
     moment = api.token_expiry()
     return moment.timestamp() if moment is not None else 0.0
+
+
+def count_objects(store: Store, kind: Kind, *, ready: bool) -> int:
+    """How many objects of a kind are Ready, or are not."""
+    found = store.buckets.values() if kind is Kind.BUCKET else store.keys.values()
+    return sum(conditions.is_true(one.status.conditions, "Ready") == ready for one in found)
+
+
+def count_exhausted_keys(store: Store) -> int:
+    """How many AmoveStorageKeys wait because they had too many keys issued."""
+    return sum(_has_reason(key, Reason.MintBudgetExhausted) for key in store.keys.values())
+
+
+def count_untrusted_keys(store: Store) -> int:
+    """How many AmoveStorageKeys hold a live key that their namespace is not trusted with."""
+    return sum(
+        key.proven.key is not None and _has_reason(key, Reason.NotPermitted)
+        for key in store.keys.values()
+    )
+
+
+def _has_reason(key: AmoveStorageKey, reason: Reason) -> bool:
+    return any(one.reason == reason for one in key.status.conditions)

@@ -10,7 +10,9 @@ from enum import Enum
 from typing import Any
 
 from amove_operator.app.alarms import Alarms
-from amove_operator.controllers.shared.store import Cache
+from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.leadership import Leadership
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core.overlap import other_operator
 from amove_operator.core.refs import Kind
 from amove_operator.kube import AlwaysLeading, FenceWatch, LeaseElection
@@ -36,17 +38,22 @@ class Ending(Enum):
 class LeadGuard:
     """Whether this process may lead; it ends the life that may not any more.
 
-    ``leads``: from the moment that it acts. ``end`` ends the life.
+    ``end`` ends the life.
     """
 
     fence: FenceWatch
     election: LeaseElection | AlwaysLeading
     alarms: Alarms
     end: Callable[[Ending], None]
-    leads: bool = False
+    _leadership: Leadership = field(default_factory=Leadership)
     _overlap: str | None = None
     _relies_on_fence: bool = False
     _since: datetime = field(init=False)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it acts."""
+        return self._leadership.leading
 
     def why_not(self) -> str | None:
         """Why this process may not lead, and what to do; None when it may."""
@@ -69,14 +76,14 @@ class LeadGuard:
             self._relies_on_fence = False
             self.end(Ending.ANEW)
 
-    def _note_fence(self, cache: Cache | None) -> None:
+    def _note_fence(self, store: Store | None) -> None:
         """Write down, for the next leader, the fence relied on; alarm where the last was another.
 
         For example somebody deletes the fence, forges a status, and installs the fence again, all
         while no operator runs: the new fence has another UID than the Lease says.
         """
         before = self.election.annotation(_FENCE_NOTE) or self.fence.noted
-        if before is None and cache is not None and self._has_older_status(cache):
+        if before is None and store is not None and self._has_older_status(store):
             before = AWAY
         now = (self.fence.identity if self.fence.stands else None) or AWAY
         if before != now:
@@ -85,7 +92,7 @@ class LeadGuard:
         if was_away(before, now):
             self.alarms.fence_was_away()
 
-    def _has_older_status(self, cache: Cache) -> bool:
+    def _has_older_status(self, store: Store) -> bool:
         """Whether some status is older than the fence, and a Lease without a note proves little.
 
         Definitions that came without a fence, a former release with a fence of its own, another
@@ -97,7 +104,7 @@ class LeadGuard:
         return any(
             one.status.owner_uid == one.metadata.uid
             and (one.metadata.creation_timestamp or made_at) <= made_at
-            for one in map(cache.get, cache)
+            for one in map(store.find, store)
             if one is not None
         )
 
@@ -113,10 +120,10 @@ class LeadGuard:
         await self.fence.look()
         self.on_fence_read()
 
-    def begin(self, cache: Cache) -> None:
-        """This process acts from now on; ``cache`` is true, as of a moment after the Lease."""
-        self.leads = True
-        self._note_fence(cache)
+    def begin(self, d: Dependencies) -> None:
+        """This process acts from now on; the store is true, as of a moment after the Lease."""
+        self._leadership = d.leadership
+        self._note_fence(d.store)
 
     def check_overlap(self, kind: Kind, metadata: Mapping[str, Any], manager: str) -> None:
         """End this life where another release's operator wrote to the object since we lead.

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 from amove_operator.amove import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
-from amove_operator.controllers.shared.enqueue import wake_all
 from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import run_workers
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
@@ -139,17 +138,17 @@ class Life:
             await self._crds_installed()
             uid = await self._patiently(self._kube.cluster_uid)
             operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
-            async with operator.context.api:
+            async with operator.d.api:
                 await self._fill_caches(group, operator)
                 await self._guard.stand_behind_fence()
                 await self._hold_lease(operator)
 
     async def _fill_caches(self, group: asyncio.TaskGroup, operator: wiring.Operator) -> None:
-        context, namespaces = operator.context, self._settings.watch_namespaces
+        namespaces = self._settings.watch_namespaces
 
         def on_event(kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
-            self._guard.check_overlap(kind, body["metadata"], context.kube.field_manager)
-            operator.controller.seen(kind, change, body)
+            self._guard.check_overlap(kind, body["metadata"], operator.d.kube.field_manager)
+            operator.dispatcher.on_object_event(kind, change, body)
 
         login, watching = self._kube.login, asyncio.Event()
         watch = watches.watch(on_event, login, namespaces, self._take_signals, watching)
@@ -159,7 +158,7 @@ class Life:
         await self._patiently(operator.census.take)
         await operator.secrets.synced.wait()
         self._filled = True
-        _log.info("watching: %d objects", len(list(context.cache)))
+        _log.info("watching: %d objects", len(list(operator.d.store)))
 
     async def _hold_lease(self, operator: wiring.Operator) -> None:
         """Wait for the Lease, and work while we have it; it is released when the work has ended.
@@ -175,13 +174,13 @@ class Life:
             # A standby's cache may be old: a key that went while another led was served by that
             # leader. Without a complete list its deletion would be served a second time.
             await self._patiently(operator.census.take)
-            operator.controller.lead()
-            self._guard.begin(operator.context.cache)
+            operator.dispatcher.on_leading()
+            self._guard.begin(operator.d)
             await self._work(operator)
 
     def _on_lease_lost(self, operator: wiring.Operator) -> None:
         _log.error("the Lease was lost: this process ends, so that another can go on")
-        operator.controller.leading = False
+        operator.d.leadership.end()
         self._end(Ending.LOST)
 
     async def _work(self, operator: wiring.Operator) -> None:
@@ -191,19 +190,19 @@ class Life:
             group.create_task(_serve_queue(operator, accounts_asked))
             group.create_task(operator.resync.run())
             group.create_task(self._alarms.run())
-            wake_all(operator.context)
+            operator.d.enqueue.all()
 
 
 async def _load_accounts(operator: wiring.Operator, asked: asyncio.Event) -> None:
     loaded = False
     while not loaded:
         try:
-            await operator.context.accounts.load()
+            await operator.d.accounts.load()
             loaded = True
         except ApiError as error:
             _log.warning("the cloud accounts cannot be read yet: %s", error)
         asked.set()
-        wake_all(operator.context)
+        operator.d.enqueue.all()
         await asyncio.sleep(0 if loaded else _RETRY_SECONDS)
 
 
@@ -212,12 +211,12 @@ async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event)
 
     A create_storage_key that is cut off may have made a key whose secret nobody has received.
     """
-    queue = operator.context.queue
+    queue = operator.d.queue
     # Else each new object would first be reported as waiting for the accounts.
     with suppress(TimeoutError):
         async with asyncio.timeout(_ACCOUNTS_SECONDS):
             await accounts_asked.wait()
-    workers = asyncio.create_task(run_workers(queue, operator.controller.handle, _WORKERS))
+    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle, _WORKERS))
     try:
         await asyncio.shield(workers)
     finally:

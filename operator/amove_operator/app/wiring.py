@@ -9,10 +9,8 @@ from amove_operator.amove import AmoveClient, BreakerState
 from amove_operator.app import gauges
 from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
-from amove_operator.controllers.shared import accounts, key_list_cache, store
-from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.shared import dependencies
 from amove_operator.core.overlap import field_manager
-from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch, unique_identity
 from amove_operator.settings import Settings
 
@@ -21,8 +19,8 @@ from amove_operator.settings import Settings
 class Operator:
     """What is built once the cluster is known, and never changed: whoever acts is in here."""
 
-    context: Context
-    controller: dispatcher.Controller
+    d: dependencies.Dependencies
+    dispatcher: dispatcher.Dispatcher
     census: census.Census
     resync: resync.Resync
     secrets: SecretWatch
@@ -53,28 +51,16 @@ def wire(
     fenced = Kube(kube.transport, namespace=here, gate=may_write, field_manager=manager)
     observer = partial(gauges.count_call, metrics)
     api = AmoveClient(settings, observer=observer, before_send=may_write)
-    context = Context(
-        settings=settings,
-        kube=fenced,
-        api=api,
-        cache=store.Cache(),
-        queue=WorkQueue(backoff_cap=settings.resync_interval.total_seconds()),
-        accounts=accounts.CloudAccounts(settings, api),
-        metrics=metrics,
-        cluster_uid=cluster_uid,
-    )
-    controller = dispatcher.Controller(context)
-    context.key_lists = key_list_cache.KeyListCache(
-        api, context.clock, controller.listed, context.settle
-    )
+    d = dependencies.wire(settings, fenced, api, metrics, cluster_uid)
+    serves = dispatcher.Dispatcher(d)
 
     def on_breaker_change(state: BreakerState) -> None:
         alarms.on_breaker_change(state)
         if not state.open:
-            controller.service_is_back()
+            serves.on_service_back()
 
     api.breaker.on_change(on_breaker_change)
-    secrets = SecretWatch(fenced, controller.secret_seen, namespaces=settings.watch_namespaces)
-    gauges.show_operator(metrics, context)
-    lists, sweeps = census.Census(controller), resync.Resync(controller)
-    return Operator(context, controller, lists, sweeps, secrets)
+    secrets = SecretWatch(fenced, serves.on_secret_event, namespaces=settings.watch_namespaces)
+    gauges.show_operator(metrics, d)
+    lists, sweeps = census.Census(serves), resync.Resync(serves)
+    return Operator(d, serves, lists, sweeps, secrets)

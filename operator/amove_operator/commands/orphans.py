@@ -19,7 +19,7 @@ from amove_operator.controllers.keys.orphan_watch import holder_of
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.core.keys.orphans import Look, OrphanSuspects, ages, too_many
+from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, ages, too_many
 from amove_operator.core.refs import Kind
 from amove_operator.core.secrets.record import rfc3339
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
@@ -90,12 +90,12 @@ class _Scanner:
     key_lists: KeyListCache
     cluster_uid: str
 
-    async def scan(self) -> Look:
+    async def scan(self) -> OrphanScan:
         """First the list of keys: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.key_lists.fresh()
         uids: list[str] = []
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
-        scan = Look.of(self.cluster_uid, listing, uids, ())
+        scan = OrphanScan.of(self.cluster_uid, listing, uids, ())
         secrets = KnownSecrets()
         await each_item(
             self.kube.transport,
@@ -118,7 +118,7 @@ async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
         api.check_credentials()
         kube = await Kube.connect()
         try:
-            key_lists = KeyListCache(api, time.monotonic, lambda _listing: None)
+            key_lists = KeyListCache(api, time.monotonic)
             yield _Scanner(kube, api, key_lists, await kube.cluster_uid())
         finally:
             await kube.close()

@@ -13,9 +13,10 @@ from typing import Any, cast
 
 import pytest
 
-from amove_operator.app import lifecycle, watches, wiring
+from amove_operator.app import watches, wiring
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
+from amove_operator.controllers.shared.leadership import Leadership
 from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import FenceWatch, Kube
@@ -126,22 +127,29 @@ class Stage:
             self.reached.set()
         else:
             listed.set()
-        controller = SimpleNamespace(
-            leading=False,
-            lead=lambda: self.noted.append("leads"),
+        leadership = Leadership()
+
+        def on_leading() -> None:
+            leadership.begin(0.0)
+            self.noted.append("leads")
+
+        dispatcher = SimpleNamespace(
+            on_leading=on_leading,
             handle=self.handle,
-            seen=lambda *event: self.seen.append(event),
+            on_object_event=lambda *event: self.seen.append(event),
         )
-        context = SimpleNamespace(
+        d = SimpleNamespace(
             api=self.api(),
             queue=self.queue,
-            cache={},
+            store={},
             accounts=SimpleNamespace(load=self.load_accounts),
             kube=SimpleNamespace(field_manager="amove-operator/ours"),
+            leadership=leadership,
+            enqueue=SimpleNamespace(all=lambda: self.queue.add("photos")),
         )
         return SimpleNamespace(
-            context=context,
-            controller=controller,
+            d=d,
+            dispatcher=dispatcher,
             census=SimpleNamespace(take=self.take),
             resync=SimpleNamespace(run=lambda: self.part("resync")),
             secrets=SimpleNamespace(run=lambda: self.part("Secrets"), synced=listed),
@@ -180,7 +188,6 @@ def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
     async def run(stage: Stage, act: Act) -> Ending:
         monkeypatch.setattr(wiring, "wire", stage.wire)
         monkeypatch.setattr(watches, "watch", stage.watch)
-        monkeypatch.setattr(lifecycle, "wake_all", lambda _: stage.queue.add("photos"))
         monkeypatch.setattr(
             wiring,
             "make_election",

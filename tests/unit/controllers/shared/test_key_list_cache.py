@@ -28,24 +28,14 @@ class Lists:
         self.told: list[KeyList] = []
         self.error: Exception | None = None
         api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get))
-        self.key_lists = KeyListCache(api, lambda: self.time, self.told.append, SETTLE)
+        self.key_lists = KeyListCache(api, lambda: self.time, SETTLE)
+        self.key_lists.subscribe(self.told.append)
 
     async def _get(self) -> Any:
         self.asked += 1
         if self.error is not None:
             raise self.error
-        return SimpleNamespace(
-            keys=tuple(
-                SimpleNamespace(
-                    id=one.id,
-                    name=one.name,
-                    access_key=one.access_key,
-                    create_date=one.created,
-                    user_id=one.user_id,
-                )
-                for one in self.shown
-            )
-        )
+        return tuple(self.shown)
 
     def fresh(self, at: float) -> list[str]:
         """The ids in a listing begun at that moment."""
