@@ -10,54 +10,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from amove_operator import __version__
-from amove_operator.app.runtime import run_operator
+from amove_operator.commands.crds import run_crds
 from amove_operator.commands.orphans import run_orphans
+from amove_operator.commands.run import run_operator
 from amove_operator.errors import SettingsError
-from amove_operator.models.crds import crds_yaml, write_crds
-from amove_operator.settings import Settings, load_settings, variable
+from amove_operator.settings import Settings, load_settings, shown_default, variable
 from amove_operator.telemetry import configure_logging
 
 WRONG_SETTING = 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="amove-operator",
-        description="Amove buckets and storage keys as Kubernetes resources.",
-    )
+    about = "Amove buckets and storage keys as Kubernetes resources."
+    parser = argparse.ArgumentParser(prog="amove-operator", description=about)
     parser.add_argument("--version", action="version", version=f"amove-operator {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     settings = _settings_flags()
-    commands.add_parser("run", parents=[settings], help="run the operator until it is told to stop")
-    orphans = commands.add_parser(
-        "orphans", parents=[settings], help="list live keys that no resource and no Secret holds"
-    )
+    commands.add_parser("run", parents=[settings], help="run the operator until asked to stop")
+    keys = "list live keys that no resource and no Secret holds"
+    orphans = commands.add_parser("orphans", parents=[settings], help=keys)
     orphans.add_argument("--revoke", action="store_true", help="then ask, and revoke them")
     orphans.add_argument("--yes", action="store_true", help="revoke without asking")
-    orphans.add_argument(
-        "--all",
-        action="store_true",
-        help="revoke also where over 20 %% of all keys are orphans",
-    )
+    crowd = "revoke also where over 20 %% of all keys are orphans"
+    orphans.add_argument("--all", action="store_true", help=crowd)
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions and the fence")
-    crds.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="write one file each into this folder instead"
-    )
+    files = "write one file each into this folder instead"
+    crds.add_argument("--output", type=Path, metavar="FOLDER", help=files)
     return parser
 
 
 def _settings_flags() -> argparse.ArgumentParser:
     """Every setting as a flag, for each command that needs the settings."""
     parser = argparse.ArgumentParser(add_help=False)
-    for field in Settings.model_fields:
-        dashed = field.replace("_", "-")
-        parser.add_argument(
-            f"--{dashed}",
-            f"--amove-{dashed}",
-            dest=field,
-            metavar="VALUE",
-            help=f"the same as {variable(field)}",
-        )
+    for name, field in Settings.model_fields.items():
+        flags = [f"--{prefix}{name.replace('_', '-')}" for prefix in ("", "amove-")]
+        meaning = f"{field.description} ({variable(name)}; default: {shown_default(name)})"
+        parser.add_argument(*flags, dest=name, metavar="VALUE", help=meaning.replace("%", "%%"))
     return parser
 
 
@@ -66,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         if given.command == "crds":
-            return _crds(given.output)
+            return run_crds(given.output)
         settings = _settings(given)
         if given.command == "orphans":
             return run_orphans(settings, revoke=given.revoke, yes=given.yes, however_many=given.all)
@@ -76,22 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return WRONG_SETTING
 
 
-def _crds(folder: Path | None) -> int:
-    if folder is None:
-        sys.stdout.write(crds_yaml())
-    else:
-        for path in write_crds(folder):
-            print(path)
-    return 0
-
-
 def _settings(given: argparse.Namespace) -> Settings:
     """The settings from flags and environment; logs go where they say from now on."""
-    flags = {
-        field: text
-        for field in Settings.model_fields
-        if (text := getattr(given, field)) is not None
-    }
+    texts = {field: getattr(given, field) for field in Settings.model_fields}
+    flags = {field: text for field, text in texts.items() if text is not None}
     settings = load_settings(os.environ, flags)
     configure_logging(settings.log_format, settings.log_level)
     return settings

@@ -7,8 +7,7 @@ Each has a row in docs/settings.md, which a test holds to this file. Every fault
 from __future__ import annotations
 
 import ipaddress
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -18,12 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from amove_operator.errors import SettingsError
-from amove_operator.models.shared import (
-    HOST_PATTERN,
-    REGION_PATTERN,
-    UUID_PATTERN,
-    parse_duration,
-)
+from amove_operator.models.shared import HOST_PATTERN, REGION_PATTERN, UUID_PATTERN, parse_duration
 
 PREFIX = "AMOVE_"
 _NOT_OURS = "AMOVE_DEV_"
@@ -31,24 +25,22 @@ _NOT_OURS = "AMOVE_DEV_"
 _NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _LEASE_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACE_GLOB = r"^[a-z0-9*?\[\]!-]{1,63}$"
+_UNITS = (("h", 3600), ("m", 60), ("s", 1))
 
 
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
+def _from_text(parse: Callable[[str], object]) -> BeforeValidator:
+    """Parses what a variable or a flag says; a value of the setting's own type stays as it is."""
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
-def _duration(value: object) -> object:
-    return parse_duration(value) if isinstance(value, str) else value
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def _boolean(value: object) -> object:
-    if isinstance(value, str):
-        if value not in ("true", "false"):
-            raise ValueError("write true or false")
-        return value == "true"
-    return value
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text == "true"
 
 
 def is_loopback(host: str) -> bool:
@@ -61,9 +53,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _base_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+def _base_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         host, _port = parts.hostname, parts.port
@@ -78,49 +68,86 @@ def _base_url(value: object) -> object:
     return value.rstrip("/")
 
 
-DurationSetting = Annotated[timedelta, BeforeValidator(_duration)]
-BooleanSetting = Annotated[bool, BeforeValidator(_boolean)]
-UrlSetting = Annotated[str, BeforeValidator(_base_url)]
+def _number(text: str) -> object:
+    return int(text) if text.isdecimal() else text
+
+
+DurationSetting = Annotated[timedelta, _from_text(parse_duration)]
+BooleanSetting = Annotated[bool, _from_text(_boolean)]
+UrlSetting = Annotated[str, _from_text(_base_url)]
+LoginType = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], _from_text(_number)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _from_text(str.upper)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Namespace = Annotated[str, Field(pattern=_NAMESPACE)]
+NamespaceGlob = Annotated[str, Field(pattern=_NAMESPACE_GLOB)]
+Interval = Annotated[DurationSetting, Field(ge=timedelta(seconds=1))]
 
 
 class Settings(BaseModel):
-    """Everything that can be set. Durations are timedeltas, rates are calls per second."""
+    """Everything that can be set. Durations are timedeltas, rates are calls per second.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    The text below a field is its description: ``amove-operator run --help`` shows it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     api_url: UrlSetting = "https://api.amove.io"
+    """Where the API is. Plain http only to this machine itself."""
     auth_url: UrlSetting = "https://auth.amove.io"
+    """Where the login is; used with a user name only."""
     token_file: Path | None = None
+    """Path of a file with the API token. Read again when it changes, and after a refusal."""
     username_file: Path | None = None
+    """Path of a file with the user name."""
     password_file: Path | None = None
-    login_type: Literal[1, 2, 4, 8, 16, 32, 64] | None = None
+    """Path of a file with the password."""
+    login_type: LoginType | None = None
+    """The user's role as a number: 1 ProviderAdmin, 2 ResellerAdmin, 4 AccountAdmin,
+    8 AccountUser, 16 DesktopAdmin, 32 DesktopCreativeUser, 64 DesktopStandardUser."""
     cloud_account_id: Annotated[str, Field(pattern=UUID_PATTERN)] | None = None
+    """Cloud account of a spec that names none, a UUID in lower case. Not set: the one active
+    internal-storage account that the credentials see."""
     storage_dn: Annotated[str, Field(pattern=HOST_PATTERN)] | None = None
+    """Host of the S3 endpoint. Not set: the host of the account's service URL."""
     region: Annotated[str, Field(pattern=REGION_PATTERN)] = "us-east-1"
-    watch_namespaces: Annotated[
-        tuple[Annotated[str, Field(pattern=_NAMESPACE)], ...], BeforeValidator(_split)
-    ] = ()
-    trusted_namespaces: Annotated[
-        tuple[Annotated[str, Field(pattern=_NAMESPACE_GLOB)], ...], BeforeValidator(_split)
-    ] = ()
-    resync_interval: Annotated[DurationSetting, Field(ge=timedelta(seconds=1))] = timedelta(
-        minutes=10
-    )
+    """Region of keys whose spec names none."""
+    watch_namespaces: Annotated[tuple[Namespace, ...], _from_text(_split)] = ()
+    """Serve these namespaces only, separated by commas. Not set: all."""
+    trusted_namespaces: Annotated[tuple[NamespaceGlob, ...], _from_text(_split)] = ()
+    """Globs, separated by commas, of the namespaces that may use bucketNames, allBuckets,
+    adoption, observing, public: true, Retain for keys, and another account, region or endpoint
+    than these settings. Not set: none."""
+    resync_interval: Interval = timedelta(minutes=10)
+    """How often every object is compared with the API; at least 1s. Longer where it would take
+    more than half of the rate limit."""
     rate_limit: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = 10.0
+    """API calls per second; twice as many in a burst."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    """API calls at a time, 1 to 256."""
     mint_budget: Annotated[int, Field(ge=1, le=20)] = 3
+    """Keys that one object may have issued in quick succession, 1 to 20."""
     min_rotation_interval: DurationSetting = timedelta(hours=1)
+    """The shortest rotation.interval allowed."""
     max_grace: DurationSetting = timedelta(hours=168)
+    """The longest rotation.gracePeriod allowed."""
     listing_settle: DurationSetting = timedelta(seconds=30)
+    """How long a new or revoked key may take to show in the API's list."""
     leader_election: BooleanSetting = True
-    lease_namespace: Annotated[str, Field(pattern=_NAMESPACE)] | None = None
+    """Take a Lease before doing anything. With false there must be one replica."""
+    lease_namespace: Namespace | None = None
+    """Namespace of the Lease. Not set: the operator's own."""
     lease_name: Annotated[str, Field(pattern=_LEASE_NAME)] = "amove-operator"
+    """Name of the Lease; two releases must differ in it or in the namespace."""
     require_fence: BooleanSetting = True
+    """Lead only while the admission policy amove-fence stands."""
     metrics_port: Port = 9090
+    """Port of /metrics; 0: none."""
     health_port: Port = 8080
+    """Port of /healthz and /readyz; 0: none. May be the same as that of the metrics."""
     log_format: Literal["json", "console"] = "json"
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """json or console."""
+    log_level: LogLevel = "INFO"
+    """DEBUG, INFO, WARNING or ERROR. Credentials are blotted out at every level."""
 
     @model_validator(mode="after")
     def _one_way_to_log_in(self) -> Settings:
@@ -147,6 +174,18 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def shown_default(field: str) -> str:
+    """The default of a settings field as its variable would say it, such as 10m."""
+    default = Settings.model_fields[field].default
+    if isinstance(default, timedelta):
+        seconds = int(default.total_seconds())
+        unit, length = next(each for each in _UNITS if seconds % each[1] == 0)
+        return f"{seconds // length}{unit}"
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default or "not set")
+
+
 def load_settings(
     environment: Mapping[str, str], flags: Mapping[str, str] | None = None
 ) -> Settings:
@@ -154,25 +193,13 @@ def load_settings(
 
     ``flags`` maps field names to texts. Raises SettingsError naming the variable at fault.
     """
-    given = dict(flags or {})
-    for field in Settings.model_fields:
-        text = environment.get(variable(field), "").strip()
-        if text and field not in given:
-            given[field] = text
-    if isinstance(level := given.get("log_level"), str):
-        given["log_level"] = level.upper()
-    if "login_type" in given and given["login_type"].isdigit():
-        return _validated({**given, "login_type": int(given["login_type"])})
-    return _validated(given)
-
-
-def _validated(given: Mapping[str, object]) -> Settings:
+    texts = {field: environment.get(variable(field), "").strip() for field in Settings.model_fields}
+    given = {field: text for field, text in texts.items() if text}
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate({**given, **(flags or {})})
     except ValidationError as error:
-        raise SettingsError(
-            "; ".join(_fault(item["loc"], item["msg"]) for item in error.errors())
-        ) from None
+        faults = "; ".join(_fault(item["loc"], item["msg"]) for item in error.errors())
+        raise SettingsError(faults) from None
 
 
 def _fault(location: tuple[int | str, ...], message: str) -> str:
@@ -188,8 +215,3 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
         for name in environment
         if name.startswith(PREFIX) and not name.startswith(_NOT_OURS) and name not in known
     )
-
-
-def logging_level(settings: Settings) -> int:
-    """The ``logging`` level of the setting."""
-    return logging.getLevelNamesMapping()[settings.log_level]

@@ -55,7 +55,7 @@ def fork_context(kubeconfig: Path) -> ForkServerContext:
     The Kubernetes client reads KUBECONFIG when it is imported: so they all have the same.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["amove_operator.app.runtime", "tests.faults.forked_operator"])
+    context.set_forkserver_preload(["amove_operator.app.lifecycle", "tests.faults.forked_operator"])
     loading = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}", "KUBECONFIG": str(kubeconfig)}
     with patch.dict(os.environ, loading):
         ensure_running()

@@ -10,9 +10,9 @@ from functools import partial
 
 from amove_operator.amove import AmoveClient
 from amove_operator.amove.session import Tuning
-from amove_operator.app import runtime
+from amove_operator.app import wiring
 from amove_operator.cli import main
 
 if __name__ == "__main__":
-    vars(runtime)["AmoveClient"] = partial(AmoveClient, tuning=Tuning(read=5.0))
+    vars(wiring)["AmoveClient"] = partial(AmoveClient, tuning=Tuning(read=5.0))
     sys.exit(main())

@@ -26,8 +26,6 @@ _CLOSING_SECONDS = 1.0
 @asynccontextmanager
 async def serve(
     registry: CollectorRegistry,
-    *,
-    healthy: Probe,
     ready: Probe,
     metrics_port: int,
     health_port: int,
@@ -35,12 +33,12 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serve both ports until the context ends; port 0 leaves that one out.
 
-    They may be the same. ``host`` None means every interface, which a pod needs: the kubelet
-    and Prometheus come from outside. Raises SettingsError naming the variable whose port
-    cannot be had.
+    The ports may be the same. /healthz answers as long as the process does at all. ``host`` None
+    means every interface, which a pod needs: the kubelet and Prometheus come from outside. Raises
+    SettingsError naming the variable whose port cannot be had.
     """
     metrics = {"/metrics": make_aiohttp_handler(registry)}
-    health = {"/healthz": _answer(healthy), "/readyz": _answer(ready)}
+    health = {"/healthz": _answer(lambda: None), "/readyz": _answer(ready)}
     async with AsyncExitStack() as stack:
         if metrics_port == health_port:
             both = "AMOVE_METRICS_PORT and AMOVE_HEALTH_PORT"
@@ -75,8 +73,6 @@ async def _listen(
 def _answer(probe: Probe) -> Handler:
     async def answer(_request: web.Request) -> web.Response:
         fault = probe()
-        if fault is None:
-            return web.Response(text="ok\n")
-        return web.Response(status=503, text=redact(fault) + "\n")
+        return web.Response(status=503 if fault else 200, text=f"{redact(fault or 'ok')}\n")
 
     return answer

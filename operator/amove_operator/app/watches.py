@@ -1,4 +1,4 @@
-"""The Kopf side: handlers that only say which object to look at.
+"""Kopf as a watcher of both kinds: each event is handed on, and nothing else is left to it.
 
 What was found out about Kopf, and which setting follows from it, is in docs/kubernetes.md, "Kopf".
 """
@@ -17,7 +17,7 @@ from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
 
 Login = Callable[[], Awaitable[ClusterLogin]]
-Seen = Callable[[Kind, str | None, Mapping[str, Any]], None]
+OnEvent = Callable[[Kind, str | None, Mapping[str, Any]], None]
 
 
 # An idle worker of Kopf holds the object that it served last; it ends so soon. Not 0: in Python
@@ -47,36 +47,42 @@ class _NothingCompared(kopf.DiffBaseStorage):
         pass
 
 
-def registry_for(seen: Seen, login: Login) -> kopf.OperatorRegistry:
-    """The two watches, each event handed to ``seen``."""
+class _EveryTask(set[Any]):
+    """The tasks that Kopf leaves alone when it ends: all but those that it keeps itself.
+
+    It takes each task that began after its own start for one of its own, and cancels it: our
+    workers in the middle of a call, and the Lease before they have ended.
+    """
+
+    def __contains__(self, task: object) -> bool:
+        return True
+
+
+def registry_for(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
+    """The two watches, each event handed to ``on_event``."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry, id="login")
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
-        return _connection(await login())
+        # The very cluster and user that the writes go to: Kopf must not find another by itself.
+        found = await login()
+        scheme, token = (found.authorization or "").rpartition(" ")[::2]
+        return kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            scheme=scheme or None,
+            token=token or None,
+            certificate_path=found.certificate_path,
+            private_key_path=found.key_path,
+        )
 
     for kind in Kind:
-        _watch(registry, kind, seen)
+
+        @kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=f"take-{kind.plural}")
+        async def take(event: Mapping[str, Any], *, watched: Kind = kind, **_: Any) -> None:
+            on_event(watched, event.get("type"), event["object"])
+
     return registry
-
-
-def _connection(found: ClusterLogin) -> kopf.ConnectionInfo:
-    """The very cluster and user that the writes go to: Kopf must not find another by itself."""
-    scheme, _, token = (found.authorization or "").rpartition(" ")
-    return kopf.ConnectionInfo(
-        server=found.server,
-        ca_path=found.ca_path,
-        scheme=scheme or None,
-        token=token or None,
-        certificate_path=found.certificate_path,
-        private_key_path=found.key_path,
-    )
-
-
-def _watch(registry: kopf.OperatorRegistry, kind: Kind, seen: Seen) -> None:
-    @kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=f"see-{kind.plural}")
-    async def see(event: Mapping[str, Any], **_: Any) -> None:
-        seen(kind, event.get("type"), event["object"])
 
 
 def kopf_settings() -> kopf.OperatorSettings:
@@ -97,23 +103,27 @@ def kopf_settings() -> kopf.OperatorSettings:
 
 
 async def watch(
-    seen: Seen,
+    on_event: OnEvent,
     login: Login,
     namespaces: Sequence[str],
-    *,
+    take_signals: Callable[[], None],
     ready: asyncio.Event,
-    stop: asyncio.Event,
 ) -> None:
-    """Watch both kinds until ``stop``; ``ready`` is set when the watches run."""
+    """Watch both kinds until cancelled; ``ready`` is set when the watches run.
+
+    ``take_signals`` is called as soon as Kopf has put its own handlers in place of ours.
+    """
     # Else Kopf asks for the user's name, and a container's user need not have one.
     identity: Any = unique_identity()
-    await kopf.operator(
-        registry=registry_for(seen, login),
+    tasks = await kopf.spawn_tasks(
+        registry=registry_for(on_event, login),
         settings=kopf_settings(),
         standalone=True,
         identity=identity,
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         ready_flag=ready,
-        stop_flag=stop,
     )
+    take_signals()
+    await kopf.run_tasks(tasks, ignored=_EveryTask())
+    raise RuntimeError("Kopf ended by itself")

@@ -1,4 +1,4 @@
-"""``amove-operator orphans``: show, and on a person's word revoke, the keys that nobody holds.
+"""``amove-operator orphans``: show the keys that nobody holds, and revoke them if asked to.
 
 Nothing is written to Kubernetes. Only keys that carry this cluster's digest are ever named or
 revoked.
@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.keys.orphan_watch import holder_of
@@ -35,29 +34,28 @@ _HEADINGS = ("ID", "NAME", "CREATED", "USER")
 
 
 def run_orphans(settings: Settings, *, revoke: bool, yes: bool, however_many: bool = False) -> int:
-    """List the orphans, and revoke them if told to; the exit code: 0 done, 1 not (all) done.
+    """List the orphans, and revoke them if asked to; the exit code: 0 done, 1 not (all) done.
 
     Raises SettingsError for what only a person can mend.
     """
     _check(settings, revoke=revoke, yes=yes, however_many=however_many)
     try:
-        found = asyncio.run(_judge(settings))
-        orphans = found.judgement.orphans
-        _show(orphans)
-        if not revoke or not orphans:
+        suspects, listed = asyncio.run(find_orphans(settings))
+        print_keys(suspects.orphans)
+        if not revoke or not suspects.orphans:
             return DONE
-        if not however_many and too_many(len(orphans), found.listed):
-            _tell(_refusal(len(orphans), found.listed))
+        if not however_many and too_many(len(suspects.orphans), listed):
+            _print_error(_refusal(len(suspects.orphans), listed))
             return FAILED
-        if not yes and not _agreed(orphans, datetime.now(UTC)):
+        if not yes and not agrees(suspects.orphans, datetime.now(UTC)):
             print("Nothing was revoked.")
             return FAILED
         # Connected anew: a person may have thought for long.
-        return DONE if asyncio.run(_revoke(settings, found.judgement)) else FAILED
+        return DONE if asyncio.run(revoke_orphans(settings, suspects)) else FAILED
     except (ApiError, KubeRefused, KubeUnavailable) as error:
-        _tell(f"amove-operator: nothing more was done: {error}")
+        _print_error(f"amove-operator: nothing more was done: {error}")
     except KeyboardInterrupt:
-        _tell("amove-operator: interrupted")
+        _print_error("amove-operator: interrupted")
     return FAILED
 
 
@@ -84,84 +82,78 @@ def _refusal(orphans: int, listed: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _World:
-    """One connection to both sides."""
+class _Scanner:
+    """Reads both sides, over one connection to each."""
 
     kube: Kube
     api: AmoveClient
     key_lists: KeyListCache
     cluster_uid: str
 
-    async def look(self) -> OrphanScan:
-        """First the listing: what was issued before it has its CR or its Secret afterwards."""
+    async def scan(self) -> OrphanScan:
+        """First the list of keys: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.key_lists.fresh()
         uids: list[str] = []
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
-        look = OrphanScan.of(self.cluster_uid, listing, uids, ())
-        return replace(look, held=await self._held(look))
-
-    async def _held(self, look: OrphanScan) -> frozenset[str]:
-        """The keys without a CR that a Secret holds."""
-        known = KnownSecrets()
+        scan = OrphanScan.of(self.cluster_uid, listing, uids, ())
+        secrets = KnownSecrets()
         await each_item(
             self.kube.transport,
             path_of("api", "v1", "secrets"),
-            lambda item: known.put(SecretMeta.parse(item)),
+            lambda item: secrets.put(SecretMeta.parse(item)),
             selector=MANAGED,
             accept=METADATA_LIST,
         )
-        held = set()
-        for key in look.unowned().values():
-            if await holder_of(self.kube, key, known.claiming(key.id), look.listing) is not None:
-                held.add(key.id)
-        return frozenset(held)
-
-
-class _Found(NamedTuple):
-    """What two looks prove, and how many keys the service lists in all."""
-
-    judgement: OrphanSuspects
-    listed: int
+        held = [
+            key.id
+            for key in scan.unowned().values()
+            if await holder_of(self.kube, key, secrets.claiming(key.id), listing) is not None
+        ]
+        return replace(scan, held=frozenset(held))
 
 
 @asynccontextmanager
-async def _connected(settings: Settings) -> AsyncIterator[_World]:
+async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
     async with AmoveClient(settings) as api:
         api.check_credentials()
         kube = await Kube.connect()
         try:
             key_lists = KeyListCache(api, time.monotonic)
-            yield _World(kube, api, key_lists, await kube.cluster_uid())
+            yield _Scanner(kube, api, key_lists, await kube.cluster_uid())
         finally:
             await kube.close()
 
 
-async def _judge(settings: Settings) -> _Found:
-    """Two looks, the settle time apart, so that no key in the making is taken for an orphan."""
+async def find_orphans(settings: Settings) -> tuple[OrphanSuspects, int]:
+    """What two scans prove, and how many keys the service lists in all.
+
+    The scans are AMOVE_LISTING_SETTLE apart: a key that was issued a moment before the first one
+    may be in the list already, and in no Secret yet.
+    """
     settle = settings.listing_settle.total_seconds()
-    async with _connected(settings) as world:
-        look = await world.look()
-        first = OrphanSuspects().after(look, settle)
-        if not first.suspects:
-            return _Found(first, len(look.listing.owners))
-        _tell(f"{len(first.suspects)} may be orphans: looking again in {settle:.0f} s")
-        await asyncio.sleep(settle)
-        look = await world.look()
-        return _Found(first.after(look, settle), len(look.listing.owners))
+    async with _connected(settings) as scanner:
+        scan = await scanner.scan()
+        found = OrphanSuspects().after(scan, settle)
+        if found.suspects:
+            _print_error(f"{len(found.suspects)} may be orphans: looking again in {settle:.0f} s")
+            await asyncio.sleep(settle)
+            scan = await scanner.scan()
+            found = found.after(scan, settle)
+        return found, len(scan.listing.owners)
 
 
-async def _revoke(settings: Settings, judgement: OrphanSuspects) -> bool:
+async def revoke_orphans(settings: Settings, suspects: OrphanSuspects) -> bool:
     """Revoke what is an orphan still; whether all of them are gone."""
     settle = settings.listing_settle.total_seconds()
-    agreed = {key.id for key in judgement.orphans}
-    async with _connected(settings) as world:
-        still = judgement.after(await world.look(), settle).orphans
+    agreed = {key.id for key in suspects.orphans}
+    async with _connected(settings) as scanner:
+        still = suspects.after(await scanner.scan(), settle).orphans
         orphans = [key for key in still if key.id in agreed]
-        failed = {key.id: key for key in orphans if not await _revoked(world.api, key)}
+        failed = {key.id: key for key in orphans if not await _revoked(scanner.api, key)}
         if not failed:
             return True
         # An error to a deletion may mean that the key was gone: only a complete list can tell.
-        listed = (await world.key_lists.fresh()).owners
+        listed = (await scanner.key_lists.fresh()).owners
         for key in failed.values():
             if key.id not in listed:
                 print(f"gone     {_plain(key.id)}  {key.name}  (not confirmed, but not listed)")
@@ -178,7 +170,8 @@ async def _revoked(api: AmoveClient, key: RemoteKey) -> bool:
     return True
 
 
-def _agreed(orphans: Sequence[RemoteKey], now: datetime) -> bool:
+def agrees(orphans: Sequence[RemoteKey], now: datetime) -> bool:
+    """Ask the person at the terminal whether to revoke them; only a clear yes is one."""
     count, old = len(orphans), ages(orphans, now)
     keys = ("1 key" if count == 1 else f"{count} keys") + (f", {old}" if old else "")
     who = "Whoever uses it" if count == 1 else "Whoever uses one of them"
@@ -189,12 +182,12 @@ def _agreed(orphans: Sequence[RemoteKey], now: datetime) -> bool:
         return False
 
 
-def _show(orphans: Sequence[RemoteKey]) -> None:
-    if not orphans:
-        print("No orphaned keys.")
-        return
-    for line in _table([_HEADINGS, *(_row(key) for key in orphans)]):
-        print(line)
+def print_keys(orphans: Sequence[RemoteKey]) -> None:
+    """A line for each, in columns."""
+    rows = [_HEADINGS, *map(_row, orphans)] if orphans else [("No orphaned keys.",)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 def _row(key: RemoteKey) -> tuple[str, ...]:
@@ -202,17 +195,10 @@ def _row(key: RemoteKey) -> tuple[str, ...]:
     return (_plain(key.id), key.name, created, _plain(key.user_id or "-"))
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(cells).rstrip()
-
-
 def _plain(text: str) -> str:
     """What the service says must not drive a person's terminal."""
     return text if text.isprintable() else ascii(text)
 
 
-def _tell(line: str) -> None:
+def _print_error(line: str) -> None:
     print(line, file=sys.stderr)

@@ -36,20 +36,25 @@ class Kube:
     """Typed, fenced access to one cluster.
 
     ``namespace``: our own. ``gate``: called right before every write except Events and the
-    Lease; raises NotLeading. It may be set after :meth:`connect` (``kube.gate = election.check``),
-    and so may ``field_manager``, the name under which the API server notes what we wrote.
+    Lease; raises NotLeading. ``field_manager``: the name under which the API server notes what we
+    wrote.
     Every method raises KubeUnavailable when the API server gives no usable answer and
     KubeRefused when it refuses; writes raise Conflict when the object is not the one that was
     read (changed, replaced or gone).
     """
 
     def __init__(
-        self, transport: Transport, *, namespace: str, gate: Callable[[], None] | None = None
+        self,
+        transport: Transport,
+        *,
+        namespace: str,
+        gate: Callable[[], None] | None = None,
+        field_manager: str = FIELD_MANAGER,
     ) -> None:
         self.transport = transport
         self.namespace = namespace
         self.gate = gate or _always
-        self.field_manager = FIELD_MANAGER
+        self.field_manager = field_manager
         self._events = EventLog(transport)
 
     @classmethod

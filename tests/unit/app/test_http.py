@@ -36,17 +36,9 @@ def serving(
     metrics_port: int,
     health_port: int,
     *,
-    healthy: Callable[[], str | None] = well,
     ready: Callable[[], str | None] = well,
 ) -> AbstractAsyncContextManager[None]:
-    return serve(
-        Metrics().registry,
-        healthy=healthy,
-        ready=ready,
-        metrics_port=metrics_port,
-        health_port=health_port,
-        host=HOST,
-    )
+    return serve(Metrics().registry, ready, metrics_port, health_port, HOST)
 
 
 @asynccontextmanager
@@ -126,8 +118,8 @@ async def test_a_fault_is_a_503_that_says_which_and_only_on_its_own_path() -> No
 async def test_a_health_fault_shows_no_credential() -> None:
     (port,) = free_ports(1)
     fault = "refused: Authorization: Bearer abc.def-ghi"
-    async with serving(0, port, healthy=lambda: fault), client(port) as web:
-        answer = await web.get("/healthz")
+    async with serving(0, port, ready=lambda: fault), client(port) as web:
+        answer = await web.get("/readyz")
     assert answer.status_code == 503
     assert "abc.def" not in answer.text
 

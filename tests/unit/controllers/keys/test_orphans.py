@@ -344,7 +344,7 @@ def test_only_a_clear_yes_is_an_agreement(
     answer: str, agreed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda _question: answer.rstrip("\n"))
-    assert orphans_command._agreed([marked("a")], NOON) is agreed
+    assert orphans_command.agrees([marked("a")], NOON) is agreed
 
 
 def issued(key_id: str, **before: float) -> RemoteKey:
@@ -370,7 +370,7 @@ def test_the_question_tells_how_many_keys_and_how_old_they_are(
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", asked.append)
     with pytest.raises(AttributeError):  # no answer
-        orphans_command._agreed(orphans, NOON)
+        orphans_command.agrees(orphans, NOON)
     (question,) = asked
     assert question.startswith(told)
 
@@ -407,15 +407,15 @@ def test_very_many_orphans_are_revoked_only_with_all(
     done: list[OrphanSuspects] = []
 
     async def judge(_settings: Settings) -> Any:
-        return orphans_command._Found(orphans, listed)
+        return orphans, listed
 
     async def revoke(_settings: Settings, judgement: OrphanSuspects) -> bool:
         done.append(judgement)
         return True
 
     monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
-    monkeypatch.setattr(orphans_command, "_judge", judge)
-    monkeypatch.setattr(orphans_command, "_revoke", revoke)
+    monkeypatch.setattr(orphans_command, "find_orphans", judge)
+    monkeypatch.setattr(orphans_command, "revoke_orphans", revoke)
     assert cli.main(["orphans", "--token-file", __file__, *flags]) == code
     assert done == ([orphans] if revoked else [])
     out, err = capsys.readouterr()
@@ -429,7 +429,7 @@ def test_what_the_service_says_cannot_drive_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     evil = RemoteKey("id\x1b[2J", marked("a").name, "AK", user_id="one\ntwo")
-    orphans_command._show([evil])
+    orphans_command.print_keys([evil])
     heading, row = capsys.readouterr().out.splitlines()
     assert heading.split() == ["ID", "NAME", "CREATED", "USER"]
     assert "\x1b" not in row

@@ -1,0 +1,38 @@
+"""``amove-operator run``: the operator, until it is asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+
+from amove_operator.app.lead_guard import Ending
+from amove_operator.app.lifecycle import Life
+from amove_operator.kube import FenceWatch, Kube
+from amove_operator.settings import Settings, unknown_variables
+
+_log = logging.getLogger(__name__)
+
+
+async def run_operator(settings: Settings) -> int:
+    """Connect and run, one life after the other; the exit code: 0 stopped, 1 the lead was lost.
+
+    Raises SettingsError for what only a person can mend.
+    """
+    kube = await Kube.connect()
+    if unknown := ", ".join(unknown_variables(os.environ)):
+        _log.warning("%s: no such setting; is it misspelt, or of a service link?", unknown)
+    asked_to_stop = asyncio.Event()
+    fence = FenceWatch(
+        kube.fence,
+        required=settings.require_fence,
+        server_now=lambda: time.time() - (kube.skew_seconds or 0.0),
+    )
+    try:
+        while True:
+            ending = await Life(settings, kube, fence, asked_to_stop).run()
+            if ending is not Ending.ANEW or asked_to_stop.is_set():
+                return 1 if ending is Ending.LOST else 0
+    finally:
+        await kube.close()

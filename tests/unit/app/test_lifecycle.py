@@ -1,0 +1,316 @@
+"""One life of the operator, all that it starts stood in for: what ends it, and in which order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from amove_operator.app import watches, wiring
+from amove_operator.app.lead_guard import Ending
+from amove_operator.app.lifecycle import Life
+from amove_operator.controllers.shared.leadership import Leadership
+from amove_operator.core.refs import Kind
+from amove_operator.engine.workqueue import WorkQueue
+from amove_operator.kube import FenceWatch, Kube
+from amove_operator.settings import Settings
+from tests.patience import PATIENCE
+
+STAGES = (
+    "CRDs",
+    "cluster UID",
+    "Kopf ready",
+    "first list",
+    "Secrets listed",
+    "fence",
+    "standby",
+    "fence read anew",
+    "list before the lead",
+    "work",
+)
+
+
+class Stage:
+    """All that a life starts, as stand-ins that note what they did in ``noted``.
+
+    ``hold``: the stage that does not end by itself. ``Life`` sees the rest of the world only here.
+    """
+
+    def __init__(self, hold: str = "work") -> None:
+        self.hold = hold
+        self.noted: list[str] = []
+        self.asked_to_stop = asyncio.Event()
+        self.reached = asyncio.Event()
+        self.dies: dict[str, BaseException] = {}
+        self.faults: list[str] = []
+        self.lose: Callable[[], None] = lambda: None
+        self.on_fence_read: Callable[[], None] = lambda: None
+        self.on_event: Callable[..., None] = lambda *_: None
+        self.queue = WorkQueue[Any]()
+        self.lists = iter(("first list", "list before the lead"))
+        self.seen: list[Any] = []
+        self.background: list[asyncio.Task[None]] = []
+
+    async def pass_by(self, stage: str) -> None:
+        """Go on at once, or never."""
+        if stage == self.hold:
+            self.reached.set()
+            await asyncio.Event().wait()
+
+    async def part(self, name: str) -> None:
+        """Something that runs until it is cancelled, or dies at once."""
+        if name in self.dies:
+            raise self.dies[name]
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            self.noted.append(f"{name} ended")
+
+    # -- what it starts ----------------------------------------------------------------------------
+
+    async def missing_crds(self) -> list[str]:
+        await self.pass_by("CRDs")
+        return []
+
+    async def cluster_uid(self) -> str:
+        await self.pass_by("cluster UID")
+        return "uid"
+
+    async def watch(self, on_event: Any, _login: Any, _spaces: Any, take: Any, ready: Any) -> None:
+        self.on_event = on_event
+        take()
+        if self.hold == "Kopf ready":
+            self.reached.set()
+        else:
+            ready.set()
+        await self.part("Kopf")
+
+    async def take(self) -> None:
+        await self.pass_by(next(self.lists))
+
+    async def read_fence(self, on_read: Callable[[], None]) -> None:
+        self.on_fence_read = on_read
+        await self.part("fence")
+
+    async def compete(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
+        await self.pass_by("standby")
+        self.lose = on_loss
+        on_lead()
+        await self.part("Lease")
+
+    async def load_accounts(self) -> None:
+        self.noted.append("accounts")
+
+    async def handle(self, item: str) -> None:
+        self.reached.set()
+        await asyncio.sleep(0.05)
+        self.noted.append(f"{item} handled")
+
+    @asynccontextmanager
+    async def api(self) -> Any:
+        try:
+            yield
+        finally:
+            self.noted.append("API closed")
+
+    def wire(self, *_: Any) -> Any:
+        listed = asyncio.Event()
+        if self.hold == "Secrets listed":
+            self.reached.set()
+        else:
+            listed.set()
+        leadership = Leadership()
+
+        def on_leading() -> None:
+            leadership.begin(0.0)
+            self.noted.append("leads")
+
+        dispatcher = SimpleNamespace(
+            on_leading=on_leading,
+            handle=self.handle,
+            on_object_event=lambda *event: self.seen.append(event),
+        )
+        d = SimpleNamespace(
+            api=self.api(),
+            queue=self.queue,
+            store={},
+            accounts=SimpleNamespace(load=self.load_accounts),
+            kube=SimpleNamespace(field_manager="amove-operator/ours"),
+            leadership=leadership,
+            enqueue=SimpleNamespace(all=lambda: self.queue.add("photos")),
+        )
+        return SimpleNamespace(
+            d=d,
+            dispatcher=dispatcher,
+            census=SimpleNamespace(take=self.take),
+            resync=SimpleNamespace(run=lambda: self.part("resync")),
+            secrets=SimpleNamespace(run=lambda: self.part("Secrets"), synced=listed),
+        )
+
+    def life(self, token: Path) -> Life:
+        kube = SimpleNamespace(
+            missing_crds=self.missing_crds,
+            cluster_uid=self.cluster_uid,
+            login=None,
+            skew_seconds=None,
+            namespace="amove-system",
+        )
+        fence = SimpleNamespace(
+            run=self.read_fence,
+            stand=lambda: self.pass_by("fence"),
+            look=lambda: self.pass_by("fence read anew"),
+            why_not=lambda: self.faults[0] if self.faults else None,
+            identity="a/b",
+            made_at=None,
+            noted=None,
+            stands=True,
+        )
+        settings = Settings(token_file=token, leader_election=False, metrics_port=0, health_port=0)
+        return Life(settings, cast(Kube, kube), cast(FenceWatch, fence), self.asked_to_stop)
+
+
+Act = Callable[[Stage, Life], None]
+Live = Callable[[Stage, Act], Awaitable[Ending]]
+
+
+@pytest.fixture
+def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
+    """Live until the stage is reached, act, and say how the life ended."""
+
+    async def run(stage: Stage, act: Act) -> Ending:
+        monkeypatch.setattr(wiring, "wire", stage.wire)
+        monkeypatch.setattr(watches, "watch", stage.watch)
+        monkeypatch.setattr(
+            wiring,
+            "make_election",
+            lambda *_: SimpleNamespace(
+                run=stage.compete, annotation=lambda _: "a/b", annotate=lambda *_: None
+            ),
+        )
+        token = tmp_path / "token"
+        token.write_text("a-token")
+        life = stage.life(token)
+        async with asyncio.timeout(PATIENCE):
+            ending = asyncio.create_task(life.run())
+            reached = asyncio.create_task(stage.reached.wait())
+            await asyncio.wait({ending, reached}, return_when=asyncio.FIRST_COMPLETED)
+            act(stage, life)
+            return await ending
+
+    return run
+
+
+def sigterm(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("hold", STAGES)
+async def test_sigterm_ends_every_stage(hold: str, live: Live) -> None:
+    stage = Stage(hold)
+    assert await live(stage, sigterm) is Ending.STOPPED
+    assert stage.noted[-1] in ("fence ended", "Kopf ended", "Secrets ended")
+    assert ("leads" in stage.noted) is (hold == "work")
+
+
+async def test_a_signal_from_the_life_before_ends_the_next_at_once(live: Live) -> None:
+    stage = Stage()
+    stage.asked_to_stop.set()
+    stage.reached.set()
+    assert await live(stage, lambda *_: None) is Ending.STOPPED
+    assert stage.noted == []
+
+
+async def test_calls_in_flight_end_before_the_lease_is_released_and_the_watches_end_last(
+    live: Live,
+) -> None:
+    stage = Stage()
+    await live(stage, sigterm)
+    order = [stage.noted.index(each) for each in ("photos handled", "Lease ended", "API closed")]
+    assert order == sorted(order)
+    assert set(stage.noted[order[-1] + 1 :]) == {"Kopf ended", "Secrets ended", "fence ended"}
+    assert stage.noted.index("resync ended") < stage.noted.index("Lease ended")
+
+
+@pytest.mark.parametrize("part", ["Kopf", "Secrets", "fence", "resync", "Lease"])
+async def test_no_part_dies_alone_and_the_lease_is_released_after_the_work(
+    part: str, live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage()
+    stage.reached.set()
+    stage.dies[part] = RuntimeError(f"{part} is broken")
+    assert await live(stage, lambda *_: None) is Ending.LOST
+    (line,) = [each for each in caplog.records if each.levelname == "CRITICAL"]
+    assert line.getMessage() == "a part of the operator ended unexpectedly"
+    assert f"{part} is broken" in caplog.text
+    if "Lease ended" in stage.noted and "resync ended" in stage.noted:
+        assert stage.noted.index("resync ended") < stage.noted.index("Lease ended")
+
+
+async def test_the_loss_of_the_lease_lets_calls_in_flight_end(live: Live) -> None:
+    stage = Stage()
+    assert await live(stage, lambda *_: stage.lose()) is Ending.LOST
+    assert "photos handled" in stage.noted
+
+
+def take_the_fence_away(stage: Stage, _life: Life) -> None:
+    stage.faults.append("there is no fence")
+    stage.on_fence_read()
+
+
+@pytest.mark.parametrize(
+    ("hold", "message"),
+    [("standby", "this process may not lead"), ("work", "this process does not lead any more")],
+)
+async def test_a_fence_that_goes_away_begins_a_life_anew(
+    hold: str, message: str, live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await live(Stage(hold), take_the_fence_away) is Ending.ANEW
+    assert f"{message}: there is no fence" in caplog.text
+
+
+async def test_a_fence_that_is_away_before_it_ever_stood_ends_nothing(live: Live) -> None:
+    stage = Stage("fence")
+
+    def act(stage: Stage, life: Life) -> None:
+        take_the_fence_away(stage, life)
+        sigterm()
+
+    assert await live(stage, act) is Ending.STOPPED
+
+
+async def test_after_an_overlap_it_rests_until_it_is_asked_to_stop(live: Live) -> None:
+    stage = Stage()
+    status = {
+        "manager": "amove-operator/theirs/amove",
+        "subresource": "status",
+        "time": "2999-01-01T00:00:00Z",
+    }
+    meta = {
+        "namespace": "team",
+        "name": "photos",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "managedFields": [status],
+    }
+
+    def act(stage: Stage, life: Life) -> None:
+        async def stop_once_it_rests() -> None:
+            while "Kopf ended" not in stage.noted:
+                await asyncio.sleep(0.01)
+            why = life._why_not_ready()
+            assert why is not None
+            stage.noted.append(why)
+            sigterm()
+
+        stage.on_event(Kind.BUCKET, None, {"metadata": meta})
+        stage.background.append(asyncio.create_task(stop_once_it_rests()))
+
+    assert await live(stage, act) is Ending.OVERLAP
+    assert "that of Lease theirs/amove" in stage.noted[-1]

@@ -1,0 +1,58 @@
+"""What ``amove-operator run --help`` says of the settings."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from amove_operator import cli
+from amove_operator.models.shared import parse_duration
+from amove_operator.settings import Settings, shown_default, variable
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> str:
+    """The help, without its line breaks and those within hyphenated words."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "--help"])
+    assert ended.value.code == 0
+    return re.sub(r"-\s+", "-", re.sub(r"\s+", " ", capsys.readouterr().out))
+
+
+def test_the_help_tells_of_each_setting_its_flag_variable_default_and_meaning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = shown(capsys)
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        meaning = re.sub(r"\s+", " ", field.description)
+        assert meaning.endswith("."), name
+        ending = f"{meaning} ({variable(name)}; default: {shown_default(name)})"
+        assert f"--{name.replace('_', '-')} VALUE" in text
+        assert re.sub(r"-\s+", "-", ending) in text
+
+
+@pytest.mark.parametrize(
+    ("field", "default"),
+    [
+        ("api_url", "https://api.amove.io"),
+        ("token_file", "not set"),
+        ("watch_namespaces", "not set"),
+        ("resync_interval", "10m"),
+        ("max_grace", "168h"),
+        ("listing_settle", "30s"),
+        ("rate_limit", "10"),
+        ("leader_election", "true"),
+        ("metrics_port", "9090"),
+    ],
+)
+def test_a_default_is_shown_as_users_write_it(field: str, default: str) -> None:
+    assert shown_default(field) == default
+
+
+def test_every_default_that_is_shown_can_be_written() -> None:
+    for name, field in Settings.model_fields.items():
+        if shown_default(name) != "not set":
+            written = Settings.model_validate({"token_file": "t", name: shown_default(name)})
+            assert getattr(written, name) == field.default, name
+    assert parse_duration(shown_default("min_rotation_interval"))
