@@ -11,15 +11,15 @@ from functools import cache
 from math import inf
 from typing import NamedTuple
 
-from amove_operator.controllers.shared import store as product_cache
-from amove_operator.controllers.shared.store import Cache
+from amove_operator.controllers.shared import name_registry
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
 from amove_operator.core.buckets import plan as bucket_plan
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.models import FINALIZER, BucketSpec
 from amove_operator.models.bucket import BucketStatus
 from tests.model.small_world import NAME, NOW, SCOPES, SETTLE, Born, Cr, Process, Status
@@ -61,7 +61,7 @@ def is_given(state_of: tuple[Known, ...], process: Process) -> bool:
 
 @cache
 def _is_given(crs: tuple[Known, ...], listed: float, now: float, *, unlisted: bool) -> bool:
-    cache, keys, here = Cache(), [], set()
+    cache, keys, here = Store(), [], set()
     for cr, one in enumerate(crs):
         keys += [live_key(cr, place, one.born[place]) for place in one.listed]
         if one.there:
@@ -90,7 +90,7 @@ def _is_given(crs: tuple[Known, ...], listed: float, now: float, *, unlisted: bo
     )
 
 
-def _put(cache: Cache, cr: int, one: Known) -> None:
+def _put(cache: Store, cr: int, one: Known) -> None:
     ref, uid = Ref(Kind.KEY, TEAM, f"key-{cr}"), f"uid-{cr}"
     body = {
         "metadata": {
@@ -105,22 +105,22 @@ def _put(cache: Cache, cr: int, one: Known) -> None:
     }
     cache.put(ref, body)
     for scope in one.expects:
-        cache.expect(ref, uid, SCOPES[scope].buckets)
+        cache.reserve(ObjectId(ref, uid), SCOPES[scope].buckets)
 
 
 def may_leave_unlisted(crs: tuple[Cr, ...]) -> bool:
     """Whether a process that takes the lead must reckon with keys that no list shows yet."""
-    cache = Cache()
+    cache = Store()
     for cr, one in enumerate(crs):
         if one.finalizer not in ("released", "gone"):
             _put(cache, cr, Known(True, one.finalizer, one.status, one.born, ()))
-    return any(product_cache.may_have_unlisted_key(key) for key in cache.keys.values())
+    return any(name_registry.may_have_unlisted_key(key) for key in cache.keys.values())
 
 
 class _Records:
     """What a process has on record, in the product's words; no Secret here outlives its CR."""
 
-    def __init__(self, cache: Cache, listing: KeyList | None, issued_here: Iterable[str]) -> None:
+    def __init__(self, cache: Store, listing: KeyList | None, issued_here: Iterable[str]) -> None:
         self.cluster8 = cluster_digest("cluster")
         self.listing = listing
         self.hidden = ()
@@ -131,10 +131,11 @@ class _Records:
         return self._cache.namespaces_binding(name)
 
     def accounts_for(self, key_id: str, _marker: Marker) -> bool:
-        return key_id in self._issued_here or self._cache.accounts_for(key_id)
+        return key_id in self._issued_here or self._cache.key_index.is_named(key_id)
 
     def namespace_of(self, marker: Marker) -> str | None:
-        return self._cache.namespace_of(marker)
+        owner = self._cache.owner_of(marker)
+        return owner.metadata.namespace if owner is not None else None
 
     def holder_of(self, _key_id: str) -> str | None:
         return None

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any, cast
 
 from amove_operator.amove import AmoveClient, NewKey
-from amove_operator.controllers.dispatcher import Controller
-from amove_operator.controllers.shared.accounts import CloudAccounts
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.key_list_cache import KeyListCache
-from amove_operator.controllers.shared.store import Cache, Ghost, Item, own_key_status
+from amove_operator.controllers.dispatcher import Dispatcher
+from amove_operator.controllers.shared.dependencies import wire
+from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
@@ -49,12 +47,12 @@ Where = tuple[str, str]
 class _QuietQueue:
     """Walks say themselves who is served next."""
 
-    def add(self, _item: Item) -> None: ...
-    def add_after(self, _item: Item, _seconds: float) -> None: ...
-    def fail(self, _item: Item, *, cap: float = 0, at_least: float = 0) -> float:
+    def add(self, _item: ObjectId) -> None: ...
+    def add_after(self, _item: ObjectId, _seconds: float) -> None: ...
+    def fail(self, _item: ObjectId, *, cap: float = 0, at_least: float = 0) -> float:
         return cap + at_least
 
-    def forget(self, _item: Item) -> None: ...
+    def forget(self, _item: ObjectId) -> None: ...
 
 
 class Walked:
@@ -78,7 +76,8 @@ class Walked:
         self.revoked: set[str] = set()
         self.lost: set[str] = set()
         self.misled: set[str] = set()
-        self.serving: Item | None = None
+        self.serving: ObjectId | None = None
+        self.vanished_before = False
         self.uid = ""
         self.restart()
 
@@ -88,55 +87,53 @@ class Walked:
         self.looks_new |= {owner for owner in self.stripped if self._is_untouched(owner)}
         self.orphaned |= self.stripped - {_digest(uid) for uid in self._uids()}
         kube, api = cast(Kube, self.kube), cast(AmoveClient, self.service)
-        self.context = Context(
-            settings=SETTINGS,
-            kube=kube,
-            api=api,
-            cache=Cache(),
-            queue=cast("WorkQueue[Item]", _QuietQueue()),
-            accounts=CloudAccounts(SETTINGS, api),
-            metrics=METRICS,
-            cluster_uid=CLUSTER,
-            leading_since=self.time.monotonic(),
+        self.d = wire(
+            SETTINGS,
+            kube,
+            api,
+            METRICS,
+            CLUSTER,
+            queue=cast("WorkQueue[ObjectId]", _QuietQueue()),
             clock=self.time.monotonic,
             now=self.time.local,
         )
-        self.context.accounts.loaded = True
-        self.controller = Controller(self.context)
-        self.context.key_lists = KeyListCache(api, self.time.monotonic, self._heard, SETTLE)
+        self.d.accounts.loaded = True
+        self.dispatcher = Dispatcher(self.d)
+        self.d.key_lists.subscribe(self._judge_orphans)
         self.watch()
-        self.controller.lead()
+        self.dispatcher.on_leading()
 
     # -- the operator's side ---------------------------------------------------------------------
 
     def watch(self) -> None:
         """The watches catch up."""
         for ref, body in list(self.kube.crs.items()):
-            self.controller.seen(Kind.KEY, None, body)
-            assert ref in self.context.cache.keys
-        for ref in set(self.context.cache.keys) - set(self.kube.crs):
-            self.controller.vanished(ref)
+            self.dispatcher.on_object_event(Kind.KEY, None, body)
+            assert ref in self.d.store.keys
+        for ref in set(self.d.store.keys) - set(self.kube.crs):
+            self.dispatcher.on_object_gone(ref)
         shown = {}
         for where, body in self.kube.secrets.items():
             if body["metadata"].get("labels", {}).get(MANAGED) == "true":
                 shown[where] = SecretMeta.parse(body)
-        for secret in self.context.secrets:
+        for secret in self.d.secrets:
             if (secret.namespace, secret.name) not in shown:
-                self.controller.secret_seen(secret, deleted=True)
+                self.dispatcher.on_secret_event(secret, deleted=True)
         for secret in shown.values():
-            self.controller.secret_seen(secret, deleted=False)
+            self.dispatcher.on_secret_event(secret, deleted=False)
 
-    def _heard(self, listing: KeyList) -> None:
-        """A new listing; what judges it in a task of its own is run to its end here."""
-        self.controller.listed(listing)
-        run(self.controller.orphans.judge(listing))
+    def _judge_orphans(self, listing: KeyList) -> None:
+        """What judges a new list in a task of its own is run to its end here."""
+        run(self.dispatcher.orphans.judge(listing))
 
-    def serve(self, item: Item, words: tuple[str, ...] = ()) -> None:
+    def serve(self, what: Ref | ObjectId, words: tuple[str, ...] = ()) -> None:
         """One reconcile, whose first effects meet ``words``."""
+        item = what if isinstance(what, ObjectId) else self.item(what)
         self.fate.words = list(words)
-        self.serving, self.uid = item, self._uid(item)
+        self.serving, self.uid = item, item.uid
+        self.vanished_before = item in self.d.store.vanished
         try:
-            run(self.controller.handle(item))
+            run(self.dispatcher.handle(item))
         except Crash:
             self.restart()
         finally:
@@ -145,13 +142,13 @@ class Walked:
 
     def serve_ghosts(self, words: tuple[str, ...] = ()) -> None:
         """One reconcile for each object that vanished."""
-        for ghost in list(self.context.cache.ghosts):
+        for ghost in list(self.d.store.vanished):
             self.serve(ghost, words)
 
     def sweep(self) -> None:
         """The resync's listing; may fail."""
         try:
-            run(self.context.key_lists.fresh())
+            run(self.d.key_lists.fresh())
         except ApiError:
             return
 
@@ -184,8 +181,8 @@ class Walked:
                 del self.kube.secrets[where]
 
     def _meanwhile(self, word: str) -> None:
-        ref = self.serving.ref if isinstance(self.serving, Ghost) else self.serving
-        assert ref is not None
+        assert self.serving is not None
+        ref = self.serving.ref
         if word == "Secret goes":
             self.take_secret(ref)
         elif word == "edit" and ref in self.kube.crs:
@@ -198,8 +195,9 @@ class Walked:
     # -- what must never happen ------------------------------------------------------------------
 
     def _creating(self, new: NewKey) -> None:
-        ref = self.serving
-        assert isinstance(ref, Ref), "a key for a ghost"
+        assert self.serving is not None
+        assert not self.vanished_before, "a key for a vanished object"
+        ref = self.serving.ref
         uid, parsed = self.uid, parse_name(new.name)
         assert parsed is not None
         assert parsed.marker == marker_of(CLUSTER, uid)
@@ -244,10 +242,10 @@ class Walked:
         self.revoked.add(key.id)
         uid = self.uid
         assert _owner(key.name) == _digest(uid), "another CR's key is revoked"
-        body = self.kube.crs.get(item) if isinstance(item, Ref) else None
+        body = None if self.vanished_before else self.kube.crs.get(item.ref)
         if body is None or "deletionTimestamp" in body["metadata"]:
             return
-        ref = item if isinstance(item, Ref) else item.ref
+        ref = item.ref
         if self._where(ref) not in self.tainted and body["metadata"]["uid"] == uid:
             assert self.held(ref, uid) is not key, "the key that the Secret holds is revoked"
 
@@ -256,8 +254,8 @@ class Walked:
         if not shown:  # which could be that of the user who issued our keys
             self.misled |= {key.id for key in self.service.keys.values()}
         ids, lost = {key.id for key in shown} | self.revoked, set()
-        for key in self.context.cache.keys.values():
-            current = own_key_status(key).key
+        for key in self.d.store.keys.values():
+            current = key.proven.key
             if current is None or current.dead or key.metadata.deleting or current.id in ids:
                 continue
             if (self.time.true() - current.issued_at).total_seconds() > SETTLE + 1:
@@ -300,9 +298,14 @@ class Walked:
         found = [one for one in self.kube.crs.values() if _digest(one["metadata"]["uid"]) == owner]
         return any("conditions" not in one["status"] for one in found)
 
-    def _uid(self, item: Item) -> str:
-        known = self.context.cache.keys.get(item) if isinstance(item, Ref) else None
-        return known.metadata.uid if known is not None else getattr(item, "uid", "")
+    def item(self, ref: Ref) -> ObjectId:
+        """The object of that name as the operator knows it."""
+        known = self.d.store.get(ref)
+        return id_of(known) if known is not None else ObjectId(ref, "")
+
+    def configure(self, settings: Settings) -> None:
+        """Other settings, as if the process had begun with them."""
+        object.__setattr__(self.d, "settings", settings)
 
     def held(self, ref: Ref, uid: str) -> StoredKey | None:
         """The live key that the CR's own Secret holds, both halves."""

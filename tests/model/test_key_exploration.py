@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from amove_operator.controllers.shared import store as cache
+from amove_operator.controllers.shared import name_registry
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
@@ -28,6 +29,7 @@ from amove_operator.core.keys.budget import remember_issue
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
+from amove_operator.models import AmoveStorageKey
 from amove_operator.models.key import RecentIssue
 from tests.model.exploring import explore
 from tests.model.moves import Moves
@@ -203,9 +205,13 @@ def _without_check(name: str) -> Callable[[Patch, Moves], None]:
     """The planner without one of its questions."""
 
     def take_out(patch: Patch, _moves: Moves) -> None:
+        taken = 0
         for table in ("_CHECKS", "_GATES"):
-            kept = tuple(one for one in getattr(key_plan, table) if one.__name__ != name)
+            asked = getattr(key_plan, table)
+            kept = tuple(one for one in asked if one.__name__ != name)
+            taken += len(asked) - len(kept)
             patch.setattr(key_plan, table, kept)
+        assert taken, f"there is no check {name}"
 
     return take_out
 
@@ -258,7 +264,7 @@ def _no_list_is_waited_for(patch: Patch, _moves: Moves) -> None:
 
 
 def _nothing_is_unlisted(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache, "may_have_unlisted_key", lambda _key: False)
+    patch.setattr(name_registry, "may_have_unlisted_key", lambda _key: False)
 
 
 def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
@@ -266,11 +272,11 @@ def _marks_keep_nothing(patch: Patch, _moves: Moves) -> None:
 
 
 def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache, "named_keys", lambda _key: ())
+    patch.setattr(AmoveStorageKey, "named_keys", property(lambda _key: ()))
 
 
 def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(cache.Cache, "expect", lambda *_: None)
+    patch.setattr(Store, "reserve", lambda *_: None)
 
 
 def _a_digest_proves(patch: Patch, _moves: Moves) -> None:
@@ -324,16 +330,19 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
     ),
     "create is sent once": (_create_is_sent_twice, SmallWorld(Chances(losses=1, changes=1), 5)),
     "unheld keys are revoked": (
-        _without_check("_unheld"),
+        _without_check("revoke_dangling_key"),
         SmallWorld(Chances(crashes=1), 4),
     ),
-    "a third key waits for room": (_without_check("_crowded"), SmallWorld(Chances(changes=2), 4)),
+    "a third key waits for room": (
+        _without_check("two_live_keys"),
+        SmallWorld(Chances(changes=2), 4),
+    ),
     "the budget": (
-        _without_check("_over_budget"),
+        _without_check("within_budget"),
         SmallWorld(Chances(crashes=2), 4, Rules(budget=1)),
     ),
     "an issue is recorded before it is made": (
-        _without_check("_unrecorded"),
+        _without_check("attempt_recorded"),
         SmallWorld(Chances(crashes=3), 5, Rules(budget=1)),
     ),
     "the Secret's uid and version are held": (
@@ -342,11 +351,11 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
     ),
     "a replaced key keeps its grace": (_nothing, SmallWorld(Chances(changes=1), 3, Rules(grace=0))),
     "a key whose grace ended is revoked": (
-        _without_check("_overdue"),
+        _without_check("revoke_expired_key"),
         SmallWorld(Chances(changes=1), 3),
     ),
     "the finalizer comes first": (
-        _without_check("_unprotected"),
+        _without_check("add_finalizer"),
         SmallWorld(Chances(deletions=1), 2),
     ),
     "deletion revokes": (_nothing_is_revoked_at_the_end, SmallWorld(Chances(deletions=1), 2)),
@@ -355,7 +364,7 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
         SmallWorld(Chances(deletions=1, crashes=1), 2),
     ),
     "a revocation without answer is looked after": (
-        _without_check("_unclear"),
+        _without_check("wait_for_lost_call"),
         SmallWorld(Chances(changes=1, losses=1), 3, Rules(resyncs=False)),
     ),
     "the Secret is read anew before a revocation": (
@@ -363,7 +372,7 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
         SmallWorld(Chances(restores=1, changes=1), 3, Rules(reads=False)),
     ),
     "a key that another issued just now is not missed yet": (
-        _without_check("_unjudged"),
+        _without_check("wait_for_recent_key_to_show"),
         SmallWorld(Chances(), 3, NO_DRY_RUN, processes=2),
     ),
     "a key in hand whose revocation may be under way is not written": (
@@ -396,7 +405,7 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
         SmallWorld(Chances(partings=1), 2, NAMES),
     ),
     "a key of a name that another team asks for is revoked": (
-        _without_check("_given_up"),
+        _without_check("revoke_displaced_key"),
         SmallWorld(Chances(partings=1), 2, NAMES),
     ),
     "so is one of which nobody knows the buckets, where it cannot be replaced": (

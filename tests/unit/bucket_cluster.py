@@ -16,13 +16,10 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey
-from amove_operator.controllers.dispatcher import Controller
-from amove_operator.controllers.shared.accounts import CloudAccounts
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.key_list_cache import KeyListCache
-from amove_operator.controllers.shared.memory import BucketMemory
-from amove_operator.controllers.shared.store import Cache, Item
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.controllers.dispatcher import Dispatcher
+from amove_operator.controllers.shared.dependencies import wire
+from amove_operator.controllers.shared.store import id_of
+from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import AlreadyExists, ApiError, KubeRefused, NotEmpty, NotFound
 from amove_operator.kube import Kube
@@ -193,29 +190,28 @@ class BucketCluster:
     def start(self) -> None:
         """A process takes the lead, and sees all there is."""
         api = cast(AmoveClient, self.service)
-        queue: WorkQueue[Item] = WorkQueue(clock=self.loop.time, jitter=lambda delay: delay)
-        self.context = Context(
-            settings=self._settings,
-            kube=cast(Kube, self.kube),
-            api=api,
-            cache=Cache(),
+        queue: WorkQueue[ObjectId] = WorkQueue(clock=self.loop.time, jitter=lambda delay: delay)
+        self.d = wire(
+            self._settings,
+            cast(Kube, self.kube),
+            api,
+            METRICS,
+            "cluster",
             queue=queue,
-            accounts=CloudAccounts(self._settings, api),
-            metrics=METRICS,
-            cluster_uid="cluster",
             clock=self.loop.time,
             now=self.now,
         )
-        self.context.accounts.loaded = True
-        self.controller = Controller(self.context)
-        self.context.key_lists = KeyListCache(
-            api, self.loop.time, self.controller.listed, self.context.settle
-        )
+        self.d.accounts.loaded = True
+        self.dispatcher = Dispatcher(self.d)
         for ref, body in self.kube.crs.items():
-            self.controller.seen(ref.kind, None, copy.deepcopy(body))
+            self.dispatcher.on_object_event(ref.kind, None, copy.deepcopy(body))
         self.show_secrets()
-        self.controller.lead()
-        self._workers = self.loop.create_task(run_workers(queue, self.controller.handle, 4))
+        self.dispatcher.on_leading()
+        self._workers = self.loop.create_task(run_workers(queue, self.dispatcher.handle, 4))
+
+    def configure(self, **settings: Any) -> None:
+        """Other settings, as if the process had begun with them."""
+        object.__setattr__(self.d, "settings", self.d.settings.model_copy(update=settings))
 
     def now(self) -> datetime:
         """The wall clock, which goes with the virtual one."""
@@ -281,7 +277,7 @@ class BucketCluster:
     def strip(self, ref: Ref) -> None:
         """The finalizer is taken off and the object deleted, while the operator watches."""
         gone = self.kube.crs.pop(ref)
-        self.controller.seen(ref.kind, "DELETED", gone)
+        self.dispatcher.on_object_event(ref.kind, "DELETED", gone)
 
     def edit_secret(self, where: tuple[str, str], **annotations: str) -> None:
         """A person edits annotations of ours; the watch shows it."""
@@ -295,10 +291,10 @@ class BucketCluster:
     def show_secrets(self) -> None:
         """What the watch of Secrets shows."""
         for body in self.kube.secrets.values():
-            self.controller.secret_seen(SecretMeta.parse(copy.deepcopy(body)), deleted=False)
+            self.dispatcher.on_secret_event(SecretMeta.parse(copy.deepcopy(body)), deleted=False)
 
     def _show(self, ref: Ref) -> None:
-        self.controller.seen(ref.kind, None, self.kube.touch(self.kube.crs[ref]))
+        self.dispatcher.on_object_event(ref.kind, None, self.kube.touch(self.kube.crs[ref]))
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -307,10 +303,9 @@ class BucketCluster:
 
     async def resync(self) -> None:
         """Every bucket is looked at once more."""
-        for ref, bucket in list(self.context.cache.buckets.items()):
-            memory = self.context.buckets.setdefault(bucket.metadata.uid, BucketMemory())
-            memory.stale = True
-            self.context.queue.add(ref)
+        for bucket in list(self.d.store.buckets.values()):
+            self.d.memories.bucket(bucket.metadata.uid).stale = True
+            self.d.queue.add(id_of(bucket))
         await self.passes()
 
     # -- looking at it ---------------------------------------------------------------------------

@@ -16,25 +16,15 @@ from typing import Any, TypeVar
 
 from amove_operator.amove import AmoveClient, BreakerState, credentials_for
 from amove_operator.app import watches as handlers
+from amove_operator.app.gauges import count_exhausted_keys, count_objects, count_untrusted_keys
 from amove_operator.app.http import serve
 from amove_operator.controllers.census import Census
-from amove_operator.controllers.dispatcher import Controller
+from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.resync import Resync
-from amove_operator.controllers.shared.accounts import CloudAccounts
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.enqueue import wake_all
-from amove_operator.controllers.shared.key_list_cache import KeyListCache
-from amove_operator.controllers.shared.loss_guard import mass_bucket_loss
-from amove_operator.controllers.shared.store import (
-    Cache,
-    Item,
-    count_exhausted_keys,
-    count_objects,
-    count_untrusted_keys,
-)
+from amove_operator.controllers.shared.dependencies import wire
 from amove_operator.core.overlap import field_manager, other_operator
 from amove_operator.core.refs import Kind
-from amove_operator.engine.workqueue import WorkQueue, run_workers
+from amove_operator.engine.workqueue import run_workers
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
 from amove_operator.kube import AlwaysLeading, FenceWatch, Kube, LeaseElection, SecretWatch
 from amove_operator.kube.lease import unique_identity
@@ -88,14 +78,8 @@ class Runtime:
         kube.gate = self._election.check
         kube.field_manager = field_manager(self._lease_namespace, settings.lease_name)
         self._api = AmoveClient(settings, observer=self._observed, before_send=self._election.check)
-        self._context = self._make_context()
-        self._controller = Controller(self._context)
-        self._census = Census(self._controller)
-        self._context.key_lists = KeyListCache(
-            self._api, self._context.clock, self._controller.listed, self._context.settle
-        )
+        self._wired = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._gauges()
 
     def _make_election(self) -> LeaseElection | AlwaysLeading:
         if not self._settings.leader_election:
@@ -108,22 +92,19 @@ class Runtime:
         )
 
     @property
+    def _leading(self) -> bool:
+        return self._wired and self._d.leadership.leading
+
+    @property
     def _lease_namespace(self) -> str:
         return self._settings.lease_namespace or self._kube.namespace
 
-    def _make_context(self) -> Context:
-        queue: WorkQueue[Item] = WorkQueue(
-            backoff_cap=self._settings.resync_interval.total_seconds()
-        )
-        return Context(
-            settings=self._settings,
-            kube=self._kube,
-            api=self._api,
-            cache=Cache(),
-            queue=queue,
-            accounts=CloudAccounts(self._settings, self._api),
-            metrics=self._metrics,
-        )
+    def _wire(self, cluster_uid: str) -> None:
+        self._d = wire(self._settings, self._kube, self._api, self._metrics, cluster_uid)
+        self._dispatcher = Dispatcher(self._d)
+        self._census = Census(self._dispatcher)
+        self._gauges()
+        self._wired = True
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -177,7 +158,7 @@ class Runtime:
 
     async def _start(self) -> None:
         await self._crds_served()
-        self._context.cluster_uid = await self._patiently(self._kube.cluster_uid)
+        self._wire(await self._patiently(self._kube.cluster_uid))
         self._api.breaker.on_change(self._breaker_changed)
         watched = asyncio.Event()
         self._spawn(
@@ -191,7 +172,7 @@ class Runtime:
             "kopf",
         )
         secrets = SecretWatch(
-            self._kube, self._controller.secret_seen, namespaces=self._settings.watch_namespaces
+            self._kube, self._dispatcher.on_secret_event, namespaces=self._settings.watch_namespaces
         )
         self._spawn(secrets.run(), "secrets")
         await watched.wait()
@@ -199,7 +180,7 @@ class Runtime:
         await self._patiently(self._census.take)
         await secrets.synced.wait()
         self._synced = True
-        _log.info("watching: %d objects", len(list(self._context.cache)))
+        _log.info("watching: %d objects", len(list(self._d.store)))
         await self._fence.stand()
         self._behind_the_fence = True
         self._spawn(self._election.run(self._lead, self._lose), "lease")
@@ -211,8 +192,8 @@ class Runtime:
                 f"the CRDs of {' and '.join(missing)} are not installed: run 'amove-operator crds "
                 "| kubectl apply -f -' or install the chart with crds.install=true"
             )
-            if self._context.clock() - told > 60.0:
-                told = self._context.clock()
+            if time.monotonic() - told > 60.0:
+                told = time.monotonic()
                 _log.error("%s; waiting for them", self._waits_for)
             await asyncio.sleep(_PATIENCE)
 
@@ -244,24 +225,24 @@ class Runtime:
         if self._stop.is_set():
             return
         await self._patiently(self._census.take)
-        self._controller.lead()
+        self._dispatcher.on_leading()
         self._note_fence()
         self._metrics.leader.set(1)
         self._spawn(self._load_accounts(), "accounts")
-        wake_all(self._context)
+        self._d.enqueue.all()
         self._spawn(self._work(), "workers")
-        self._spawn(Resync(self._controller).run(), "resync")
+        self._spawn(Resync(self._dispatcher).run(), "resync")
 
     async def _work(self) -> None:
         """Begin when the accounts were asked for: else every new object were told to wait first."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._accounts_asked.wait(), _PATIENCE)
-        await run_workers(self._context.queue, self._controller.handle, _WORKERS)
+        await run_workers(self._d.queue, self._dispatcher.handle, _WORKERS)
 
     def _lose(self) -> None:
         _log.error("the Lease was lost: this process ends, so that another can go on")
         self._ending = Ending.LOST
-        self._controller.leading = False
+        self._d.leadership.end()
         self._stop.set()
 
     # -- what forbids to lead ----------------------------------------------------------------------
@@ -269,10 +250,10 @@ class Runtime:
     def _fence_looked(self) -> None:
         """Whatever was begun behind a fence ends with it, as a process does: nothing is kept."""
         self._metrics.fence_intact.set(self._fence.stands)
-        if self._controller.leading:
+        if self._leading:
             self._note_fence()
         if self._behind_the_fence and (why := self._fence.why_not()) is not None:
-            told = "does not lead any more" if self._controller.leading else "may not lead"
+            told = "does not lead any more" if self._leading else "may not lead"
             _log.error("this process %s: %s", told, why)
             self._behind_the_fence = False
             self._ending = Ending.ANEW
@@ -304,25 +285,25 @@ class Runtime:
         Definitions that came without it, a former release with a fence of its own, another Lease.
         Without a Lease nothing can be noted, and it would be told at each start.
         """
-        made_at, cache = self._fence.made_at, self._context.cache
+        made_at, store = self._fence.made_at, self._d.store
         if made_at is None or not self._settings.leader_election:
             return False
         return any(
             one.status.owner_uid == one.metadata.uid
             and (one.metadata.creation_timestamp or made_at) <= made_at
-            for one in map(cache.get, cache)
+            for one in map(store.find, store)
             if one is not None
         )
 
     def _seen(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
-        if self._controller.leading and self._overlap is None:
+        if self._leading and self._overlap is None:
             meta = body["metadata"]
             created = datetime.fromisoformat(meta["creationTimestamp"])
             entries, ours = meta.get("managedFields") or (), self._kube.field_manager
             whose = other_operator(entries, ours, self._led_since, created)
             if whose is not None:
                 self._overlaps(kind, meta, whose)
-        self._controller.seen(kind, change, body)
+        self._dispatcher.on_object_event(kind, change, body)
 
     def _overlaps(self, kind: Kind, metadata: Mapping[str, Any], whose: str) -> None:
         """Two operators on one object undo each other: neither begins again by itself."""
@@ -337,21 +318,22 @@ class Runtime:
     async def _load_accounts(self) -> None:
         while True:
             try:
-                await self._context.accounts.load()
+                await self._d.accounts.load()
             except ApiError as error:
                 _log.warning("the cloud accounts cannot be read yet: %s", error)
                 self._accounts_asked.set()
-                wake_all(self._context)
+                self._d.enqueue.all()
                 await asyncio.sleep(_PATIENCE)
             else:
                 self._accounts_asked.set()
-                wake_all(self._context)
+                self._d.enqueue.all()
                 return
 
     async def _end(self) -> None:
         """Finish what runs, then release the Lease: the next leader finds nothing in flight."""
         self._metrics.leader.set(0)
-        self._context.queue.shutdown()
+        if self._wired:
+            self._d.queue.shutdown()
         by_name = {task.get_name(): task for task in self._tasks}
         if (workers := by_name.pop("workers", None)) is not None:
             await asyncio.wait({workers}, timeout=15.0)
@@ -388,7 +370,7 @@ class Runtime:
         self._metrics.api_credentials_valid.set(not refused)
         if not state.open:
             _log.info("the Amove API can be used again")
-            self._controller.service_is_back()
+            self._dispatcher.on_service_back()
             return
         _log.error("all calls to the Amove API are held back: %s", state.reason)
         reason = "ApiUnauthorized" if refused else "ApiUnavailable"
@@ -396,24 +378,24 @@ class Runtime:
 
     async def _tell_deployment(self, reason: str, message: str) -> None:
         deployment = await self._kube.own_deployment()
-        if deployment is not None and self._controller.leading:
+        if deployment is not None and self._leading:
             await self._kube.emit_event(deployment, type="Warning", reason=reason, message=message)
 
     def _gauges(self) -> None:
         """Values that exist elsewhere are read when they are scraped."""
-        context, metrics = self._context, self._metrics
-        metrics.queue_depth.set_function(lambda: context.queue.depth)
-        metrics.queue_oldest.set_function(lambda: context.queue.oldest_seconds)
-        metrics.clock_skew.set_function(lambda: context.kube.skew_seconds or 0.0)
+        d, metrics = self._d, self._metrics
+        metrics.queue_depth.set_function(lambda: d.queue.depth)
+        metrics.queue_oldest.set_function(lambda: d.queue.oldest_seconds)
+        metrics.clock_skew.set_function(lambda: d.kube.skew_seconds or 0.0)
         metrics.api_credentials_valid.set(1)
         metrics.api_token_expiry.set_function(self._token_expiry)
-        metrics.mass_loss.labels("bucket").set_function(lambda: mass_bucket_loss(context))
-        metrics.mint_budget_exhausted.set_function(partial(count_exhausted_keys, context.cache))
-        metrics.untrusted_live_keys.set_function(partial(count_untrusted_keys, context.cache))
+        metrics.mass_loss.labels("bucket").set_function(lambda: d.bucket_losses.is_mass)
+        metrics.mint_budget_exhausted.set_function(partial(count_exhausted_keys, d.store))
+        metrics.untrusted_live_keys.set_function(partial(count_untrusted_keys, d.store))
         for kind in Kind:
             for ready in ("true", "false"):
                 metrics.objects.labels(kind.value, ready).set_function(
-                    partial(count_objects, context.cache, kind, ready=ready == "true")
+                    partial(count_objects, d.store, kind, ready=ready == "true")
                 )
 
     def _token_expiry(self) -> float:

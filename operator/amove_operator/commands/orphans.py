@@ -20,7 +20,7 @@ from amove_operator.controllers.keys.orphan_watch import holder_of
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.core.keys.orphans import Look, OrphanSuspects, ages, too_many
+from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, ages, too_many
 from amove_operator.core.refs import Kind
 from amove_operator.core.secrets.record import rfc3339
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
@@ -92,15 +92,15 @@ class _World:
     key_lists: KeyListCache
     cluster_uid: str
 
-    async def look(self) -> Look:
+    async def look(self) -> OrphanScan:
         """First the listing: what was issued before it has its CR or its Secret afterwards."""
         listing = await self.key_lists.fresh()
         uids: list[str] = []
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
-        look = Look.of(self.cluster_uid, listing, uids, ())
+        look = OrphanScan.of(self.cluster_uid, listing, uids, ())
         return replace(look, held=await self._held(look))
 
-    async def _held(self, look: Look) -> frozenset[str]:
+    async def _held(self, look: OrphanScan) -> frozenset[str]:
         """The keys without a CR that a Secret holds."""
         known = KnownSecrets()
         await each_item(
@@ -130,7 +130,7 @@ async def _connected(settings: Settings) -> AsyncIterator[_World]:
         api.check_credentials()
         kube = await Kube.connect()
         try:
-            key_lists = KeyListCache(api, time.monotonic, lambda _listing: None)
+            key_lists = KeyListCache(api, time.monotonic)
             yield _World(kube, api, key_lists, await kube.cluster_uid())
         finally:
             await kube.close()

@@ -1,4 +1,4 @@
-"""Complete lists of our own kinds, by which the cache is made true: a watch may miss a deletion."""
+"""Complete lists of our own kinds, by which the store is made true: a watch may miss a deletion."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from amove_operator.controllers.dispatcher import Controller
-from amove_operator.controllers.shared.enqueue import wake_waiting
+from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.core.refs import Kind
 from amove_operator.errors import KubeRefused
 
@@ -17,17 +16,17 @@ _log = logging.getLogger(__name__)
 class Census:
     """Lists every scope: each watched namespace, or all of them at once."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._context = controller.context
-        namespaces = self._context.settings.watch_namespaces
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+        self._d = dispatcher.d
+        namespaces = self._d.settings.watch_namespaces
         self._scopes: tuple[str | None, ...] = tuple(dict.fromkeys(namespaces)) or (None,)
 
     async def take(self) -> None:
-        """Make the cache true, as of some moment during this call.
+        """Make the store true, as of some moment during this call.
 
         A namespace that cannot be listed holds up itself alone: it keeps what is known of it, and
-        its objects are asked for one by one where they are looked at (``Context.unlisted``).
+        its objects are read one by one when they are reconciled.
         Raises KubeUnavailable, and KubeRefused where all namespaces are one scope.
         """
         refused: dict[str, KubeRefused] = {}
@@ -40,42 +39,38 @@ class Census:
                     raise
                 refused[scope] = error
         hidden = [namespace for namespace in refused if await self._is_there(namespace)]
-        self._tell(refused)
-        self._hide(frozenset(hidden))
+        self._note(refused, frozenset(hidden))
 
     async def _list(self, kind: Kind, scope: str | None) -> None:
-        controller, cache = self._controller, self._context.cache
-        begun = cache.departed.begin_list()
+        store = self._d.store
+        begun = store.departed.begin_list()
         listed: set[str] = set()
 
         def take(body: Mapping[str, Any]) -> None:
             listed.add(body["metadata"]["uid"])
-            controller.seen(kind, None, body)
+            self._dispatcher.on_object_event(kind, None, body)
 
         try:
-            version = await self._context.kube.each_object(kind, take, scope)
+            version = await self._d.kube.each_object(kind, take, scope)
         finally:
-            cache.departed.drop_list()
-        for ref in cache:
-            if ref.kind is kind and scope in (None, ref.namespace):
-                controller.not_listed(ref, listed, version)
-        cache.departed.end_list(kind, scope, begun, version)
+            store.departed.drop_list()
+        for item in store:
+            if item.ref.kind is kind and scope in (None, item.ref.namespace):
+                self._dispatcher.on_not_listed(item, listed, version)
+        store.departed.end_list(kind, scope, begun, version)
 
     async def _is_there(self, namespace: str) -> bool:
         """Whether Secrets that nobody shows us may be in it; one that is gone has none."""
         try:
-            return not await self._context.kube.namespace_gone(namespace)
+            return not await self._d.kube.namespace_gone(namespace)
         except KubeRefused:
             return True
 
-    def _hide(self, hidden: frozenset[str]) -> None:
-        before, self._context.hidden = self._context.hidden, hidden
-        if before - hidden:
-            wake_waiting(self._context, self._context.wanted_names)  # no Secret there holds a key
-
-    def _tell(self, refused: dict[str, KubeRefused]) -> None:
-        before, self._context.unlisted = self._context.unlisted, frozenset(refused)
-        self._context.metrics.unlisted_namespaces.set(len(refused))
+    def _note(self, refused: dict[str, KubeRefused], hidden: frozenset[str]) -> None:
+        namespaces = self._d.namespaces
+        before, shown = namespaces.unlisted, namespaces.hidden - hidden
+        namespaces.found(frozenset(refused), hidden)
+        self._d.metrics.unlisted_namespaces.set(len(refused))
         for namespace in refused.keys() - before:
             _log.error(
                 "namespace %s cannot be listed; it is going, or lacks the operator's role. Others "
@@ -85,3 +80,5 @@ class Census:
             )
         for namespace in before - refused.keys():
             _log.info("namespace %s can be listed again", namespace)
+        if shown:
+            self._d.enqueue.waiting(self._d.names.wanted)  # no Secret there holds a key

@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 class Ref(NamedTuple):
-    """One object of ours, as a key of caches and queues."""
+    """The name of one object of ours."""
 
     kind: Kind
     namespace: str
@@ -27,3 +27,13 @@ class Ref(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class ObjectId(NamedTuple):
+    """One very object, as the item of queues and indexes; its name may be used again."""
+
+    ref: Ref
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.ref} ({self.uid})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from amove_operator.models.shared import (
     CONDITIONS_DESCRIPTION,
@@ -13,7 +13,7 @@ from amove_operator.models.shared import (
     UUID_PATTERN,
     Conditions,
     KubeModel,
-    ObjectMeta,
+    KubeObject,
     ObservedGeneration,
     Uid,
 )
@@ -136,11 +136,31 @@ class BucketStatus(KubeModel):
     )
 
 
-class AmoveBucket(KubeModel):
+class AmoveBucket(KubeObject):
     """AmoveBucket is a bucket at the Amove storage service, kept as declared here."""
 
-    metadata: ObjectMeta
     spec: BucketSpec = Field(description="The bucket as it should be.")
     status: BucketStatus = Field(
         default=BucketStatus(), description="What the operator saw and did. Written by it alone."
     )
+    _proven: BucketStatus = PrivateAttr()
+
+    @property
+    def proven(self) -> BucketStatus:
+        """``status`` if it was written for this very object and its bucket; else its conditions.
+
+        A backup or a copy carries the status of another object along: with it a new object would
+        take over, and could delete, the bucket of the old one.
+        """
+        return self._proven
+
+    @property
+    def bucket_name(self) -> str:
+        """The bucket's name at Amove: immutable by the CRD's rules."""
+        return self.spec.bucket_name or self.metadata.name
+
+    def _judge_status(self) -> None:
+        status, account = self.status, self.spec.cloud_account_id
+        named = (status.owner_uid, status.bucket_name) == (self.metadata.uid, self.bucket_name)
+        ours = named and account in (None, status.cloud_account_id)
+        self._proven = status if ours else BucketStatus(conditions=status.conditions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from amove_operator.models.bucket import AccountId, BucketName
 from amove_operator.models.shared import (
@@ -17,7 +17,7 @@ from amove_operator.models.shared import (
     Conditions,
     Duration,
     KubeModel,
-    ObjectMeta,
+    KubeObject,
     ObjectName,
     ObservedGeneration,
     Timestamp,
@@ -338,11 +338,47 @@ class KeyStatus(KubeModel):
     )
 
 
-class AmoveStorageKey(KubeModel):
+class AmoveStorageKey(KubeObject):
     """AmoveStorageKey is an access key of the Amove storage service, kept in a Secret."""
 
-    metadata: ObjectMeta
     spec: KeySpec = Field(description="The key as it should be.")
     status: KeyStatus = Field(
         default=KeyStatus(), description="What the operator saw and did. Written by it alone."
     )
+    _proven: KeyStatus = PrivateAttr()
+
+    @property
+    def proven(self) -> KeyStatus:
+        """``status`` if it was written for this very object; else its conditions alone.
+
+        A backup or a copy carries the status of another object along: with it a new object would
+        revoke the other one's keys.
+        """
+        return self._proven
+
+    @property
+    def secret_name(self) -> str:
+        """The Secret's name: immutable by the CRD's rules."""
+        return self.spec.secret.name or self.metadata.name
+
+    @property
+    def named_keys(self) -> tuple[CurrentKey | RetiringKey, ...]:
+        """The keys that proven status names: the current one and the retiring ones.
+
+        None for an object without our finalizer whose deletion was asked for: its keys were
+        revoked. One that lives all the same (by ``Retain``, or since an admin took the finalizer
+        off) is found in the key list.
+        """
+        if self.metadata.let_go:
+            return ()
+        current = self._proven.key
+        return (*(() if current is None else (current,)), *self._proven.retiring)
+
+    @property
+    def reached_buckets(self) -> frozenset[str]:
+        """The bucket names that the key's live keys reach, by proven status."""
+        return frozenset(name for one in self.named_keys for name in one.buckets)
+
+    def _judge_status(self) -> None:
+        ours = self.status.owner_uid == self.metadata.uid
+        self._proven = self.status if ours else KeyStatus(conditions=self.status.conditions)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -120,7 +120,8 @@ class ObjectMeta(KubeModel):
 
     ``finalizer_at``: the place of our finalizer among all of the version that was read;
     ``finalizer_count``: how many there were. ``annotations``: those of :data:`ACTED_ON`, by their
-    short names; ``overlong``: those of them that are too long to be acted on.
+    short names; ``overlong``: those of them that are too long to be acted on. ``vanished`` is
+    never read: it marks our last copy of an object that is gone without our finalizer's protocol.
     """
 
     name: str
@@ -134,6 +135,7 @@ class ObjectMeta(KubeModel):
     finalizer_count: int = 0
     annotations: dict[str, str] = Field(default_factory=dict)
     overlong: tuple[str, ...] = ()
+    vanished: bool = Field(default=False, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -142,6 +144,7 @@ class ObjectMeta(KubeModel):
         if not isinstance(given, Mapping):
             return given
         kept = dict(given)
+        kept.pop("vanished", None)
         finalizers = kept.pop("finalizers", None) or ()
         if finalizers:
             kept["finalizer_count"] = len(finalizers)
@@ -155,8 +158,8 @@ class ObjectMeta(KubeModel):
 
     @property
     def deleting(self) -> bool:
-        """Deletion was asked for and waits for finalizers."""
-        return self.deletion_timestamp is not None
+        """Deletion was asked for and waits for finalizers, or the object is gone already."""
+        return self.vanished or self.deletion_timestamp is not None
 
     @property
     def finalized_by_us(self) -> bool:
@@ -174,8 +177,36 @@ class ObjectMeta(KubeModel):
 
     @property
     def paused(self) -> bool:
-        """``storage.amove.io/paused: "true"``: no remote call at all for this object."""
-        return self.annotation("paused") == "true"
+        """``storage.amove.io/paused: "true"``: no remote call at all for this object.
+
+        A vanished object is never paused: nobody could take the annotation off any more.
+        """
+        return not self.vanished and self.annotation("paused") == "true"
+
+
+class KubeObject(KubeModel):
+    """What both kinds share: ``metadata``, and the part of ``status`` that proves something."""
+
+    metadata: ObjectMeta
+
+    def model_post_init(self, _context: Any, /) -> None:
+        """Judge the status once, when an object is parsed: a reconcile asks for it many times."""
+        self._judge_status()
+
+    def _judge_status(self) -> None:
+        raise NotImplementedError
+
+    def with_status(self, status: KubeModel) -> Self:
+        """A copy with that status. ``model_copy`` alone would keep what the old one proved."""
+        copy = self.model_copy(update={"status": status})
+        copy._judge_status()
+        return copy
+
+    def as_vanished(self) -> Self:
+        """This last copy of an object that is gone: served as one that is being deleted."""
+        return self.model_copy(
+            update={"metadata": self.metadata.model_copy(update={"vanished": True})}
+        )
 
 
 class Condition(KubeModel):

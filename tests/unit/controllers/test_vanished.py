@@ -13,7 +13,7 @@ import pytest
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.resync import Resync
 from amove_operator.controllers.shared.departed import Departed
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.models import FINALIZER
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
@@ -31,8 +31,8 @@ async def deletable(cluster: BucketCluster, name: str = "media") -> Ref:
 
 def forgotten(cluster: BucketCluster) -> bool:
     """Whether no memory of any object that went is left."""
-    context = cluster.context
-    return not (context.cache.ghosts or context.cache.suspects or context.cache.unserved)
+    store = cluster.d.store
+    return not (store.vanished or store.unconfirmed or store.unserved)
 
 
 def listing(cluster: BucketCluster, meanwhile: Callable[[], Any]) -> Census:
@@ -44,17 +44,17 @@ def listing(cluster: BucketCluster, meanwhile: Callable[[], Any]) -> Census:
             await cluster.passes()
 
     setattr(cluster.kube, "answered", answered)  # noqa: B010
-    return Census(cluster.controller)
+    return Census(cluster.dispatcher)
 
 
 def replaced(cluster: BucketCluster, ref: Ref, *, told: bool = True, **spec: Any) -> None:
     """Deleted by our protocol, and made again: another object of that name."""
     old = cluster.kube.crs.pop(ref)
-    cluster.context.cache.let_go(ref, old["metadata"]["uid"])
+    cluster.d.store.let_go(ObjectId(ref, old["metadata"]["uid"]))
     if told:
-        cluster.controller.seen(ref.kind, "DELETED", old)
+        cluster.dispatcher.on_object_event(ref.kind, "DELETED", old)
     else:
-        cluster.context.cache.departed.forget(old["metadata"]["uid"])
+        cluster.d.store.departed.forget(old["metadata"]["uid"])
     cluster.apply(ref.namespace, ref.name, **spec)
 
 
@@ -67,12 +67,12 @@ def test_one_that_a_get_still_shows_comes_back_and_keeps_its_bucket(told: str) -
         ref = await deletable(cluster)
         body = copy.deepcopy(cluster.kube.crs[ref])
         if told == "by an event":
-            cluster.controller.seen(ref.kind, "DELETED", body)
+            cluster.dispatcher.on_object_event(ref.kind, "DELETED", body)
         else:
-            cluster.controller.not_listed(ref, set(), cluster.kube.version())
-        assert cluster.context.cache.get(ref) is None
+            cluster.dispatcher.on_not_listed(ObjectId(ref, ""), set(), cluster.kube.version())
+        assert cluster.d.store.get(ref) is None
         await cluster.passes()
-        assert cluster.context.cache.get(ref) is not None
+        assert cluster.d.store.get(ref) is not None
         assert list(cluster.service.buckets) == ["media"]
         cluster.delete(ref)
         await cluster.passes(60)
@@ -87,11 +87,11 @@ def test_one_that_shows_itself_before_a_get_does_is_no_ghost_any_more() -> None:
 
     async def scenario(cluster: BucketCluster) -> None:
         ref = await deletable(cluster)
-        cluster.controller.not_listed(ref, set(), cluster.kube.version())
+        cluster.dispatcher.on_not_listed(ObjectId(ref, ""), set(), cluster.kube.version())
         cluster.annotate(ref, reconcile_requested_at="1")
         await cluster.passes(60)
-        assert cluster.context.cache.get(ref) is not None
-        assert cluster.context.cache.ghosts == {}
+        assert cluster.d.store.get(ref) is not None
+        assert cluster.d.store.vanished == {}
 
     on_cluster(scenario)
 
@@ -160,7 +160,7 @@ def test_an_old_body_in_the_list_does_not_displace_the_object_that_was_made_agai
         await listing(cluster, again).take()
         new = cluster.kube.crs[ref]["metadata"]["uid"]
         await cluster.passes()
-        found = cluster.context.cache.get(ref)
+        found = cluster.d.store.get(ref)
         assert found is not None
         assert found.metadata.uid == new
         assert list(cluster.service.buckets) == ["media"]
@@ -185,12 +185,12 @@ def test_a_stale_list_does_not_bring_back_what_was_let_go_of_meanwhile(policy: s
         async def told(ref: Ref, meta: Any) -> None:
             body = copy.deepcopy(cluster.kube.crs[ref])
             await remove(ref, meta)
-            cluster.controller.seen(ref.kind, "DELETED", body)
+            cluster.dispatcher.on_object_event(ref.kind, "DELETED", body)
 
         setattr(cluster.kube, "remove_finalizer", told)  # noqa: B010
         await listing(cluster, goes).take()
         assert ref not in cluster.kube.crs
-        assert cluster.context.cache.get(ref) is None
+        assert cluster.d.store.get(ref) is None
         deletions = cluster.service.count("delete")
         await _quietly(cluster)
         assert cluster.service.count("delete") == deletions == (policy == "Delete")
@@ -207,7 +207,7 @@ async def _quietly(cluster: BucketCluster) -> None:
         return None
 
     setattr(cluster.kube, "answered", answered)  # noqa: B010
-    await Census(cluster.controller).take()
+    await Census(cluster.dispatcher).take()
     await cluster.passes(60)
 
 
@@ -231,11 +231,13 @@ def test_what_was_let_go_of_and_is_kept_by_another_is_nothing_to_a_new_leader() 
 def test_what_another_leader_let_go_of_is_nothing_to_a_standby_that_saw_it_before() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         ref = await deletable(cluster)
-        cluster.controller.leading = False
+        cluster.d.leadership.leading = False
         meta = cluster.kube.crs[ref]["metadata"]
         meta["deletionTimestamp"], meta["finalizers"] = "2026-01-02T00:00:00Z", [OTHERS]
-        cluster.controller.seen(ref.kind, None, cluster.kube.touch(cluster.kube.crs[ref]))
-        cluster.controller.lead()
+        cluster.dispatcher.on_object_event(
+            ref.kind, None, cluster.kube.touch(cluster.kube.crs[ref])
+        )
+        cluster.dispatcher.on_leading()
         cluster.strip(ref)
         await cluster.passes(60)
         assert list(cluster.service.buckets) == ["media"]
@@ -247,14 +249,14 @@ def test_what_another_leader_let_go_of_is_nothing_to_a_standby_that_saw_it_befor
 def test_what_went_while_another_led_is_forgotten_when_the_lead_is_taken() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         ref = await deletable(cluster)
-        cluster.controller.leading = False  # a standby that is cut off …
+        cluster.d.leadership.leading = False  # a standby that is cut off …
         body = cluster.kube.crs.pop(ref)  # … while another lets go
         late = copy.deepcopy(body)
-        await Census(cluster.controller).take()
-        cluster.controller.lead()
+        await Census(cluster.dispatcher).take()
+        cluster.dispatcher.on_leading()
         # The watch catches up: what it shows is older than the list.
-        cluster.controller.seen(ref.kind, None, late)
-        cluster.controller.seen(ref.kind, "DELETED", late)
+        cluster.dispatcher.on_object_event(ref.kind, None, late)
+        cluster.dispatcher.on_object_event(ref.kind, "DELETED", late)
         await cluster.passes(60)
         assert list(cluster.service.buckets) == ["media"]
         assert forgotten(cluster)
@@ -272,7 +274,9 @@ def test_one_that_lost_its_finalizer_before_our_eyes_is_served() -> None:
         cluster.delete(ref)
         await cluster.passes()
         cluster.kube.crs[ref]["metadata"]["finalizers"] = [OTHERS]
-        cluster.controller.seen(ref.kind, None, cluster.kube.touch(cluster.kube.crs[ref]))
+        cluster.dispatcher.on_object_event(
+            ref.kind, None, cluster.kube.touch(cluster.kube.crs[ref])
+        )
         cluster.service.full.clear()
         cluster.strip(ref)
         await cluster.passes(60)
@@ -289,7 +293,7 @@ def test_one_that_another_displaces_is_served_when_a_get_shows_the_other() -> No
         await cluster.passes(60)
         assert list(cluster.service.buckets) == ["other"]
         assert cluster.provenance(ref) == "Created"
-        assert not cluster.context.cache.ghosts
+        assert not cluster.d.store.vanished
 
     on_cluster(scenario)
 
@@ -303,14 +307,14 @@ def test_the_answer_to_a_release_leaves_the_object_that_was_made_again_in_the_ca
         async def slowly(ref: Ref, meta: Any) -> None:
             body = copy.deepcopy(cluster.kube.crs[ref])
             await remove(ref, meta)
-            cluster.controller.seen(ref.kind, "DELETED", body)
+            cluster.dispatcher.on_object_event(ref.kind, "DELETED", body)
             cluster.apply("team", "media", bucketName="other")
             await asyncio.sleep(1)
 
         setattr(cluster.kube, "remove_finalizer", slowly)  # noqa: B010
         cluster.delete(ref)
         await cluster.passes()
-        assert cluster.context.cache.get(ref) is not None
+        assert cluster.d.store.get(ref) is not None
         assert cluster.says(ref)["Ready"][0] == "True"
         assert sorted(cluster.service.buckets) == ["media", "other"]
 
@@ -324,7 +328,7 @@ def without_a_role_in(cluster: BucketCluster, namespace: str) -> None:
     """Only get and patch of our two kinds are left to us there, and it is being deleted."""
     kube, listed = cluster.kube, cluster.kube.each_object
     watched = {"watch_namespaces": ("team", namespace)}
-    cluster.context.settings = cluster.context.settings.model_copy(update=watched)
+    cluster.configure(**watched)
 
     async def each_object(kind: Kind, take: Any, scope: str | None) -> Any:
         if scope == namespace:
@@ -371,9 +375,9 @@ def test_what_a_namespace_without_our_role_holds_is_asked_for_and_let_go() -> No
             cluster.kube.touch(cluster.kube.crs[ref])
         del cluster.kube.crs[missed]  # and of another namespace: its end was missed
 
-        sweep = asyncio.create_task(Resync(cluster.controller).run())
+        sweep = asyncio.create_task(Resync(cluster.dispatcher).run())
         await cluster.passes(300)
-        assert cluster.context.unlisted == {"gone"}
+        assert cluster.d.namespaces.unlisted == {"gone"}
         assert cluster.kube.crs == {}
         assert cluster.service.keys == {}
         assert list(cluster.service.buckets) == ["kept"]
@@ -411,15 +415,15 @@ def test_a_standby_remembers_nothing_of_what_goes_and_a_leader_no_more_than_sinc
     None
 ):
     async def scenario(cluster: BucketCluster) -> None:
-        left = vars(cluster.context.cache.departed)
+        left = vars(cluster.d.store.departed)
         for number in range(3):
             ref = cluster.apply("team", f"b{number}", deletionPolicy="Retain")
             await cluster.passes()
-            cluster.controller.leading = number != 1
+            cluster.d.leadership.leading = number != 1
             cluster.strip(ref)
             await cluster.passes()
         assert len(left["_left"]) == 2
-        await Census(cluster.controller).take()
+        await Census(cluster.dispatcher).take()
         assert not left["_left"]
         assert forgotten(cluster)
 

@@ -16,12 +16,7 @@ from hypothesis import strategies as st
 from amove_operator.amove import AmoveClient, CloudAccount
 from amove_operator.app.watches import kopf_settings
 from amove_operator.controllers.shared.accounts import CloudAccounts
-from amove_operator.controllers.shared.store import (
-    Cache,
-    bucket_name,
-    own_bucket_status,
-    own_key_status,
-)
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core.conditions import in_sync, noting, stalled
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.status import status_of
@@ -78,7 +73,7 @@ def heavy(size: int = MAX_OBJECT_BYTES) -> dict[str, str]:
 def test_of_metadata_only_what_is_acted_on_is_kept() -> None:
     foreign = [f"example.com/{number}" for number in range(20_000)]
     notes = {f"example.com/{number}": "n" * 1000 for number in range(250)}
-    cache = Cache()
+    cache = Store()
     tracemalloc.start()
     try:
         full = body(
@@ -121,7 +116,7 @@ def test_a_note_is_told_once_and_not_pushed_out_by_a_long_message() -> None:
 
 
 def test_an_event_that_changes_nothing_we_act_on_wakes_nobody() -> None:
-    cache = Cache()
+    cache = Store()
     assert cache.put(REF, body(finalizers=[FINALIZER])) is not None
     touched = body(
         resourceVersion="2",
@@ -214,13 +209,13 @@ def test_the_status_of_what_is_too_large_or_unreadable_still_proves_whose_the_bu
         found, fault = read_object(Kind.BUCKET, written)
         assert isinstance(found, AmoveBucket)
         assert fault is not None
-        assert bucket_name(found) == "photos"
-        assert own_bucket_status(found).provenance == "Created"
+        assert found.bucket_name == "photos"
+        assert found.proven.provenance == "Created"
         assert found.spec.deletion_policy == "Delete"
 
 
 def test_a_thousand_large_objects_keep_no_more_than_small_ones() -> None:
-    cache = Cache()
+    cache = Store()
     large: dict[str, Any] = {}
     texts: dict[str, str] = {}
     spec: dict[str, Any] = {}
@@ -363,7 +358,7 @@ def test_no_date_in_a_status_keeps_its_object_from_being_read(date: str, where: 
     found, fault = read_object(Kind.KEY, {**body(), "status": key_status})
     assert fault is None
     assert isinstance(found, AmoveStorageKey)
-    assert own_key_status(found).observed_generation != -1  # nobody takes it for new
+    assert found.proven.observed_generation != -1  # nobody takes it for new
 
 
 # ---------------------------------------------------------------- service URLs

@@ -14,7 +14,7 @@ import pytest
 
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.resync import Resync
-from amove_operator.controllers.shared.name_registry import unaccounted
+from amove_operator.core import names
 from amove_operator.core.naming import key_name, marker_of, mask_bit, names_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
@@ -26,10 +26,15 @@ SETTLED = {"Ready": ("True", "Available"), "Synced": ("True", "Settled")}
 WAITING = ("True", "NameInUse")
 
 
+def unaccounted(cluster: BucketCluster, name: str) -> list[names.Keeper]:
+    """What the listed keys keep that no record accounts for."""
+    return [keeper for _, keeper in names.unaccounted_keys(cluster.d.names, name)]
+
+
 @asynccontextmanager
 async def sweeping(cluster: BucketCluster) -> Any:
     """With the resync at work, which makes the first settled list."""
-    sweep = asyncio.create_task(Resync(cluster.controller).run())
+    sweep = asyncio.create_task(Resync(cluster.dispatcher).run())
     try:
         yield
     finally:
@@ -97,7 +102,7 @@ def kept_by_another(cluster: BucketCluster) -> None:
         body = cluster.kube.crs[ref]
         body["metadata"]["finalizers"] = ["example.com/other"]
         shown = cluster.kube.touch(body)
-        cluster.loop.call_later(1, cluster.controller.seen, ref.kind, None, shown)
+        cluster.loop.call_later(1, cluster.dispatcher.on_object_event, ref.kind, None, shown)
 
     setattr(cluster.kube, "remove_finalizer", remove)  # noqa: B010
 
@@ -153,7 +158,7 @@ def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
         await cluster.passes(600)
         assert cluster.says(ref)["Stalled"] == ("True", "DeletionBlocked")
         cluster.service.keys.clear()  # by a person
-        await cluster.context.key_lists.fresh()
+        await cluster.d.key_lists.fresh()
         await cluster.passes(3600)
         assert cluster.service.buckets == {}
         assert ref not in cluster.kube.crs
@@ -238,10 +243,10 @@ def test_a_key_of_a_crash_is_replaced_and_keeps_the_name_until_its_grace_ends() 
             (retiring,) = cluster.kube.crs[key]["status"]["retiring"]
             assert (retiring["id"], retiring.get("buckets", [])) == (old, [])
             # The key of today reaches "gallery" by status; the old one by its marker alone.
-            assert [one.namespace for one in unaccounted(cluster.context, "gallery")] == ["tenant"]
+            assert [one.namespace for one in unaccounted(cluster, "gallery")] == ["tenant"]
             await cluster.passes(3700)
             assert old not in cluster.service.keys
-            assert list(unaccounted(cluster.context, "gallery")) == []
+            assert list(unaccounted(cluster, "gallery")) == []
 
     on_cluster(scenario)
 
@@ -288,7 +293,7 @@ def test_who_waits_for_a_name_goes_on_when_the_key_is_revoked() -> None:
         await cluster.passes()
         cluster.service.buckets.clear()
         lost(cluster, "pearls")
-        await cluster.context.key_lists.fresh()
+        await cluster.d.key_lists.fresh()
         ours, theirs = cluster.apply("victim", "gallery"), cluster.apply("victim", "pearls")
         cluster.annotate(key, paused="true")
         await cluster.passes()
@@ -298,7 +303,7 @@ def test_who_waits_for_a_name_goes_on_when_the_key_is_revoked() -> None:
         cluster.service.keys.clear()
         await cluster.passes(60)
         assert cluster.says(theirs)["Reconciling"] == WAITING
-        await cluster.context.key_lists.fresh()
+        await cluster.d.key_lists.fresh()
         await cluster.passes(1)
         assert cluster.says(theirs) == SETTLED
 
@@ -322,7 +327,7 @@ def test_a_retained_key_keeps_the_name_from_other_namespaces_and_not_from_its_ow
             assert not cluster.kube.crs
             assert len(cluster.service.keys) == 1
             cluster.service.buckets.clear()
-            await cluster.context.key_lists.fresh()
+            await cluster.d.key_lists.fresh()
             await cluster.passes()
             victim = cluster.apply("victim", "media")
             await cluster.passes()
@@ -389,7 +394,7 @@ def test_while_a_watched_namespace_cannot_be_listed_any_key_may_be_held_there() 
         await cluster.passes(60)
         assert cluster.says(ours) == SETTLED
         cluster.kube.closed = {"tenant"}
-        await Census(cluster.controller).take()
+        await Census(cluster.dispatcher).take()
         ref = cluster.apply("victim", "pearls")
         async with sweeping(cluster):
             await cluster.passes(60)
@@ -399,7 +404,7 @@ def test_while_a_watched_namespace_cannot_be_listed_any_key_may_be_held_there() 
         assert "AMOVE_WATCH_NAMESPACES" in told
         assert cluster.says(ours) == SETTLED  # and no word of an orphan that may be none
         cluster.kube.closed = set()
-        await Census(cluster.controller).take()
+        await Census(cluster.dispatcher).take()
         await cluster.passes()
         assert cluster.says(ref) == SETTLED
 
@@ -415,7 +420,7 @@ def test_a_watched_namespace_that_is_gone_keeps_no_name() -> None:
         going = cluster.apply("victim", "media", deletionPolicy="Delete")
         await cluster.passes(60)
         cluster.kube.gone = {"tenant"}
-        await Census(cluster.controller).take()
+        await Census(cluster.dispatcher).take()
         ref = cluster.apply("victim", "pearls")
         cluster.delete(going)
         async with sweeping(cluster):
@@ -432,14 +437,14 @@ def test_a_bucket_of_ours_that_an_orphan_may_reach_says_so_until_the_key_is_revo
         await cluster.passes(60)
         assert cluster.says(ref) == SETTLED
         lost(cluster, "media")
-        await cluster.context.key_lists.fresh()
+        await cluster.d.key_lists.fresh()
         await cluster.resync()
         assert cluster.says(ref) == {
             "Ready": ("True", "Available"),
             "Synced": ("False", "ReachedByOrphan"),
         }
         cluster.service.keys.clear()
-        await cluster.context.key_lists.fresh()
+        await cluster.d.key_lists.fresh()
         await cluster.resync()
         assert cluster.says(ref) == SETTLED
 
@@ -488,7 +493,7 @@ def test_our_bucket_is_ours_though_another_process_took_the_intent_back() -> Non
         def interfere() -> None:
             stalled_by_another(cluster, ref)
             cluster.kube.touch(cluster.kube.crs[ref])
-            cluster.controller.seen(ref.kind, None, copy.deepcopy(cluster.kube.crs[ref]))
+            cluster.dispatcher.on_object_event(ref.kind, None, copy.deepcopy(cluster.kube.crs[ref]))
 
         after_the_create(cluster, interfere)
         await cluster.passes()
@@ -512,7 +517,9 @@ def test_what_is_anothers_by_now_is_not_ours_for_a_200_of_long_ago() -> None:
             body["metadata"]["finalizers"] = [FINALIZER]
             for one in (rival, ref):
                 cluster.kube.touch(cluster.kube.crs[one])
-                cluster.controller.seen(one.kind, None, copy.deepcopy(cluster.kube.crs[one]))
+                cluster.dispatcher.on_object_event(
+                    one.kind, None, copy.deepcopy(cluster.kube.crs[one])
+                )
 
         after_the_create(cluster, interfere)
         await cluster.passes(86400)
@@ -539,7 +546,9 @@ def test_our_own_word_that_a_bucket_is_not_ours_has_nothing_tried_again(first: s
         async def shown_at_once(*args: Any) -> Any:
             body = await write(*args)
             if first == "the watch" and body is not None:
-                cluster.controller.seen(ref.kind, None, copy.deepcopy(cluster.kube.crs[ref]))
+                cluster.dispatcher.on_object_event(
+                    ref.kind, None, copy.deepcopy(cluster.kube.crs[ref])
+                )
                 await asyncio.sleep(0.01)
             return body
 
@@ -622,7 +631,9 @@ def test_a_key_that_is_paused_in_its_deletion_is_revoked_before_another_team_has
                 "Adopted",
                 cluster.kube.crs[other]["metadata"]["uid"],
             )
-            cluster.controller.seen(other.kind, None, cluster.kube.touch(cluster.kube.crs[other]))
+            cluster.dispatcher.on_object_event(
+                other.kind, None, cluster.kube.touch(cluster.kube.crs[other])
+            )
         await cluster.passes(600)
         assert cluster.service.keys == {}
         assert cluster.says(other) == SETTLED
@@ -643,7 +654,7 @@ def test_a_key_whose_finalizer_another_hand_took_off_is_revoked_or_told(policy: 
         meta["deletionTimestamp"], meta["finalizers"] = "2026-01-02T00:00:00Z", ["x.example/kept"]
         await cluster.restart()
         await cluster.passes(60)
-        await cluster.context.key_lists.fresh()
+        await cluster.d.key_lists.fresh()
         cluster.annotate(key, paused=None)
         await cluster.passes(60)
         assert len(cluster.service.keys) == (policy == "Retain")
@@ -657,7 +668,9 @@ def test_a_key_whose_finalizer_another_hand_took_off_is_revoked_or_told(policy: 
         assert cluster.says(heir)["Reconciling"] == WAITING
         status = {"provenance": "Adopted", "ownerUID": cluster.kube.crs[heir]["metadata"]["uid"]}
         cluster.kube.crs[heir]["status"] |= status
-        cluster.controller.seen(heir.kind, None, cluster.kube.touch(cluster.kube.crs[heir]))
+        cluster.dispatcher.on_object_event(
+            heir.kind, None, cluster.kube.touch(cluster.kube.crs[heir])
+        )
         await cluster.passes(60)
         assert cluster.says(heir)["Synced"] == ("False", "ReachedByOrphan")
 

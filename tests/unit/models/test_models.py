@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from amove_operator.models import (
+    FINALIZER,
+    GROUP,
     AmoveBucket,
     AmoveStorageKey,
     BucketFlags,
@@ -40,6 +42,7 @@ SPECS = Path(__file__).parents[2] / "specs"
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
 PLAIN_KEY = {"bucketRefs": [{"name": "photos"}], "permission": "Read"}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+ACCOUNT = "00000000-0000-4000-8000-000000000000"
 
 FULL_KEY_STATUS = KeyStatus(
     owner_uid="u-1",
@@ -338,3 +341,96 @@ def test_the_defaults_are_the_safe_ones() -> None:
     assert key.deletion_policy == "Delete"
     assert key.rotation.interval is None
     assert key.rotation.grace_period == "1h"
+
+
+def _bucket(
+    owner: str = "u-1", *, of_bucket: str = "photos", account: str = ACCOUNT
+) -> AmoveBucket:
+    """An AmoveBucket whose status was written for ``owner``, a bucket and an account."""
+    status = {
+        "ownerUID": owner,
+        "bucketName": of_bucket,
+        "cloudAccountId": account,
+        "provenance": "Created",
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Available"}],
+    }
+    return AmoveBucket.model_validate(
+        {
+            "metadata": {"name": "photos", "uid": "u-1"},
+            "spec": {"cloudAccountId": ACCOUNT},
+            "status": status,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [_bucket("u-2"), _bucket(of_bucket="other"), _bucket(account=ACCOUNT.replace("0", "1"))],
+    ids=["of another object", "of another bucket", "of another account"],
+)
+def test_a_bucket_status_proves_only_what_was_written_for_it(copied: AmoveBucket) -> None:
+    own = _bucket()
+    assert own.proven is own.status
+    assert copied.proven == BucketStatus(conditions=own.status.conditions)
+
+
+def test_a_key_status_proves_only_what_was_written_for_it() -> None:
+    def key(uid: str, **metadata: object) -> AmoveStorageKey:
+        return AmoveStorageKey(
+            metadata=ObjectMeta.model_validate({"name": "app", "uid": uid, **metadata}),
+            spec=KeySpec.model_validate(PLAIN_KEY),
+            status=FULL_KEY_STATUS,
+        )
+
+    own, copied = key("u-1"), key("u-2")
+    assert own.proven is own.status
+    assert [one.id for one in own.named_keys] == ["k-1", "k-0"]
+    assert own.reached_buckets == {"photos"}
+    assert copied.proven == KeyStatus(conditions=FULL_KEY_STATUS.conditions)
+    assert copied.named_keys == ()
+    going = {"deletionTimestamp": "2026-01-31T12:00:00Z"}
+    assert key("u-1", **going).named_keys == ()  # our finalizer is off: its keys were revoked
+    assert key("u-1", **going, finalizers=[FINALIZER]).named_keys == own.named_keys
+
+
+def test_a_new_status_is_judged_anew() -> None:
+    """``model_copy`` does not validate: alone it would keep what the old status proved."""
+    own = _bucket()
+    noted = own.with_status(own.status.model_copy(update={"create_intent": True}))
+    assert noted.proven is noted.status
+    assert noted.proven.create_intent
+    copied = own.with_status(own.status.model_copy(update={"owner_uid": "u-2"}))
+    assert copied.proven.provenance is None
+    assert own.proven.provenance == "Created"
+
+
+def test_what_proves_is_neither_read_nor_written() -> None:
+    given = {"metadata": {"name": "photos"}, "spec": {}, "proven": {"provenance": "Created"}}
+    read = AmoveBucket.model_validate({**given, "_proven": {"provenance": "Created"}})
+    assert read.proven == BucketStatus()
+    assert set(_bucket().to_kube()) == {"metadata", "spec", "status"}
+
+
+def test_a_vanished_object_is_deleting_and_never_paused() -> None:
+    meta = {"name": "photos", "annotations": {f"{GROUP}/paused": "true"}, "vanished": True}
+    seen = AmoveBucket.model_validate({"metadata": meta, "spec": {}})
+    assert seen.metadata.paused
+    assert not seen.metadata.vanished  # never on the word of who writes the object
+    last = seen.as_vanished()
+    assert (last.metadata.vanished, last.metadata.deleting, last.metadata.paused) == (
+        True,
+        True,
+        False,
+    )
+    assert "vanished" not in last.to_kube()["metadata"]
+
+
+def test_the_names_in_effect_default_to_the_objects_own() -> None:
+    plain = AmoveStorageKey.model_validate({"metadata": {"name": "app"}, "spec": PLAIN_KEY})
+    named = {**PLAIN_KEY, "secret": {"name": "creds"}}
+    other = AmoveStorageKey.model_validate({"metadata": {"name": "app"}, "spec": named})
+    assert (plain.secret_name, other.secret_name) == ("app", "creds")
+    bucket = AmoveBucket.model_validate(
+        {"metadata": {"name": "a-b"}, "spec": {"bucketName": "c-d"}}
+    )
+    assert (_bucket().bucket_name, bucket.bucket_name) == ("photos", "c-d")

@@ -1,182 +1,72 @@
-"""Gather what the bucket planner looks at, from cache and memory. Reads only."""
+"""Gather what the bucket planner asks for, from the store and memory. Changes nothing."""
 
 from __future__ import annotations
 
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.loss_guard import (
-    accepted,
-    is_concluded,
-    is_loss_unconfirmed,
-    mass_bucket_loss,
-)
-from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
-from amove_operator.controllers.shared.name_registry import (
-    claim_of,
-    ghost_claim,
-    is_ours,
-    list_needed_since,
-    name_in_use,
-    reached_by_orphan,
-    who_keeps,
-)
-from amove_operator.controllers.shared.status_writer import accounts_pending
-from amove_operator.controllers.shared.store import (
-    Ghost,
-    Item,
-    bucket_name,
-    fingerprint,
-    own_bucket_status,
-)
-from amove_operator.core import conditions
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    BucketSnapshot,
-    Present,
-    Refused,
-)
+from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.memory import BucketMemory, is_in_sync
+from amove_operator.controllers.shared.store import id_of
+from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveBucket, BucketSpec
+from amove_operator.models import AmoveBucket
 
 
-def gather_bucket(
-    context: Context, item: Item, bucket: AmoveBucket, memory: BucketMemory
-) -> BucketSnapshot:
-    """The world of one AmoveBucket as of now."""
-    meta = bucket.metadata
-    ref = item.ref if isinstance(item, Ghost) else item
-    status = own_bucket_status(bucket)
+def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) -> BucketSnapshot:
+    """All that is known about one AmoveBucket as of now."""
+    meta, status, name = bucket.metadata, bucket.proven, bucket.bucket_name
     account = status.cloud_account_id or bucket.spec.cloud_account_id
-    account = account or context.accounts.default_account or ""
-    name = bucket_name(bucket)
-    deleting = meta.deleting or isinstance(item, Ghost)
-    refreshed(bucket, memory, context.clock())
-    mass_loss, loss_unconfirmed = _loss(context, bucket, memory)
-    ours, since = is_ours(status), list_needed_since(context, meta.namespace)
-    listing = context.key_lists.latest
+    account = account or d.accounts.default_account or ""
+    mass_loss, loss_unconfirmed = d.bucket_losses.verdict(bucket, memory)
+    ours = status.provenance is not None or bool(status.create_intent)
+    since, listing = d.names.list_needed_since(meta.namespace), d.key_lists.latest
+    ref = id_of(bucket).ref
     return BucketSnapshot(
-        now=context.now(),
+        now=d.now(),
         uid=meta.uid,
         namespace=meta.namespace,
         cr_name=meta.name,
-        spec=_spec(item, bucket),
+        spec=bucket.spec,
         status=status,
         name=name,
         account=account,
-        finalizer=meta.finalized_by_us or isinstance(item, Ghost),
-        deleting=deleting,
-        paused=meta.paused and not isinstance(item, Ghost),
-        fault=None if deleting else bucket_fault(context, ref, bucket, account),
-        claim=ghost_claim(context, bucket)
-        if isinstance(item, Ghost)
-        else claim_of(context, bucket),
-        name_in_use=None if ours else name_in_use(context, ref, name),
+        finalizer=meta.finalized_by_us or meta.vanished,
+        deleting=meta.deleting,
+        paused=meta.paused,
+        fault=None if meta.deleting else bucket_fault(d, bucket, account),
+        claim=d.names.claim_of(bucket),
+        name_in_use=None if ours else d.names.name_in_use(meta.namespace, name),
         keys_listed=listing is not None and listing.begun >= since,
         list_since=since,
-        orphaned=ours and reached_by_orphan(context, ref, name),
+        orphaned=ours and d.names.is_reached_by_orphan(meta.namespace, name),
         seen=memory.seen,
         refusal=memory.refusal,
-        blockers=who_keeps(context, ref, name) if deleting else (),
+        blockers=d.names.blockers(ref, name) if meta.deleting else (),
         delete_sent=memory.delete_sent,
         created=memory.created,
-        effect_pending=context.clock() - memory.effect_at < context.settle,
+        effect_pending=d.clock() - memory.effect_at < d.settle,
         repairs_left=memory.repairs_left,
         mass_loss=mass_loss,
         loss_unconfirmed=loss_unconfirmed,
-        default_account=context.accounts.default_account,
+        default_account=d.accounts.default_account,
     )
 
 
-def _spec(item: Item, bucket: AmoveBucket) -> BucketSpec:
-    """A ghost is served by its own policy: nobody asked to delete the data of one that retains.
-
-    One that was paused is let go, since nobody can end its pause any more.
-    """
-    if isinstance(item, Ghost) and bucket.metadata.paused:
-        return bucket.spec.model_copy(update={"deletion_policy": "Retain"})
-    return bucket.spec
-
-
-def refreshed(bucket: AmoveBucket, memory: BucketMemory, clock: float) -> None:
-    """Forget what was seen when a person changed something, a resync is due, or a retry is."""
-    print_now = fingerprint(bucket.metadata)
-    changed = memory.fingerprint is not None and memory.fingerprint != print_now
-    if changed:
-        memory.refusals_in_a_row = 0
-        memory.repairs_left = REPAIRS
-        memory.delete_sent = False
-    elif memory.stale:
-        memory.repairs_left = max(memory.repairs_left, 1)
-    if changed or memory.stale or clock >= memory.retry_at:
-        memory.seen = None
-        if not (_is_taken(memory) and not changed) and not _is_disowning(bucket, memory):
-            memory.refusal = None
-        memory.retry_at = float("inf")
-    elif memory.fingerprint is None and _settled(bucket):
-        # The first look after a restart: a settled bucket waits for its turn in the resync.
-        memory.seen = Present(bucket.status.observed) if bucket.status.observed else None
-    if own_bucket_status(bucket).provenance is not None:
-        memory.created = False  # from here on status is the proof
-    memory.fingerprint = print_now
-    memory.stale = False
-
-
-def _is_taken(memory: BucketMemory) -> bool:
-    """The service said that the name is taken: nothing is tried again before a person changes it.
-
-    A look at each resync goes on, and shows a bucket that became ours to see.
-    """
-    return memory.refusal is not None and memory.refusal.what is Refused.EXISTS
-
-
-def _is_disowning(bucket: AmoveBucket, memory: BucketMemory) -> bool:
-    """The create was surely not ours, and status still says that it was: that must go first."""
-    status, what = own_bucket_status(bucket), memory.refusal.what if memory.refusal else None
-    if what is Refused.EXISTS:
-        return bool(status.create_intent) or status.provenance == "Created"
-    return what is Refused.UNSENT and bool(status.create_intent)
-
-
-def _settled(bucket: AmoveBucket) -> bool:
-    status = bucket.status
-    return (
-        status.observed_generation == bucket.metadata.generation
-        and not bucket.metadata.deleting
-        and own_bucket_status(bucket).provenance is not None
-        and conditions.is_true(status.conditions, "Ready")
-        and conditions.is_true(status.conditions, "Synced")
-    )
-
-
-def bucket_fault(
-    context: Context, ref: Ref, bucket: AmoveBucket, account: str
-) -> Conclusion | None:
+def bucket_fault(d: Dependencies, bucket: AmoveBucket, account: str) -> Conclusion | None:
     """Why we refuse this spec ourselves, without a call."""
-    if (fault := context.cache.faults.get(ref)) is not None:
+    if (fault := d.store.faults.get(id_of(bucket).ref)) is not None:
         return fault
-    trusted = context.settings.trusts(bucket.metadata.namespace)
-    defaults = context.accounts.judging_defaults(bucket.spec.cloud_account_id, None)
-    if found := bucket_not_permitted(
-        bucket.spec, bucket.metadata.namespace, defaults, trusted=trusted
-    ):
+    namespace = bucket.metadata.namespace
+    trusted = d.settings.trusts(namespace)
+    defaults = d.accounts.judging_defaults(bucket.spec.cloud_account_id, None)
+    if found := bucket_not_permitted(bucket.spec, namespace, defaults, trusted=trusted):
         return found
-    if (pending := accounts_pending(context)) is not None:
-        return None if _settled(bucket) else pending
+    if (pending := d.accounts.pending()) is not None:
+        return None if is_in_sync(bucket) else pending
     if not account:
-        return stalled(Reason.AccountUnknown, context.accounts.unknown())
-    if own_bucket_status(bucket).provenance is not None:
+        return stalled(Reason.AccountUnknown, d.accounts.unknown())
+    if bucket.proven.provenance is not None:
         return None  # an account that was switched off is no reason to let go of what is there
-    if problem := context.accounts.problem(account):
+    if problem := d.accounts.problem(account):
         return stalled(Reason.AccountUnusable, problem)
     return None
-
-
-def _loss(context: Context, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
-    if not isinstance(memory.seen, Absent) or accepted(bucket.metadata, memory.accept_before):
-        return False, False
-    if is_concluded(bucket) and not bucket.metadata.deleting:
-        return False, False  # told before as missing: nothing is made of it anyhow
-    mass = mass_bucket_loss(context)
-    return mass, not mass and is_loss_unconfirmed(context, bucket.metadata.uid)

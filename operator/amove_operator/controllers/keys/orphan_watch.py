@@ -10,11 +10,15 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.enqueue import wake_waiting
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList, RemoteKey
-from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, without_owner
-from amove_operator.core.naming import cluster_digest
+from amove_operator.core.keys.orphans import (
+    OrphanScan,
+    OrphanSuspects,
+    holds,
+    may_hold,
+    without_owner,
+)
 from amove_operator.core.secrets.record import OWNER_UID
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import Kube
@@ -51,54 +55,49 @@ async def holder_of(
 class OrphanWatch:
     """Judges every complete listing; logs only when what it finds has changed."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._judgement = OrphanSuspects()
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._d = dependencies
+        self._suspects = OrphanSuspects()
         self._listed = asyncio.Event()
 
-    def listed(self) -> None:
-        """There is a new complete listing."""
+    def on_key_list(self) -> None:
+        """There is a new complete list."""
         self._listed.set()
 
     async def run(self) -> None:
-        """Judge each listing, until cancelled."""
+        """Judge each list, until cancelled."""
         while True:
             await self._listed.wait()
             self._listed.clear()
-            listing = self._context.key_lists.latest
+            listing = self._d.key_lists.latest
             if listing is not None:
                 await self.judge(listing)
 
     async def judge(self, listing: KeyList) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
-        context, before = self._context, self._judgement.orphans
-        known = set(context.holders)
-        look, holders = await self._look(listing)
-        meanwhile = {key: where for key, where in context.holders.items() if key not in known}
-        if (found := {**holders, **meanwhile}) != context.holders:
-            context.holders = found
-            wake_waiting(context, context.wanted_names)  # whose a key is says whom it keeps out
-        if not sees_all(context):
+        d, before, known = self._d, self._suspects.orphans, set(self._d.names.holders)
+        scan, holders = await self._scan(listing)
+        if d.names.holders_found(holders, known):
+            d.enqueue.waiting(d.names.wanted)  # whose a key is says whom it keeps out
+        if not d.watches_all:
             return
-        self._judgement = self._judgement.after(look, context.settle)
-        orphans = self._judgement.orphans
-        context.metrics.orphan_keys.set(len(orphans))
+        self._suspects = self._suspects.after(scan, d.settle)
+        orphans = self._suspects.orphans
+        d.metrics.orphan_keys.set(len(orphans))
         if {key.id for key in orphans} != {key.id for key in before}:
-            _tell(orphans)
+            _log_orphans(orphans)
 
-    async def _look(self, listing: KeyList) -> tuple[Look, dict[str, str]]:
+    async def _scan(self, listing: KeyList) -> tuple[OrphanScan, dict[str, str]]:
         """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
-        context = self._context
-        # A ghost's keys are still being dealt with.
-        keys = [*context.cache.keys.values(), *context.cache.ghosts.values()]
-        look = Look.of(context.cluster_uid, listing, (key.metadata.uid for key in keys), ())
+        d = self._d
+        # The keys of a vanished object are still being dealt with.
+        uids = [key.metadata.uid for key in d.store.all_keys()]
+        scan = OrphanScan.of(d.cluster_uid, listing, uids, ())
         held: set[str] = set()
         holders: dict[str, str] = {}
-        cluster8 = cluster_digest(context.cluster_uid)
-        for key in list(without_owner(listing, cluster8, look.owners)):
-            claims = context.secrets.claiming(key.id)
+        for key in list(without_owner(listing, scan.cluster8, scan.owners)):
             try:
-                holder = await holder_of(context.kube, key, claims, listing)
+                holder = await holder_of(d.kube, key, d.secrets.claiming(key.id), listing)
             except (KubeUnavailable, KubeRefused) as error:
                 _log.warning("whether a Secret holds key %s is not known: %s", key.name, error)
                 held.add(key.id)
@@ -106,15 +105,10 @@ class OrphanWatch:
             if holder is not None:
                 held.add(key.id)
                 holders[key.id] = holder.namespace
-        return Look(look.cluster8, listing, look.owners, frozenset(held)), holders
+        return OrphanScan(scan.cluster8, listing, scan.owners, frozenset(held)), holders
 
 
-def sees_all(context: Context) -> bool:
-    """Whether a CR that is not in the cache is gone."""
-    return not context.settings.watch_namespaces
-
-
-def _tell(orphans: tuple[RemoteKey, ...]) -> None:
+def _log_orphans(orphans: tuple[RemoteKey, ...]) -> None:
     if not orphans:
         _log.info("no orphaned keys are left")
         return

@@ -1,21 +1,19 @@
-"""The key reconciler: ask the planner, perform its step, look again."""
+"""Performs the steps of the key planner (:mod:`amove_operator.core.keys.plan`)."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 from amove_operator.amove import IssuedKey, NewKey
-from amove_operator.controllers.keys.gather import Look, confirmed_gone, gather_key, marker
-from amove_operator.controllers.keys.secret_writer import KeySecret
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.enqueue import wake_buckets_of, wake_waiting
-from amove_operator.controllers.shared.loss_guard import loss_accepted
-from amove_operator.controllers.shared.memory import KeyMemory
-from amove_operator.controllers.shared.status_writer import explain, record_status, write_status
-from amove_operator.controllers.shared.store import Ghost, Item, fingerprint, own_key_status
+from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.keys.secret_writer import SecretWriter
+from amove_operator.controllers.reconciler import Decision, Reconciler
+from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.memory import KeyMemory, fingerprint
+from amove_operator.controllers.shared.status_writer import explain
+from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
@@ -24,195 +22,154 @@ from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import status_of
-from amove_operator.core.naming import key_name, may_reach
+from amove_operator.core.naming import key_name
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Ref
+from amove_operator.core.refs import ObjectId
 from amove_operator.core.secrets.record import Retiring
 from amove_operator.core.secrets.rendering import TemplateFault
-from amove_operator.engine.keyed_lock import KeyedLock
-from amove_operator.errors import ApiError, Conflict, KubeRefused, Rejected
+from amove_operator.errors import ApiError, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
 from amove_operator.telemetry import register_secret
 
-_log = logging.getLogger(__name__)
-_MOST_STEPS = 40
+KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
 
-class KeyReconciler:
-    """Brings one AmoveStorageKey a step nearer to its spec, until it rests."""
+class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
+    """Serves AmoveStorageKeys, one pass at a time for each UID (the queue sees to that)."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._secrets = KeySecret(context)
-        self._locks: KeyedLock[str, Item] = KeyedLock(context.queue.add)
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies)
+        self._gatherer = KeyGatherer(dependencies)
+        self._secrets = SecretWriter(dependencies, self._gatherer)
 
-    async def reconcile(self, item: Item) -> None:
-        """Serve one AmoveStorageKey, or the ghost of one.
+    # -- deciding --------------------------------------------------------------------------------
 
-        One at a time for each UID: a ghost waits until what its object began is answered.
-        Raises Conflict, KubeUnavailable, KubeRefused, NotLeading.
-        """
-        key = self._look_up(item)
-        if key is None:
-            return
-        with self._locks.try_acquire(key.metadata.uid, item) as mine:
-            if mine:
-                await self._serve(item, key.metadata.uid)
+    def begin(self) -> ReconcilePass:
+        """Nothing is known of the Secret yet but what is remembered."""
+        return ReconcilePass()
 
-    async def _serve(self, item: Item, uid: str) -> None:
-        look = Look()
-        for _ in range(_MOST_STEPS):
-            key = self._look_up(item)
-            if key is None:
-                return
-            if key.metadata.uid != uid:  # a new object of that name: it has its own turn
-                self._context.queue.add(item)
-                return
-            memory = self._memory(item, key)
-            if look.secret is None:
-                self._secrets.recall(key, memory)
-            snapshot = gather_key(self._context, item, key, memory, look)
-            step = plan_key(snapshot)
-            if isinstance(step, steps.Finish):
-                await self._rest(item, key, step)
-                return
-            try:
-                rests = await self._perform(item, key, memory, look, snapshot, step)
-            except ApiError as error:
-                await self._rest(item, key, self._after_failure(snapshot, step, error), error)
-                return
-            if rests:
-                return
-        raise RuntimeError(f"{item}: no rest after {_MOST_STEPS} steps")
+    def find(self, item: ObjectId) -> AmoveStorageKey | None:
+        """That AmoveStorageKey as last seen, if it still needs something."""
+        found = self.d.store.find(item)
+        return found if isinstance(found, AmoveStorageKey) else None
 
-    def _look_up(self, item: Item) -> AmoveStorageKey | None:
-        if isinstance(item, Ghost):
-            ghost = self._context.cache.ghosts.get(item)
-            return ghost if isinstance(ghost, AmoveStorageKey) else None
-        return self._context.cache.keys.get(item)
+    def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
+        """Gather a snapshot, and have the planner choose the next step."""
+        memory = self._memory_as_of_now(seen)
+        if progress.secret is None:
+            self._secrets.recall(seen, memory)
+        snapshot = self._gatherer.gather(seen, memory, progress)
+        return Decision(seen, progress, snapshot, plan_key(snapshot))
 
-    def _memory(self, item: Item, key: AmoveStorageKey) -> KeyMemory:
-        memory = self._context.keys.get(key.metadata.uid)
-        if memory is None:
-            known = Expectations.for_known(self._context.leading_since, self._context.settle)
-            memory = KeyMemory(known)
-            self._context.keys[key.metadata.uid] = memory
-        if memory.fingerprint != (now := fingerprint(key.metadata)):
-            memory.secret = None  # whether it is tidy was judged by the former spec
-            memory.fingerprint = now
+    def _memory(self, key: AmoveStorageKey) -> KeyMemory:
+        return self.d.memories.keys[key.metadata.uid]
+
+    def _memory_as_of_now(self, key: AmoveStorageKey) -> KeyMemory:
+        """What is remembered of the key, without what a person's change made void."""
+        memories, uid = self.d.memories.keys, key.metadata.uid
+        if uid not in memories:
+            memories[uid] = KeyMemory(
+                Expectations.for_known(self.d.leadership.since, self.d.settle)
+            )
+        memory = memories[uid]
+        if memory.fingerprint != (print_now := fingerprint(key.metadata)):
+            memory.secret = None  # whether its metadata drifted was judged by the former spec
+            memory.fingerprint = print_now
             memory.refused = ""
-            if loss_accepted(self._context, key):  # as it is from now on, not by an older list
-                memory.expectations = memory.expectations.require_newer_list(self._context.clock())
-        if self._context.clock() - memory.refused_at > self._context.resync:
+            if self.d.key_losses.accepted(key):  # as it is from now on, not by an older list
+                memory.expectations = memory.expectations.require_newer_list(self.d.clock())
+        if self.d.clock() - memory.refused_at > self.d.resync:
             memory.refused = ""
-        self._judge_user(key, memory)
+        if self._is_recorded_user_back(key, memory):
+            memory.expectations = memory.expectations.same_user()
         return memory
 
-    def _judge_user(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
-        """The recorded user's keys show again: the token is the old user's once more."""
-        changed_at, recorded = memory.expectations.other_user_at, own_key_status(key).key
+    def _is_recorded_user_back(self, key: AmoveStorageKey, memory: KeyMemory) -> bool:
+        """The recorded user's keys show again, or a person accepted the change of user."""
+        changed_at, recorded = memory.expectations.other_user_at, key.proven.key
         if changed_at is None or recorded is None:
-            return
-        listing = self._context.key_lists.latest
-        back = (
-            listing is not None
-            and listing.begun > changed_at
-            and recorded.user_id in listing.user_ids
-        )
-        if back or loss_accepted(self._context, key):
-            memory.expectations = memory.expectations.same_user()
+            return False
+        listing = self.d.key_lists.latest
+        newer = listing is not None and listing.begun > changed_at
+        back = newer and listing is not None and recorded.user_id in listing.user_ids
+        return back or self.d.key_losses.accepted(key)
 
-    # -- steps ---------------------------------------------------------------------------------
+    # -- steps -----------------------------------------------------------------------------------
 
-    async def _perform(
-        self,
-        item: Item,
-        key: AmoveStorageKey,
-        memory: KeyMemory,
-        look: Look,
-        snapshot: KeySnapshot,
-        step: steps.KeyStep,
-    ) -> bool:
-        """Perform one step; whether the reconcile rests with it."""
-        ref = item.ref if isinstance(item, Ghost) else item
-        match step:
-            case steps.AddFinalizer():
-                await self._protect(ref, key, memory)
+    async def perform(self, decision: KeyDecision) -> None:
+        """Perform a step of a key. Raises ApiError too."""
+        key, progress, snapshot = decision.seen, decision.progress, decision.snapshot
+        memory = self._memory(key)
+        match decision.step:
             case steps.ReadSecret():
-                await self._secrets.read(key, memory, look)
-            case steps.AwaitKeyList():
-                return await self._await_listing(item, key, step)
+                await self._secrets.read(key, memory, progress)
             case steps.DryRun():
-                await self._dry_run(key, look, snapshot)
+                await self._dry_run(key, progress, snapshot)
             case steps.RecordIssue(serial, scope, status, conclusion):
-                await write_status(self._context, ref, key, status, conclusion)
+                await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
-            case steps.WriteStatus(status, conclusion):
-                await record_status(self._context, item, key, status, conclusion)
-                look.secret, look.secret_fresh, memory.secret = None, False, None
             case steps.Mint():
-                await self._mint(ref, key, memory, look, step)
+                await self._mint(key, memory, progress, decision.step)
             case steps.WriteSecret(retiring):
-                await self._write(key, memory, look, retiring)
+                await self._write_secret(key, memory, progress, retiring)
             case steps.RepairSecretMetadata():
-                await self._secrets.tidy(key, memory, look)
+                await self._secrets.repair_metadata(key, memory, progress)
             case steps.Revoke():
-                await self._revoke(ref, key, memory, look, step)
+                await self._revoke(key, memory, progress, decision.step)
             case steps.DeleteSecret(uid):
-                await self._context.kube.delete_secret(ref.namespace, snapshot.secret_name, uid=uid)
-                look.secret, look.secret_fresh, memory.secret = None, False, None
-            case steps.RemoveFinalizer():
-                self._note_holder(key, snapshot)
-                await self._release(item, key)
-                return True
-        return False
+                namespace = key.metadata.namespace
+                await self.d.kube.delete_secret(namespace, snapshot.secret_name, uid=uid)
+                self._forget_secret(decision)
 
-    async def _protect(self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory) -> None:
-        """Put the finalizer on: on an untouched CR, that proves that nobody came before us.
+    async def add_finalizer(self, decision: KeyDecision) -> None:
+        """Put our finalizer on: the first one proves that no earlier process issued a key.
 
-        Not if we came before ourselves: anybody can take the finalizer off again.
+        Unless this very process did before, and somebody removed the finalizer since.
         """
-        body = await self._context.kube.add_finalizer(ref, key.metadata)
-        self._context.cache.put(ref, body)
-        is_new = key.status.observed_generation in (None, -1) and not key.status.conditions
+        await super().add_finalizer(decision)
+        status, memory = decision.seen.status, self._memory(decision.seen)
+        is_new = status.observed_generation in (None, -1) and not status.conditions
         if is_new and memory.expectations.pristine:
             memory.expectations = Expectations.for_new()
 
-    async def _await_listing(
-        self, item: Item, key: AmoveStorageKey, step: steps.AwaitKeyList[KeyStatus]
-    ) -> bool:
-        left = step.since - self._context.clock()
-        if left > 0:
-            await self._rest(item, key, steps.Finish(step.status, step.conclusion))
-            self._context.queue.add_after(item, left)
-            return True
-        await self._context.key_lists.begun_since(step.since)
-        return False
+    def status_written(self, decision: KeyDecision) -> None:
+        """A step follows that relies on status: the Secret is read anew before it."""
+        self._forget_secret(decision)
 
-    async def _dry_run(self, key: AmoveStorageKey, look: Look, snapshot: KeySnapshot) -> None:
-        try:
-            await self._secrets.dry_run(key, look, snapshot)
-        except KubeRefused as error:
-            look.refused = str(error)
-        else:
-            look.dry_run_passed = True
+    def _forget_secret(self, decision: KeyDecision) -> None:
+        decision.progress.forget_secret()
+        self._memory(decision.seen).secret = None
 
-    async def _write(
-        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, retiring: tuple[Retiring, ...]
+    async def _dry_run(
+        self, key: AmoveStorageKey, progress: ReconcilePass, snapshot: KeySnapshot
     ) -> None:
-        """Write the Secret; a refusal that no dry run foretold costs the key in hand."""
         try:
-            await self._secrets.write(key, memory, look, retiring)
+            await self._secrets.dry_run(key, progress, snapshot)
+        except KubeRefused as error:
+            progress.refused = str(error)
+        else:
+            progress.dry_run_passed = True
+
+    async def _write_secret(
+        self,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        progress: ReconcilePass,
+        retiring: tuple[Retiring, ...],
+    ) -> None:
+        """Write the Secret; a refusal that no dry run foretold costs the pending key."""
+        try:
+            await self._secrets.write(key, memory, progress, retiring)
         except (KubeRefused, TemplateFault) as error:
-            memory.refused, memory.refused_at = str(error), self._context.clock()
+            memory.refused, memory.refused_at = str(error), self.d.clock()
 
     async def _mint(
-        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: steps.Mint
+        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Mint
     ) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
         scope, before = step.scope, memory.expectations
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
-        name = key_name(readable, marker(self._context, key), scope.names9, step.serial)
+        name = key_name(readable, self._gatherer.marker(key), scope.names9, step.serial)
         new = NewKey(
             name=name,
             region=scope.region,
@@ -222,28 +179,22 @@ class KeyReconciler:
             selected_buckets=scope.buckets,
             cloud_account_id=scope.account,
         )
-        memory.expectations = memory.expectations.sending(step.serial)
         if key.spec.bucket_refs is not None:
-            self._context.cache.expect(ref, key.metadata.uid, scope.buckets)
-        sent = False
+            self.d.store.reserve(id_of(key), scope.buckets)
+        memory.expectations = before.sending(step.serial)
         try:
-            issued = await self._context.api.create_storage_key(new)
-            sent = True
-        except ApiError as error:
-            if error.maybe_done or isinstance(error, Rejected):
-                now = self._context.clock()
-                memory.expectations = memory.expectations.lost(now, self._context.settle)
+            issued = await self.d.api.create_storage_key(new)
+        except BaseException as error:
+            # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
+            maybe_done = not isinstance(error, ApiError) or error.maybe_done
+            if maybe_done or isinstance(error, Rejected):
+                lost = memory.expectations.lost(self.d.clock(), self.d.settle)
+                memory.expectations = lost
             else:
                 memory.expectations = memory.expectations.not_sent(before)
-            sent = True
             raise
-        finally:
-            if not sent:  # cancelled, or the Lease was lost on the way: we cannot know
-                memory.expectations = memory.expectations.lost(
-                    self._context.clock(), self._context.settle
-                )
         register_secret(issued.secret_key.get_secret_value())
-        look.secret_fresh = False
+        progress.secret_fresh = False
         self._received(key, memory, step, name, issued)
 
     def _received(
@@ -254,153 +205,123 @@ class KeyReconciler:
         name: str,
         issued: IssuedKey,
     ) -> None:
-        live = RemoteKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
-        pending_key = PendingKey(
-            key=live,
+        remote = RemoteKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
+        pending = PendingKey(
+            key=remote,
             secret_key=issued.secret_key,
             scope=step.scope,
             rotate_request=key.metadata.annotation("rotate-requested-at") or "",
         )
-        memory.expectations = memory.expectations.received(pending_key, self._context.clock())
-        self._context.key_lists.issued(live)
-        self._context.metrics.keys_minted.inc()
-        recorded = own_key_status(key).key
+        memory.expectations = memory.expectations.received(pending, self.d.clock())
+        self.d.key_lists.issued(remote)
+        self.d.metrics.keys_minted.inc()
+        recorded = key.proven.key
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and issued.user_id not in (None, known_user)
-        if changed and not loss_accepted(self._context, key):
-            before = key.metadata.annotation("accept-loss")
-            self._context.accept_before[key.metadata.uid] = before
-            memory.expectations = memory.expectations.other_user(self._context.clock())
+        if changed and not self.d.key_losses.accepted(key):
+            self.d.key_losses.other_user(key)
+            memory.expectations = memory.expectations.other_user(self.d.clock())
 
     async def _revoke(
-        self, ref: Ref, key: AmoveStorageKey, memory: KeyMemory, look: Look, step: steps.Revoke
+        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Revoke
     ) -> None:
         key_id, why = step.key_id, step.why
         try:
-            await self._context.api.delete_storage_key(key_id)
+            await self.d.api.delete_storage_key(key_id)
         except ApiError as error:
             if not (error.maybe_done or isinstance(error, Rejected)):
                 raise
-            memory.expectations = memory.expectations.revoke_failed(key_id, self._context.clock())
-            if key_id in look.failed or not isinstance(error, Rejected):
+            memory.expectations = memory.expectations.revoke_failed(key_id, self.d.clock())
+            if key_id in progress.failed or not isinstance(error, Rejected):
                 raise
-            # The id may be gone already: only a complete list can tell. One look, then back-off.
-            look.failed.add(key_id)
+            # The id may be gone already: only a complete list can show that. One, then back-off.
+            progress.failed.add(key_id)
             return
-        memory.expectations = memory.expectations.revoke_confirmed(key_id, self._context.clock())
-        self._note_revoked(key_id)
-        self._context.metrics.keys_revoked.labels(why).inc()
-        message = f"Revoked key {key_id}: {why}."
-        await self._context.tell(ref, key.metadata.uid, "KeyRevoked", message)
+        memory.expectations = memory.expectations.revoke_confirmed(key_id, self.d.clock())
+        # Before the list forgets the key: whose name its mark keeps is read from there.
+        self.d.enqueue.waiting(self.d.names.wanted_and_kept_by([key_id]))
+        self.d.key_lists.revoked(key_id)
+        self.d.metrics.keys_revoked.labels(why).inc()
+        await self.d.status.emit_event(key, "KeyRevoked", f"Revoked key {key_id}: {why}.")
 
-    def _note_revoked(self, key_id: str) -> None:
-        """Whoever waits for a name that the key kept looks again."""
-        self._wake_names_kept_by([key_id])
-        self._context.key_lists.revoked(key_id)
-
-    def _wake_names_kept_by(self, key_ids: Iterable[str]) -> None:
-        """The buckets that wait for a name which the marker of one of these keys keeps."""
-        listing, wanted = self._context.key_lists.latest, self._context.wanted_names
-        if listing is None or not wanted:
-            return
-        kept = {listing.names9_of(key_id) for key_id in key_ids}
-        names = [name for name in wanted if any(may_reach(names9, name) for names9 in kept)]
-        wake_waiting(self._context, names)
-
-    def _note_holder(self, key: AmoveStorageKey, snapshot: KeySnapshot) -> None:
-        """A Secret that stays has its key, which is no orphan: known before a list is judged."""
-        secret = snapshot.secret
+    async def before_release(self, decision: KeyDecision) -> None:
+        """A Secret that stays keeps its key from being an orphan; lost answers are reported."""
+        secret, key = decision.snapshot.secret, decision.seen
         if isinstance(secret, SecretOurs) and not secret.deleting:
-            self._context.holders[secret.record.key_id] = key.metadata.namespace
+            self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
+        await self._report_unconfirmed(key)
 
-    async def _release(self, item: Item, key: AmoveStorageKey) -> None:
-        context, uid = self._context, key.metadata.uid
-        await self._note_unconfirmed(item.ref if isinstance(item, Ghost) else item, key)
-        if isinstance(item, Ghost):
-            context.cache.lay(item)
-        else:
-            context.cache.let_go(item, uid)
-            try:
-                await context.kube.remove_finalizer(item, key.metadata)
-            except Conflict:
-                context.cache.not_let_go(item, uid)
-                raise
-            context.cache.drop_same(item, uid)
-        wake_waiting(context, context.forget_key(uid))
-        context.queue.forget(item)
-        wake_buckets_of(context, key)
+    def forget(self, seen: AmoveStorageKey) -> None:
+        """It is served to its end: whoever waits for its bucket names is reconciled again."""
+        item = id_of(seen)
+        self.d.store.forget(item)
+        self.d.forget_key(item)
+        self.d.queue.forget(item)
+        self.d.enqueue.buckets_of(seen)
 
-    # -- rest ----------------------------------------------------------------------------------
+    # -- the end of a pass -----------------------------------------------------------------------
 
-    def _after_failure(
-        self, snapshot: KeySnapshot, step: steps.KeyStep, error: ApiError
-    ) -> steps.Finish[KeyStatus]:
+    def failed(self, decision: KeyDecision, error: ApiError) -> steps.Finish[KeyStatus]:
         """A failed call changes only Synced; a failed mint says why there is no key yet."""
+        snapshot, step = decision.snapshot, decision.step
         reason, message = explain(error)
         if isinstance(step, steps.Revoke):
             reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
             message = f"Key {step.key_id} is still to be revoked. {message}"
         conclusion = unsynced(reason, message)
+        secret = snapshot.secret
         dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
-        held = isinstance(snapshot.secret, SecretOurs) and snapshot.secret.data_matches
-        if dead or (snapshot.secret is not None and not held):
-            unready = Verdict("False", reason, message)
-            conclusion = replace(conclusion, ready=unready)
+        held = isinstance(secret, SecretOurs) and secret.data_matches
+        if dead or (secret is not None and not held):
+            conclusion = replace(conclusion, ready=Verdict("False", reason, message))
         return steps.Finish(status_of(snapshot), conclusion, retry=True)
 
-    async def _rest(
-        self,
-        item: Item,
-        key: AmoveStorageKey,
-        report: steps.Finish[KeyStatus],
-        error: ApiError | None = None,
+    async def finish(
+        self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: ApiError | None
     ) -> None:
-        context = self._context
-        if isinstance(item, Ref):
-            before = own_key_status(key)
-            await write_status(context, item, key, report.status, report.conclusion)
-            if before.key != report.status.key or before.retiring != report.status.retiring:
-                wake_buckets_of(context, key)
-                self._wake_names_kept_by(named_ids(report.status))
-            await self._note_unconfirmed(item, key)
-            self._note_reach(key, report)
-        if report.retry or error is not None:
+        """Write status, enqueue whom the change concerns, and set the time to come again."""
+        key, item, queue = decision.seen, id_of(decision.seen), self.d.queue
+        if not key.metadata.vanished:
+            before = key.proven
+            await self.d.status.write(key, end.status, end.conclusion)
+            if (before.key, before.retiring) != (end.status.key, end.status.retiring):
+                self.d.enqueue.buckets_of(key)
+                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(named_ids(end.status)))
+            await self._report_unconfirmed(key)
+            self._release_names(key, end.status)
+        if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
-            context.queue.fail(item, cap=context.resync, at_least=at_least)
+            queue.fail(item, cap=self.d.resync, at_least=at_least)
         else:
-            context.queue.forget(item)
-        if report.requeue_at is not None:
-            context.queue.add_after(item, _seconds_until(report.requeue_at, context.now()))
+            queue.forget(item)
+        if end.requeue_at is not None:
+            queue.add_after(item, _seconds_until(end.requeue_at, self.d.now()))
 
-    def _note_reach(self, key: AmoveStorageKey, report: steps.Finish[KeyStatus]) -> None:
-        """Status was written: does it name every key that is alive, and so what they reach?"""
-        memory = self._context.keys.get(key.metadata.uid)
+    def _release_names(self, key: AmoveStorageKey, status: KeyStatus) -> None:
+        """Status names every live key, and so the buckets that they reach: drop the reservation."""
+        memory = self.d.memories.keys.get(key.metadata.uid)
         if memory is None or memory.expectations.pending_key is not None:
             return
-        listing = self._context.key_lists.latest
-        alive = memory.expectations.live(marker(self._context, key), listing, self._context.settle)
-        if alive is not None and {one.id for one in alive} <= named_ids(report.status):
-            wake_waiting(self._context, self._context.cache.expect_nothing(key.metadata.uid))
+        marker, listing = self._gatherer.marker(key), self.d.key_lists.latest
+        alive = memory.expectations.live(marker, listing, self.d.settle)
+        if alive is not None and {one.id for one in alive} <= named_ids(status):
+            self.d.enqueue.waiting(self.d.store.release(id_of(key)))
 
-    async def _note_unconfirmed(self, ref: Ref, key: AmoveStorageKey) -> None:
+    async def _report_unconfirmed(self, key: AmoveStorageKey) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
-        memory = self._context.keys.get(key.metadata.uid)
+        memory = self.d.memories.keys.get(key.metadata.uid)
         if memory is None or not memory.expectations.unconfirmed:
             return
-        status = own_key_status(key)
-        unproven = named_ids(status) - confirmed_gone(self._context, key, memory, status)
-        told, memory.expectations = (
-            memory.expectations.unconfirmed - unproven,
-            memory.expectations.told(),
-        )
-        for key_id in told:
-            self._context.metrics.revoke_unconfirmed.inc()
+        unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, memory)
+        reported = memory.expectations.unconfirmed - unproven
+        memory.expectations = memory.expectations.told()
+        for key_id in reported:
+            self.d.metrics.revoke_unconfirmed.inc()
             message = (
                 f"Key {key_id} is gone from the list, but its revocation was never confirmed: "
                 "check the storage service."
             )
-            uid = key.metadata.uid
-            await self._context.tell(ref, uid, "RevokeUnconfirmed", message, warning=True)
+            await self.d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
 
 
 def _seconds_until(moment: datetime, now: datetime) -> float:

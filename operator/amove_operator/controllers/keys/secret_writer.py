@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amove_operator.controllers.keys.gather import Look, secret_owner
-from amove_operator.controllers.shared.context import Context
+from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
-from amove_operator.controllers.shared.store import own_key_status, secret_name
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import (
     KeySnapshot,
@@ -36,49 +35,52 @@ from amove_operator.models import AmoveStorageKey
 _STAND_IN = "0" * 40
 
 
-class KeySecret:
+class SecretWriter:
     """The Secret's side of the key reconciler. Remembers no secret data."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, dependencies: Dependencies, gatherer: KeyGatherer) -> None:
+        self._d = dependencies
+        self._gatherer = gatherer
 
     def recall(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
         """Trust what was read before only while the watch shows the same version."""
-        known = self._context.secrets.get((key.metadata.namespace, secret_name(key)))
+        known = self._d.secrets.get((key.metadata.namespace, key.secret_name))
         version = (known.uid, known.resource_version) if known is not None else None
         if memory.secret is not None and version != memory.secret_version:
             memory.secret = None
 
-    async def read(self, key: AmoveStorageKey, memory: KeyMemory, look: Look) -> None:
+    async def read(self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass) -> None:
         """One GET; what it shows is remembered without the data."""
-        meta, kube = key.metadata, self._context.kube
+        meta, kube = key.metadata, self._d.kube
         try:
-            view = await kube.read_secret(meta.namespace, secret_name(key))
+            view = await kube.read_secret(meta.namespace, key.secret_name)
         except KubeRefused:
             if not (meta.deleting and await kube.namespace_terminating(meta.namespace)):
                 raise
             view = None  # our role there went first; the Secret goes with its namespace
-        self._take_in(key, memory, look, view)
+        self._take_in(key, memory, progress, view)
         if view is None and meta.deleting:
             return
         if meta.deleting and key.spec.deletion_policy == "Retain":
-            look.namespace_terminating = await kube.namespace_terminating(meta.namespace)
+            progress.namespace_terminating = await kube.namespace_terminating(meta.namespace)
 
     def _take_in(
-        self, key: AmoveStorageKey, memory: KeyMemory, look: Look, view: SecretView | None
+        self,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        progress: ReconcilePass,
+        view: SecretView | None,
     ) -> None:
-        look.secret = self._judge(key, memory, view)
-        look.secret_fresh = True
-        look.metadata = _metadata(view) if view is not None else None
-        ours = isinstance(look.secret, SecretOurs)
+        progress.secret = self._judge(key, memory, view)
+        progress.secret_fresh = True
+        progress.metadata = _metadata(view) if view is not None else None
+        ours = isinstance(progress.secret, SecretOurs)
         if ours and memory.expectations.is_new:  # not new: its finalizer was taken off once
-            memory.expectations = Expectations.for_known(
-                self._context.leading_since, self._context.settle
-            )
-        memory.secret = look.secret if isinstance(look.secret, SecretOurs) else None
+            memory.expectations = Expectations.for_known(self._d.leadership.since, self._d.settle)
+        memory.secret = progress.secret if isinstance(progress.secret, SecretOurs) else None
         memory.secret_version = (view.uid, view.resource_version) if view and ours else None
         fresh = memory.expectations.pending_key
-        if fresh is not None and _holds(look.secret, fresh.key.id):
+        if fresh is not None and _holds(progress.secret, fresh.key.id):
             memory.expectations = memory.expectations.written()
 
     def _judge(
@@ -87,21 +89,21 @@ class KeySecret:
         if view is None:
             memory.record = memory.record_uid = None
             return SecretAbsent()
-        owner = secret_owner(self._context, key)
+        owner = self._gatherer.owner(key)
         seen = _metadata(view)
         stranger, leftover = whose(seen, owner, key.spec.secret.type or OPAQUE)
         if stranger is not None:
             advice = "" if leftover else "; delete it, or give this key another spec.secret.name"
             return SecretForeign(f"Secret {view.name} is not ours: {stranger}{advice}.", leftover)
-        status = own_key_status(key).key
+        status = key.proven.key
         record, data_matches = sound_record(
             owner.uid,
             view.annotations,
             view.data,
             remembered=memory.record if memory.record_uid == view.uid else None,
             status_key_id=status.id if status is not None else None,
-            now=self._context.now(),
-            max_grace=self._context.settings.max_grace,
+            now=self._d.now(),
+            max_grace=self._d.settings.max_grace,
         )
         if data_matches:
             memory.record, memory.record_uid = record, view.uid
@@ -121,19 +123,21 @@ class KeySecret:
 
     # -- writes --------------------------------------------------------------------------------
 
-    async def dry_run(self, key: AmoveStorageKey, look: Look, snapshot: KeySnapshot) -> None:
+    async def dry_run(
+        self, key: AmoveStorageKey, progress: ReconcilePass, snapshot: KeySnapshot
+    ) -> None:
         """Have the server check the write that the next key is for. Raises KubeRefused."""
         assert snapshot.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
         record = SecretRecord("0" * 36, snapshot.now, "", snapshot.format8, "")
         place = self._place(snapshot.gate.scope, "0" * 63)
         data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
-        await self._send(key, look, record, data, dry_run=True)
+        await self._send(key, progress, record, data, dry_run=True)
 
     async def write(
         self,
         key: AmoveStorageKey,
         memory: KeyMemory,
-        look: Look,
+        progress: ReconcilePass,
         retiring: tuple[Retiring, ...],
     ) -> None:
         """Put the key in hand into the Secret, in one request.
@@ -148,72 +152,74 @@ class KeySecret:
         )
         record = SecretRecord(
             key_id=fresh.key.id,
-            issued_at=self._context.now().replace(microsecond=0),
+            issued_at=self._d.now().replace(microsecond=0),
             rotate_request=fresh.rotate_request,
             format8=format_digest(key.spec.secret),
             checksum="",
             retiring=retiring,
         )
         try:
-            view = await self._send(key, look, record, data)
+            view = await self._send(key, progress, record, data)
         except Conflict:
-            look.secret, look.secret_fresh = None, False
+            progress.forget_secret()
             memory.secret = None
             return
         memory.record = recorded(record, key.spec.secret, key.metadata.uid, data)
         memory.record_uid = view.uid
-        self._context.metrics.secret_writes.inc()
-        self._take_in(key, memory, look, view)
+        self._d.metrics.secret_writes.inc()
+        self._take_in(key, memory, progress, view)
 
-    async def tidy(self, key: AmoveStorageKey, memory: KeyMemory, look: Look) -> None:
+    async def repair_metadata(
+        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass
+    ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
-        if not look.secret_fresh:
-            await self.read(key, memory, look)
+        if not progress.secret_fresh:
+            await self.read(key, memory, progress)
             return
-        secret = look.secret
+        secret = progress.secret
         assert isinstance(secret, SecretOurs)  # noqa: S101 - the planner's word
-        assert look.metadata is not None  # noqa: S101 - read together with the Secret
-        owner = secret_owner(self._context, key)
+        assert progress.metadata is not None  # noqa: S101 - read together with the Secret
+        owner = self._gatherer.owner(key)
         record = self._formatted(key, secret.record)
         spec = key.spec.secret
-        patch = rewrite(look.metadata, owner, spec, record, None, secret.record.written)
+        patch = rewrite(progress.metadata, owner, spec, record, None, secret.record.written)
         try:
-            tidied = await self._context.kube.patch_secret(
+            repaired = await self._d.kube.patch_secret(
                 owner.namespace,
-                secret_name(key),
+                key.secret_name,
                 patch,
                 uid=secret.uid,
                 resource_version=secret.resource_version,
             )
         except Conflict:
-            look.secret, look.secret_fresh = None, False
+            progress.forget_secret()
             return
         memory.record = with_names(record, key.spec.secret)
-        memory.record_uid = tidied.uid
-        self._context.metrics.secret_writes.inc()
-        self._take_in(key, memory, look, tidied)
+        memory.record_uid = repaired.uid
+        self._d.metrics.secret_writes.inc()
+        self._take_in(key, memory, progress, repaired)
 
     async def _send(
         self,
         key: AmoveStorageKey,
-        look: Look,
+        progress: ReconcilePass,
         record: SecretRecord,
         data: dict[str, str],
         *,
         dry_run: bool = False,
     ) -> SecretView:
-        owner = secret_owner(self._context, key)
+        owner = self._gatherer.owner(key)
         spec = key.spec.secret
         full = recorded(record, spec, owner.uid, data)
-        secret = look.secret
+        secret = progress.secret
         if not isinstance(secret, SecretOurs):
-            manifest = new_secret(secret_name(key), owner, spec, full, data)
-            return await self._context.kube.create_secret(manifest, dry_run=dry_run)
-        assert look.metadata is not None  # noqa: S101 - read together with the Secret
-        patch = rewrite(look.metadata, owner, spec, full, data, secret.record.written)
-        return await self._context.kube.patch_secret(
+            manifest = new_secret(key.secret_name, owner, spec, full, data)
+            return await self._d.kube.create_secret(manifest, dry_run=dry_run)
+        assert progress.metadata is not None  # noqa: S101 - read together with the Secret
+        patch = rewrite(progress.metadata, owner, spec, full, data, secret.record.written)
+        return await self._d.kube.patch_secret(
             owner.namespace,
-            secret_name(key),
+            key.secret_name,
             patch,
             uid=secret.uid,
             resource_version=secret.resource_version,
@@ -221,7 +227,7 @@ class KeySecret:
         )
 
     def _place(self, scope: Scope, name: str) -> RenderContext:
-        endpoint = self._context.accounts.endpoint(scope.account, scope.storage_dn)
+        endpoint = self._d.accounts.endpoint(scope.account, scope.storage_dn)
         return RenderContext(scope, endpoint, name)
 
 

@@ -10,7 +10,10 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from amove_operator.amove import AmoveClient, CloudAccount
+from amove_operator.controllers.shared.status_writer import failed
+from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import Defaults
+from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, Rejected, Unavailable
 from amove_operator.settings import Settings
 
@@ -71,7 +74,10 @@ class CloudAccounts:
         )
 
     def judging_defaults(self, account: str | None, storage_dn: str | None) -> Defaults:
-        """The defaults to judge a spec by: before they are known, nothing differs from them."""
+        """The defaults to judge a spec by.
+
+        Until the accounts are read, whatever the spec names counts as the default.
+        """
         defaults = self.defaults()
         if self.loaded:
             return defaults
@@ -90,9 +96,9 @@ class CloudAccounts:
     def endpoint(self, account: str, storage_dn: str) -> str:
         """``https://<storageDn>``, unless serviceUrl names the same host with another scheme."""
         known = self._accounts.get(account)
-        told = _split(known.service_url) if known is not None else None
-        if told is not None and told[0] in ("http", "https") and told[1] == storage_dn:
-            return f"{told[0]}://{storage_dn}"
+        parts = _split(known.service_url) if known is not None else None
+        if parts is not None and parts[0] in ("http", "https") and parts[1] == storage_dn:
+            return f"{parts[0]}://{storage_dn}"
         return f"https://{storage_dn}"
 
     def problem(self, account: str) -> str | None:
@@ -104,6 +110,14 @@ class CloudAccounts:
         where = " in AMOVE_CLOUD_ACCOUNT_ID" if account == self.default_account else ""
         return f"Cloud account {account} {what}: name an active internal-storage account{where}."
 
+    def pending(self) -> Conclusion | None:
+        """Why nothing new can be begun: the accounts could not be read yet."""
+        if self.loaded:
+            return None
+        if self.failure is not None:
+            return failed(self.failure)
+        return unsynced(Reason.Progressing, "The cloud accounts are being read.")
+
     def unknown(self) -> str:
         """What to tell where no default account can be had."""
         count = sum(_usable(account) for account in self._accounts.values())
@@ -114,8 +128,8 @@ class CloudAccounts:
 
     def _service_host(self, account: str) -> str | None:
         known = self._accounts.get(account)
-        told = _split(known.service_url) if known is not None else None
-        return told[1] if told is not None else None
+        parts = _split(known.service_url) if known is not None else None
+        return parts[1] if parts is not None else None
 
 
 def _split(url: str | None) -> tuple[str, str] | None:

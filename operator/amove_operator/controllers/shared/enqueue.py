@@ -1,66 +1,68 @@
-"""Who must look again when something moved: so that nothing waits for the resync."""
+"""Who is reconciled again when something changed: so that nothing waits for the resync."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.store import bucket_name, own_bucket_status, reached_buckets
-from amove_operator.core import conditions
+from amove_operator.controllers.shared.memory import Memories
+from amove_operator.controllers.shared.store import Store, id_of
+from amove_operator.core.conditions import find
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.refs import Kind, ObjectId, Ref
+from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 
 
-def wake_claimants(context: Context, name: str) -> None:
-    """Every CR that wants the bucket name: the name, or a key that reached it, went free.
+class Enqueuer:
+    """Adds to the queue the objects that a change concerns; the queue drops duplicates."""
 
-    What a waiting one saw before may be long past: it looks again.
-    """
-    for ref, bucket in context.cache.buckets_named(name):
-        memory = context.buckets.get(bucket.metadata.uid)
-        if memory is not None and own_bucket_status(bucket).provenance is None:
-            memory.stale = True
-        context.queue.add(ref)
-    for ghost, last in context.cache.ghosts.items():
-        if isinstance(last, AmoveBucket) and bucket_name(last) == name:
-            context.queue.add(ghost)
+    def __init__(self, queue: WorkQueue[ObjectId], store: Store, memories: Memories) -> None:
+        self._add = queue.add
+        self._store = store
+        self._memories = memories
 
+    def claimants(self, name: str) -> None:
+        """Every AmoveBucket that wants the name: the name, or a key that reached it, went free.
 
-def wake_waiting(context: Context, names: Iterable[str]) -> None:
-    """Those alone that wait for a key which reaches the names: not to be looked at otherwise."""
-    for name in names:
-        for ref, bucket in context.cache.buckets_named(name):
-            told = conditions.find(bucket.status.conditions, "Synced")
-            if told is not None and told.reason in (Reason.NameInUse, Reason.DeletionBlocked):
-                context.queue.add(ref)
+        What was observed for one that waits may be long past: it is observed anew.
+        """
+        for bucket in self._store.buckets_named(name):
+            memory = self._memories.buckets.get(bucket.metadata.uid)
+            if memory is not None and bucket.proven.provenance is None:
+                memory.stale = True
+            self._add(id_of(bucket))
+        for item, last in self._store.vanished.items():
+            if isinstance(last, AmoveBucket) and last.bucket_name == name:
+                self._add(item)
 
+    def waiting(self, names: Iterable[str]) -> None:
+        """Only the buckets whose condition says that they wait for a key."""
+        for name in names:
+            for bucket in self._store.buckets_named(name):
+                synced = find(bucket.status.conditions, "Synced")
+                if synced and synced.reason in (Reason.NameInUse, Reason.DeletionBlocked):
+                    self._add(id_of(bucket))
 
-def wake_reaching(context: Context, name: str) -> None:
-    """The keys that reach a bucket name: it may be another team's by now."""
-    for item, _ in context.cache.keys_reaching(name):
-        context.queue.add(item)
+    def keys_reaching(self, name: str) -> None:
+        """The keys that reach a bucket name: it may be another team's by now."""
+        for key in self._store.keys_reaching(name):
+            self._add(id_of(key))
 
+    def keys_of(self, bucket: Ref) -> None:
+        """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
+        for item in self._store.keys_referring_to(bucket):
+            self._add(item)
 
-def wake_keys_of(context: Context, bucket: Ref) -> None:
-    """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
-    for ref in context.cache.keys_referring_to(bucket):
-        context.queue.add(ref)
+    def buckets_of(self, key: AmoveStorageKey) -> None:
+        """The buckets that a key referred to or reached: their deletion or claim may wait."""
+        for named in key.spec.bucket_refs or ():
+            ref = Ref(Kind.BUCKET, key.metadata.namespace, named.name)
+            if (bucket := self._store.buckets.get(ref)) is not None:
+                self._add(id_of(bucket))
+        for name in key.reached_buckets:
+            self.claimants(name)
 
-
-def wake_buckets_of(context: Context, key: AmoveStorageKey) -> None:
-    """The buckets that a key referred to or reached: their deletion or claim may wait for it."""
-    for bucket in key.spec.bucket_refs or ():
-        ref = Ref(Kind.BUCKET, key.metadata.namespace, bucket.name)
-        if ref in context.cache.buckets:
-            context.queue.add(ref)
-    for name in reached_buckets(key):
-        wake_claimants(context, name)
-
-
-def wake_all(context: Context) -> None:
-    """Everybody: the service can be reached again, or this process took the lead."""
-    for ref in context.cache:
-        context.queue.add(ref)
-    for ghost in list(context.cache.ghosts):
-        context.queue.add(ghost)
+    def all(self) -> None:
+        """Everybody: the service can be reached again, or this process took the lead."""
+        for item in (*self._store, *self._store.vanished):
+            self._add(item)

@@ -21,17 +21,20 @@ class KeyListCache:
         self,
         api: AmoveClient,
         clock: Callable[[], float],
-        on_new: Callable[[KeyList], None],
         settle: float = 0.0,
     ) -> None:
         self.latest: KeyList | None = None
         self._api = api
         self._clock = clock
-        self._on_new = on_new
+        self._subscribers: list[Callable[[KeyList], None]] = []
         self._settle = settle
         self._lock = asyncio.Lock()
         self._issued: dict[str, tuple[RemoteKey, float]] = {}
         self._revoked: dict[str, float] = {}
+
+    def subscribe(self, on_key_list: Callable[[KeyList], None]) -> None:
+        """Have every new list handed on."""
+        self._subscribers.append(on_key_list)
 
     async def begun_since(self, moment: float) -> KeyList:
         """A listing begun at or after ``moment`` (monotonic); shared by all who wait for one.
@@ -48,7 +51,8 @@ class KeyListCache:
                 for key in found.keys
             }
             self.latest = self._brought_up_to_date(begun, listed)
-            self._on_new(self.latest)
+            for on_key_list in self._subscribers:
+                on_key_list(self.latest)
             return self.latest
 
     async def fresh(self) -> KeyList:

@@ -1,4 +1,4 @@
-"""Too much gone at once: the guards against a mass loss, over what this process has seen.
+"""Too much gone at once is an account's trouble, not an absence: the guards against a mass loss.
 
 Said of buckets in docs/bucket-protocol.md, "Losing"; of keys in docs/key-protocol.md, "When nothing
 may be concluded".
@@ -6,202 +6,266 @@ may be concluded".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
+from math import inf
 
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.memory import BucketMemory
-from amove_operator.controllers.shared.store import own_bucket_status, own_key_status
+from amove_operator.controllers.shared.memory import BucketMemory, Memories
+from amove_operator.controllers.shared.store import Store, id_of
 from amove_operator.core.buckets.snapshot import Absent
 from amove_operator.core.conditions import deletion_begun, find
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Ref
+from amove_operator.core.refs import ObjectId
+from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
+from amove_operator.telemetry import Metrics
 
-_FEW_LOOKS = 50
+_FEW = 50
 
 
-def accepted(meta: ObjectMeta, before: str | None) -> bool:
+def _is_new_acceptance(meta: ObjectMeta, before: str | None) -> bool:
     """Whether ``accept-loss`` was set to a new value after the loss was seen."""
     value = meta.annotation("accept-loss")
     return bool(value) and value != before
 
 
-def is_known(bucket: AmoveBucket) -> bool:
-    """Whether a bucket ought to be there: it is ours, not going, and not told as missing before.
+def is_expected(bucket: AmoveBucket) -> bool:
+    """Whether a bucket ought to be there: ours, not being deleted, not reported as missing before.
 
     A loss that was concluded in an earlier sweep is no part of a later one.
     """
-    told = bucket.status.conditions
-    begun = bucket.metadata.deleting and deletion_begun(told)
-    return own_bucket_status(bucket).provenance is not None and not (begun or is_concluded(bucket))
+    meta, seen = bucket.metadata, bucket.status.conditions
+    begun = meta.deleting and deletion_begun(seen)
+    return bucket.proven.provenance is not None and not (begun or is_concluded(bucket))
 
 
 def is_concluded(bucket: AmoveBucket) -> bool:
-    """Whether the loss of a bucket is told for good: not made here, so not made again."""
-    told = find(bucket.status.conditions, "Stalled")
-    return told is not None and told.reason == Reason.BucketMissing
+    """Whether a lost bucket is reported for good: not made here, so not made again."""
+    stalled = find(bucket.status.conditions, "Stalled")
+    return stalled is not None and stalled.reason == Reason.BucketMissing
 
 
-def mass_bucket_loss(context: Context) -> bool:
-    """More of our buckets are absent than one sweep may lose."""
-    lost = _lost(context)
-    return is_mass_loss(lost, 0) and is_mass_loss(lost, _known(context))
+class BucketLosses:
+    """Which of our buckets are absent, and whether that may be acted on.
 
-
-def _lost(context: Context) -> int:
-    """How many buckets of ours are absent, and no person said that this is right."""
-    found = (
-        (uid, context.cache.buckets.get(ref)) for uid, (ref, _) in context.absent_buckets.items()
-    )
-    return sum(
-        bucket is not None
-        and bucket.metadata.uid == uid
-        and is_known(bucket)
-        and not _is_accepted(context, bucket.metadata)
-        for uid, bucket in found
-    )
-
-
-def _is_accepted(context: Context, meta: ObjectMeta) -> bool:
-    memory = context.buckets.get(meta.uid)
-    return accepted(meta, memory.accept_before if memory is not None else None)
-
-
-def _known(context: Context) -> int:
-    """How many buckets ought to be there; counted once a second, since this is asked often."""
-    at, known = context.known_buckets
-    if context.clock() - at > 1.0:
-        known = sum(is_known(bucket) for bucket in context.cache.buckets.values())
-        context.known_buckets = context.clock(), known
-    return known
-
-
-def look_at_the_others(context: Context, uid: str) -> None:
-    """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
-    others = list(islice(_unlooked(context, uid), _FEW_LOOKS + 1))
-    if len(others) > _FEW_LOOKS:
-        return
-    for ref in others:
-        found = context.cache.buckets[ref].metadata.uid
-        context.buckets.setdefault(found, BucketMemory()).stale = True
-        context.queue.add(ref)
-    # With many, each would wake all the others: they have a retry of their own.
-    wake_the_missing(context)
-
-
-def wake_the_missing(context: Context, *, look_again: bool = False) -> None:
-    """All that are absent, those too that were never made: a mass loss holds them up alike."""
-    for ref, bucket in context.cache.buckets.items():
-        memory = context.buckets.get(bucket.metadata.uid)
-        if memory is not None and isinstance(memory.seen, Absent):
-            memory.stale = memory.stale or look_again
-            context.queue.add(ref)
-
-
-def judge_losses(context: Context) -> None:
-    """What a mass loss held up goes on as soon as it is none any more."""
-    before = context.mass_bucket_loss
-    context.mass_bucket_loss = mass_bucket_loss(context)
-    if before and not context.mass_bucket_loss:
-        wake_the_missing(context)
-
-
-def is_loss_unconfirmed(context: Context, uid: str) -> bool:
-    """Whether it could be a mass loss, were all that were not looked at since gone as well.
-
-    So a few that cannot be read, for whatever reason, hold nobody up.
+    Example: of 100 buckets 21 are absent. One of them would be created again, and 21 of them too,
+    one by one, though the account was only switched off. So nothing is done as long as more than
+    max(3, 20 %) are absent, nor as long as those not observed since could make it so many.
     """
-    most = most_lost(_known(context)) - _lost(context)
-    return next(islice(_unlooked(context, uid), max(most, 0), None), None) is not None
+
+    def __init__(
+        self,
+        store: Store,
+        memories: Memories,
+        queue: WorkQueue[ObjectId],
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._memories = memories
+        self._queue = queue
+        self._metrics = metrics
+        self._clock = clock
+        self._lost_at: dict[ObjectId, float] = {}
+        self._accept_before: dict[str, str | None] = {}
+        self._counted = (-inf, 0)
+        self._held_up = False
+
+    # -- what was observed -----------------------------------------------------------------------
+
+    def observed_absent(self, bucket: AmoveBucket, memory: BucketMemory) -> None:
+        """The service says that there is no such bucket."""
+        item, meta = id_of(bucket), bucket.metadata
+        self._accept_before.setdefault(meta.uid, meta.annotation("accept-loss"))
+        if item in self._lost_at or memory.delete_sent or not is_expected(bucket):
+            return
+        self._lost_at[item] = memory.seen_at
+        self._metrics.buckets_lost.inc()
+        self._observe_the_others(item)
+
+    def observed_present(self, bucket: AmoveBucket) -> None:
+        """The bucket is there. What was absent with it may be back as well: all are asked anew."""
+        self._accept_before.pop(bucket.metadata.uid, None)
+        if self._lost_at.pop(id_of(bucket), None) is not None:
+            self._requeue_absent(observe=True)
+
+    def concluded(self, item: ObjectId) -> None:
+        """The loss is dealt with: created again, or reported for good."""
+        self._lost_at.pop(item, None)
+
+    def forget(self, item: ObjectId) -> None:
+        """The AmoveBucket is gone."""
+        self._lost_at.pop(item, None)
+        self._accept_before.pop(item.uid, None)
+
+    def judge(self) -> None:
+        """Let go on what a mass loss held up, as soon as it is none any more."""
+        before, self._held_up = self._held_up, self.is_mass
+        if before and not self._held_up:
+            self._requeue_absent()
+
+    # -- verdicts --------------------------------------------------------------------------------
+
+    def verdict(self, bucket: AmoveBucket, memory: BucketMemory) -> tuple[bool, bool]:
+        """Whether this absence is part of a mass loss; and if not, whether it still may be."""
+        if not isinstance(memory.seen, Absent) or self._is_accepted(bucket.metadata):
+            return False, False
+        if is_concluded(bucket) and not bucket.metadata.deleting:
+            return False, False  # reported as missing before: nothing is made of it anyhow
+        mass = self.is_mass
+        return mass, not mass and self._is_unconfirmed(id_of(bucket))
+
+    @property
+    def is_mass(self) -> bool:
+        """Whether more of our buckets are absent than one sweep may lose."""
+        lost = self._lost()
+        return is_mass_loss(lost, 0) and is_mass_loss(lost, self._expected())
+
+    def _is_unconfirmed(self, item: ObjectId) -> bool:
+        """Whether it could be a mass loss, were all that were not observed since gone as well.
+
+        So a few that cannot be read, for whatever reason, hold nobody up.
+        """
+        most = most_lost(self._expected()) - self._lost()
+        return next(islice(self._unobserved(item), max(most, 0), None), None) is not None
+
+    def _is_accepted(self, meta: ObjectMeta) -> bool:
+        return _is_new_acceptance(meta, self._accept_before.get(meta.uid))
+
+    def _lost(self) -> int:
+        """How many buckets of ours are absent, without those whose loss a person accepted."""
+        found = ((item, self._store.buckets.get(item.ref)) for item in self._lost_at)
+        return sum(
+            bucket is not None
+            and bucket.metadata.uid == item.uid
+            and is_expected(bucket)
+            and not self._is_accepted(bucket.metadata)
+            for item, bucket in found
+        )
+
+    def _expected(self) -> int:
+        """How many buckets ought to be there; counted once a second, since this is asked often."""
+        at, count = self._counted
+        if self._clock() - at > 1.0:
+            count = sum(map(is_expected, self._store.buckets.values()))
+            self._counted = self._clock(), count
+        return count
+
+    # -- who is observed next --------------------------------------------------------------------
+
+    def _observe_the_others(self, item: ObjectId) -> None:
+        """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
+        others = list(islice(self._unobserved(item), _FEW + 1))
+        if len(others) > _FEW:
+            return
+        for other in others:
+            self._memories.bucket(other.uid).stale = True
+            self._queue.add(other)
+        # With many, each would requeue all the others: they have a retry of their own.
+        self._requeue_absent()
+
+    def _unobserved(self, item: ObjectId) -> Iterator[ObjectId]:
+        """The buckets that ought to be there, and gave no clear answer since ``item`` was lost."""
+        since = self._lost_at.get(item)
+        if since is None:
+            return
+        for bucket in self._store.buckets.values():
+            other = id_of(bucket)
+            if other == item or other in self._lost_at:
+                continue
+            memory = self._memories.buckets.get(other.uid)
+            seen = memory is not None and memory.seen_at >= since
+            if not seen and is_expected(bucket):
+                yield other
+
+    def _requeue_absent(self, *, observe: bool = False) -> None:
+        """All that are absent, those too that were never made: a mass loss holds them up alike."""
+        for bucket in self._store.buckets.values():
+            memory = self._memories.buckets.get(bucket.metadata.uid)
+            if memory is not None and isinstance(memory.seen, Absent):
+                memory.stale = memory.stale or observe
+                self._queue.add(id_of(bucket))
 
 
-def _unlooked(context: Context, uid: str) -> Iterator[Ref]:
-    if uid not in context.absent_buckets:
-        return
-    _, since = context.absent_buckets[uid]
-    for ref, bucket in context.cache.buckets.items():
-        other = bucket.metadata.uid
-        if other == uid or other in context.absent_buckets or _looked_at(context, other, since):
-            continue
-        if is_known(bucket):
-            yield ref
+class KeyLosses:
+    """Which AmoveStorageKeys miss the key that status names, by complete lists.
 
-
-def _looked_at(context: Context, uid: str, since: float) -> bool:
-    other = context.buckets.get(uid)
-    return other is not None and other.seen_at >= since
-
-
-def note_missing_keys(context: Context, listing: KeyList) -> bool:
-    """Note the known keys that a complete listing lacks; whether that is a mass loss.
-
-    Known are the keys that status names. A key minted or revoked by this process is judged
-    only by a listing that can show it.
+    ``missing``: their UIDs. ``is_mass``: more than max(3, 20 %) of the known keys are missing.
     """
-    known = missing = 0
-    for key in context.cache.keys.values():
-        current = own_key_status(key).key
+
+    def __init__(self, store: Store, memories: Memories, settle: float) -> None:
+        self._store = store
+        self._memories = memories
+        self._settle = settle
+        self._accept_before: dict[str, str | None] = {}
+        self.missing: set[str] = set()
+        self.is_mass = False
+
+    def observe(self, listing: KeyList) -> None:
+        """Judge every known key by a complete list.
+
+        Known are the keys that status names. One that this process issued or revoked is judged
+        only by a list that can show it.
+        """
+        known = missing = 0
+        for key in self._store.keys.values():
+            current, uid = key.proven.key, key.metadata.uid
+            dead = current is None or current.dead or key.metadata.let_go
+            if current is None or dead or self._changed_since(uid, current.id, listing):
+                self.missing.discard(uid)
+                continue
+            gone = current.id not in listing.owners
+            self._note(key, gone=gone)
+            if not is_being_revoked(key):  # by us, now or before a restart: no loss
+                known += 1
+                missing += gone
+        self.is_mass = is_mass_loss(missing, known)
+
+    def accepted(self, key: AmoveStorageKey) -> bool:
+        """Whether ``accept-loss`` was set to a new value after the loss was seen."""
+        now = key.metadata.annotation("accept-loss")
+        return _is_new_acceptance(key.metadata, self._accept_before.get(key.metadata.uid, now))
+
+    def other_user(self, key: AmoveStorageKey) -> None:
+        """A key came back for another user: only a later ``accept-loss`` accepts that."""
+        self._accept_before[key.metadata.uid] = key.metadata.annotation("accept-loss")
+
+    def unexplained(self) -> set[str]:
+        """The UIDs of CRs whose key a list lacks although we did not revoke it.
+
+        Keys of CRs being deleted are left out: a foreign finalizer could keep such a CR, and its
+        missing key, for ever.
+        """
+        if not self.missing:
+            return set()
+        keys = self._store.keys.values()
+        return self.missing - {key.metadata.uid for key in keys if is_being_revoked(key)}
+
+    def forget(self, uid: str) -> None:
+        """The AmoveStorageKey is gone."""
+        self.missing.discard(uid)
+        self._accept_before.pop(uid, None)
+
+    def _changed_since(self, uid: str, key_id: str, listing: KeyList) -> bool:
+        memory = self._memories.keys.get(uid)
+        if memory is None:
+            return False
+        made = memory.expectations
+        recent = {key.id for key, at in made.minted if listing.begun < at + self._settle}
+        return key_id in recent or any(key_id == revoked for revoked, _ in made.revoked)
+
+    def _note(self, key: AmoveStorageKey, *, gone: bool) -> None:
+        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
         uid = key.metadata.uid
-        if current is None or current.dead or key.metadata.let_go:
-            context.missing_keys.discard(uid)
-            continue
-        if _moved_meanwhile(context, uid, current.id, listing):
-            context.missing_keys.discard(uid)
-            continue
-        gone = current.id not in listing.owners
-        _note(context, key, gone=gone)
-        if being_revoked(key):
-            continue  # by us, now or before a restart: no loss
-        known += 1
-        missing += gone
-    return is_mass_loss(missing, known)
+        memory = self._memories.keys.get(uid)
+        noted = uid in self.missing or (memory is not None and memory.expectations.user_changed)
+        (self.missing.add if gone else self.missing.discard)(uid)
+        if not noted:
+            self._accept_before[uid] = key.metadata.annotation("accept-loss")
 
 
-def missing_unasked(context: Context) -> set[str]:
-    """The UIDs of CRs whose key a list lacks though nobody was asked to revoke it.
-
-    Else whoever keeps a deleted CR with a finalizer of his own could have a key missing for ever.
-    """
-    if not context.missing_keys:
-        return set()
-    keys = context.cache.keys.values()
-    return context.missing_keys - {key.metadata.uid for key in keys if being_revoked(key)}
-
-
-def being_revoked(key: AmoveStorageKey) -> bool:
+def is_being_revoked(key: AmoveStorageKey) -> bool:
     """Whether status says that the key on record is deleted at the service by ourselves."""
     return key.metadata.deleting and deletion_begun(key.status.conditions)
-
-
-def _moved_meanwhile(context: Context, uid: str, key_id: str, listing: KeyList) -> bool:
-    memory = context.keys.get(uid)
-    if memory is None:
-        return False
-    recent = {
-        key.id for key, at in memory.expectations.minted if listing.begun < at + context.settle
-    }
-    return key_id in recent or any(key_id == revoked for revoked, _ in memory.expectations.revoked)
-
-
-def _note(context: Context, key: AmoveStorageKey, *, gone: bool) -> None:
-    """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
-    uid = key.metadata.uid
-    memory = context.keys.get(uid)
-    loss_conclusion = uid in context.missing_keys or (
-        memory is not None and memory.expectations.user_changed
-    )
-    if gone:
-        context.missing_keys.add(uid)
-    else:
-        context.missing_keys.discard(uid)
-    if not loss_conclusion:
-        context.accept_before[uid] = key.metadata.annotation("accept-loss")
-
-
-def loss_accepted(context: Context, key: AmoveStorageKey) -> bool:
-    """Whether ``accept-loss`` of a key was set to a new value after its loss was seen."""
-    now = key.metadata.annotation("accept-loss")
-    return accepted(key.metadata, context.accept_before.get(key.metadata.uid, now))

@@ -5,28 +5,51 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from amove_operator.core.buckets.snapshot import BucketSeen, Refusal
+from amove_operator.core.buckets.snapshot import (
+    Absent,
+    BucketSeen,
+    Present,
+    Refusal,
+    Refused,
+    Unknown,
+)
+from amove_operator.core.conditions import is_true
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import SecretOurs
+from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
+from amove_operator.errors import Rejected
+from amove_operator.models import AmoveBucket, ObjectMeta
 
 REPAIRS = 2
 """How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
 
 
+def fingerprint(meta: ObjectMeta) -> tuple[object, ...]:
+    """What a person changes to have an object observed and tried anew."""
+    return (
+        meta.generation,
+        meta.deleting,
+        meta.annotation("paused"),
+        meta.annotation("reconcile-requested-at"),
+        meta.annotation("rotate-requested-at"),
+        meta.annotation("accept-loss"),
+    )
+
+
 @dataclass(slots=True)
 class BucketMemory:
-    """One AmoveBucket. ``stale``: somebody wants a fresh look. Moments are monotonic.
+    """One AmoveBucket: what was observed, what was refused, what was begun. Moments are monotonic.
 
-    ``looked_at``: when the last look began, ``seen_at``: when the last clear answer came.
-    ``created``: a create was answered 200 and status does not say so yet. ``effect_at``: when a
-    create or delete was answered 200 that did not show yet. ``absent``: the last clear answer;
-    ``accept_before``: the annotation ``accept-loss`` at the first such.
+    ``asked_at``: when the last ``bucket_status`` was sent; ``seen_at``: when its last clear answer
+    came. ``stale``: somebody wants a fresh observation. ``created``: a create was answered 200 and
+    status does not say so yet. ``effect_at``: when a create or delete was answered 200 that does
+    not show yet. ``retry_at``: when the back-off ends; until then an event alone calls nothing.
     """
 
     fingerprint: tuple[object, ...] | None = None
     seen: BucketSeen | None = None
-    looked_at: float = -inf
+    asked_at: float = -inf
     seen_at: float = -inf
     stale: bool = False
     refusal: Refusal | None = None
@@ -36,8 +59,93 @@ class BucketMemory:
     delete_sent: bool = False
     effect_at: float = -inf
     retry_at: float = inf
-    absent: bool = False
-    accept_before: str | None = None
+    retry_after: float = 0.0
+
+    @property
+    def name_is_taken(self) -> bool:
+        """The service said so: nothing is tried again before a person changes the object.
+
+        ``bucket_status`` is still asked at each resync, and shows a bucket that became ours to see.
+        """
+        return self.refusal is not None and self.refusal.what is Refused.EXISTS
+
+    def expire(self, bucket: AmoveBucket, clock: float) -> None:
+        """Forget the observation when a person changed something, or a resync or retry is due."""
+        print_now = fingerprint(bucket.metadata)
+        changed = self.fingerprint is not None and self.fingerprint != print_now
+        if changed:
+            self.refusals_in_a_row = 0
+            self.repairs_left = REPAIRS
+            self.delete_sent = False
+        elif self.stale:
+            self.repairs_left = max(self.repairs_left, 1)
+        if changed or self.stale or clock >= self.retry_at:
+            self.seen = None
+            if (changed or not self.name_is_taken) and not self._must_disown(bucket):
+                self.refusal = None
+            self.retry_at = inf
+        elif self.fingerprint is None and is_in_sync(bucket) and bucket.status.observed:
+            # First seen after a restart: a bucket in sync waits for the sweep to reach it.
+            self.seen = Present(bucket.status.observed)
+        if bucket.proven.provenance is not None:
+            self.created = False  # from here on status is the proof
+        self.fingerprint = print_now
+        self.stale = False
+
+    def _must_disown(self, bucket: AmoveBucket) -> bool:
+        """Our create surely made nothing, and status still says that it may have: mend that first.
+
+        Else a stranger's bucket that appears later under the name would be taken for ours.
+        """
+        status, what = bucket.proven, self.refusal.what if self.refusal else None
+        if what is Refused.EXISTS:
+            return bool(status.create_intent) or status.provenance == "Created"
+        return what is Refused.UNSENT and bool(status.create_intent)
+
+    def observed(self, seen: Present | Absent, at: float) -> None:
+        """``bucket_status`` gave a clear answer."""
+        self.seen, self.seen_at = seen, at
+        if isinstance(seen, Absent):
+            return
+        if self.name_is_taken:
+            self.refusal = None  # answered: the bucket is there, as a stranger's
+        if not self.delete_sent:
+            self.effect_at = -inf  # the create shows; a deleted one may still show for a while
+
+    def not_observed(self, error: Exception, reason: Reason, message: str, at: float) -> None:
+        """A call failed: nothing is known of the bucket until it is tried again."""
+        self.seen = Unknown(reason, message)
+        self.retry_after = getattr(error, "retry_after", None) or 0.0
+        if isinstance(error, Rejected):
+            self.seen_at = at  # an answer about this bucket: it is no loss
+
+    def refused(self, what: Refused, error: Exception) -> None:
+        """The service refused a write."""
+        self.refusals_in_a_row += 1
+        self.refusal = Refusal(what, f"The service answered {error}", self.refusals_in_a_row)
+
+    def accepted(self) -> None:
+        """A write was answered 200: observe what came of it."""
+        self.refusals_in_a_row = 0
+        self.refusal = None
+        self.seen = None
+
+    def effect_began(self, at: float) -> None:
+        """A create or delete was answered 200: it may take a while to show, and is not repeated."""
+        self.accepted()
+        self.effect_at = at
+
+
+def is_in_sync(bucket: AmoveBucket) -> bool:
+    """Whether status says that this generation is in sync, by our own word."""
+    status, meta = bucket.status, bucket.metadata
+    return (
+        status.observed_generation == meta.generation
+        and not meta.deleting
+        and bucket.proven.provenance is not None
+        and is_true(status.conditions, "Ready")
+        and is_true(status.conditions, "Synced")
+    )
 
 
 @dataclass(slots=True)
@@ -52,3 +160,20 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+
+
+class Memories:
+    """What is remembered of each object, by UID."""
+
+    def __init__(self) -> None:
+        self.buckets: dict[str, BucketMemory] = {}
+        self.keys: dict[str, KeyMemory] = {}
+
+    def bucket(self, uid: str) -> BucketMemory:
+        """The memory of an AmoveBucket, which begins empty."""
+        return self.buckets.setdefault(uid, BucketMemory())
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self.buckets.pop(uid, None)
+        self.keys.pop(uid, None)

@@ -1,20 +1,24 @@
-"""Whose live keys reach a bucket's name, from what this process has on record (core/names.py)."""
+"""Who has a bucket's name, and whose live keys keep it from others (rules: core/names.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.store import Ghost, bucket_name, own_bucket_status
-from amove_operator.core import conditions, names
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.controllers.shared.known_secrets import KnownSecrets
+from amove_operator.controllers.shared.leadership import Leadership, Namespaces
+from amove_operator.controllers.shared.memory import Memories
+from amove_operator.controllers.shared.store import Store, id_of
+from amove_operator.core import names
 from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
 from amove_operator.core.claims import Claimant, claim_holder
+from amove_operator.core.conditions import find
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.naming import Marker, cluster_digest
+from amove_operator.core.naming import Marker, cluster_digest, may_reach
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Ref
-from amove_operator.models import AmoveBucket
-from amove_operator.models.bucket import BucketStatus
+from amove_operator.core.refs import ObjectId, Ref
+from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.settings import Settings
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -28,26 +32,214 @@ _NO_CLAIM = {
 }
 
 
-def claim_of(context: Context, bucket: AmoveBucket) -> Claim:
-    """Whether this CR is the one of its bucket name, among all namespaces and accounts."""
-    mine = _claimant(bucket, asking=True)
-    others = [one for one in claimants(context, bucket_name(bucket)) if one.uid != mine.uid]
-    holder = claim_holder([mine, *others])
-    if holder is None or holder.uid == mine.uid:
-        return ClaimHeld()
-    return ClaimLost(holder.namespace, holder.name)
+class NameRegistry:
+    """Claims of bucket names, and what is on record about the live keys that reach buckets.
+
+    ``wanted``: by bucket name, the AmoveBucket that waits for keys of other teams to go.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        memories: Memories,
+        key_lists: KeyListCache,
+        secrets: KnownSecrets,
+        leadership: Leadership,
+        namespaces: Namespaces,
+        settings: Settings,
+        cluster_uid: str,
+    ) -> None:
+        self._store = store
+        self._memories = memories
+        self._key_lists = key_lists
+        self._secrets = secrets
+        self._leadership = leadership
+        self._namespaces = namespaces
+        self._settle = settings.listing_settle.total_seconds()
+        self._watches_all = not settings.watch_namespaces
+        self._holders: dict[str, str] = {}
+        self._may_have_unlisted: frozenset[str] = frozenset()
+        self.cluster8 = cluster_digest(cluster_uid)
+        self.wanted: dict[str, ObjectId] = {}
+
+    # -- claims: which AmoveBucket has a name ----------------------------------------------------
+
+    def claim_of(self, bucket: AmoveBucket) -> Claim:
+        """Whether this object is the one of its bucket name, among all namespaces and accounts.
+
+        A vanished one has no claim against one that is there: its successor's data stay.
+        """
+        uid = bucket.metadata.uid
+        named = map(_claimant, self._store.buckets_named(bucket.bucket_name))
+        rivals = [one for one in named if one.uid != uid]
+        if bucket.metadata.vanished:
+            holder = rivals[0] if rivals else None
+        else:
+            holder = claim_holder([_claimant(bucket, asking=True), *rivals])
+        if holder is None or holder.uid == uid:
+            return ClaimHeld()
+        return ClaimLost(holder.namespace, holder.name)
+
+    def is_taken_from(self, namespace: str, name: str) -> bool:
+        """Whether an AmoveBucket of another namespace holds the name, or waits to have it.
+
+        One of this namespace that holds no claim changes nothing: it may be there for a decoy.
+        """
+        holder = claim_holder(map(_claimant, self._store.buckets_named(name)))
+        if holder is None or holder.namespace == namespace:
+            return False
+        waiting = self.wanted.get(name)
+        return holder.proven or (waiting is not None and waiting.uid == holder.uid)
+
+    def want(self, bucket: AmoveBucket, *, waits: bool) -> bool:
+        """Note whether a bucket waits for keys to go; whether it does."""
+        name, item = bucket.bucket_name, id_of(bucket)
+        if waits:
+            self.wanted[name] = item
+        elif self.wanted.get(name) == item:
+            del self.wanted[name]
+        return waits
+
+    def wanted_and_kept_by(self, key_ids: Iterable[str]) -> list[str]:
+        """The wanted names that the mark in the remote name of one of these keys keeps."""
+        listing = self.listing
+        if listing is None or not self.wanted:
+            return []
+        marks = {listing.names9_of(key_id) for key_id in key_ids}
+        return [name for name in self.wanted if any(may_reach(mark, name) for mark in marks)]
+
+    # -- keys that keep a name -------------------------------------------------------------------
+
+    def name_in_use(self, namespace: str, name: str) -> str | None:
+        """Whose live keys reach this name from elsewhere, as a sentence; ``None``: it is free."""
+        keeper = names.kept_from(self, namespace, name)
+        if keeper is None:
+            return None
+        return f"Waiting until {keeper.what} is revoked, which may reach bucket {name}."
+
+    def blockers(self, bucket: Ref, name: str) -> tuple[str, ...]:
+        """The keys that keep a bucket's deletion waiting, as its owner may read them."""
+        waiting = {
+            f"AmoveStorageKey {item.ref.name}" for item in self._store.keys_referring_to(bucket)
+        }
+        for key in self._store.keys_reaching(name):
+            if key.metadata.namespace == bucket.namespace:
+                waiting.add(f"AmoveStorageKey {key.metadata.name}")
+        for keeper in names.keepers_by_status(self, name):
+            if keeper.namespace != bucket.namespace:
+                waiting.add(keeper.what)
+        waiting |= {keeper.what for _, keeper in names.unaccounted_keys(self, name)}
+        return tuple(sorted(waiting))
+
+    def is_reached_by_orphan(self, namespace: str, name: str) -> bool:
+        """Whether a key whose object is gone may reach the bucket, and no Secret there holds it.
+
+        Judged by a list begun the settle time after the lead was taken: an earlier one may show
+        what was revoked a moment ago.
+        """
+        listing = self.listing
+        if listing is None or listing.begun < self._leadership.since + self._settle:
+            return False
+        return any(
+            keeper.namespace != namespace
+            for key, keeper in names.unaccounted_keys(self, name)
+            if self.is_this_releases(key.id) and not self._is_served(listing.owners[key.id])
+        )
+
+    def _is_served(self, marker: Marker | None) -> bool:
+        owner = self._store.owner_of(marker) if marker is not None else None
+        return owner is not None and not owner.metadata.let_go
+
+    def list_needed_since(self, namespace: str) -> float:
+        """From when a key list must be begun (monotonic) before a namespace may get a name."""
+        return names.list_needed_since(
+            self._leadership.since, self._settle, self._may_have_unlisted, namespace
+        )
+
+    def leading_began(self) -> None:
+        """Note where the process before us may have issued a key that no list shows yet."""
+        keys = self._store.keys.values()
+        self._may_have_unlisted = frozenset(
+            key.metadata.namespace for key in keys if may_have_unlisted_key(key)
+        )
+
+    # -- holders: Secrets with a key whose object is gone ----------------------------------------
+
+    @property
+    def holders(self) -> dict[str, str]:
+        """By key id, the namespace of the Secret whose data carry a key without an object."""
+        return dict(self._holders)
+
+    def holders_found(self, found: dict[str, str], known_before: Collection[str]) -> bool:
+        """Replace the holders, but for those noted since the search began; whether that differs."""
+        since = {one: where for one, where in self._holders.items() if one not in known_before}
+        before, self._holders = self._holders, {**found, **since}
+        return before != self._holders
+
+    def note_holder(self, key_id: str, namespace: str) -> None:
+        """A Secret stays with its key: known before a list is judged, which is no orphan then."""
+        self._holders[key_id] = namespace
+
+    # -- KeyRecords ------------------------------------------------------------------------------
+
+    @property
+    def listing(self) -> KeyList | None:
+        """The last complete key list."""
+        return self._key_lists.latest
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """The namespaces whose Secrets cannot be listed, each of which may hold any key."""
+        return self._namespaces.hidden
+
+    def namespaces_binding(self, name: str) -> Iterable[str]:
+        """The namespaces with a key that status, or a create under way, gives that bucket."""
+        return self._store.namespaces_binding(name)
+
+    def accounts_for(self, key_id: str, marker: Marker) -> bool:
+        """Whether a key's buckets are known: from status, or to this process, which issued it.
+
+        The names of one that this process issued are reserved until status names it.
+        """
+        if self._store.key_index.is_named(key_id):
+            return True
+        owner = self._store.owner_of(marker)
+        memory = self._memories.keys.get(owner.metadata.uid) if owner is not None else None
+        return memory is not None and any(key_id == one for one, _ in memory.expectations.scopes)
+
+    def namespace_of(self, marker: Marker) -> str | None:
+        """The namespace of a marker's object, as long as that is there."""
+        owner = self._store.owner_of(marker)
+        return owner.metadata.namespace if owner is not None else None
+
+    def holder_of(self, key_id: str) -> str | None:
+        """The namespace of the Secret whose data carry a key without an object."""
+        return self._holders.get(key_id)
+
+    def is_this_releases(self, key_id: str) -> bool:
+        """Whether a key without object and holder is ours to mind.
+
+        With a part of the namespaces, only what a Secret there claims differs from another
+        release's keys.
+        """
+        return self._watches_all or bool(self._secrets.claiming(key_id))
 
 
-def claimants(context: Context, name: str) -> list[Claimant]:
-    """Every AmoveBucket that wants a bucket name."""
-    return [_claimant(bucket) for _, bucket in context.cache.buckets_named(name)]
+def holds_claim(bucket: AmoveBucket) -> bool:
+    """Whether it counts among the claimants of its bucket's name (docs/policies.md)."""
+    return _is_proven(bucket) or not _has_no_claim(bucket)
 
 
-def ghost_claim(context: Context, bucket: AmoveBucket) -> Claim:
-    """A vanished CR has no claim against one that is there: its successor's data stay."""
-    for rival, _ in context.cache.buckets_named(bucket_name(bucket)):
-        return ClaimLost(rival.namespace, rival.name)
-    return ClaimHeld()
+def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
+    """Whether a process that ended may have issued a key for it that status does not name.
+
+    Without our finalizer none was asked for; with it, status names a key and every later issue
+    was noted before.
+    """
+    current = key.proven.key
+    if current is None:
+        return key.metadata.finalized_by_us
+    return any(issue.serial > current.serial for issue in key.proven.recent_issues)
 
 
 def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
@@ -57,127 +249,22 @@ def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
         meta.name,
         meta.uid,
         meta.creation_timestamp,
-        proven=_proven(bucket),
+        proven=_is_proven(bucket),
         stalled=not asking and _has_no_claim(bucket),
     )
 
 
-def is_ours(status: BucketStatus) -> bool:
-    """Whether status proves a bucket ours, or that it was about to be created."""
-    return status.provenance is not None or bool(status.create_intent)
-
-
-def _proven(bucket: AmoveBucket) -> bool:
-    return not bucket.metadata.let_go and is_ours(own_bucket_status(bucket))
+def _is_proven(bucket: AmoveBucket) -> bool:
+    status = bucket.proven
+    ours = status.provenance is not None or bool(status.create_intent)
+    return ours and not bucket.metadata.let_go
 
 
 def _has_no_claim(bucket: AmoveBucket) -> bool:
-    """Going, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
+    """Deleted, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
     if bucket.metadata.deleting or bucket.metadata.paused:
-        return True  # a paused one is never looked at: it could keep the name without any right
-    found = conditions.find(bucket.status.conditions, "Stalled")
+        return True  # a paused one is never observed: it could keep the name without any right
+    found = find(bucket.status.conditions, "Stalled")
     if found is None or found.observed_generation != bucket.metadata.generation:
         return False
     return found.reason in {str(one) for one in _NO_CLAIM}
-
-
-def holds_claim(bucket: AmoveBucket) -> bool:
-    """Whether it counts among the claimants of its bucket's name (docs/policies.md)."""
-    return _proven(bucket) or not _has_no_claim(bucket)
-
-
-def name_in_use(context: Context, ref: Ref, name: str) -> str | None:
-    """Whose live keys reach this name from elsewhere, in words; ``None``: it is free."""
-    keeper = names.kept_from(_Records(context), ref.namespace, name)
-    if keeper is None:
-        return None
-    return f"Waiting until {keeper.what} is revoked, which may reach bucket {name}."
-
-
-def who_keeps(context: Context, ref: Ref, name: str) -> tuple[str, ...]:
-    """The keys that keep a bucket's deletion waiting, in words for its owner."""
-    waiting = {f"AmoveStorageKey {key.name}" for key in context.cache.keys_referring_to(ref)}
-    for item, key in context.cache.keys_reaching(name):
-        if key.metadata.namespace == ref.namespace:
-            waiting.add(f"AmoveStorageKey {(item.ref if isinstance(item, Ghost) else item).name}")
-    records = _Records(context)
-    for keeper in names.keepers_by_status(records, name):
-        if keeper.namespace != ref.namespace:
-            waiting.add(keeper.what)
-    waiting |= {keeper.what for keeper in unaccounted(context, name)}
-    return tuple(sorted(waiting))
-
-
-def unaccounted(context: Context, name: str) -> list[names.Keeper]:
-    """What the listed keys keep that no record accounts for."""
-    return [keeper for _, keeper in names.unaccounted_keys(_Records(context), name)]
-
-
-def reached_by_orphan(context: Context, ref: Ref, name: str) -> bool:
-    """Whether a key whose CR is gone may reach the bucket, and no Secret of its namespace has it.
-
-    Told from settled lists only: an earlier one may show what was revoked a moment ago.
-    """
-    listing = context.key_lists.latest
-    if listing is None or listing.begun < context.leading_since + context.settle:
-        return False
-    records = _Records(context)
-    return any(
-        keeper.namespace != ref.namespace
-        for key, keeper in names.unaccounted_keys(records, name)
-        if records.is_this_releases(key.id) and not context.cache.is_served(listing.owners[key.id])
-    )
-
-
-def list_needed_since(context: Context, namespace: str) -> float:
-    """From when a key list must be begun (monotonic) before a name may be given to a namespace."""
-    return names.list_needed_since(
-        context.leading_since, context.settle, context.may_have_unlisted, namespace
-    )
-
-
-class _Records:
-    """What this process has on record about live keys."""
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    @property
-    def cluster8(self) -> str:
-        return cluster_digest(self._context.cluster_uid)
-
-    @property
-    def listing(self) -> KeyList | None:
-        return self._context.key_lists.latest
-
-    def namespaces_binding(self, name: str) -> Iterable[str]:
-        return self._context.cache.namespaces_binding(name)
-
-    def accounts_for(self, key_id: str, marker: Marker) -> bool:
-        """Whether its buckets are known: from status, or to this process, which issued it.
-
-        The names of one that this process issued are kept until status names it
-        (``Cache.expect``).
-        """
-        cache = self._context.cache
-        if cache.accounts_for(key_id):
-            return True
-        memory = self._context.keys.get(cache.uid_of(marker) or "")
-        return memory is not None and any(
-            key_id == known for known, _ in memory.expectations.scopes
-        )
-
-    def namespace_of(self, marker: Marker) -> str | None:
-        return self._context.cache.namespace_of(marker)
-
-    def holder_of(self, key_id: str) -> str | None:
-        return self._context.holders.get(key_id)
-
-    @property
-    def hidden(self) -> Collection[str]:
-        return self._context.hidden
-
-    def is_this_releases(self, key_id: str) -> bool:
-        """With a part of the namespaces, only what a Secret there claims is told from others'."""
-        context = self._context
-        return not context.settings.watch_namespaces or bool(context.secrets.claiming(key_id))

@@ -1,24 +1,23 @@
-"""The one place that writes status, and the one that turns an error into words."""
+"""The one place that writes status, and the one that turns an error into a condition."""
 
 from __future__ import annotations
 
 import logging
-from typing import TypeVar
+from collections.abc import Callable
+from datetime import datetime
 
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.store import Item
+from amove_operator.controllers.shared.store import Store, id_of
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
 from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Ref
 from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
+from amove_operator.kube import Kube, ObjectReference
 from amove_operator.models import BucketStatus, KeyStatus
 from amove_operator.models.shared import Condition
 
 _log = logging.getLogger(__name__)
-AnyStatus = TypeVar("AnyStatus", BucketStatus, KeyStatus)
 
 
 def explain(error: ApiError) -> tuple[Reason, str]:
@@ -40,76 +39,69 @@ def failed(error: ApiError) -> Conclusion:
     return unsynced(*explain(error))
 
 
-def accounts_pending(context: Context) -> Conclusion | None:
-    """Why nothing new can be begun: the accounts could not be read yet."""
-    if context.accounts.loaded:
-        return None
-    if context.accounts.failure is not None:
-        return failed(context.accounts.failure)
-    return unsynced(Reason.Progressing, "The cloud accounts are being read.")
+class StatusWriter:
+    """Writes what changed, and emits an Event for a changed reason of Ready or Synced."""
 
+    def __init__(self, kube: Kube, store: Store, now: Callable[[], datetime]) -> None:
+        self._kube = kube
+        self._store = store
+        self._now = now
 
-async def write_status(
-    context: Context, ref: Ref, seen: Object, status: AnyStatus, conclusion: Conclusion
-) -> None:
-    """Write what changed, if anything, and tell of it by an Event. Raises Conflict when stale.
+    async def write(
+        self, seen: Object, status: BucketStatus | KeyStatus, conclusion: Conclusion
+    ) -> None:
+        """Write what changed, if anything. Raises Conflict when ``seen`` is stale.
 
-    Where a namespace goes, our role there may go first: then a deletion is noted on our copy.
-    """
-    meta = seen.metadata
-    told = seen.status.conditions
-    if not meta.deleting and conditions.deletion_begun(told):
-        # Restored from a backup that was made in the middle of a deletion.
-        told = tuple(one for one in told if one.type != "Reconciling")
-    conclusion = conditions.noting(conclusion, overlong(meta))
-    merged = conditions.merge(told, conclusion, meta.generation, context.now())
-    wanted = status.model_copy(
-        update={"conditions": merged, "observed_generation": meta.generation}
-    )
-    before, after = seen.status.to_kube(), wanted.to_kube()
-    try:
-        body = await context.kube.write_status(ref, meta.resource_version, before, after)
-    except KubeRefused:
-        if not (meta.deleting and await context.kube.namespace_terminating(ref.namespace)):
-            raise
-        context.cache.note_status(ref, seen, wanted)
-        return
-    if body is None:
-        return
-    context.cache.put(ref, body)
-    await _tell_of_change(context, ref, meta.uid, seen.status.conditions, merged)
-
-
-async def record_status(
-    context: Context, item: Item, seen: Object, status: AnyStatus, conclusion: Conclusion
-) -> None:
-    """Write status before an effect; of a ghost, which has none any more, note it on its copy."""
-    if isinstance(item, Ref):
-        await write_status(context, item, seen, status, conclusion)
-        return
-    meta = seen.metadata
-    merged = conditions.merge(seen.status.conditions, conclusion, meta.generation, context.now())
-    noted = status.model_copy(update={"conditions": merged})
-    context.cache.ghosts[item] = seen.model_copy(update={"status": noted})
-
-
-async def _tell_of_change(
-    context: Context,
-    ref: Ref,
-    uid: str,
-    before: tuple[Condition, ...],
-    after: tuple[Condition, ...],
-) -> None:
-    """One Event for a changed reason of Ready or Synced: never one for each resync."""
-    for kind in ("Ready", "Synced"):
-        old, new = conditions.find(before, kind), conditions.find(after, kind)
-        if new is None or (
-            old is not None and (old.status, old.reason) == (new.status, new.reason)
-        ):
-            continue
-        bad = new.status != "True" and not conditions.is_true(after, "Reconciling")
-        _log.info("%s: %s=%s %s: %s", ref, kind, new.status, new.reason, new.message)
-        if bad or (kind == "Ready" and new.status == "True"):
-            message = new.message or new.reason
-            await context.tell(ref, uid, new.reason, message, warning=bad)
+        The status of a vanished object is noted on our copy. So is that of one whose namespace is
+        being deleted, where our role may go before the object.
+        """
+        meta, before = seen.metadata, seen.status.conditions
+        if not meta.deleting and conditions.deletion_begun(before):
+            # Restored from a backup that was made in the middle of a deletion.
+            before = tuple(one for one in before if one.type != "Reconciling")
+        conclusion = conditions.noting(conclusion, overlong(meta))
+        merged = conditions.merge(before, conclusion, meta.generation, self._now())
+        wanted = status.model_copy(
+            update={"conditions": merged, "observed_generation": meta.generation}
+        )
+        if meta.vanished:
+            self._store.note_status(seen, wanted)
             return
+        ref = id_of(seen).ref
+        old, new = seen.status.to_kube(), wanted.to_kube()
+        try:
+            body = await self._kube.write_status(ref, meta.resource_version, old, new)
+        except KubeRefused:
+            if not (meta.deleting and await self._kube.namespace_terminating(ref.namespace)):
+                raise
+            self._store.note_status(seen, wanted)
+            return
+        if body is not None:
+            self._store.put(ref, body)
+            await self._emit_change(seen, merged)
+
+    async def _emit_change(self, seen: Object, after: tuple[Condition, ...]) -> None:
+        """One Event for a changed reason of Ready or Synced: never one for each resync."""
+        for kind in ("Ready", "Synced"):
+            old, new = conditions.find(seen.status.conditions, kind), conditions.find(after, kind)
+            if new is None or (old and (old.status, old.reason) == (new.status, new.reason)):
+                continue
+            bad = new.status != "True" and not conditions.is_true(after, "Reconciling")
+            _log.info(
+                "%s: %s=%s %s: %s", id_of(seen).ref, kind, new.status, new.reason, new.message
+            )
+            if bad or (kind == "Ready" and new.status == "True"):
+                await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
+                return
+
+    async def emit_event(
+        self, seen: Object, reason: str, message: str, *, warning: bool = False
+    ) -> None:
+        """An Event on one of our objects; fails nothing."""
+        item = id_of(seen)
+        await self._kube.emit_event(
+            ObjectReference.to(item.ref, item.uid),
+            type="Warning" if warning else "Normal",
+            reason=reason,
+            message=message,
+        )

@@ -1,128 +1,24 @@
-"""What the watches have shown: every object of ours, with the look-ups that decisions need."""
+"""Every object of ours as last seen, with the look-ups that decisions need."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
-from amove_operator.core import conditions
+from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core.conditions import Conclusion
-from amove_operator.core.naming import Marker, owner_digest
+from amove_operator.core.naming import Marker
 from amove_operator.core.reading import Object, read_object
-from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind, Ref
-from amove_operator.models import (
-    AmoveBucket,
-    AmoveStorageKey,
-    BucketStatus,
-    KeyStatus,
-    ObjectMeta,
-)
-from amove_operator.models.key import CurrentKey, RetiringKey
-
-AnyObject = TypeVar("AnyObject", AmoveBucket, AmoveStorageKey)
-Name = TypeVar("Name", bound=Hashable)
+from amove_operator.core.refs import Kind, ObjectId, Ref
+from amove_operator.engine.index import Index
+from amove_operator.models import AmoveBucket, AmoveStorageKey, BucketStatus, KeyStatus
 
 
-class Ghost(NamedTuple):
-    """An object that vanished without our protocol; its UID, since the name may be reused."""
-
-    ref: Ref
-    uid: str
-
-    def __str__(self) -> str:
-        return f"{self.ref} (vanished, {self.uid})"
-
-
-Item = Ref | Ghost
-
-
-class Index(Generic[Name]):
-    """Which objects go by a name; an object may go by several."""
-
-    def __init__(self) -> None:
-        self._objects: dict[Name, set[Item]] = {}
-        self._names: dict[Item, frozenset[Name]] = {}
-
-    def put(self, item: Item, names: Iterable[Name]) -> None:
-        """Index ``item`` under exactly these names."""
-        self.drop(item)
-        self._names[item] = frozenset(names)
-        for name in self._names[item]:
-            self._objects.setdefault(name, set()).add(item)
-
-    def drop(self, item: Item) -> None:
-        """Forget ``item``."""
-        for name in self._names.pop(item, ()):
-            found = self._objects[name]
-            found.discard(item)
-            if not found:
-                del self._objects[name]
-
-    def get(self, name: Name) -> list[Item]:
-        """The objects of that name, in a stable order."""
-        return sorted(self._objects.get(name, ()), key=str)
-
-
-def bucket_name(bucket: AmoveBucket) -> str:
-    """The remote name: immutable by the CRD's rules."""
-    return bucket.spec.bucket_name or bucket.metadata.name
-
-
-def secret_name(key: AmoveStorageKey) -> str:
-    """The Secret's name: immutable by the CRD's rules."""
-    return key.spec.secret.name or key.metadata.name
-
-
-def own_bucket_status(bucket: AmoveBucket) -> BucketStatus:
-    """Status as far as it proves something: written for this very object and its bucket.
-
-    Backups and copies carry the status of another object along.
-    """
-    status = bucket.status
-    if status.owner_uid != bucket.metadata.uid or status.bucket_name != bucket_name(bucket):
-        return BucketStatus(conditions=status.conditions)
-    if bucket.spec.cloud_account_id not in (None, status.cloud_account_id):
-        return BucketStatus(conditions=status.conditions)
-    return status
-
-
-def own_key_status(key: AmoveStorageKey) -> KeyStatus:
-    """Status as far as it proves something: written for this very object."""
-    if key.status.owner_uid != key.metadata.uid:
-        return KeyStatus(conditions=key.status.conditions)
-    return key.status
-
-
-def named_keys(key: AmoveStorageKey) -> tuple[CurrentKey | RetiringKey, ...]:
-    """The keys that proven status names: the current one and the retiring ones.
-
-    None of an object that was let go of: they are revoked, and what lives all the same (under
-    ``Retain``, or by an admin who took the finalizer off) is told by the list.
-    """
-    if key.metadata.let_go:
-        return ()
-    status = own_key_status(key)
-    return (*((status.key,) if status.key is not None else ()), *status.retiring)
-
-
-def reached_buckets(key: AmoveStorageKey) -> frozenset[str]:
-    """The bucket names that the key's live keys reach, by proven status."""
-    return frozenset(name for one in named_keys(key) for name in one.buckets)
-
-
-def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
-    """Whether a process that ended may have issued a key for it that status does not name.
-
-    Without our finalizer none was asked for; with it, status names a key and every later issue
-    was noted before.
-    """
-    current = own_key_status(key).key
-    if current is None:
-        return key.metadata.finalized_by_us
-    return any(issue.serial > current.serial for issue in own_key_status(key).recent_issues)
+def id_of(seen: Object) -> ObjectId:
+    """The identity of an object: reference and UID, since a name may be used again."""
+    kind = Kind.BUCKET if isinstance(seen, AmoveBucket) else Kind.KEY
+    return ObjectId(Ref(kind, seen.metadata.namespace, seen.metadata.name), seen.metadata.uid)
 
 
 def is_unserved(seen: Object) -> bool:
@@ -135,41 +31,51 @@ def is_unserved(seen: Object) -> bool:
     if seen.metadata.let_go:
         return False
     if isinstance(seen, AmoveBucket):
-        status = own_bucket_status(seen)
-        return status.provenance is not None or bool(status.create_intent)
-    return bool(named_keys(seen))
+        return seen.proven.provenance is not None or bool(seen.proven.create_intent)
+    return bool(seen.named_keys)
 
 
-class Cache:
-    """All objects as last seen, by reference; and the ghosts that still need their end.
+class Store:
+    """All objects by reference, and by identity those that vanished and still need their end.
 
-    ``unserved``: the UIDs of those whose protocol is not served to its end as far as we saw.
-    ``suspects``: the ghosts of which no GET has shown yet that their object is gone.
+    An object *vanishes* when it is gone without our finalizer's protocol: somebody took the
+    finalizer off, or forced the deletion. Its last copy, marked ``metadata.vanished``, is served
+    like an object that is being deleted, so that its keys are revoked.
+
+    ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
+    ``unconfirmed``: vanished objects of which no GET has shown yet that they are gone.
     """
 
     def __init__(self) -> None:
         self.buckets: dict[Ref, AmoveBucket] = {}
         self.keys: dict[Ref, AmoveStorageKey] = {}
-        self.ghosts: dict[Ghost, Object] = {}
-        self.suspects: set[Ghost] = set()
+        self.vanished: dict[ObjectId, Object] = {}
+        self.unconfirmed: set[ObjectId] = set()
         self.unserved: set[str] = set()
         self.departed = Departed()
         self.faults: dict[Ref, Conclusion] = {}
-        self._expected: dict[str, tuple[Ref, frozenset[str]]] = {}
-        self._by_bucket_name: Index[str] = Index()
-        self._by_bucket_ref: Index[Ref] = Index()
-        self._by_secret: Index[tuple[str, str]] = Index()
-        self._reaching: Index[str] = Index()
-        self._named: Index[str] = Index()
-        self._by_owner: Index[str] = Index()
+        self.key_index = KeyIndex()
+        self._by_bucket_name: Index[str, ObjectId] = Index()
+        self._by_bucket_ref: Index[Ref, ObjectId] = Index()
+        self._by_secret: Index[tuple[str, str], ObjectId] = Index()
 
-    def __iter__(self) -> Iterator[Ref]:
-        yield from list(self.buckets)
-        yield from list(self.keys)
+    def __iter__(self) -> Iterator[ObjectId]:
+        """The objects that are there, buckets first."""
+        present: list[Object] = [*self.buckets.values(), *self.keys.values()]
+        return iter([id_of(seen) for seen in present])
 
     def get(self, ref: Ref) -> Object | None:
-        """The object as last seen."""
+        """The object of that name as last seen."""
         return self.buckets.get(ref) if ref.kind is Kind.BUCKET else self.keys.get(ref)
+
+    def find(self, item: ObjectId) -> Object | None:
+        """That very object, also after it vanished."""
+        seen = self.get(item.ref)
+        if seen is not None and seen.metadata.uid == item.uid:
+            return seen
+        return self.vanished.get(item)
+
+    # -- taking in -------------------------------------------------------------------------------
 
     def put(self, ref: Ref, body: Mapping[str, Any]) -> Object | None:
         """Take in an object. Returns it, or ``None`` if what we have is as new or says the same."""
@@ -180,206 +86,175 @@ class Cache:
         same = known is not None and self.faults.get(ref) == fault and _same(known, parsed)
         return None if same else parsed
 
-    def put_back(self, ref: Ref, body: Mapping[str, Any]) -> Object:
-        """Take in an object that a GET shows, whatever was told of its end."""
+    def put_back(self, ref: Ref, body: Mapping[str, Any]) -> None:
+        """Take in an object that a GET shows, although a watch or a list said that it is gone."""
         self.departed.forget(body["metadata"]["uid"])
-        return self._take_in(ref, body)
+        self._take_in(ref, body)
 
     def is_news(self, ref: Ref, meta: Mapping[str, Any]) -> bool:
         """Whether the object of that metadata is newer than what we have, or know to be past."""
         known = self.get(ref)
-        if (known is None or known.metadata.uid != meta["uid"]) and self.departed.is_stale(
-            ref, meta
-        ):
+        unknown = known is None or known.metadata.uid != meta["uid"]
+        if unknown and self.departed.is_stale(ref, meta):
             return False
         version = meta.get("resourceVersion", "")
         return known is None or is_newer(version, known.metadata.resource_version)
 
     def _take_in(self, ref: Ref, body: Mapping[str, Any]) -> Object:
         parsed, fault = read_object(ref.kind, body)
+        self.faults.pop(ref, None)
         if fault is not None:
             self.faults[ref] = fault
-        else:
-            self.faults.pop(ref, None)
-        self._index(ref, parsed)
+        self._index(parsed)
         self.note_unserved(parsed)
         return parsed
 
-    def note_status(self, ref: Ref, seen: Object, status: BucketStatus | KeyStatus) -> None:
-        """Our copy of that very version says what could not be written."""
-        if self.get(ref) is seen:
-            self._index(ref, seen.model_copy(update={"status": status}))
+    def _index(self, seen: Object) -> None:
+        item = id_of(seen)
+        ref = item.ref
+        if isinstance(seen, AmoveBucket):
+            self.buckets[ref] = seen
+            self._by_bucket_name.put(item, [seen.bucket_name])
+            return
+        self.keys[ref] = seen
+        named = seen.spec.bucket_refs or ()
+        self._by_bucket_ref.put(item, [Ref(Kind.BUCKET, ref.namespace, one.name) for one in named])
+        self._by_secret.put(item, [(ref.namespace, seen.secret_name)])
+        self.key_index.put(item, seen)
+
+    def note_status(self, seen: Object, status: BucketStatus | KeyStatus) -> None:
+        """Our copy of that very version says what could not be written, or has no place any more.
+
+        Of a vanished object there is nothing but our copy.
+        """
+        item, noted = id_of(seen), seen.with_status(status)
+        if item in self.vanished:
+            self._keep(item, noted)
+        elif self.get(item.ref) is seen:
+            self._index(noted)
+
+    # -- letting go ------------------------------------------------------------------------------
 
     def note_unserved(self, seen: Object) -> None:
         """This object was seen as it is: should it vanish, its protocol is to be served."""
         if is_unserved(seen):
             self.unserved.add(seen.metadata.uid)
 
-    def let_go(self, ref: Ref, uid: str) -> None:
+    def let_go(self, item: ObjectId) -> None:
         """Its protocol is served: its end is no surprise any more."""
-        self.unserved.discard(uid)
-        self.departed.note_let_go(ref, uid)
+        self.unserved.discard(item.uid)
+        self.departed.note_let_go(item.ref, item.uid)
 
-    def not_let_go(self, ref: Ref, uid: str) -> None:
+    def not_let_go(self, item: ObjectId) -> None:
         """Letting go failed: the object is not as it was read, and is judged anew."""
-        known = self.get(ref)
-        if known is not None and known.metadata.uid == uid:
-            self.unserved.add(uid)
-            self.departed.forget(uid)
+        if item not in self.vanished and self.find(item) is not None:
+            self.unserved.add(item.uid)
+            self.departed.forget(item.uid)
 
-    def drop_same(self, ref: Ref, uid: str) -> None:
-        """Forget that very object; one that was made anew under its name stays."""
-        if (known := self.get(ref)) is not None and known.metadata.uid == uid:
-            self.drop(ref)
+    def forget(self, item: ObjectId) -> None:
+        """That very object is served to its end; one made anew under its name stays."""
+        if item in self.vanished:
+            self.forget_vanished(item)
+        elif self.find(item) is not None:
+            self.drop(item.ref)
 
-    def drop(self, ref: Ref) -> Object | None:
-        """Forget an object that is gone; returns how it was last seen."""
+    def drop(self, ref: Ref) -> None:
+        """Forget the object of that name: it is gone."""
         self.faults.pop(ref, None)
-        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret):
-            index.drop(ref)
-        self._forget_keys_of(ref)
         last = self.buckets.pop(ref, None) or self.keys.pop(ref, None)
-        if last is not None:
-            self.unserved.discard(last.metadata.uid)
-        return last
-
-    def haunt(self, ghost: Ghost, last_seen: Object) -> None:
-        """Keep an object that seems to have vanished until its protocol is served."""
-        self.ghosts[ghost] = last_seen
-        self.suspects.add(ghost)
-        if isinstance(last_seen, AmoveStorageKey):
-            self._index_keys_of(ghost, last_seen)
-
-    def lay(self, ghost: Ghost) -> None:
-        """The ghost's protocol is served, or its object is there."""
-        self.ghosts.pop(ghost, None)
-        self.suspects.discard(ghost)
-        self._forget_keys_of(ghost)
-
-    def buckets_named(self, name: str) -> list[tuple[Ref, AmoveBucket]]:
-        """Every AmoveBucket that wants that bucket name."""
-        found = (ref for ref in self._by_bucket_name.get(name) if isinstance(ref, Ref))
-        return [(ref, self.buckets[ref]) for ref in found]
-
-    def keys_referring_to(self, bucket: Ref) -> list[Ref]:
-        """The keys whose ``bucketRefs`` name that AmoveBucket."""
-        return [ref for ref in self._by_bucket_ref.get(bucket) if isinstance(ref, Ref)]
-
-    def keys_writing_to(self, namespace: str, secret: str) -> list[Ref]:
-        """The keys that write to that Secret."""
-        return [ref for ref in self._by_secret.get((namespace, secret)) if isinstance(ref, Ref)]
-
-    def keys_reaching(self, name: str) -> list[tuple[Item, AmoveStorageKey]]:
-        """The keys, ghosts too, of which a live key reaches that bucket name."""
-        found: list[tuple[Item, AmoveStorageKey]] = []
-        for item in self._reaching.get(name):
-            seen = self.ghosts.get(item) if isinstance(item, Ghost) else self.keys.get(item)
-            if isinstance(seen, AmoveStorageKey):
-                found.append((item, seen))
-        return found
-
-    def _index(self, ref: Ref, parsed: Object) -> None:
-        if isinstance(parsed, AmoveBucket):
-            self.buckets[ref] = parsed
-            self._by_bucket_name.put(ref, [bucket_name(parsed)])
+        if last is None:
             return
-        self.keys[ref] = parsed
-        named = parsed.spec.bucket_refs or ()
-        self._by_bucket_ref.put(
-            ref, [Ref(Kind.BUCKET, ref.namespace, bucket.name) for bucket in named]
-        )
-        self._by_secret.put(ref, [(ref.namespace, secret_name(parsed))])
-        self._index_keys_of(ref, parsed)
-
-    # -- the keys at the service -----------------------------------------------------------------
-
-    def accounts_for(self, key_id: str) -> bool:
-        """Whether some CR's status names that key and the buckets that it reaches."""
-        return bool(self._named.get(key_id))
-
-    def is_served(self, marker: Marker | None) -> bool:
-        """Whether the CR of a marker, or its ghost, is there and was not let go of."""
-        found = self._owner(marker) if marker is not None else None
-        return found is not None and not found.metadata.let_go
-
-    def namespace_of(self, marker: Marker) -> str | None:
-        """The namespace of the CR of a marker, as long as it is there."""
-        owners = self._by_owner.get(marker.owner)
-        found = (item.ref if isinstance(item, Ghost) else item for item in owners)
-        return next((ref.namespace for ref in found), None)
-
-    def uid_of(self, marker: Marker) -> str | None:
-        """The UID of the CR of a marker, as long as it is there."""
-        found = self._owner(marker)
-        return found.metadata.uid if found is not None else None
-
-    def _owner(self, marker: Marker) -> Object | None:
-        for item in self._by_owner.get(marker.owner):
-            found = self.ghosts.get(item) if isinstance(item, Ghost) else self.keys.get(item)
-            if found is not None:
-                return found
-        return None
-
-    def _index_keys_of(self, item: Item, key: AmoveStorageKey) -> None:
-        self._reaching.put(item, self._all_reached(key))
-        self._named.put(item, (one.id for one in named_keys(key) if not one.dead))
-        self._by_owner.put(item, [owner_digest(key.metadata.uid)])
-
-    def _forget_keys_of(self, item: Item) -> None:
-        for index in (self._reaching, self._named, self._by_owner):
+        item = id_of(last)
+        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self.key_index):
             index.drop(item)
+        self.unserved.discard(item.uid)
 
-    # -- names that a key is about to reach ------------------------------------------------------
+    def keep_vanished(self, last: Object) -> ObjectId:
+        """Keep an object that seems to have vanished until its protocol is served."""
+        item = id_of(last)
+        self.unconfirmed.add(item)
+        self._keep(item, _as_vanished(last))
+        return item
 
-    def expect(self, ref: Ref, uid: str, names: Iterable[str]) -> None:
-        """A key for these names is about to be issued: they count before status can say so."""
-        self._expected[uid] = ref, self._expected_of(uid) | frozenset(names)
-        self._index_reach(uid)
+    def _keep(self, item: ObjectId, copy: Object) -> None:
+        self.vanished[item] = copy
+        if isinstance(copy, AmoveStorageKey):
+            self.key_index.put(item, copy)
 
-    def expect_nothing(self, uid: str) -> frozenset[str]:
-        """Status names every key of that CR by now, or none is left; the names held till now."""
-        if uid not in self._expected:
-            return frozenset()
-        ref, names = self._expected[uid]
-        self._expected[uid] = ref, frozenset()
-        self._index_reach(uid)
-        del self._expected[uid]
-        return names
+    def forget_vanished(self, item: ObjectId) -> None:
+        """The vanished object's protocol is served, or the object is there after all."""
+        self.vanished.pop(item, None)
+        self.unconfirmed.discard(item)
+        if self.find(item) is None:
+            self.key_index.drop(item)
 
-    def _index_reach(self, uid: str) -> None:
-        ref, _ = self._expected[uid]
-        ghost = Ghost(ref, uid)
-        for item, key in ((ref, self.keys.get(ref)), (ghost, self.ghosts.get(ghost))):
-            if isinstance(key, AmoveStorageKey) and key.metadata.uid == uid:
-                self._reaching.put(item, self._all_reached(key))
+    # -- look-ups --------------------------------------------------------------------------------
 
-    def _expected_of(self, uid: str) -> frozenset[str]:
-        return self._expected[uid][1] if uid in self._expected else frozenset()
+    def buckets_named(self, name: str) -> list[AmoveBucket]:
+        """Every AmoveBucket that wants that bucket name."""
+        return [self.buckets[item.ref] for item in self._by_bucket_name.get(name)]
 
-    def binds(self, key: AmoveStorageKey, name: str) -> bool:
-        """Whether the key keeps a bucket's name from other namespaces: one of ``bucketRefs`` does.
+    def keys_referring_to(self, bucket: Ref) -> list[ObjectId]:
+        """The keys whose ``bucketRefs`` name that AmoveBucket."""
+        return self._by_bucket_ref.get(bucket)
 
-        Keys of ``bucketNames``, as only trusted namespaces may have, block nobody.
-        """
-        if name in self._expected_of(key.metadata.uid):
-            return True
-        return any(one.issued_for is None and name in one.buckets for one in named_keys(key))
+    def keys_writing_to(self, namespace: str, secret: str) -> list[ObjectId]:
+        """The keys that write to that Secret."""
+        return self._by_secret.get((namespace, secret))
+
+    def keys_reaching(self, name: str) -> list[AmoveStorageKey]:
+        """The keys, vanished ones too, of which a live key reaches that bucket name."""
+        return self._found(self.key_index.reaching(name))
 
     def namespaces_binding(self, name: str) -> Iterator[str]:
         """The namespaces whose keys keep a bucket's name from others."""
-        for _, key in self.keys_reaching(name):
-            if self.binds(key, name):
+        for key in self.keys_reaching(name):
+            if self.key_index.binds(key, name):
                 yield key.metadata.namespace
 
-    def _all_reached(self, key: AmoveStorageKey) -> frozenset[str]:
-        return reached_buckets(key) | self._expected_of(key.metadata.uid)
+    def owner_of(self, marker: Marker) -> AmoveStorageKey | None:
+        """The object of a marker, as long as it is there or its end is being served."""
+        return next(iter(self._found(self.key_index.of_marker(marker))), None)
+
+    def all_keys(self) -> list[AmoveStorageKey]:
+        """Every AmoveStorageKey, vanished ones too."""
+        gone = (one for one in self.vanished.values() if isinstance(one, AmoveStorageKey))
+        return [*self.keys.values(), *gone]
+
+    def _found(self, items: Iterable[ObjectId]) -> list[AmoveStorageKey]:
+        found = map(self.find, items)
+        return [key for key in found if isinstance(key, AmoveStorageKey)]
+
+    # -- names that a key is about to reach ------------------------------------------------------
+
+    def reserve(self, item: ObjectId, names: Iterable[str]) -> None:
+        """A key for these names is about to be issued: they count before status can say so."""
+        self.key_index.reserve(item.uid, names)
+        self._index_keys_of(item)
+
+    def release(self, item: ObjectId) -> frozenset[str]:
+        """Drop the reservation of this object; returns the bucket names that it held."""
+        names = self.key_index.release(item.uid)
+        if names:
+            self._index_keys_of(item)
+        return names
+
+    def _index_keys_of(self, item: ObjectId) -> None:
+        if isinstance(key := self.find(item), AmoveStorageKey):
+            self.key_index.put(item, key)
 
 
-def as_going(seen: Object, now: datetime) -> Object:
-    """The copy of an object that is gone: one whose deletion was asked for at the latest now."""
-    asked = seen.metadata.deletion_timestamp or now
-    metadata = seen.metadata.model_copy(update={"deletion_timestamp": asked})
-    return seen.model_copy(update={"metadata": metadata})
+def _as_vanished(seen: Object) -> Object:
+    """The copy of an object that is gone.
+
+    A bucket that was paused is let go of with its data, since nobody can end the pause any more.
+    """
+    copy = seen.as_vanished()
+    if isinstance(copy, AmoveBucket) and seen.metadata.paused:
+        return copy.model_copy(
+            update={"spec": copy.spec.model_copy(update={"deletion_policy": "Retain"})}
+        )
+    return copy
 
 
 def _same(known: Object, now: Object) -> bool:
@@ -390,38 +265,3 @@ def _same(known: Object, now: Object) -> bool:
     as_now = {name: getattr(now.metadata, name) for name in moved}
     before = known.metadata.model_copy(update=as_now)
     return (before, known.spec, known.status) == (now.metadata, now.spec, now.status)
-
-
-def count_objects(cache: Cache, kind: Kind, *, ready: bool) -> int:
-    """How many objects of a kind are Ready, or are not."""
-    found = cache.buckets.values() if kind is Kind.BUCKET else cache.keys.values()
-    return sum(conditions.is_true(one.status.conditions, "Ready") == ready for one in found)
-
-
-def count_exhausted_keys(cache: Cache) -> int:
-    """How many AmoveStorageKeys wait because they had too many keys issued."""
-    return sum(_says(key, Reason.MintBudgetExhausted) for key in cache.keys.values())
-
-
-def count_untrusted_keys(cache: Cache) -> int:
-    """How many AmoveStorageKeys hold a live key that their namespace is not trusted with."""
-    return sum(
-        own_key_status(key).key is not None and _says(key, Reason.NotPermitted)
-        for key in cache.keys.values()
-    )
-
-
-def _says(key: AmoveStorageKey, reason: Reason) -> bool:
-    return any(one.reason == reason for one in key.status.conditions)
-
-
-def fingerprint(meta: ObjectMeta) -> tuple[object, ...]:
-    """What a person changes to have an object looked at anew."""
-    return (
-        meta.generation,
-        meta.deleting,
-        meta.annotation("paused"),
-        meta.annotation("reconcile-requested-at"),
-        meta.annotation("rotate-requested-at"),
-        meta.annotation("accept-loss"),
-    )

@@ -1,8 +1,8 @@
 """Orphans: live keys of this cluster whose CR is gone and that no Secret holds. Pure.
 
-One look is not enough: the list may still show a key that was revoked a moment ago, and a key
+One scan is not enough: the list may still show a key that was revoked a moment ago, and a key
 issued a moment ago may be older than our sight of its Secret. So a key is an orphan only if it
-looked like one before, in a listing begun at least the settle time earlier, and in every look
+looked like one before, in a listing begun at least the settle time earlier, and in every scan
 since.
 """
 
@@ -17,8 +17,8 @@ from amove_operator.core.naming import cluster_digest, owner_digest
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The world at one moment: a complete listing, and whom its keys could belong to.
+class OrphanScan:
+    """One moment: a complete listing, and whom its keys could belong to.
 
     ``cluster8``: the digest in the names of this cluster's keys. ``owners``: the digests of all
     CRs that exist. ``held``: the ids of keys that a Secret holds, or may hold where it could not
@@ -33,7 +33,7 @@ class Look:
     @classmethod
     def of(
         cls, cluster_uid: str, listing: KeyList, cr_uids: Iterable[str], held: Iterable[str]
-    ) -> Look:
+    ) -> OrphanScan:
         """From the UIDs of namespace kube-system and of every CR, and the ids that are held."""
         owners = frozenset(owner_digest(uid) for uid in cr_uids)
         return cls(cluster_digest(cluster_uid), listing, owners, frozenset(held))
@@ -65,20 +65,20 @@ def holds(data: Mapping[str, bytes], key: RemoteKey) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OrphanSuspects:
-    """What the looks so far prove. ``suspects``: id → when the first such listing was begun."""
+    """What the scans so far prove. ``suspects``: id → when the first such listing was begun."""
 
     suspects: Mapping[str, float] = field(default_factory=dict)
     orphans: tuple[RemoteKey, ...] = ()
 
-    def after(self, look: Look, settle: float) -> OrphanSuspects:
-        """With one more look; looks are given in the order of their listings."""
-        unowned = look.unowned()
+    def after(self, scan: OrphanScan, settle: float) -> OrphanSuspects:
+        """With one more scan; scans are given in the order of their listings."""
+        unowned = scan.unowned()
         proven = (
             key
             for key in unowned.values()
-            if key.id in self.suspects and look.listing.begun >= self.suspects[key.id] + settle
+            if key.id in self.suspects and scan.listing.begun >= self.suspects[key.id] + settle
         )
-        since = {key_id: self.suspects.get(key_id, look.listing.begun) for key_id in unowned}
+        since = {key_id: self.suspects.get(key_id, scan.listing.begun) for key_id in unowned}
         return OrphanSuspects(since, tuple(sorted(proven, key=lambda key: (key.name, key.id))))
 
 

@@ -234,7 +234,7 @@ def test_a_sweep_that_begins_while_a_look_is_under_way_asks_for_no_other() -> No
     async def scenario(cluster: BucketCluster) -> None:
         cluster.service.pause = asyncio.Event()
         ref = cluster.apply("team", "media")
-        sweep = asyncio.create_task(Resync(cluster.controller).run())
+        sweep = asyncio.create_task(Resync(cluster.dispatcher).run())
         await cluster.passes(1)
         assert cluster.service.calls == [("status", "media")]
         cluster.service.pause.set()
@@ -321,8 +321,8 @@ def test_a_ghost_lets_go_of_a_bucket_only_where_its_heir_has_the_same(
         }
         await cluster.passes()
         assert list(cluster.service.buckets) == left
-        assert cluster.context.cache.ghosts == {}
-        assert cluster.context.buckets == {}
+        assert cluster.d.store.vanished == {}
+        assert cluster.d.memories.buckets == {}
 
     on_cluster(scenario)
 
@@ -339,7 +339,7 @@ def test_a_ghost_deletes_its_empty_bucket_unless_it_was_paused(
         cluster.strip(ref)
         await cluster.passes(60)
         assert list(cluster.service.buckets) == left
-        assert cluster.context.cache.ghosts == {}
+        assert cluster.d.store.vanished == {}
 
     on_cluster(scenario)
 

@@ -13,18 +13,17 @@ from typing import Any, cast
 import pytest
 
 from amove_operator import cli
+from amove_operator.amove import AmoveClient
 from amove_operator.commands import orphans as orphans_command
 from amove_operator.controllers.keys.orphan_watch import OrphanWatch
-from amove_operator.controllers.shared.context import Context
-from amove_operator.controllers.shared.known_secrets import KnownSecrets
-from amove_operator.controllers.shared.store import Cache, Ghost
+from amove_operator.controllers.shared.dependencies import wire
 from amove_operator.core.key_list import KeyList, RemoteKey
-from amove_operator.core.keys.orphans import Look, OrphanSuspects, holds, may_hold, too_many
+from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, OWNER_UID
 from amove_operator.errors import KubeUnavailable
-from amove_operator.kube import SecretMeta
+from amove_operator.kube import Kube, SecretMeta
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
@@ -45,12 +44,12 @@ def look(
     begun: float = 0.0,
     crs: tuple[str, ...] = (LIVING,),
     held: tuple[str, ...] = (),
-) -> Look:
+) -> OrphanScan:
     """One look at the world."""
-    return Look.of(CLUSTER, KeyList.of(begun, keys), crs, held)
+    return OrphanScan.of(CLUSTER, KeyList.of(begun, keys), crs, held)
 
 
-def judged(*looks: Look) -> list[str]:
+def judged(*looks: OrphanScan) -> list[str]:
     """The ids of the orphans after these looks."""
     judgement = OrphanSuspects()
     for one in looks:
@@ -134,7 +133,7 @@ def test_without_a_settle_time_it_still_takes_two_looks() -> None:
     assert first.after(look(marked("a"), begun=0.1), 0.0).orphans != ()
 
 
-HELD_ONCE: list[tuple[str, Look]] = [
+HELD_ONCE: list[tuple[str, OrphanScan]] = [
     ("its CR was there", look(marked("a"), begun=SETTLE, crs=(GONE,))),
     ("a Secret held it", look(marked("a"), begun=SETTLE, held=("a",))),
     ("it was not listed", look(begun=SETTLE)),
@@ -142,7 +141,7 @@ HELD_ONCE: list[tuple[str, Look]] = [
 
 
 @pytest.mark.parametrize("between", [r[1] for r in HELD_ONCE], ids=[r[0] for r in HELD_ONCE])
-def test_a_look_that_clears_a_key_makes_its_time_start_anew(between: Look) -> None:
+def test_a_look_that_clears_a_key_makes_its_time_start_anew(between: OrphanScan) -> None:
     key = marked("a")
     assert judged(look(key), between, look(key, begun=SETTLE + 1)) == []
     again = look(key, begun=SETTLE + 1), look(key, begun=2 * SETTLE + 1)
@@ -164,25 +163,12 @@ class Leader:
     def __init__(self, *watched: str) -> None:
         settings = Settings(token_file=Path("token"), watch_namespaces=watched)
         self.metrics = Metrics()
-        self.cache = Cache()
         self.data: dict[tuple[str, str], dict[str, bytes]] = {}
         self.read: list[tuple[str, str]] = []
         self.down = False
-        self.context = cast(
-            Context,
-            SimpleNamespace(
-                settings=settings,
-                settle=SETTLE,
-                cluster_uid=CLUSTER,
-                cache=self.cache,
-                secrets=KnownSecrets(),
-                holders={},
-                wanted_names={},
-                kube=self,
-                metrics=self.metrics,
-            ),
-        )
-        self._watch = OrphanWatch(self.context)
+        self.d = wire(settings, cast(Kube, self), cast(AmoveClient, None), self.metrics, CLUSTER)
+        self.store = self.d.store
+        self._watch = OrphanWatch(self.d)
 
     def lists(self, begun: float, *keys: RemoteKey) -> float | None:
         """Take in a listing; the metric afterwards."""
@@ -194,7 +180,7 @@ class Leader:
     ) -> None:
         """There is a Secret that says to hold a key, and has those data."""
         notes = {KEY_ID: key_id, OWNER_UID: owner}
-        self.context.secrets.put(
+        self.d.secrets.put(
             SecretMeta(namespace, name, f"uid-{namespace}-{name}", "1", owner, notes)
         )
         self.data[namespace, name] = {"AWS_ACCESS_KEY_ID": data}
@@ -210,7 +196,7 @@ class Leader:
         """Have a key CR in the cache."""
         ref = Ref(Kind.KEY, "team", "app")
         meta = {"name": "app", "namespace": "team", "uid": uid, "resourceVersion": "1"}
-        self.cache.put(ref, {"metadata": meta, "spec": {"permission": "Read"}})
+        self.store.put(ref, {"metadata": meta, "spec": {"permission": "Read"}})
         return ref
 
 
@@ -257,14 +243,13 @@ def test_the_leader_takes_no_key_of_a_known_cr_or_of_one_that_vanished_for_an_or
     leader.lists(0, marked("a"))
     assert leader.lists(SETTLE, marked("a")) == 0
 
-    last = leader.cache.drop(ref)
-    assert last is not None
-    ghost = Ghost(ref, GONE)
-    leader.cache.haunt(ghost, last)
+    last = leader.store.keys[ref]
+    leader.store.drop(ref)
+    item = leader.store.keep_vanished(last)
     leader.lists(2 * SETTLE, marked("a"))
     assert leader.lists(3 * SETTLE, marked("a")) == 0, "its deletion is still being served"
 
-    leader.cache.lay(ghost)
+    leader.store.forget_vanished(item)
     leader.lists(4 * SETTLE, marked("a"))
     assert leader.lists(5 * SETTLE, marked("a")) == 1
 
@@ -274,7 +259,7 @@ def test_the_leader_takes_no_key_that_a_retained_secret_holds_for_an_orphan() ->
     leader.has_secret("team", "app", b"AK-a")
     leader.lists(0, marked("a"))
     assert leader.lists(SETTLE, marked("a")) == 0
-    assert leader.context.holders == {"a": "team"}
+    assert leader.d.names.holders == {"a": "team"}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +275,7 @@ def test_what_a_secret_only_says_of_itself_hides_no_orphan(forged: dict[str, Any
     leader.has_secret("team", "app", **forged)
     leader.lists(0, marked("a"))
     assert leader.lists(SETTLE, marked("a")) == 1
-    assert leader.context.holders == {}
+    assert leader.d.names.holders == {}
 
 
 def test_the_claims_of_one_namespace_neither_hide_anothers_secret_nor_are_read_without_end() -> (
@@ -302,7 +287,7 @@ def test_the_claims_of_one_namespace_neither_hide_anothers_secret_nor_are_read_w
     leader.has_secret("team", "app", b"AK-a")
     leader.lists(0, marked("a"))
     assert leader.lists(SETTLE, marked("a")) == 0
-    assert leader.context.holders == {"a": "team"}
+    assert leader.d.names.holders == {"a": "team"}
     assert len(leader.read) <= 2 * 9
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from amove_operator.amove import NewKey
-from amove_operator.controllers.shared.name_registry import unaccounted
-from amove_operator.controllers.shared.store import Ghost
+from amove_operator.controllers.shared.store import id_of
+from amove_operator.core import names
 from amove_operator.core.naming import mask_bit, names_digest
-from amove_operator.core.refs import Kind, Ref
+from amove_operator.core.refs import Kind, ObjectId, Ref
+from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import Conflict, KubeRefused, TransportFault
 from amove_operator.models import FINALIZER
 from tests.model.cluster_of_walks import ACCOUNT, SETTINGS, Walked
@@ -31,6 +32,11 @@ RESYNC = SETTINGS.resync_interval.total_seconds()
 @pytest.fixture
 def walked() -> Walked:
     return Walked()
+
+
+def unaccounted(walked: Walked, name: str) -> list[names.Keeper]:
+    """What the listed keys keep that no record accounts for."""
+    return [keeper for _, keeper in names.unaccounted_keys(walked.d.names, name)]
 
 
 def created(walked: Walked, ref: Ref = REF, **spec: Any) -> Body:
@@ -102,7 +108,7 @@ def bucket(walked: Walked, namespace: str, name: str) -> None:
             "conditions": [{"type": "Ready", "status": "True", "reason": "Available"}],
         },
     }
-    walked.controller.seen(Kind.BUCKET, None, body)
+    walked.dispatcher.on_object_event(Kind.BUCKET, None, body)
 
 
 def served(walked: Walked, *refs: Ref, times: int = 1, after: float = 0.0) -> None:
@@ -131,7 +137,7 @@ def condition(walked: Walked, kind: str, ref: Ref = REF) -> tuple[str, str]:
 
 def reached(walked: Walked, name: str) -> list[str]:
     """The namespaces whose live keys reach a bucket name."""
-    return [str(getattr(item, "ref", item)) for item, _ in walked.context.cache.keys_reaching(name)]
+    return [str(id_of(key).ref) for key in walked.d.store.keys_reaching(name)]
 
 
 def swap(owner: object, name: str, new: Callable[..., Any]) -> None:
@@ -195,16 +201,16 @@ def test_an_object_that_vanishes_during_its_first_create_has_its_key_revoked(
     while_creating(walked, lambda: walked.strip(REF, vanish=True))
     served(walked)
     assert live(walked) == ["key-1"]
-    assert walked.context.cache.ghosts
+    assert walked.d.store.vanished
     walked.serve_ghosts()
     assert live(walked) == []
-    assert not walked.context.cache.ghosts
-    assert not walked.context.keys
+    assert not walked.d.store.vanished
+    assert not walked.d.memories.keys
 
 
-def test_a_ghost_waits_until_the_create_of_its_object_is_answered(walked: Walked) -> None:
+def test_a_vanished_object_waits_until_the_create_of_its_object_is_answered(walked: Walked) -> None:
     uid = created(walked)["metadata"]["uid"]
-    ghost, create = Ghost(REF, uid), walked.service.create_storage_key
+    item, create = ObjectId(REF, uid), walked.service.create_storage_key
 
     async def story() -> None:
         sent, answer = asyncio.Event(), asyncio.Event()
@@ -214,23 +220,30 @@ def test_a_ghost_waits_until_the_create_of_its_object_is_answered(walked: Walked
             await answer.wait()
             return await create(new)
 
+        async def handled(one: ObjectId) -> None:
+            walked.serving, walked.uid = one, one.uid
+            await walked.dispatcher.handle(one)
+
         swap(walked.service, "create_storage_key", slow)
-        walked.serving, walked.uid = REF, uid
-        first = asyncio.create_task(walked.controller.handle(REF))
+        queue: WorkQueue[ObjectId] = WorkQueue()
+        object.__setattr__(walked.d, "queue", queue)
+        workers = asyncio.create_task(run_workers(queue, handled, 2))
+        queue.add(item)
         await sent.wait()
         walked.strip(REF, vanish=True)
         walked.watch()
-        await walked.controller.handle(ghost)
-        assert ghost in walked.context.cache.ghosts
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert item in walked.d.store.unconfirmed
         answer.set()
-        await first
-        assert live(walked) == ["key-1"]
-        walked.serving = ghost
-        await walked.controller.handle(ghost)
+        while item in walked.d.store.vanished:
+            await asyncio.sleep(0)
+        queue.shutdown()
+        await workers
 
     asyncio.run(story())
+    assert [name for _, name in walked.service.created]
     assert live(walked) == []
-    assert ghost not in walked.context.cache.ghosts
 
 
 def test_a_secret_of_ours_tells_that_an_object_without_finalizer_is_not_new(
@@ -254,24 +267,24 @@ def test_a_secret_of_ours_tells_that_an_object_without_finalizer_is_not_new(
     ("policy", "trusted", "kept"),
     [("Delete", True, []), ("Retain", True, ["key-1"]), ("Retain", False, [])],
 )
-def test_a_ghost_is_served_by_its_own_permitted_policy_and_never_paused(
+def test_a_vanished_object_is_served_by_its_own_permitted_policy_and_never_paused(
     walked: Walked, policy: str, trusted: bool, kept: list[str], paused: str
 ) -> None:
     created(walked, deletionPolicy=policy)
     served(walked)
     annotated(walked, "paused", paused)
     if not trusted:
-        walked.context.settings = UNTRUSTING
+        walked.configure(UNTRUSTING)
     walked.strip(REF, vanish=True)
     walked.watch()
     walked.serve_ghosts()
     assert live(walked) == kept
     assert len(walked.kube.secrets) == len(kept)
-    assert not walked.context.cache.ghosts
+    assert not walked.d.store.vanished
 
 
 @pytest.mark.parametrize("what", ["its namespace goes", "its Secret is gone"])
-def test_a_ghost_under_retain_that_has_nowhere_to_keep_its_key_has_it_revoked(
+def test_a_vanished_object_under_retain_that_has_nowhere_to_keep_its_key_has_it_revoked(
     walked: Walked, what: str
 ) -> None:
     created(walked, deletionPolicy="Retain")
@@ -284,7 +297,7 @@ def test_a_ghost_under_retain_that_has_nowhere_to_keep_its_key_has_it_revoked(
     walked.watch()
     walked.serve_ghosts()
     assert live(walked) == []
-    assert not walked.context.cache.ghosts
+    assert not walked.d.store.vanished
 
 
 async def _terminating(_namespace: str) -> bool:
@@ -348,11 +361,11 @@ def test_a_key_of_which_nothing_tells_the_scope_is_replaced_with_grace_and_keeps
     status = walked.kube.crs[REF]["status"]
     assert (status["key"]["id"], status["key"]["buckets"]) == ("key-2", ["aaa", "bbb"])
     assert [(one["id"], one.get("buckets", [])) for one in status["retiring"]] == [("key-1", [])]
-    kept = list(unaccounted(walked.context, "bbb"))
+    kept = list(unaccounted(walked, "bbb"))
     assert [keeper.namespace for keeper in kept] == ["red"]
     served(walked, times=3, after=AN_HOUR)
     assert live(walked) == ["key-2"]
-    assert list(unaccounted(walked.context, "bbb")) == []
+    assert list(unaccounted(walked, "bbb")) == []
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -411,7 +424,7 @@ async def _down(*_args: Any) -> Any:
 
 
 def test_a_minted_keys_names_count_however_long_status_cannot_be_written(walked: Walked) -> None:
-    walked.context.settings = UNTRUSTING
+    walked.configure(UNTRUSTING)
     bucket(walked, "red", "aaa")
     bucket(walked, "red", "bbb")
     created(walked, bucketRefs=[{"name": "aaa"}])
@@ -430,9 +443,9 @@ def test_a_minted_keys_names_count_however_long_status_cannot_be_written(walked:
     swap(walked.kube, "write_status", conflicts)
     for _ in range(6):
         served(walked, after=AN_HOUR)
-        key = walked.context.cache.keys[REF]
+        key = walked.d.store.keys[REF]
         assert reached(walked, "bbb") == [str(REF)]
-        assert walked.context.cache.binds(key, "bbb")
+        assert walked.d.store.key_index.binds(key, "bbb")
     assert sent > 3
     assert live(walked) == ["key-2"]
     assert "bbb" not in walked.kube.crs[REF]["status"]["key"]["buckets"]
@@ -444,12 +457,12 @@ def test_a_key_by_name_whose_namespace_lost_trust_is_not_given_up_and_blocks_nob
     created(walked, bucketNames=["shared"])
     served(walked)
     walked.restart()
-    walked.context.settings = UNTRUSTING
+    walked.configure(UNTRUSTING)
     bucket(walked, "blue", "shared")
     served(walked, times=3, after=AN_HOUR)
     assert live(walked) == ["key-1"]
     assert condition(walked, "Stalled") == ("True", "NotPermitted")
-    assert not walked.context.cache.binds(walked.context.cache.keys[REF], "shared")
+    assert not walked.d.store.key_index.binds(walked.d.store.keys[REF], "shared")
 
 
 def test_a_changed_api_user_frees_no_bucket_names(walked: Walked) -> None:
@@ -474,10 +487,10 @@ def test_who_was_let_go_is_missed_no_more(walked: Walked) -> None:
     walked.sweep()
     for ref in (REF, OTHER):
         deleted(walked, ref)
-    assert len(walked.context.missing_keys) == 2
+    assert len(walked.d.key_losses.missing) == 2
     served(walked, REF, OTHER, times=4, after=100)
     assert walked.kube.crs == {}
-    assert not walked.context.missing_keys
+    assert not walked.d.key_losses.missing
 
 
 # ---------------------------------------------------------------- time, budget, and words

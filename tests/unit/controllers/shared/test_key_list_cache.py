@@ -28,7 +28,8 @@ class Lists:
         self.told: list[KeyList] = []
         self.error: Exception | None = None
         api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get))
-        self.key_lists = KeyListCache(api, lambda: self.time, self.told.append, SETTLE)
+        self.key_lists = KeyListCache(api, lambda: self.time, SETTLE)
+        self.key_lists.subscribe(self.told.append)
 
     async def _get(self) -> Any:
         self.asked += 1

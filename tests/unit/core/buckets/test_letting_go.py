@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from amove_operator.controllers.shared.store import own_bucket_status
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, ClaimLost, Present, Refused, Unknown
@@ -53,7 +52,7 @@ def test_the_exists_message_prints_the_line_that_makes_the_bucket_ours() -> None
     patch = json.loads(words[words.index("-p") + 1])
     metadata = {"name": "media", "namespace": "team", "uid": UID}
     patched = AmoveBucket.model_validate({"metadata": metadata, "spec": {}, **patch})
-    status = own_bucket_status(patched)
+    status = patched.proven
     assert status == proved(**ADOPTED)
     settled = report(plan_bucket(world(status=status, seen=Present(PLAIN))))
     assert settled.conclusion.synced.status == "True"

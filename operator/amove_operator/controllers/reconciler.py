@@ -1,0 +1,166 @@
+"""The one loop of both kinds: gather, ask the planner, perform its step, until it ends.
+
+::
+
+    event, timer, sweep → queue → worker → Reconciler.reconcile(item)
+                                              │
+              ┌───────────────────────────────▼──────────────────────────────┐
+              │ decide   gather what is known → the planner chooses one step │
+              │ perform  one call to Kubernetes or the service               │◄─┐
+              └──────────┬───────────────────────────┬───────────────────────┘  │
+                         │ Finish                    │ anything else            │
+                         ▼                           └──────────────────────────┘
+              write status, set the time to come again
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.store import id_of
+from amove_operator.core import steps
+from amove_operator.core.refs import ObjectId
+from amove_operator.errors import ApiError, Conflict
+from amove_operator.models import AmoveBucket, AmoveStorageKey
+
+MOST_STEPS = 40
+
+Seen = TypeVar("Seen", AmoveBucket, AmoveStorageKey)
+Pass = TypeVar("Pass")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(Generic[Seen, Pass]):
+    """One round of the loop: the object as last seen, what this pass knows, and the step."""
+
+    seen: Seen
+    progress: Pass
+    snapshot: Any
+    step: Any
+
+
+class Reconciler(ABC, Generic[Seen, Pass]):
+    """Brings one object a step nearer to its spec, until its planner says that the pass ends.
+
+    A crash between two steps loses nothing: each round begins from what the store, the service and
+    the Secret show, and what cannot be seen there is in status before it is needed.
+    """
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self.d = dependencies
+
+    async def reconcile(self, item: ObjectId) -> None:
+        """Serve one object. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
+        progress, taken = self.begin(), []
+        for _ in range(MOST_STEPS):
+            seen = self.find(item)
+            if seen is None or item in self.d.store.unconfirmed:
+                return  # one that vanished just now is read before anything is done for it
+            decision = self.decide(seen, progress)
+            taken.append(type(decision.step).__name__)
+            if await self._take_or_fail(decision):
+                return
+        raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
+
+    async def _take_or_fail(self, decision: Decision[Seen, Pass]) -> bool:
+        """Perform one step; whether the pass ends with it, or with what a failed call means."""
+        try:
+            return await self._take(decision)
+        except ApiError as error:
+            end = self.failed(decision, error)
+            if end is None:
+                return False
+            await self.finish(decision, end, error)
+            return True
+
+    async def _take(self, decision: Decision[Seen, Pass]) -> bool:
+        """Perform one step; whether the pass ends with it. Raises ApiError too."""
+        seen = decision.seen
+        match decision.step:
+            case steps.Finish():
+                await self.finish(decision, decision.step, None)
+                return True
+            case steps.AwaitKeyList():
+                return await self._await_key_list(decision, decision.step)
+            case steps.AddFinalizer():
+                await self.add_finalizer(decision)
+            case steps.WriteStatus(status, conclusion):
+                await self.d.status.write(seen, status, conclusion)
+                self.status_written(decision)
+            case steps.RemoveFinalizer():
+                await self._remove_finalizer(decision)
+                return True
+            case _:
+                await self.perform(decision)
+        return False
+
+    async def _await_key_list(
+        self, decision: Decision[Seen, Pass], step: steps.AwaitKeyList[Any]
+    ) -> bool:
+        """Have a key list begun since that moment; one that lies ahead ends the pass until then."""
+        left = step.since - self.d.clock()
+        if left <= 0:
+            await self.d.key_lists.begun_since(step.since)
+            return False
+        await self.finish(decision, steps.Finish(step.status, step.conclusion), None)
+        self.d.queue.add_after(id_of(decision.seen), left)
+        return True
+
+    async def add_finalizer(self, decision: Decision[Seen, Pass]) -> None:
+        """Put our finalizer on."""
+        ref, meta = id_of(decision.seen).ref, decision.seen.metadata
+        self.d.store.put(ref, await self.d.kube.add_finalizer(ref, meta))
+
+    async def _remove_finalizer(self, decision: Decision[Seen, Pass]) -> None:
+        """Let go of the object; of a vanished one, nothing is left but our copy."""
+        item, meta = id_of(decision.seen), decision.seen.metadata
+        await self.before_release(decision)
+        if not meta.vanished:
+            self.d.store.let_go(item)
+            try:
+                await self.d.kube.remove_finalizer(item.ref, meta)
+            except Conflict:
+                self.d.store.not_let_go(item)
+                raise
+        self.forget(decision.seen)
+
+    # -- what differs by kind --------------------------------------------------------------------
+
+    @abstractmethod
+    def begin(self) -> Pass:
+        """What one pass learns and does not remember beyond itself."""
+
+    @abstractmethod
+    def find(self, item: ObjectId) -> Seen | None:
+        """That very object as last seen, if it still needs something."""
+
+    @abstractmethod
+    def decide(self, seen: Seen, progress: Pass) -> Decision[Seen, Pass]:
+        """Gather a snapshot, and have the planner choose the next step."""
+
+    @abstractmethod
+    async def perform(self, decision: Decision[Seen, Pass]) -> None:
+        """Perform a step of this kind alone. Raises ApiError too."""
+
+    @abstractmethod
+    def failed(self, decision: Decision[Seen, Pass], error: ApiError) -> steps.Finish[Any] | None:
+        """How the pass ends after a failed call; ``None``: noted, let the planner choose again."""
+
+    @abstractmethod
+    async def finish(
+        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: ApiError | None
+    ) -> None:
+        """Write status, and set the time to come again."""
+
+    def status_written(self, decision: Decision[Seen, Pass]) -> None:
+        """Status was written before an effect."""
+
+    async def before_release(self, decision: Decision[Seen, Pass]) -> None:
+        """The finalizer is about to be taken off."""
+
+    @abstractmethod
+    def forget(self, seen: Seen) -> None:
+        """The object is served to its end: forget it, and enqueue whom that concerns."""

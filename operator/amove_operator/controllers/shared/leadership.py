@@ -1,0 +1,36 @@
+"""Since when this process leads, and which namespaces it cannot list."""
+
+from __future__ import annotations
+
+from math import inf
+
+
+class Leadership:
+    """Whether this process acts. ``since`` is monotonic: minus infinity for one that never led."""
+
+    def __init__(self) -> None:
+        self.leading = False
+        self.since = -inf
+
+    def begin(self, at: float) -> None:
+        """From now on this process acts."""
+        self.leading, self.since = True, at
+
+    def end(self) -> None:
+        """The lead is lost."""
+        self.leading = False
+
+
+class Namespaces:
+    """The watched namespaces that a census could not list.
+
+    ``hidden``: those of them that exist, so that Secrets there may hold keys that we cannot see.
+    """
+
+    def __init__(self) -> None:
+        self.unlisted: frozenset[str] = frozenset()
+        self.hidden: frozenset[str] = frozenset()
+
+    def found(self, unlisted: frozenset[str], hidden: frozenset[str]) -> None:
+        """What a census found out."""
+        self.unlisted, self.hidden = unlisted, hidden
