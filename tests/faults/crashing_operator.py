@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from amove_operator.amove.answers import Call
-from amove_operator.amove.session import Payload, Session
+from amove_operator.amove.calls import Payload
+from amove_operator.amove.session import Session
 from amove_operator.cli import main
 from amove_operator.kube.transport import Request, Transport
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from amove_operator.amove import BucketAddress, IssuedKey, KeyListing, NewKey, RemoteKey
+from amove_operator.amove import BucketAddress, IssuedKey, NewKey
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -36,16 +37,10 @@ class StandInBreaker:
 class StoredKey:
     """A key at the service. ``shows``: from when a list has it, in monotonic seconds."""
 
-    def __init__(self, issued: IssuedKey, user: str, shows: float) -> None:
+    def __init__(self, issued: IssuedKey, name: str, user: str, shows: float) -> None:
         self.user, self.shows = user, shows
-        self.id, self.name = issued.id, issued.name or ""
-        self.listed = RemoteKey(
-            id=self.id,
-            name=self.name,
-            access_key=issued.access_key,
-            user_id=user,
-            create_date=issued.create_date,
-        )
+        self.id, self.name = issued.id, name
+        self.listed = issued.named(name)
 
 
 class InMemoryService:
@@ -129,7 +124,7 @@ class InMemoryService:
 
     # -- keys ------------------------------------------------------------------------------------
 
-    async def get_storage_keys(self) -> KeyListing:
+    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         if self._fate.next() not in ("ok", "crash after"):
             raise TransportFault("get_storage_key: time-out")
         if (error := self.failing.get(("list", ""))) is not None:
@@ -145,7 +140,7 @@ class InMemoryService:
             if key.user == self.user and key.shows <= now and key.id not in self.unlisted
         ]
         self.listed(shown)
-        return KeyListing(tuple(key.listed for key in shown))
+        return tuple(key.listed for key in shown)
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         self.creating(new)
@@ -167,11 +162,10 @@ class InMemoryService:
             id=key_id,
             access_key=f"AK-{key_id}",
             secret_key=SecretStr(f"SK-{key_id}"),
-            name=name,
             user_id=self.user,
             create_date=self._time.true(),
         )
-        self.keys[key_id] = StoredKey(issued, self.user, self._time.elapsed() + self.lag)
+        self.keys[key_id] = StoredKey(issued, name, self.user, self._time.elapsed() + self.lag)
         return issued
 
     async def delete_storage_key(self, key_id: str) -> None:

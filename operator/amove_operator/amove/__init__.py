@@ -1,39 +1,22 @@
-"""The Amove client: everything the rest of the operator may use of it."""
+"""The Amove client: what the rest of the operator uses of it.
 
-from amove_operator.amove.breaker import Breaker, BreakerState
+``client.py`` has the calls as methods. Each is a ``Call`` (``calls.py``) that ``session.py`` sends:
+paced (``limits.py``), again where that is safe (``retry.py``), not at all while the service is down
+(``breaker.py``). ``answers.py`` says what an answer means, ``paging.py`` when a list is complete.
+Nothing here knows Kubernetes or a custom resource.
+"""
+
+from amove_operator.amove.breaker import BreakerState
 from amove_operator.amove.client import AmoveClient
-from amove_operator.amove.clock import Clock
-from amove_operator.amove.credentials import (
-    Credentials,
-    TokenFile,
-    credentials_for,
-    token_expiry,
-)
-from amove_operator.amove.models import (
-    BucketAddress,
-    CloudAccount,
-    IssuedKey,
-    KeyListing,
-    NewKey,
-    RemoteKey,
-)
-from amove_operator.amove.session import Observer, Tuning
+from amove_operator.amove.credentials import credentials_for
+from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey
 
 __all__ = [
     "AmoveClient",
-    "Breaker",
     "BreakerState",
     "BucketAddress",
-    "Clock",
     "CloudAccount",
-    "Credentials",
     "IssuedKey",
-    "KeyListing",
     "NewKey",
-    "Observer",
-    "RemoteKey",
-    "TokenFile",
-    "Tuning",
     "credentials_for",
-    "token_expiry",
 ]

@@ -11,26 +11,16 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from amove_operator.amove.dates import parse_http_date
-from amove_operator.amove.redaction import presentable
-from amove_operator.errors import (
-    AlreadyExists,
-    ApiError,
-    AuthFailed,
-    NotEmpty,
-    NotFound,
-    Rejected,
-    ServerFault,
-    Throttled,
-    TransportFault,
-    UnreadableAnswer,
-)
+from amove_operator import errors
+from amove_operator.clock import parse_http_date
+from amove_operator.telemetry import one_line
 
 T = TypeVar("T")
+Failure = TypeVar("Failure", bound=errors.Unavailable)
 
 LONGEST_RETRY_AFTER = 300.0
 _DONE = frozenset({200, 201, 204})
@@ -60,6 +50,10 @@ class Call(Generic[T]):
     repeatable: bool = True
     gives_secret: bool = False
 
+    def failed(self, kind: type[Failure], why: str, **more: Any) -> Failure:
+        """The error of this call that is no answer of the service. A write may have been done."""
+        return kind(f"{self.name}: {why}", call=self.name, **{"maybe_done": self.writes, **more})
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -77,8 +71,7 @@ class Answer:
         return kind.startswith(("text/html", "application/xhtml")) or starts == b"<"
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """The code and message of a 499; ``code`` is None where nobody names one."""
 
     code: str | None
@@ -90,106 +83,100 @@ def read_success(call: Call[T], answer: Answer) -> T:
 
     Raises UnreadableAnswer, whose text shows nothing of the body: it may hold a secret.
     """
-    if answer.is_page:
-        raise _unreadable(call, answer, "a page instead of the service's own answer")
-    try:
-        return call.read(answer.body.removeprefix(_BYTE_ORDER_MARK))
-    except ValidationError as error:
-        # Where and what kind only: pydantic's own text may quote the input.
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = f"{place}: {first['type']}" if place else str(first["type"])
-    raise _unreadable(call, answer, presentable(reason))
+    why = "a page instead of the service's own answer"
+    if not answer.is_page:
+        try:
+            return call.read(answer.body.removeprefix(_BYTE_ORDER_MARK))
+        except ValidationError as error:
+            # Where and what kind only: pydantic's own text may quote the input.
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            why = f"{place}: {first['type']}" if place else first["type"]
+    # Raised out here: an error raised within "except" would carry the ValidationError along.
+    why = f"status {answer.status}, but the answer cannot be read: {why}"
+    raise call.failed(errors.UnreadableAnswer, why, status=answer.status)
 
 
-def _unreadable(call: Call[Any], answer: Answer, why: str) -> UnreadableAnswer:
-    return UnreadableAnswer(
-        f"{call.name}: status {answer.status}, but the answer cannot be read: {why}",
-        call=call.name,
-        maybe_done=call.writes,
-        status=answer.status,
-    )
-
-
-def fault_of(
-    call: Call[Any], answer: Answer, *, now: float, bearer: str | None = None
-) -> ApiError | None:
+def fault_of(call: Call[Any], answer: Answer, *, now: float) -> errors.ApiError | None:
     """The error that ``answer`` stands for; None for a success.
 
-    ``now`` is seconds since the epoch (for a Retry-After date), ``bearer`` what must not be shown.
+    ``now`` is seconds since the epoch (for a Retry-After date).
     """
     match answer.status:
         case status if status in _DONE:
             return None
         case 401:
-            return AuthFailed(f"{call.name}: 401, the credentials are not accepted", call=call.name)
+            why = f"{call.name}: 401, the credentials are not accepted"
+            return errors.AuthFailed(why, call=call.name)
+        # The service's own word, and the only status that can say "there is no such bucket".
         case 499:
-            return _application_error(call, answer, bearer)
+            return _application_error(call, answer)
         case 429 | 503 as status:
-            return Throttled(
-                f"{call.name}: the service asks to slow down ({status})",
-                call=call.name,
-                # A 503 can come from a proxy whose upstream had the request already.
+            return call.failed(
+                errors.Throttled,
+                f"the service asks to slow down ({status})",
+                # A 429 is said at the door. A 503 can come from a proxy whose upstream had the
+                # request already: the key that was asked for may exist.
                 maybe_done=call.writes and status == 503,
                 retry_after=retry_after(answer.headers, now=now),
                 status=status,
             )
         case status if 500 <= status <= 599:
-            return ServerFault(
-                f"{call.name}: the service failed ({status})",
-                call=call.name,
-                maybe_done=call.writes,
-                status=status,
-            )
+            return call.failed(errors.ServerFault, f"the service failed ({status})", status=status)
+        # 302 to a login page, 403 of a firewall, 404 of a proxy with the wrong path: were such a
+        # 404 an absence, every bucket would be created again.
         case _:
             return _foreign(call, answer)
 
 
-def _foreign(call: Call[Any], answer: Answer) -> TransportFault:
-    return TransportFault(
-        f"{call.name}: status {answer.status} is not an answer of the service itself; "
-        "check AMOVE_API_URL and the proxies on the way",
-        call=call.name,
-        maybe_done=call.writes,
-        status=answer.status,
+def _foreign(call: Call[Any], answer: Answer) -> errors.TransportFault:
+    why = (
+        f"status {answer.status} is not an answer of the service itself; "
+        "check AMOVE_API_URL and the proxies on the way"
     )
+    return call.failed(errors.TransportFault, why, status=answer.status)
 
 
-def _application_error(call: Call[Any], answer: Answer, bearer: str | None) -> ApiError:
+def _application_error(call: Call[Any], answer: Answer) -> errors.ApiError:
     problem = problem_of(answer)
     if problem.code is None:
         return _foreign(call, answer)
-    message = presentable(problem.message, bearer=bearer, may_hold_secret=call.gives_secret)
-    code = presentable(problem.code, bearer=bearer)
+    message = one_line(problem.message, may_hold_secret=call.gives_secret)
+    code = one_line(problem.code)
     if code.casefold() in _AUTH_CODES:
-        return AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "), call=call.name)
+        return errors.AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "), call=call.name)
     kind = _refusal(call.name, code.casefold(), problem.message.casefold())
-    # A plain refusal of a create does not say how far the service had got.
-    half_done = kind is Rejected and call.writes and not call.repeatable
+    # A plain refusal of a create does not say how far the service had got: a key is written to two
+    # stores, and the second one may be what refused.
+    half_done = kind is errors.Rejected and call.writes and not call.repeatable
     return kind(code, message, call=call.name, maybe_done=half_done)
 
 
-def _refusal(call: str, code: str, message: str) -> type[Rejected]:
+def _refusal(call: str, code: str, message: str) -> type[errors.Rejected]:
     """The class of a refusal; ``code`` and ``message`` are case-folded."""
     if code == "not_found" or (code in _VAGUE_CODES and "not found" in message):
-        return NotFound
+        return errors.NotFound
     if call == "create_bucket" and (code == "duplicate" or _EXISTS.search(f"{code} {message}")):
-        return AlreadyExists
+        return errors.AlreadyExists
     if call == "delete_bucket" and _NOT_EMPTY.search(f"{code.replace('_', ' ')} {message}"):
-        return NotEmpty
-    return Rejected
+        return errors.NotEmpty
+    return errors.Rejected
 
 
 def problem_of(answer: Answer) -> Problem:
-    """Code and message of a 499: the code from the header, else ``type``, else the first error."""
+    """Code and message of a 499: the code from the header, else ``type``, else the first error.
+
+    ``{"type": "about:blank", "errors": {"COST": ["No public buckets."]}}`` has the code COST:
+    neither ``about:blank`` nor a link to an RFC is one.
+    """
     body = _object(answer.body)
     listed = body.get("errors")
-    errors: dict[str, Any] = listed if isinstance(listed, dict) else {}
-    candidates = (answer.headers.get("error-code"), body.get("type"), next(iter(errors), None))
-    code = next((read for text in candidates if (read := _code(text))), None)
-    said = [text for words in errors.values() for text in _texts(words)]
-    said = said or _texts(body.get("detail")) or _texts(body.get("title"))
-    return Problem(code, " ".join(said))
+    by_code: dict[str, Any] = listed if isinstance(listed, dict) else {}
+    named = (answer.headers.get("error-code"), body.get("type"), next(iter(by_code), None))
+    stripped = (text.strip() for text in named if isinstance(text, str))
+    texts = [text for given in by_code.values() for text in _texts(given)]
+    texts = texts or _texts(body.get("detail")) or _texts(body.get("title"))
+    return Problem(next(filter(_CODE.fullmatch, stripped), None), " ".join(texts))
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -200,16 +187,9 @@ def _object(body: bytes) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def _code(text: object) -> str | None:
-    """``text`` if it can be a code: neither ``about:blank`` nor a link to an RFC."""
-    if not isinstance(text, str) or not _CODE.fullmatch(text.strip()):
-        return None
-    return text.strip()
-
-
-def _texts(words: object) -> list[str]:
-    given = words if isinstance(words, list) else [words]
-    return [text for text in given if isinstance(text, str) and text]
+def _texts(given: object) -> list[str]:
+    listed = given if isinstance(given, list) else [given]
+    return [text for text in listed if isinstance(text, str) and text]
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:

@@ -13,24 +13,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from amove_operator.amove.clock import Clock
-from amove_operator.errors import (
-    ApiError,
-    AuthFailed,
-    NotLeading,
-    Paused,
-    Rejected,
-    Unavailable,
-)
+from amove_operator import errors
+from amove_operator.clock import Clock, backoff
 
-_LOGGER = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Cause = Literal["auth", "unavailable"]
 
 
 @dataclass(frozen=True)
 class BreakerState:
-    """What the breaker thinks; ``cause`` and ``reason`` (one readable line) only while open."""
+    """Open or closed; ``cause`` and ``reason`` (one readable line) only while open."""
 
     open: bool = False
     cause: Cause | None = None
@@ -39,26 +32,27 @@ class BreakerState:
 
 @dataclass(frozen=True)
 class BreakerPace:
-    """``threshold`` failures in a row raise a suspicion; all else in seconds.
+    """``threshold`` failures in a row start a probe; all else in seconds.
 
-    ``rest``: after a probe that passed, the next suspicion waits that long for its own.
+    ``token_interval``: while open, how often the token is compared with the one last probed.
+    ``rest``: after a probe that passed, the next one waits that long.
     """
 
     threshold: int = 5
     first_wait: float = 1.0
     longest_wait: float = 30.0
-    look_at_token: float = 1.0
+    token_interval: float = 1.0
     rest: float = 5.0
 
 
-def suspicious(error: ApiError) -> Cause | None:
-    """What ``error`` lets one fear for the whole service; None where the service is at work.
+def suspected_cause(error: errors.ApiError) -> Cause | None:
+    """What may be wrong with the whole service after ``error``; None where it is at work.
 
     A 429 comes from a service that works: the token bucket slows down instead.
     """
-    if isinstance(error, AuthFailed):
+    if isinstance(error, errors.AuthFailed):
         return "auth"
-    if isinstance(error, Unavailable) and error.status != 429:
+    if isinstance(error, errors.Unavailable) and error.status != 429:
         return "unavailable"
     return None
 
@@ -66,7 +60,7 @@ def suspicious(error: ApiError) -> Cause | None:
 class Breaker:
     """Open or closed, and the probing in the background that decides it.
 
-    ``probe`` makes the one-item key list call, once. ``replaced`` tells whether the credentials
+    ``probe`` makes the one-item key list call, once. ``replaced`` says whether the credentials
     were replaced since the last probe.
     """
 
@@ -86,29 +80,14 @@ class Breaker:
         self._pace = pace
         self._failures = 0
         self._rest_until = clock.monotonic()
-        self._watch: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[BreakerState], None]] = []
-        self._state = BreakerState()
-
-    @property
-    def state(self) -> BreakerState:
-        """The state now."""
-        return self._state
+        self.state = BreakerState()
 
     @property
     def open(self) -> bool:
         """Whether calls are held back."""
-        return self._state.open
-
-    @property
-    def cause(self) -> Cause | None:
-        """``auth`` or ``unavailable`` while open."""
-        return self._state.cause
-
-    @property
-    def reason(self) -> str | None:
-        """Why it is open, in one line."""
-        return self._state.reason
+        return self.state.open
 
     def on_change(self, listener: Callable[[BreakerState], None]) -> None:
         """Call ``listener`` in the event loop whenever it opens, closes or changes its cause."""
@@ -116,39 +95,48 @@ class Breaker:
 
     def check(self, call: str) -> None:
         """Raise Paused while open."""
-        if self._state.open:
-            message = f"the Amove API is paused: {self._state.reason}"
-            raise Paused(message, call=call, credentials=self._state.cause == "auth")
+        if self.open:
+            message = f"the Amove API is paused: {self.state.reason}"
+            raise errors.Paused(message, call=call, credentials=self.state.cause == "auth")
 
     def succeeded(self) -> None:
         """A call was answered by the service itself."""
         self._failures = 0
 
-    def failed(self, error: ApiError) -> None:
-        """A call failed; a suspicion of the whole service starts a probe."""
-        cause = suspicious(error)
-        if cause is None:
-            if isinstance(error, Rejected):
+    def failed(self, error: errors.ApiError) -> None:
+        """A call failed: start a probe at once for refused credentials, else at the threshold.
+
+        A refusal (499) is an answer of the service: a team whose bucket is refused for ever
+        resets the count with each try, and never brings the threshold nearer.
+        """
+        if (cause := suspected_cause(error)) is None:
+            if isinstance(error, errors.Rejected):
                 self.succeeded()
             return
         self._failures += 1
         if cause == "auth" or self._failures >= self._pace.threshold:
-            self._start_watch()
+            self._start_probing()
 
     async def aclose(self) -> None:
         """Stop probing."""
-        if (watch := self._watch) is not None:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+        if self._probing is not None:
+            self._probing.cancel()
+            await asyncio.gather(self._probing, return_exceptions=True)
 
-    def _start_watch(self) -> None:
-        if self._watch is None or self._watch.done():
+    def _start_probing(self) -> None:
+        if self._probing is None or self._probing.done():
             # A context of its own: the log fields of the call that failed are not the probe's.
-            self._watch = asyncio.get_running_loop().create_task(
+            self._probing = asyncio.get_running_loop().create_task(
                 self._probe_until_passed(), name="amove-api-probe", context=contextvars.Context()
             )
 
     async def _probe_until_passed(self) -> None:
+        """Probe, open the breaker if that fails, and go on until one passes.
+
+        Five calls about one broken bucket end in 502. The probe, a list of one key, passes: the
+        breaker never opened, and the other teams' calls went on meanwhile. Were the service down,
+        the probe would fail as well: open, and no call but a probe at least every 30 seconds.
+        """
         await self._clock.sleep(max(0.0, self._rest_until - self._clock.monotonic()))
         attempt = 0
         while not await self._passes():
@@ -162,38 +150,39 @@ class Breaker:
         """Probe once. An answer that says nothing about the whole leaves the state as it is."""
         try:
             await self._probe()
-        except Rejected:
+        except errors.Rejected:
             return True
-        except ApiError as error:
-            if (cause := suspicious(error)) is not None:
+        except errors.ApiError as error:
+            if (cause := suspected_cause(error)) is not None:
                 self._become(BreakerState(open=True, cause=cause, reason=str(error)))
             return False
-        except NotLeading:
+        except errors.NotLeading:
             return False
         except Exception:
             # Were this task to end, an open breaker would stay open for good.
-            _LOGGER.exception("the probe of the Amove API failed in an unforeseen way")
+            _log.exception("the probe of the Amove API failed in an unforeseen way")
             return False
         return True
 
     async def _wait_for_next(self, attempt: int) -> None:
-        longest = min(self._pace.longest_wait, self._pace.first_wait * 2.0 ** min(attempt, 16))
+        """Wait 50 to 100 % of the back-off, or until the token is another one."""
+        longest = backoff(self._pace.first_wait, self._pace.longest_wait, attempt)
         until = self._clock.monotonic() + longest * (0.5 + self._rng() / 2)
         while (left := until - self._clock.monotonic()) > 0:
-            await self._clock.sleep(min(left, self._pace.look_at_token))
+            await self._clock.sleep(min(left, self._pace.token_interval))
             if self._replaced():
                 return
 
     def _become(self, state: BreakerState) -> None:
-        before, self._state = self._state, state
+        before, self.state = self.state, state
         if (before.open, before.cause) == (state.open, state.cause):
             return
         if state.open:
-            _LOGGER.error("all calls to the Amove API are paused: %s", state.reason)
+            _log.error("all calls to the Amove API are paused: %s", state.reason)
         else:
-            _LOGGER.warning("calls to the Amove API go on: a probe passed")
+            _log.warning("calls to the Amove API go on: a probe passed")
         for listener in self._listeners:
             try:
                 listener(state)
             except Exception:
-                _LOGGER.exception("a listener to the circuit breaker failed")
+                _log.exception("a listener to the circuit breaker failed")

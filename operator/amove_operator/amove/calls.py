@@ -1,59 +1,58 @@
-"""The calls the operator makes, and how each answer is read.
+"""The calls the operator makes, what each sends, and how its answer is read.
 
-What each call is for is told in docs/amove-api.md, "The storage calls".
+What each call is for stands in docs/amove-api.md, "The storage calls".
 """
 
 from __future__ import annotations
 
 import json
+from typing import NamedTuple
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
+from amove_operator.amove import models
 from amove_operator.amove.answers import Call
-from amove_operator.amove.models import (
-    BucketAddress,
-    CloudAccount,
-    Identifier,
-    IssuedKey,
-    KeyPage,
-    LenientNumber,
-    NewKey,
-    StatusAnswer,
-    WireModel,
-)
-from amove_operator.amove.paging import PAGE_SIZE
-from amove_operator.amove.session import Payload
 from amove_operator.models import BucketFlags
 
+PAGE_SIZE = 50
 _STORAGE = "/api/v1/storage/"
+_ACCOUNT = "/api/v1/cloudaccount/"
 
 
-def _nothing(_body: bytes) -> None:
-    """The call is done whatever its body says."""
+class Payload(NamedTuple):
+    """The variable part of a request: an encoded query string (without ``?``) and a JSON body."""
+
+    query: str = ""
+    body: bytes | None = None
 
 
-class AccountsAnswer(WireModel):
+NO_PAYLOAD = Payload()
+
+
+class AccountsAnswer(models.WireModel):
     """The answer of ``cloudaccount/get_all``; ``total``, where it comes, counts all there are."""
 
-    data: tuple[CloudAccount, ...]
-    total: LenientNumber = None
+    data: tuple[models.CloudAccount, ...]
+    total: models.LenientNumber = None
 
 
-class _NamedBucket(BaseModel):
-    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    name: Identifier
+class _NamedBucket(models.WireModel):
+    name: models.Identifier
 
 
-class BucketsAnswer(WireModel):
-    """The answer of ``list_buckets``; a ``continuation_token`` tells of more than what is here."""
+class BucketsAnswer(models.WireModel):
+    """The answer of ``list_buckets``; with a ``continuation_token`` it is not all of them."""
 
     data: tuple[_NamedBucket, ...]
     continuation_token: str | None = None
 
 
 _BARE_BUCKETS = TypeAdapter(tuple[_NamedBucket, ...])
+
+
+def _nothing(_body: bytes) -> None:
+    """The call is done whatever its body says."""
 
 
 def _buckets(body: bytes) -> BucketsAnswer:
@@ -63,19 +62,18 @@ def _buckets(body: bytes) -> BucketsAnswer:
     return BucketsAnswer.model_validate_json(body)
 
 
-def _status(body: bytes) -> BucketFlags:
-    return StatusAnswer.model_validate_json(body).flags()
+def _flags(body: bytes) -> BucketFlags:
+    return BucketFlags(**models.StatusAnswer.model_validate_json(body).model_dump())
 
 
-GET_STORAGE_KEY = Call(
-    "get_storage_key", "GET", f"{_STORAGE}get_storage_key", KeyPage.model_validate_json
-)
-PROBE = Call("probe", "GET", f"{_STORAGE}get_storage_key", KeyPage.model_validate_json)
+_KEY_LIST = ("GET", f"{_STORAGE}get_storage_key", models.KeyPage.model_validate_json)
+GET_STORAGE_KEY = Call("get_storage_key", *_KEY_LIST)
+PROBE = Call("probe", *_KEY_LIST)
 CREATE_STORAGE_KEY = Call(
     "create_storage_key",
     "POST",
     f"{_STORAGE}create_storage_key",
-    IssuedKey.model_validate_json,
+    models.IssuedKey.model_validate_json,
     writes=True,
     repeatable=False,
     gives_secret=True,
@@ -84,20 +82,15 @@ DELETE_STORAGE_KEY = Call(
     "delete_storage_key", "DELETE", f"{_STORAGE}delete_storage_key", _nothing, writes=True
 )
 CREATE_BUCKET = Call(
-    "create_bucket",
-    "POST",
-    f"{_STORAGE}create_bucket",
-    _nothing,
-    writes=True,
-    repeatable=False,
+    "create_bucket", "POST", f"{_STORAGE}create_bucket", _nothing, writes=True, repeatable=False
 )
-BUCKET_STATUS = Call("bucket_status", "POST", f"{_STORAGE}bucket_status", _status)
+BUCKET_STATUS = Call("bucket_status", "POST", f"{_STORAGE}bucket_status", _flags)
 UPDATE_BUCKET = Call("update_bucket", "PUT", f"{_STORAGE}update_bucket", _nothing, writes=True)
 DELETE_BUCKET = Call("delete_bucket", "DELETE", f"{_STORAGE}delete_bucket", _nothing, writes=True)
 CLOUD_ACCOUNTS = Call(
-    "cloud_accounts", "GET", "/api/v1/cloudaccount/get_all", AccountsAnswer.model_validate_json
+    "cloud_accounts", "GET", f"{_ACCOUNT}get_all", AccountsAnswer.model_validate_json
 )
-LIST_BUCKETS = Call("list_buckets", "POST", "/api/v1/cloudaccount/list_buckets", _buckets)
+LIST_BUCKETS = Call("list_buckets", "POST", f"{_ACCOUNT}list_buckets", _buckets)
 
 
 def json_body(members: dict[str, object]) -> Payload:
@@ -115,12 +108,7 @@ def key_page(number: int, size: int = PAGE_SIZE) -> Payload:
     return query(page=str(number), pagesize=str(size), sortfield="CreateDate", descending="true")
 
 
-def new_key(new: NewKey) -> Payload:
-    """The body that asks for a key."""
-    return Payload(body=new.model_dump_json(by_alias=True).encode())
-
-
-def address(where: BucketAddress) -> dict[str, object]:
+def address(where: models.BucketAddress) -> dict[str, object]:
     """The two members that say which bucket."""
     return {"cloudAccountId": where.cloud_account_id, "bucketName": where.bucket_name}
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 
 import httpx
 
 from amove_operator.amove import calls
 from amove_operator.amove.breaker import Breaker
 from amove_operator.amove.credentials import Credentials, credentials_for
-from amove_operator.amove.models import (
-    BucketAddress,
-    CloudAccount,
-    IssuedKey,
-    KeyListing,
-    KeyPage,
-    NewKey,
-)
+from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey
 from amove_operator.amove.paging import read_complete
-from amove_operator.amove.retry import back_off
+from amove_operator.amove.retry import spread_wait
 from amove_operator.amove.session import Observer, Session, Tuning
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import IncompleteListing
 from amove_operator.models import BucketFlags
 from amove_operator.settings import Settings
@@ -51,17 +44,16 @@ class AmoveClient:
         self._session = Session(
             settings,
             self._credentials,
-            probe=calls.PROBE,
-            probe_payload=calls.key_page(1, size=1),
             transport=transport,
             tuning=self._tuning,
             observer=observer,
             before_send=before_send,
         )
+        self._perform = self._session.perform
 
     @property
     def breaker(self) -> Breaker:
-        """The circuit breaker: ``open``, ``reason``, ``state``, ``on_change(listener)``."""
+        """The circuit breaker: ``open``, ``state``, ``on_change(listener)``."""
         return self._session.breaker
 
     def check_credentials(self) -> None:
@@ -79,67 +71,55 @@ class AmoveClient:
     async def __aenter__(self) -> AmoveClient:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    async def get_storage_keys(self) -> KeyListing:
+    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         """Every key of the calling user, proved complete; else IncompleteListing.
 
         Costs one call per 50 keys. A key made or deleted meanwhile makes it start over.
         """
+        policy, sleep = self._tuning.retry, self._tuning.clock.sleep
         return await read_complete(
-            self._key_page, rounds=self._tuning.listing_rounds, between=self._wait_between_readings
+            lambda number: self._perform(calls.GET_STORAGE_KEY, calls.key_page(number)),
+            rounds=self._tuning.listing_rounds,
+            between=lambda number: sleep(spread_wait(policy, number, self._tuning.rng())),
         )
 
-    async def _key_page(self, number: int) -> KeyPage:
-        return await self._session.perform(calls.GET_STORAGE_KEY, calls.key_page(number))
-
-    async def _wait_between_readings(self, attempt: int) -> None:
-        await self._tuning.clock.sleep(back_off(self._tuning.retry, attempt, self._tuning.rng()))
-
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
-        """Mint a key. Sent once: after an error with ``maybe_done``, look for it in the list."""
-        return await self._session.perform(calls.CREATE_STORAGE_KEY, calls.new_key(new))
+        """Issue a key. Sent once: after an error with ``maybe_done``, search the list for it."""
+        body = new.model_dump_json(by_alias=True).encode()
+        return await self._perform(calls.CREATE_STORAGE_KEY, calls.Payload(body=body))
 
     async def delete_storage_key(self, key_id: str) -> None:
         """Revoke a key. A Rejected may mean that it is gone: only a complete list can tell."""
-        await self._session.perform(calls.DELETE_STORAGE_KEY, calls.query(id=key_id))
+        await self._perform(calls.DELETE_STORAGE_KEY, calls.query(id=key_id))
 
     async def create_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
-        """Create a bucket. Sent once, not atomic: look with ``bucket_status`` afterwards."""
-        body = {
-            **calls.address(where),
-            **calls.changeable_flags(flags),
-            "objectLockEnabled": flags.object_lock_enabled,
-        }
-        await self._session.perform(calls.CREATE_BUCKET, calls.json_body(body))
+        """Create a bucket. Sent once, not atomic: ask ``bucket_status`` afterwards."""
+        lock = {"objectLockEnabled": flags.object_lock_enabled}
+        body = {**calls.address(where), **calls.changeable_flags(flags), **lock}
+        await self._perform(calls.CREATE_BUCKET, calls.json_body(body))
 
     async def bucket_status(self, where: BucketAddress) -> BucketFlags:
         """The four flags as they are. NotFound, and nothing else, means that there is no bucket."""
-        return await self._session.perform(
-            calls.BUCKET_STATUS, calls.json_body(calls.address(where))
-        )
+        return await self._perform(calls.BUCKET_STATUS, calls.json_body(calls.address(where)))
 
     async def update_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
         """Set public, encryption and versioning, all three; object lock cannot be changed."""
         body = {**calls.address(where), **calls.changeable_flags(flags)}
-        await self._session.perform(calls.UPDATE_BUCKET, calls.json_body(body))
+        await self._perform(calls.UPDATE_BUCKET, calls.json_body(body))
 
     async def delete_bucket(self, where: BucketAddress) -> None:
         """Delete an empty bucket; NotEmpty where it is not. Confirm with ``bucket_status``."""
-        await self._session.perform(
+        await self._perform(
             calls.DELETE_BUCKET,
             calls.query(cloudAccountId=where.cloud_account_id, bucketName=where.bucket_name),
         )
 
     async def cloud_accounts(self) -> tuple[CloudAccount, ...]:
         """The caller's cloud accounts, usable or not; IncompleteListing where these are not all."""
-        answer = await self._session.perform(calls.CLOUD_ACCOUNTS)
+        answer = await self._perform(calls.CLOUD_ACCOUNTS)
         if answer.total is not None and answer.total > len(answer.data):
             raise IncompleteListing(
                 f"cloudaccount/get_all answered {len(answer.data)} of {answer.total} accounts: "
@@ -150,10 +130,8 @@ class AmoveClient:
 
     async def list_buckets(self, cloud_account_id: str) -> tuple[str, ...]:
         """The names of an account's buckets; IncompleteListing where the answer is only a part."""
-        answer = await self._session.perform(
-            calls.LIST_BUCKETS,
-            calls.json_body({"cloudAccountId": cloud_account_id, "includeRegion": False}),
-        )
+        body: dict[str, object] = {"cloudAccountId": cloud_account_id, "includeRegion": False}
+        answer = await self._perform(calls.LIST_BUCKETS, calls.json_body(body))
         if answer.continuation_token:
             raise IncompleteListing(
                 "list_buckets: there are more buckets than one answer holds, and how to ask for "

@@ -16,34 +16,33 @@ from pydantic import SecretStr
 
 from amove_operator.errors import AuthFailed, SettingsError
 from amove_operator.settings import Settings
+from amove_operator.telemetry import register_secret
 
-_LOGGER = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 _LONGEST_TOKEN = 16 * 1024
 _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
 
 
 class Credentials(Protocol):
-    """A source of bearers. A login session will be a second one."""
+    """A source of bearers. A login session will be a second one.
+
+    It registers each bearer for redaction when it reads it: a server or a library may echo it.
+    """
 
     async def bearer(self) -> SecretStr:
         """The bearer to send now. Raises AuthFailed where there is none."""
-        ...
 
     async def refused(self, bearer: SecretStr) -> bool:
         """The service refused ``bearer``: whether another one is there now, worth one more try."""
-        ...
 
     def expires_at(self) -> datetime | None:
         """When the bearer at hand ends, if it says so."""
-        ...
 
     def replaced_since(self, bearer: SecretStr | None) -> bool:
         """Whether the source holds another than ``bearer`` (None: had none). Cheap, no network."""
-        ...
 
     def check(self) -> None:
         """Raise SettingsError where the source cannot be read at start."""
-        ...
 
 
 class UnusableTokenError(Exception):
@@ -55,29 +54,26 @@ def clean_token(content: bytes) -> SecretStr:
 
     Raises UnusableTokenError saying what is wrong.
     """
-    if len(content) > _LONGEST_TOKEN:
-        raise UnusableTokenError(
-            f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
-        )
     token = content.strip()
-    if not token:
-        raise UnusableTokenError("is empty: put the API token in it")
-    if any(byte > 0x7E for byte in token):
-        raise UnusableTokenError("holds characters that no token has: write plain ASCII, no BOM")
-    if not _VISIBLE_ASCII.fullmatch(token):
-        raise UnusableTokenError(
-            "holds white space or line breaks within: write one token, without the word Bearer"
-        )
-    return SecretStr(token.decode("ascii"))
+    if len(content) > _LONGEST_TOKEN:
+        why = f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
+    elif not token:
+        why = "is empty: put the API token in it"
+    elif any(byte > 0x7E for byte in token):
+        why = "holds characters that no token has: write plain ASCII, no BOM"
+    elif not _VISIBLE_ASCII.fullmatch(token):
+        why = "holds white space or line breaks within: write one token, without the word Bearer"
+    else:
+        return SecretStr(token.decode("ascii"))
+    raise UnusableTokenError(why)
 
 
-def token_expiry(token: SecretStr | str) -> datetime | None:
+def token_expiry(token: SecretStr) -> datetime | None:
     """The ``exp`` claim of a JWT, read without verifying it; None where there is none.
 
     Good for a gauge and an early warning only (docs/amove-api.md, "Tokens").
     """
-    text = token.get_secret_value() if isinstance(token, SecretStr) else token
-    parts = text.split(".")
+    parts = token.get_secret_value().split(".")
     if len(parts) != 3:
         return None
     try:
@@ -120,8 +116,7 @@ class TokenFile:
     async def refused(self, bearer: SecretStr) -> bool:
         """Read the file again, whatever its times say: whether it holds another token now."""
         self._seen = None
-        self._read_if_changed()
-        return self._token is not None and self._token != bearer
+        return self.replaced_since(bearer)
 
     def replaced_since(self, bearer: SecretStr | None) -> bool:
         """Whether the file holds another token than ``bearer``."""
@@ -145,22 +140,23 @@ class TokenFile:
         except OSError as error:
             self._report(f"{self._path} cannot be read: {error.strerror or type(error).__name__}")
         else:
-            self._take(content)
+            self._use(content)
             self._seen = signature
 
-    def _take(self, content: bytes) -> None:
+    def _use(self, content: bytes) -> None:
         try:
             token = clean_token(content)
         except UnusableTokenError as error:
             self._report(f"{self._path} {error}")
             return
+        register_secret(token.get_secret_value(), lasting=True)
         if self._token is not None and token != self._token:
-            _LOGGER.info("the token file %s was replaced; using the new token", self._path)
+            _log.info("the token file %s was replaced; using the new token", self._path)
         self._token, self._fault = token, None
 
     def _report(self, fault: str) -> None:
         if fault != self._fault and self._token is not None:
-            _LOGGER.warning("%s; going on with the token read before", fault)
+            _log.warning("%s; going on with the token read before", fault)
         self._fault = fault
 
 

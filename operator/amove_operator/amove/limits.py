@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from amove_operator.amove.clock import Clock
+from amove_operator.clock import Clock
 
-# A pause can be long: within this many seconds a waiting call notices that it is in vain.
+# A pause can be long: within this many seconds a waiting call notices that the breaker has opened.
 _LONGEST_SLEEP = 1.0
 
 

@@ -7,33 +7,34 @@ without is required (docs/amove-api.md, "The storage calls").
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
-from types import MappingProxyType
+from datetime import UTC, datetime
 from typing import Annotated, NamedTuple
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    StrictBool,
-    field_serializer,
-    model_validator,
-)
+import pydantic
+from pydantic import BeforeValidator, Field, SecretStr, StrictBool
 from pydantic.alias_generators import to_camel
 
-from amove_operator.amove.dates import parse_dotnet_date
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.models.key import Permission
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
 
 
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+def parse_dotnet_date(value: object) -> datetime | None:
+    """A .NET ISO-8601 date as an aware UTC datetime; None for whatever cannot be read.
+
+    Seven fraction digits are cut to microseconds, a missing ``Z`` means UTC, and the year 1
+    (.NET's default value) means "not set". A date is never the reason to lose an answer: a key
+    whose date is broken is as alive as the others.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        read = datetime.fromisoformat(value.strip())
+        aware = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return aware if aware.year > 1 else None
 
 
 def _text(value: object) -> str:
@@ -42,12 +43,11 @@ def _text(value: object) -> str:
 
 Identifier = Annotated[str, Field(min_length=1)]
 LenientText = Annotated[str, BeforeValidator(_text)]
-OptionalText = Annotated[str | None, BeforeValidator(_text_or_none)]
+OptionalText = Annotated[str | None, BeforeValidator(lambda value: _text(value) or None)]
 DotnetDate = Annotated[datetime | None, BeforeValidator(parse_dotnet_date)]
 LenientFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
 LenientNumber = Annotated[
-    int | None,
-    BeforeValidator(lambda value: value if type(value) is int else None),
+    int | None, BeforeValidator(lambda value: value if type(value) is int else None)
 ]
 
 
@@ -58,10 +58,10 @@ class BucketAddress(NamedTuple):
     bucket_name: str
 
 
-class WireModel(BaseModel):
+class WireModel(pydantic.BaseModel):
     """Base of every body: camelCase outside; its repr and its errors show no input."""
 
-    model_config = ConfigDict(
+    model_config = pydantic.ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         frozen=True,
@@ -84,28 +84,24 @@ class NewKey(WireModel):
     selected_buckets: tuple[str, ...] = ()
     cloud_account_id: str
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _reaches_something(self) -> NewKey:
         if not self.all_buckets and not self.selected_buckets:
             raise ValueError("a key needs at least one bucket, or all_buckets")
         return self
 
-    @field_serializer("permission")
+    @pydantic.field_serializer("permission")
     def _permission_number(self, permission: Permission) -> int:
         return _PERMISSION_NUMBER[permission]
 
 
-class RemoteKey(WireModel):
+class ListedKey(WireModel):
     """A key as the list shows it: never its secret, permission or buckets."""
 
     id: Identifier
     name: LenientText = ""
     access_key: LenientText = ""
     user_id: OptionalText = None
-    account_id: OptionalText = None
-    description: OptionalText = None
-    region: OptionalText = None
-    storage_dn: OptionalText = None
     create_date: DotnetDate = None
 
 
@@ -118,28 +114,12 @@ class IssuedKey(WireModel):
     id: Identifier
     access_key: Identifier
     secret_key: Annotated[SecretStr, Field(min_length=1)]
-    name: OptionalText = None
     user_id: OptionalText = None
-    region: OptionalText = None
-    storage_dn: OptionalText = None
     create_date: DotnetDate = None
 
-
-@dataclass(frozen=True)
-class KeyListing:
-    """Every key of the calling user, newest first. Always proved complete (paging.py)."""
-
-    keys: tuple[RemoteKey, ...]
-
-    @cached_property
-    def by_id(self) -> Mapping[str, RemoteKey]:
-        """The keys by their id."""
-        return MappingProxyType({key.id: key for key in self.keys})
-
-    @cached_property
-    def user_ids(self) -> frozenset[str]:
-        """Whose keys these are: one id, none for an empty list."""
-        return frozenset(key.user_id for key in self.keys if key.user_id)
+    def named(self, name: str) -> RemoteKey:
+        """The key without its secret, under the name that was asked for."""
+        return RemoteKey(self.id, name, self.access_key, self.create_date, self.user_id)
 
 
 class CloudAccount(WireModel):
@@ -156,8 +136,16 @@ class CloudAccount(WireModel):
 class KeyPage(WireModel):
     """One page of ``get_storage_key``; ``total`` counts the keys of all pages."""
 
-    data: tuple[RemoteKey, ...]
+    data: tuple[ListedKey, ...]
     total: Annotated[int, Field(ge=0, le=1_000_000)]
+
+    @property
+    def keys(self) -> tuple[RemoteKey, ...]:
+        """The keys on this page, in its order."""
+        return tuple(
+            RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
+            for key in self.data
+        )
 
 
 class StatusAnswer(WireModel):
@@ -167,12 +155,3 @@ class StatusAnswer(WireModel):
     encryption_enabled: StrictBool
     versioning_enabled: StrictBool
     object_lock_enabled: StrictBool
-
-    def flags(self) -> BucketFlags:
-        """The same, as the rest of the operator knows it."""
-        return BucketFlags(
-            is_public=self.is_public,
-            encryption_enabled=self.encryption_enabled,
-            versioning_enabled=self.versioning_enabled,
-            object_lock_enabled=self.object_lock_enabled,
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from amove_operator.clock import backoff
 from amove_operator.errors import ApiError, Throttled, TransportFault, Unavailable
 
 
@@ -24,16 +25,18 @@ class RetryPolicy:
 def may_repeat(error: ApiError, *, repeatable: bool) -> bool:
     """Whether the call that failed with ``error`` may be sent again.
 
-    A call that is not repeatable goes again only if it never left this machine.
+    A call that is not repeatable goes again only if it never left this machine: a time-out of
+    ``create_storage_key`` may have issued a key, and a second try would issue another one, while a
+    connection that was refused issued none.
     """
     if not isinstance(error, Unavailable):
         return False
     return repeatable or (isinstance(error, TransportFault) and not error.maybe_done)
 
 
-def back_off(policy: RetryPolicy, attempt: int, rand: float) -> float:
+def spread_wait(policy: RetryPolicy, attempt: int, rand: float) -> float:
     """Seconds before the try after ``attempt`` (from 1); ``rand`` in [0, 1) spreads the callers."""
-    return rand * min(policy.longest_wait, policy.first_wait * 2.0 ** min(attempt - 1, 16))
+    return rand * backoff(policy.first_wait, policy.longest_wait, attempt - 1)
 
 
 def wait_before_retry(
@@ -45,14 +48,14 @@ def wait_before_retry(
     """
     if attempt >= policy.tries:
         return None
-    wait = back_off(policy, attempt, rand)
+    wait = spread_wait(policy, attempt, rand)
     if isinstance(error, Unavailable) and error.retry_after is not None:
         wait = max(wait, error.retry_after)
     return wait if spent + wait <= policy.longest_total else None
 
 
 def pause_asked_for(policy: RetryPolicy, error: ApiError) -> float:
-    """Seconds for which the whole process holds back after ``error``; 0 for no reason to.
+    """Seconds for which the whole process holds back after ``error``; 0 for none.
 
     A 503 that names no time may be about one bucket only: it holds back nobody else.
     """

@@ -12,20 +12,16 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import SecretStr
 
-from amove_operator.amove.answers import Answer, Call, fault_of, read_success
+from amove_operator.amove import answers, calls, retry
+from amove_operator.amove.answers import Call
 from amove_operator.amove.breaker import Breaker, BreakerPace
-from amove_operator.amove.clock import Clock
+from amove_operator.amove.calls import NO_PAYLOAD, Payload
 from amove_operator.amove.credentials import Credentials
 from amove_operator.amove.limits import TokenBucket
-from amove_operator.amove.redaction import presentable
-from amove_operator.amove.retry import (
-    RetryPolicy,
-    may_repeat,
-    pause_asked_for,
-    wait_before_retry,
-)
+from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
+from amove_operator.telemetry import one_line
 
 T = TypeVar("T")
 
@@ -53,22 +49,11 @@ class Tuning:
     total: float = 60.0
     pool: float = 60.0
     largest_answer: int = 4 * 1024 * 1024
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    retry: retry.RetryPolicy = field(default_factory=retry.RetryPolicy)
     breaker: BreakerPace = field(default_factory=BreakerPace)
     listing_rounds: int = 4
-    clock: Clock = field(default_factory=Clock)
+    clock: Clock = SYSTEM_CLOCK
     rng: Callable[[], float] = random.random
-
-
-@dataclass(frozen=True)
-class Payload:
-    """The variable part of a request: an encoded query string (without ``?``) and a JSON body."""
-
-    query: str = ""
-    body: bytes | None = None
-
-
-NO_PAYLOAD = Payload()
 
 
 class Session:
@@ -79,8 +64,6 @@ class Session:
         settings: Settings,
         credentials: Credentials,
         *,
-        probe: Call[Any],
-        probe_payload: Payload,
         transport: httpx.AsyncBaseTransport | None,
         tuning: Tuning,
         observer: Observer | None,
@@ -88,19 +71,30 @@ class Session:
     ) -> None:
         self._base = settings.api_url
         self._credentials = credentials
-        self._probe = (probe, probe_payload)
         self._tuning = tuning
+        self._clock = tuning.clock
         self._observer = observer
         self._before_send = before_send
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._bucket = TokenBucket(settings.rate_limit, 2 * settings.rate_limit, tuning.clock)
         timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
         self._extensions = {"timeout": timeout.as_dict()}
-        self._http = _http_client(settings, transport)
+        connections = settings.concurrency + 1  # the probe's
+        self._http = httpx.AsyncClient(
+            transport=transport,
+            follow_redirects=False,
+            # Plain http is for loopback only, and a proxy is not loopback: it would see the token.
+            trust_env=not settings.api_url.startswith("http:"),
+            limits=httpx.Limits(
+                max_connections=connections,
+                max_keepalive_connections=connections,
+                keepalive_expiry=5.0,
+            ),
+        )
         self._probed_with: SecretStr | None = None
         self.breaker = Breaker(
             self._send_probe,
-            self._credentials_replaced,
+            lambda: self._credentials.replaced_since(self._probed_with),
             clock=tuning.clock,
             rng=tuning.rng,
             pace=tuning.breaker,
@@ -115,9 +109,10 @@ class Session:
         """Make ``call`` and return what it gives, trying again where that is safe.
 
         Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.
-        ``maybe_done`` of the error speaks for all tries, not only the last.
+        ``maybe_done`` of the error speaks for all tries: a delete timed out, so that it may have
+        been done, and the second try found no connection: the error still says that it may.
         """
-        began = self._tuning.clock.monotonic()
+        began = self._clock.monotonic()
         earlier: ApiError | None = None
         for attempt in itertools.count(1):
             try:
@@ -126,39 +121,28 @@ class Session:
                 raise (earlier or paused) from None
             except ApiError as error:
                 error.maybe_done = error.maybe_done or (earlier is not None and earlier.maybe_done)
-                wait = self._wait_before_retry(call, error, attempt, began)
-                if wait is None:
+                wait = retry.wait_before_retry(
+                    self._tuning.retry,
+                    error,
+                    attempt=attempt,
+                    spent=self._clock.monotonic() - began,
+                    rand=self._tuning.rng(),
+                )
+                if wait is None or not retry.may_repeat(error, repeatable=call.repeatable):
                     raise
                 earlier = error
-            await self._tuning.clock.sleep(wait)
+            await self._clock.sleep(wait)
         raise AssertionError("the loop above has no end")
-
-    def _wait_before_retry(
-        self, call: Call[Any], error: ApiError, attempt: int, began: float
-    ) -> float | None:
-        if not may_repeat(error, repeatable=call.repeatable):
-            return None
-        return wait_before_retry(
-            self._tuning.retry,
-            error,
-            attempt=attempt,
-            spent=self._tuning.clock.monotonic() - began,
-            rand=self._tuning.rng(),
-        )
 
     async def _paced(self, call: Call[T], payload: Payload) -> T:
         """One try: a slot, then a turn, so that turns are not hoarded while slots are taken."""
-
-        def check() -> None:
-            self.breaker.check(call.name)
-
-        check()
+        self.breaker.check(call.name)
         async with self._slots:
-            await self._bucket.take(check)
+            await self._bucket.take(lambda: self.breaker.check(call.name))
             try:
                 result = await self._send(call, payload)
             except ApiError as error:
-                self._bucket.pause(pause_asked_for(self._tuning.retry, error))
+                self._bucket.pause(retry.pause_asked_for(self._tuning.retry, error))
                 self.breaker.failed(error)
                 raise
         self.breaker.succeeded()
@@ -179,32 +163,27 @@ class Session:
 
     async def _send_probe(self) -> None:
         """The probe has a pace of its own: neither slots nor turns, which may be used up."""
-        call, payload = self._probe
         self._probed_with = await self._credentials.bearer()
-        await self._send(call, payload)
-
-    def _credentials_replaced(self) -> bool:
-        return self._credentials.replaced_since(self._probed_with)
+        await self._send(calls.PROBE, calls.key_page(1, size=1))
 
     async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr) -> T:
         if self._before_send is not None:
             self._before_send()
-        clock = self._tuning.clock
-        started = clock.monotonic()
+        started = self._clock.monotonic()
         outcome = "Cancelled"
         try:
-            answer = await self._fetch(call, self._request(call, payload, bearer), bearer)
-            fault = fault_of(call, answer, now=clock.now(), bearer=bearer.get_secret_value())
+            answer = await self._fetch(call, self._request(call, payload, bearer))
+            fault = answers.fault_of(call, answer, now=self._clock.now())
             if fault is not None:
                 raise fault
-            result = read_success(call, answer)
+            result = answers.read_success(call, answer)
             outcome = "ok"
         except ApiError as error:
             outcome = type(error).__name__
             raise
         finally:
             if self._observer is not None:
-                self._observer(call.name, outcome, clock.monotonic() - started)
+                self._observer(call.name, outcome, self._clock.monotonic() - started)
         return result
 
     def _request(self, call: Call[Any], payload: Payload, bearer: SecretStr) -> httpx.Request:
@@ -217,16 +196,12 @@ class Session:
         }
         if payload.body is not None:
             headers["Content-Type"] = "application/json"
-        query = f"?{payload.query}" if payload.query else ""
+        url = f"{self._base}{call.path}" + (f"?{payload.query}" if payload.query else "")
         return httpx.Request(
-            call.method,
-            f"{self._base}{call.path}{query}",
-            headers=headers,
-            content=payload.body,
-            extensions=self._extensions,
+            call.method, url, headers=headers, content=payload.body, extensions=self._extensions
         )
 
-    async def _fetch(self, call: Call[Any], request: httpx.Request, bearer: SecretStr) -> Answer:
+    async def _fetch(self, call: Call[Any], request: httpx.Request) -> answers.Answer:
         """The whole answer. Raises TransportFault for whatever keeps it from coming."""
         try:
             async with asyncio.timeout(self._tuning.total):
@@ -236,20 +211,15 @@ class Session:
                 finally:
                     await response.aclose()
         except TimeoutError:
-            raise TransportFault(
-                f"{call.name}: no complete answer within {self._tuning.total:g} s",
-                call=call.name,
-                maybe_done=call.writes,
-            ) from None
+            why = f"no complete answer within {self._tuning.total:g} s"
+            raise call.failed(TransportFault, why) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             # The text is cleaned and its cause cut off: h11 quotes the header it does not like.
-            why = presentable(str(error), bearer=bearer.get_secret_value())
-            raise TransportFault(
-                f"{call.name}: {type(error).__name__}{': ' if why else ''}{why}",
-                call=call.name,
-                maybe_done=call.writes and not isinstance(error, _NEVER_SENT),
-            ) from None
-        return Answer(response.status_code, response.headers, body)
+            text = one_line(str(error))
+            why = type(error).__name__ + (f": {text}" if text else "")
+            sent = not isinstance(error, _NEVER_SENT)
+            raise call.failed(TransportFault, why, maybe_done=call.writes and sent) from None
+        return answers.Answer(response.status_code, response.headers, body)
 
     async def _read(self, call: Call[Any], response: httpx.Response) -> bytes:
         chunks: list[bytes] = []
@@ -258,25 +228,6 @@ class Session:
             chunks.append(chunk)
             size += len(chunk)
             if size > self._tuning.largest_answer:
-                raise TransportFault(
-                    f"{call.name}: an answer of more than {self._tuning.largest_answer} bytes",
-                    call=call.name,
-                    maybe_done=call.writes,
-                    status=response.status_code,
-                )
+                why = f"an answer of more than {self._tuning.largest_answer} bytes"
+                raise call.failed(TransportFault, why, status=response.status_code)
         return b"".join(chunks)
-
-
-def _http_client(
-    settings: Settings, transport: httpx.AsyncBaseTransport | None
-) -> httpx.AsyncClient:
-    connections = settings.concurrency + 1  # the probe's
-    return httpx.AsyncClient(
-        transport=transport,
-        follow_redirects=False,
-        # Plain http is for loopback only, and a proxy is not loopback: it would see the token.
-        trust_env=not settings.api_url.startswith("http:"),
-        limits=httpx.Limits(
-            max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=5.0
-        ),
-    )

@@ -231,7 +231,7 @@ class Kube:
     async def emit_event(
         self, regarding: ObjectReference, *, type: EventType, reason: str, message: str
     ) -> None:
-        """Record an Event for ``kubectl describe``; repeats are counted, refusals ignored."""
+        """Record an Event for ``kubectl describe``; repeats and refusals are dropped."""
         await self._events.emit(regarding, type=type, reason=reason, message=message)
 
     async def own_deployment(self, pod_name: str | None = None) -> ObjectReference | None:

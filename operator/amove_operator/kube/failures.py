@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, OperatorError
+from amove_operator.telemetry import mask_values
 
-_WINDOW = 12
-"""An echo is recognised by this many characters in a row of a Secret's value."""
 MAX_TEXT = 1024
 
 
@@ -87,7 +86,7 @@ def _text(status: int, answer: Mapping[str, Any] | None, values: Sequence[str]) 
         return f"HTTP {status} without a Kubernetes status: not an answer of the API server"
     message = str(answer.get("message") or answer.get("reason") or "no reason given")
     # Cut before it is masked too: a webhook may echo a megabyte.
-    shown = masked(message[: 4 * MAX_TEXT], values)[:MAX_TEXT]
+    shown = mask_values(message[: 4 * MAX_TEXT], values)[:MAX_TEXT]
     return f"{shown} (HTTP {status})"
 
 
@@ -105,32 +104,3 @@ def _decoded(value: str) -> str:
         return base64.b64decode(value).decode()
     except ValueError:
         return ""
-
-
-def masked(message: str, values: Sequence[str]) -> str:
-    """``message`` with every stretch that also stands in one of ``values`` replaced by ``***``.
-
-    Whole short values (4 to 11 characters) and any 12 characters of longer ones count.
-    """
-    hidden = bytearray(len(message))
-    for value in values:
-        width = min(len(value), _WINDOW)
-        if width < 4:
-            continue
-        parts = {value[i : i + width] for i in range(len(value) - width + 1)}
-        for i in range(len(message) - width + 1):
-            if message[i : i + width] in parts:
-                hidden[i : i + width] = b"\1" * width
-    if not any(hidden):
-        return message
-    return _with_stars(message, hidden)
-
-
-def _with_stars(message: str, hidden: bytearray) -> str:
-    shown: list[str] = []
-    for character, hide in zip(message, hidden, strict=True):
-        if not hide:
-            shown.append(character)
-        elif not shown or shown[-1] != "***":
-            shown.append("***")
-    return "".join(shown)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -16,6 +14,7 @@ import aiohttp
 import kubernetes.aio.client
 
 from amove_operator import __version__
+from amove_operator.clock import SYSTEM_CLOCK, Clock, parse_http_date
 from amove_operator.errors import Conflict, KubeUnavailable
 from amove_operator.kube.connection import Access
 from amove_operator.kube.failures import failure, is_failed_test, read_json
@@ -82,15 +81,15 @@ class ClusterLogin:
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
-    ``skew_seconds`` is local clock minus server clock as of the last answer; its ``Date``
-    header has whole seconds, so half a second is in doubt.
+    ``skew_seconds`` is local clock minus server clock as of the last answer; its ``Date`` header
+    has whole seconds, so the skew may be off by half a second.
     """
 
-    def __init__(self, access: Access, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, access: Access, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.configuration = access.configuration
         self.skew_seconds: float | None = None
         self._bearer = access.bearer
-        self._wall = wall
+        self._clock = clock
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._api = _client.ApiClient(access.configuration)
         self._agent = f"amove-operator/{__version__}"
@@ -167,7 +166,7 @@ class Transport:
     async def _send(
         self, request: Request, headers: dict[str, str], seconds: float
     ) -> tuple[int, bytes]:
-        started = self._wall()
+        started = self._clock.now()
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_SECONDS))
         response = await self._api.rest_client.request(
             request.method,
@@ -176,7 +175,8 @@ class Transport:
             body=request.body,
             _request_timeout=limits,
         )
-        self._note_date(response.headers.get("Date"), started)
+        if (server := parse_http_date(response.headers.get("Date"))) is not None:
+            self.skew_seconds = (started + self._clock.now()) / 2 - (server + 0.5)
         return response.status, await response.read()
 
     async def stream(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
@@ -209,12 +209,3 @@ class Transport:
     def _url(self, request: Request) -> str:
         url = f"{self.configuration.host}{request.path}"
         return f"{url}?{urlencode(request.query)}" if request.query else url
-
-    def _note_date(self, date: str | None, started: float) -> None:
-        if date is None:
-            return
-        try:
-            server = parsedate_to_datetime(date).timestamp() + 0.5
-        except (ValueError, OverflowError):
-            return
-        self.skew_seconds = (started + self._wall()) / 2 - server

@@ -110,8 +110,8 @@ class ConsoleFormatter(logging.Formatter):
             shown = MASK if is_secret_name(field) else _plain(value)
             parts.append(f"{field}={shown if isinstance(shown, str) else json.dumps(shown)}")
         trace = redact(_trace(record, self)).split("\n")
-        indented = [f"    | {_one_line(row)}" for row in trace if row]
-        return "\n".join([_one_line(redact(" ".join(parts))), *indented])
+        indented = [f"    | {_escaped(row)}" for row in trace if row]
+        return "\n".join([_escaped(redact(" ".join(parts))), *indented])
 
 
 def _timestamp(record: logging.LogRecord) -> str:
@@ -175,7 +175,7 @@ def _text(value: object) -> str:
         return f"<{type(value).__name__} that cannot be shown>"
 
 
-def _one_line(text: str) -> str:
+def _escaped(text: str) -> str:
     """``text`` with line breaks and other control or formatting characters as escapes."""
     if text.isprintable():
         return text

@@ -1,7 +1,7 @@
 """The operator's metrics, all in one registry.
 
 No label carries a name that a tenant chose: the number of series stays bounded, and the
-metrics port tells nobody what others called their buckets.
+metrics port shows nobody what others called their buckets.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Metrics:
     ``metrics.queue_depth.set_function(lambda: queue.depth)``.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self) -> None:
         # A "_created" series beside each counter would double them for nobody's use.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry if registry is not None else CollectorRegistry()
+        self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._count_api_calls()
         self._count_reconciling()

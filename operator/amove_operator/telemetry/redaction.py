@@ -1,7 +1,9 @@
-"""The second line of defence against credentials in logs; the first is pydantic's SecretStr.
+"""Keeps credentials out of logs, conditions and Events, behind pydantic's SecretStr.
 
-Two nets: values known to be secret, in the spellings they travel in, and shapes that only a
-credential has (a bearer header, a JWT, a field called ``secretKey``).
+:func:`redact` masks the values that were registered as secret, in the spellings they travel in, and
+the shapes that only a credential has (a bearer header, a JWT, a field called ``secretKey``).
+:func:`one_line` prepares what a server or a proxy wrote, and :func:`mask_values` what may echo a
+Secret that was just sent to Kubernetes.
 """
 
 from __future__ import annotations
@@ -9,12 +11,17 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from urllib.parse import quote
 
 MASK = "***"
+LONGEST_LINE = 300
 
+# Cut first: the patterns below need not run over megabytes of a proxy's page.
+_LONGEST_INPUT = 20_000
+# An echo of a Secret's value is recognised by so many characters in a row.
+_ECHO = 12
 _SHORTEST = 6  # anything shorter would blot out ordinary words
 _LASTING = 16
 _PASSING = 128
@@ -37,25 +44,23 @@ _PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
         ),
         rf"\1\2{MASK}\3",
     ),
-    (
-        ("bearer",),
-        re.compile(r"\b(bearer\s+)[^\s\"'\\,;<>]+", re.IGNORECASE),
-        rf"\1{MASK}",
-    ),
+    (("bearer",), re.compile(r"(?i)\b(bearer\s+)[^\s\"'\\,;<>]+"), rf"\1{MASK}"),
     (
         _FIELD_HINTS,
-        re.compile(
-            rf"((?:{_FIELD_NAMES})\s*[:=]\s*)(?!bearer\b)[^\s\"'\\,;&<>{{}}\[\]]+", re.IGNORECASE
-        ),
+        re.compile(rf"(?i)((?:{_FIELD_NAMES})\s*[:=]\s*)(?!bearer\b)[^\s\"'\\,;&<>{{}}\[\]]+"),
         rf"\1{MASK}",
     ),
-    (("eyj",), re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*"), MASK),
+    (("eyj",), re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.?[\w-]*"), MASK),
     (  # pydantic shows the input it refused, which can be the answer that holds a fresh key
         ("input_value=",),
         re.compile(r"(input_value=).*?(, input_type=)", re.DOTALL),
         rf"\1{MASK}\2",
     ),
 )
+_CONTROL = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+# Looser than the fields above: "secret key abc" in a server's sentence, but not in our own.
+_SECRET_KEY = re.compile(r"(?i)(secret\W{0,3}(?:access)?\W{0,3}key\W{1,6})[^\s\"',;<>}]+")
+_CREDENTIAL_LIKE = re.compile(r"[A-Za-z0-9+/=_]{20,}")
 
 
 class SecretValues:
@@ -66,18 +71,15 @@ class SecretValues:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._spellings: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._spellings: dict[str, tuple[str, ...]] = {}
         self._longest_first: tuple[str, ...] = ()
         self._starts: frozenset[str] = frozenset()
 
     def add(self, value: str) -> None:
         """Remember ``value``, or mark it as recent if it is known."""
-        if value in self._spellings:
-            self._spellings.move_to_end(value)
-            return
-        self._spellings[value] = tuple(_spellings(value))
+        self._spellings[value] = self._spellings.pop(value, ()) or tuple(_spellings(value))
         if len(self._spellings) > self._limit:
-            self._spellings.popitem(last=False)
+            del self._spellings[next(iter(self._spellings))]
         # A value may contain another: the longer one must go first, or its rest would stay.
         self._longest_first = tuple(
             sorted({s for group in self._spellings.values() for s in group}, key=len, reverse=True)
@@ -101,11 +103,12 @@ _passing = SecretValues(_PASSING)
 
 
 def register_secret(value: str, *, lasting: bool = False) -> None:
-    """Have ``value`` blotted out of every log line from now on.
+    """Mask ``value`` in every text that is redacted from now on.
 
-    ``lasting``: one of the operator's own credentials (token, password); the most recent 16
-    are kept, and of all others (issued keys) the most recent 128. Values of fewer than 6
-    characters are not taken.
+    ``lasting``: one of the operator's own credentials (its API token). The most recent 16 of these
+    are kept, for a file that was replaced leaves the old token in texts for a while; of all others
+    (issued keys) the most recent 128. A value of fewer than 6 characters is ignored: "abc" would
+    blot out ordinary words.
     """
     value = value.strip()
     if len(value) >= _SHORTEST:
@@ -120,6 +123,38 @@ def redact(text: str) -> str:
         if any(hint in lowered for hint in hints):
             text = pattern.sub(replacement, text)
     return text
+
+
+def one_line(text: str, *, may_hold_secret: bool = False) -> str:
+    """What a server wrote: redacted, on one line of at most 300 characters.
+
+    ``may_hold_secret``: the text comes from ``create_storage_key``, whose secret is not registered
+    yet. So every run of 20 letters and digits goes: "row (7, wJalrXUtnFEMIK7MDENG) is there".
+    """
+    shown = redact(_CONTROL.sub(" ", text[:_LONGEST_INPUT]))
+    shown = _SECRET_KEY.sub(rf"\1{MASK}", shown)
+    if may_hold_secret:
+        shown = _CREDENTIAL_LIKE.sub(MASK, shown)
+    shown = shown.strip()
+    return shown if len(shown) <= LONGEST_LINE else shown[: LONGEST_LINE - 1] + "…"
+
+
+def mask_values(text: str, values: Sequence[str]) -> str:
+    """``text`` with every stretch that also stands in one of ``values`` replaced by ``***``.
+
+    A whole value counts from 4 characters on, and any 12 characters in a row of a longer one: a
+    webhook that refuses a Secret may quote the middle of it.
+    """
+    hidden = bytearray(len(text))
+    for value in values:
+        if (width := min(len(value), _ECHO)) < 4:
+            continue
+        parts = {value[at : at + width] for at in range(len(value) - width + 1)}
+        for at in range(len(text) - width + 1):
+            if text[at : at + width] in parts:
+                hidden[at : at + width] = b"\1" * width
+    runs = groupby(zip(hidden, text, strict=True), key=lambda pair: pair[0])
+    return "".join(MASK if hide else "".join(char for _, char in run) for hide, run in runs)
 
 
 def is_secret_name(name: str) -> bool:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import pytest
 
-from amove_operator.amove import BucketAddress, Clock, NewKey, Tuning
+from amove_operator.amove import BucketAddress, NewKey
 from amove_operator.amove.retry import RetryPolicy
+from amove_operator.amove.session import Tuning
+from amove_operator.clock import Clock
 from amove_operator.errors import ApiError
 from amove_operator.settings import Settings
 

@@ -18,7 +18,6 @@ from amove_operator.amove.answers import (
     read_success,
     retry_after,
 )
-from amove_operator.amove.redaction import presentable
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -31,6 +30,7 @@ from amove_operator.errors import (
     TransportFault,
     UnreadableAnswer,
 )
+from amove_operator.telemetry import one_line, register_secret
 from tests.unit.amove.stand_ins import flags
 
 STATUS, CREATE, DELETE = calls.BUCKET_STATUS, calls.CREATE_BUCKET, calls.DELETE_BUCKET
@@ -216,7 +216,8 @@ def test_whatever_comes_nothing_but_an_api_error_comes_of_it(
     call: Call[Any], status: int, headers: dict[str, str], body: bytes
 ) -> None:
     answer = Answer(status, headers, body)
-    fault = fault_of(call, answer, now=1e9, bearer=BEARER)
+    register_secret(BEARER, lasting=True)
+    fault = fault_of(call, answer, now=1e9)
     if fault is None:
         try:
             read_success(call, answer)
@@ -349,13 +350,14 @@ def test_retry_after_is_seconds_or_a_date_and_capped(
 
 def test_an_echoed_bearer_is_hidden() -> None:
     echo = refused("DEFAULT", f"Bad header Authorization: Bearer {BEARER} and {BEARER}")
-    fault = fault_of(STATUS, echo, now=0.0, bearer=BEARER)
+    register_secret(BEARER, lasting=True)
+    fault = fault_of(STATUS, echo, now=0.0)
     assert BEARER not in str(fault)
     assert "Bad header" in str(fault)
 
 
 def test_a_bearer_that_is_not_ours_and_a_jwt_are_hidden() -> None:
-    text = presentable("Authorization: bearer other-token; eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln")
+    text = one_line("Authorization: bearer other-token; eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln")
     assert "other-token" not in text
     assert "eyJ" not in text
 

@@ -45,7 +45,7 @@ def bad_bucket_only(request: httpx.Request) -> httpx.Response:
 
 
 def needs_second_token(request: httpx.Request) -> httpx.Response:
-    if request.headers["Authorization"] == "Bearer second":
+    if request.headers["Authorization"] == "Bearer amv_second":
         return well(request)
     return httpx.Response(401)
 
@@ -161,7 +161,7 @@ async def test_refused_credentials_are_probed_at_once(
         await fake_clock.run(client.bucket_status(GOOD))
     await fake_clock.settle()
     assert len(fake_service.requests) == 2
-    assert client.breaker.cause == "auth"
+    assert client.breaker.state.cause == "auth"
 
 
 async def test_a_call_that_alone_is_refused_does_not_stop_the_others(
@@ -222,9 +222,9 @@ async def test_a_replaced_token_is_probed_within_a_second_and_closes_it(
     client = make_client(needs_second_token)
     await fail(client, fake_clock, 1)
     await fake_clock.pass_by(100.0)
-    assert client.breaker.cause == "auth"
+    assert client.breaker.state.cause == "auth"
     replaced = fake_clock.time
-    swap_in(token_file, "second")
+    swap_in(token_file, "amv_second")
     await fake_clock.pass_by(1.0)
     assert not client.breaker.open
     assert probes(fake_service)[-1] - replaced <= 1.0
@@ -237,7 +237,7 @@ async def test_a_replaced_token_that_is_refused_too_is_probed_once_not_each_seco
     await fail(client, fake_clock, 1)
     await fake_clock.pass_by(100.0)
     before = len(probes(fake_service))
-    swap_in(token_file, "also-wrong")
+    swap_in(token_file, "amv_also-wrong")
     await fake_clock.pass_by(10.0)
     assert client.breaker.open
     assert len(probes(fake_service)) == before + 1
@@ -250,8 +250,8 @@ async def test_a_token_file_that_appears_at_last_closes_it(
     client = make_client(well)
     await fail(client, fake_clock, 1)
     await fake_clock.settle()
-    assert client.breaker.reason is not None
-    assert "AMOVE_TOKEN_FILE" in client.breaker.reason
+    assert client.breaker.state.reason is not None
+    assert "AMOVE_TOKEN_FILE" in client.breaker.state.reason
     swap_in(token_file, TOKEN)
     await fake_clock.pass_by(1.0)
     assert not client.breaker.open
@@ -272,7 +272,7 @@ async def test_listeners_hear_of_opening_closing_and_a_changed_cause_once_each(
     await fake_clock.pass_by(60.0)
     fake_service.responder = lambda _: httpx.Response(502)
     await fake_clock.pass_by(60.0)
-    assert client.breaker.reason == "probe: the service failed (502)"
+    assert client.breaker.state.reason == "probe: the service failed (502)"
     fake_service.responder = lambda _: httpx.Response(401)
     await fake_clock.pass_by(60.0)
     fake_service.responder = well

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from amove_operator.amove import AmoveClient, BucketAddress, NewKey
-from amove_operator.amove.retry import RetryPolicy, back_off, may_repeat, wait_before_retry
+from amove_operator.amove.retry import RetryPolicy, may_repeat, spread_wait, wait_before_retry
 from amove_operator.errors import (
     ApiError,
     AuthFailed,
@@ -71,10 +71,10 @@ def test_what_may_be_sent_again(error: ApiError, repeatable: bool, again: bool) 
     assert may_repeat(error, repeatable=repeatable) is again
 
 
-def test_back_off_doubles_up_to_its_longest_and_spreads_over_all_of_it() -> None:
-    assert [back_off(POLICY, attempt, 1.0) for attempt in range(1, 8)] == [0.5, 1, 2, 4, 8, 8, 8]
-    assert back_off(POLICY, 3, 0.0) == 0.0
-    assert back_off(POLICY, 10_000, 1.0) == 8.0
+def test_spread_wait_doubles_up_to_its_longest_and_spreads_over_all_of_it() -> None:
+    assert [spread_wait(POLICY, attempt, 1.0) for attempt in range(1, 8)] == [0.5, 1, 2, 4, 8, 8, 8]
+    assert spread_wait(POLICY, 3, 0.0) == 0.0
+    assert spread_wait(POLICY, 10_000, 1.0) == 8.0
 
 
 @pytest.mark.parametrize(
@@ -321,9 +321,9 @@ async def test_a_new_token_after_a_401_is_tried_once_and_at_once(
     make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock, token_file: Path
 ) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.headers["Authorization"] == "Bearer second":
+        if request.headers["Authorization"] == "Bearer amv_second":
             return httpx.Response(200, json={"id": "1", "accessKey": "AK", "secretKey": "SK"})
-        swap_in(token_file, "second")
+        swap_in(token_file, "amv_second")
         return httpx.Response(401)
 
     client = make_client(answer)

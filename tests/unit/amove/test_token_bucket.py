@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from amove_operator.amove import Clock
 from amove_operator.amove.limits import TokenBucket
+from amove_operator.clock import Clock
 from tests.unit.amove.stand_ins import FakeClock
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey, Tuning
+from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey
 from amove_operator.amove.retry import RetryPolicy
+from amove_operator.amove.session import Tuning
 from amove_operator.errors import ApiError, TransportFault
 from amove_operator.models import BucketFlags
 from tests.unit.amove.stand_ins import ACCOUNT, TOKEN, raw_server, settings, tuning

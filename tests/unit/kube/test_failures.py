@@ -16,9 +16,9 @@ from amove_operator.kube.failures import (
     NotServed,
     failure,
     is_failed_test,
-    masked,
     secret_texts,
 )
+from amove_operator.telemetry import mask_values
 
 SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY0123456789"
 
@@ -106,7 +106,7 @@ def test_a_message_that_repeats_nothing_is_passed_on_whole() -> None:
 
 def test_binary_values_are_masked_in_base64() -> None:
     encoded = base64.b64encode(bytes(range(200, 240))).decode()
-    assert encoded not in masked(f"bad {encoded}", secret_texts({"data": {"K": encoded}}))
+    assert encoded not in mask_values(f"bad {encoded}", secret_texts({"data": {"K": encoded}}))
 
 
 @given(
@@ -115,5 +115,5 @@ def test_binary_values_are_masked_in_base64() -> None:
     after=st.text(max_size=30),
 )
 def test_an_echoed_value_is_never_in_the_text(before: str, value: str, after: str) -> None:
-    text = masked(before + value + after, (value,))
+    text = mask_values(before + value + after, (value,))
     assert value not in text or set(value) <= {"*"}

@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from amove_operator.clock import Clock
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube import Kube, SecretMeta, SecretWatch
@@ -232,7 +233,7 @@ async def test_the_servers_date_tells_how_far_the_local_clock_is_off(
     server: Scripted,
 ) -> None:
     configuration: Any = kubernetes.aio.client.Configuration(host=server.url)
-    transport = Transport(Access(configuration, None, "team"), wall=lambda: 1_000_100.5)
+    transport = Transport(Access(configuration, None, "team"), clock=Clock(now=lambda: 1_000_100.5))
     kube = Kube(transport, namespace="team")
     dated = web.json_response({}, headers={"Date": formatdate(1_000_000, usegmt=True)})
     undated = web.json_response({}, headers={"Date": "yesterday"})

@@ -9,6 +9,7 @@ import logging
 import re
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from amove_operator.amove.credentials import TokenFile
 from amove_operator.telemetry import configure_logging, log_context, register_secret
 from amove_operator.telemetry.logs import QUIETEST, JsonFormatter
 
@@ -347,3 +349,27 @@ def test_a_secretstr_shows_nothing_to_begin_with(start: Start) -> None:
     stream = start()
     _log.info("%s %r", SecretStr(KEY), SecretStr(KEY), extra={"held": SecretStr(KEY)})
     assert KEY not in stream.getvalue()
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_no_line_shows_an_api_token_be_it_in_force_or_replaced(
+    start: Start, log_format: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    source, tokens = TokenFile(path), ["amv_Old9xT4q-token", "amv_New2kW7z-token"]
+    for token in tokens:
+        path.write_text(f"{token}\n")
+        source.check()
+    stream = start(log_format)
+    for token in tokens:
+        _log.warning("the service says: bad token %s", token, extra={"sent": [token]})
+        try:
+            raise RuntimeError(f"refused {token}") from ValueError(token)
+        except RuntimeError as error:
+            _log.exception("exception %s", error)
+    text = stream.getvalue()
+    assert text.count("bad token ***") == 2
+    assert "refused ***" in text
+    assert "Traceback" in text
+    assert "Old9xT4q" not in text
+    assert "New2kW7z" not in text

@@ -15,7 +15,6 @@ from amove_operator.controllers.shared.memory import KeyMemory, fingerprint
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.conditions import Verdict, unsynced
-from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
 from amove_operator.core.keys.expectations import Expectations, PendingKey
@@ -205,7 +204,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         name: str,
         issued: IssuedKey,
     ) -> None:
-        remote = RemoteKey(issued.id, name, issued.access_key, issued.create_date, issued.user_id)
+        remote = issued.named(name)
         pending = PendingKey(
             key=remote,
             secret_key=issued.secret_key,

@@ -45,11 +45,7 @@ class KeyListCache:
             if self.latest is not None and self.latest.begun >= moment:
                 return self.latest
             begun = self._clock()
-            found = await self._api.get_storage_keys()
-            listed = {
-                key.id: RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
-                for key in found.keys
-            }
+            listed = {key.id: key for key in await self._api.get_storage_keys()}
             self.latest = self._brought_up_to_date(begun, listed)
             for on_key_list in self._subscribers:
                 on_key_list(self.latest)

@@ -35,18 +35,7 @@ class Lists:
         self.asked += 1
         if self.error is not None:
             raise self.error
-        return SimpleNamespace(
-            keys=tuple(
-                SimpleNamespace(
-                    id=one.id,
-                    name=one.name,
-                    access_key=one.access_key,
-                    create_date=one.created,
-                    user_id=one.user_id,
-                )
-                for one in self.shown
-            )
-        )
+        return tuple(self.shown)
 
     def fresh(self, at: float) -> list[str]:
         """The ids in a listing begun at that moment."""
