@@ -17,8 +17,7 @@ from amove_operator.core.refs import Kind, Ref
 from amove_operator.kube import Kube, ObjectReference
 from amove_operator.kube.events import EventType
 from amove_operator.kube.views import SecretView
-from amove_operator.models import ObjectMeta
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models import BucketFlags, ObjectMeta
 
 Body = dict[str, Any]
 

@@ -22,7 +22,7 @@ from amove_operator.errors import (
     NotFound,
     TransportFault,
 )
-from amove_operator.models.bucket import BucketFlags
+from amove_operator.models import BucketFlags
 from tests.stand_ins.fate import Fate, after
 from tests.stand_ins.time import Time
 
