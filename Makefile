@@ -36,9 +36,11 @@ demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=
 
 .PHONY: test
 test: lint controlplane ## Lint and every test but the long ones, with coverage (about half an hour)
-	@echo "== Tests, on a real control plane"
+	@echo "== Tests, on real control planes"
 	@rm -f .coverage .coverage.*
-	$(PYTEST) --cov --cov-report=term --durations=15
+	$(BIN)/python -m tests.side_by_side --cov --cov-report= --durations=15
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
 
 .PHONY: test-unit
 test-unit: $(READY) ## A quick look: the tests that need no control plane

@@ -116,11 +116,9 @@ def operator_variables(
 
 
 @pytest.fixture(scope="session")
-def starter(
-    operator_kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Starter]:
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     """What starts operators."""
-    starter = Starter(operator_kubeconfig, tmp_path_factory.mktemp("operators"))
+    starter = Starter(tmp_path_factory.mktemp("operators"))
     yield starter
     starter.close()
 

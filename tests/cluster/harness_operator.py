@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.cluster.harness import eventually
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, PAUSE
 
 ROOT = Path(__file__).parents[2]
 TAIL = 30000
 METRIC = "amove_operator_"
 PRODUCT = ("-m", "amove_operator")
+FORK_SERVER = Path(__file__).with_name("fork_server.py")
+# One for all: each would load the authorities of the web anew, for 60 ms of the CPU.
+_HTTP = httpx.Client(
+    trust_env=False,
+    verify=False,  # noqa: S501 - plain HTTP on loopback
+    timeout=PATIENCE,
+    limits=httpx.Limits(max_keepalive_connections=0),
+)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -41,79 +52,89 @@ def as_text(value: object) -> str:
     return str(value)
 
 
-# All that a start costs is the imports: a process that has them behind it waits for its settings.
-WARM_UP = """
-import json, os, sys
-from amove_operator.cli import main
-os.environ.update(json.loads(sys.stdin.readline()))
-sys.exit(main(["run"]))
-"""
+class Fork:
+    """A process that the fork server started, with what subprocess.Popen offers of it."""
 
+    def __init__(self, pid: int, ask: Callable[[dict[str, Any]], int | None]) -> None:
+        self.pid = pid
+        self.exit_code: int | None = None
+        self._ask = ask
 
-class Started:
-    """A process of Python, and where it logs."""
+    def poll(self) -> int | None:
+        """Its exit code, negative where a signal ended it; None while it runs."""
+        if self.exit_code is None:
+            self.exit_code = self._ask({"ended": self.pid})
+        return self.exit_code
 
-    def __init__(self, command: Sequence[str], variables: Mapping[str, str], folder: Path) -> None:
-        handle, name = tempfile.mkstemp(prefix="operator-", suffix=".log", dir=folder)
-        self.log = Path(name)
-        with os.fdopen(handle, "wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, *command],
-                # The Kubernetes client leaves certificates in files where its process is killed.
-                env=environment(TMPDIR=str(folder), **variables),
-                cwd=folder,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+    def wait(self, deadline: float) -> int:
+        """Its exit code. Raises TimeoutError."""
+        end = time.monotonic() + deadline
+        while (code := self.poll()) is None:
+            if time.monotonic() > end:
+                raise TimeoutError
+            time.sleep(PAUSE)
+        return code
 
-    def tell(self, line: str = "") -> None:
-        """All that it will ever read."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(line.encode())
-        self.process.stdin.close()
-
-    def end(self) -> None:
-        self.tell()
-        self.process.kill()
-        self.process.wait(PATIENCE)
+    def send(self, number: signal.Signals) -> None:
+        if self.poll() is None:  # until it is asked for its exit code, its pid is no other's
+            os.kill(self.pid, number)
 
 
 class Starter:
-    """Starts operators, with one always warming up for whoever comes next.
+    """Starts operators: each is forked from a process that has the modules loaded.
 
-    KUBECONFIG is read when the Kubernetes client is imported: with another one the start is cold.
+    Loading them takes seconds of the CPU, and the tests start hundreds of operators.
     """
 
-    def __init__(self, kubeconfig: Path, folder: Path) -> None:
-        self._kubeconfig = str(kubeconfig)
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._spare = self._warm()
+        self._server = subprocess.Popen(
+            [sys.executable, str(FORK_SERVER)],
+            env=environment(TMPDIR=str(folder)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def start(self, variables: Mapping[str, str], program: Sequence[str] = PRODUCT) -> Operator:
         """``program``: what Python runs, with the argument ``run``."""
-        if variables["KUBECONFIG"] != self._kubeconfig or program != PRODUCT:
-            started = Started([*program, "run"], variables, self._folder)
-            started.tell()
-        else:
-            started, self._spare = self._spare, self._warm()
-            started.tell(json.dumps(dict(variables)) + "\n")
-        return Operator(started, variables)
+        handle, name = tempfile.mkstemp(prefix="operator-", suffix=".log", dir=self._folder)
+        os.close(handle)
+        return Operator(self.fork(variables, program, Path(name)), Path(name), variables)
+
+    def fork(self, variables: Mapping[str, str], program: Sequence[str], log: Path) -> Fork:
+        """Run the program with the argument ``run``; what it says is added to ``log``."""
+        asked = {
+            "program": [*program, "run"],
+            # The Kubernetes client leaves certificates in files where its process is killed.
+            "environ": environment(TMPDIR=str(self._folder), **variables),
+            "folder": str(self._folder),
+            "log": str(log),
+        }
+        pid = self._ask(asked)
+        assert pid is not None
+        return Fork(pid, self._ask)
 
     def close(self) -> None:
-        self._spare.end()
+        """End the server; it kills what still runs."""
+        self._server.communicate(timeout=PATIENCE)
 
-    def _warm(self) -> Started:
-        return Started(["-c", WARM_UP], {"KUBECONFIG": self._kubeconfig}, self._folder)
+    def _ask(self, asked: dict[str, Any]) -> int | None:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(asked) + "\n")
+        self._server.stdin.flush()
+        answer: int | None = json.loads(self._server.stdout.readline())
+        return answer
 
 
 class Operator:
     """``amove-operator run``. ``stop`` ends it as a Pod ends, ``kill`` as a crash does."""
 
-    def __init__(self, started: Started, variables: Mapping[str, str]) -> None:
-        self._process = started.process
+    def __init__(self, process: Fork, log: Path, variables: Mapping[str, str]) -> None:
+        self._process = process
         self._told = False
-        self._log = started.log
+        self._log = log
         self._health = variables["AMOVE_HEALTH_PORT"]
         self._metrics = variables["AMOVE_METRICS_PORT"]
 
@@ -152,9 +173,7 @@ class Operator:
     def unready(self) -> str:
         """Why /readyz says that it is not; empty when it is, or when nobody answers."""
         try:
-            answer = httpx.get(
-                f"http://127.0.0.1:{self._health}/readyz", trust_env=False, timeout=2
-            )
+            answer = _HTTP.get(f"http://127.0.0.1:{self._health}/readyz", timeout=2)
         except httpx.HTTPError:
             return ""
         return answer.text if answer.status_code == 503 else ""
@@ -182,14 +201,14 @@ class Operator:
 
     def _alive(self) -> bool:
         if not self.running:
-            raise RuntimeError(f"the operator ended with {self._process.returncode}:\n{self.tail}")
+            raise RuntimeError(f"the operator ended with {self._process.exit_code}:\n{self.tail}")
         return True
 
     def terminate(self) -> None:
         """SIGTERM, without waiting; once, since a second one kills a process at its very end."""
         if not self._told:
             self._told = True
-            self._process.terminate()
+            self._process.send(signal.SIGTERM)
 
     def stop(self, deadline: float = PATIENCE) -> None:
         """SIGTERM; it must end with 0."""
@@ -202,19 +221,19 @@ class Operator:
         """Wait for its end, and return its exit code. Kills one that goes on."""
         try:
             return self._process.wait(deadline)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self.kill()
             raise AssertionError(f"it still ran after {deadline:.0f} s:\n{self.tail}") from None
 
     def kill(self) -> None:
         """SIGKILL, and wait."""
-        self._process.kill()
+        self._process.send(signal.SIGKILL)
         self._process.wait(PATIENCE)
 
 
 def _get(port: str, path: str) -> str | None:
     try:
-        answer = httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False, timeout=PATIENCE)
+        answer = _HTTP.get(f"http://127.0.0.1:{port}{path}")
     except httpx.HTTPError:
         return None
     return answer.text if answer.is_success else None

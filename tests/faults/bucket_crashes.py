@@ -11,7 +11,7 @@ from amove_emulator import Emulator
 from tests.cluster.bucket_words import about
 from tests.cluster.harness import BUCKET, Manifest, a_bucket, condition, eventually
 from tests.cluster.harness_cluster import Cluster
-from tests.faults.forked_operator import ForkedOperator
+from tests.faults.crash_point import CrashingOperator
 
 WANTED = {
     "isPublic": False,
@@ -107,7 +107,7 @@ class Crashes:
     story: Story
     _left: list[str] = field(default_factory=list)
 
-    def begin(self, name: str, operator: ForkedOperator) -> None:
+    def begin(self, name: str, operator: CrashingOperator) -> None:
         """What the predecessor left is mended first; then the stage is set for this one."""
         for left in self._left:
             eventually(partial(self.is_whole, left), what=f"{left} as it should be")
@@ -118,7 +118,7 @@ class Crashes:
             eventually(lambda: self._is_there(name, 1), what=f"{name} made")
         operator.arm(about=name)
 
-    def survives(self, operator: ForkedOperator, name: str, reached: Callable[[], bool]) -> bool:
+    def survives(self, operator: CrashingOperator, name: str, reached: Callable[[], bool]) -> bool:
         """Whether it lives through the story of that bucket; ``reached``: its moment came."""
         self.story.act(self.cluster, self.emulator, name)
 

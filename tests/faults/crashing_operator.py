@@ -1,12 +1,13 @@
 """The operator, killed right before or right after its n-th effect about one object.
 
-Run as a program: ``python crashing_operator.py run``. An effect is a call to the Amove API or a
-write to Kubernetes (a dry run is none). By environment:
+Run as a program: ``crashing_operator.py run``. An effect is a call to the Amove API or a write to
+Kubernetes; a dry run is none, nor is an Event. By environment:
 
-``CRASH_ABOUT``  only effects with this text in their path, query or body count; all, if empty
-``CRASH_AT``     ``3:before`` or ``3:after``: SIGKILL before the 3rd is sent, or with its answer
-                 in hand and nothing done with it; without it, effects are only listed
-``CRASH_LIST``   the file that gets one line for each effect, when it is about to be sent
+``CRASH_AT``      ``3:before`` or ``3:after``: SIGKILL before the 3rd is sent, or with its answer
+                  in hand and nothing done with it; empty: effects are only listed
+``CRASH_FOLDER``  effects count while a file ``armed`` is there, and only those with its text in
+                  their path, query or body; a file ``effects`` gets one line for each of them,
+                  when it is about to be sent
 
 The product is not changed: its two seams, ``Session._exchange`` and ``Transport.call``, are
 wrapped from outside.
@@ -33,16 +34,15 @@ from amove_operator.kube.transport import Request, Transport
 class Crash:
     """Counts effects, lists them, and ends the process at the one that was asked for."""
 
-    def __init__(self, about: str, at: str, listed: Path) -> None:
+    def __init__(self, at: str, folder: Path) -> None:
         number, _, self._when = at.partition(":")
         self._number = int(number or 0)
-        self._about = about
-        self._listed = listed
+        self._armed, self._listed = folder / "armed", folder / "effects"
         self._count = 0
 
     async def around(self, what: str, text: str, send: Callable[[], Awaitable[Any]]) -> Any:
         """Send one effect, and die where it was asked for."""
-        if self._about not in text:
+        if not self._counts(what, text):
             return await send()
         self._count += 1
         mine = self._count == self._number
@@ -55,6 +55,9 @@ class Crash:
         finally:
             if mine:
                 self._die()
+
+    def _counts(self, what: str, text: str) -> bool:
+        return "/events" not in what and self._armed.exists() and self._armed.read_text() in text
 
     def _die(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -83,11 +86,5 @@ def wrap_the_seams(crash: Crash) -> None:
 
 
 if __name__ == "__main__":
-    wrap_the_seams(
-        Crash(
-            os.environ.get("CRASH_ABOUT", ""),
-            os.environ.get("CRASH_AT", ""),
-            Path(os.environ["CRASH_LIST"]),
-        )
-    )
+    wrap_the_seams(Crash(os.environ["CRASH_AT"], Path(os.environ["CRASH_FOLDER"])))
     sys.exit(main())

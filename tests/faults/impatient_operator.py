@@ -1,4 +1,4 @@
-"""The operator with a read time-out of five seconds: ``python impatient_operator.py run``.
+"""The operator with a read time-out of 2.5 seconds: ``impatient_operator.py run``.
 
 So that a test of an answer that never comes need not wait half a minute for it.
 """
@@ -6,13 +6,13 @@ So that a test of an answer that never comes need not wait half a minute for it.
 from __future__ import annotations
 
 import sys
-from functools import partial
+from functools import partialmethod
 
 from amove_operator.amove import AmoveClient
 from amove_operator.amove.session import Tuning
-from amove_operator.app import wiring
 from amove_operator.cli import main
 
 if __name__ == "__main__":
-    vars(wiring)["AmoveClient"] = partial(AmoveClient, tuning=Tuning(read=5.0))
+    tuning = Tuning(read=2.5)
+    setattr(AmoveClient, "__init__", partialmethod(AmoveClient.__init__, tuning=tuning))  # noqa: B010
     sys.exit(main())

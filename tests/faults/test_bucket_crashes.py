@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import count
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -16,30 +15,25 @@ from amove_emulator import Emulator
 from tests.cluster.bucket_words import about
 from tests.cluster.harness import BUCKET, a_bucket, eventually
 from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_operator import Starter
 from tests.faults.bucket_crashes import CREATE, DELETE, HALF_MADE, MAKE_AGAIN, Crashes, Story
-from tests.faults.forked_operator import ForkedOperator, fork_context
+from tests.faults.crash_point import CrashingOperator
 
-Start = Callable[[str], ForkedOperator]
+Start = Callable[[str], CrashingOperator]
 WHENS = ("before", "after")
 OTHERS = (HALF_MADE, MAKE_AGAIN, DELETE)
 
 
-@pytest.fixture(scope="module")
-def forks(operator_kubeconfig: Path) -> ForkServerContext:
-    """Where operators are forked from."""
-    return fork_context(operator_kubeconfig)
-
-
 @pytest.fixture
 def start(
-    forks: ForkServerContext, operator_variables: Callable[..., dict[str, str]], tmp_path: Path
+    starter: Starter, operator_variables: Callable[..., dict[str, str]], tmp_path: Path
 ) -> Iterator[Start]:
     """Start an operator that dies where it is told, and wait until it serves."""
     variables = operator_variables()
-    started: list[ForkedOperator] = []
+    started: list[CrashingOperator] = []
 
-    def starting(crash_at: str = "") -> ForkedOperator:
-        operator = ForkedOperator(forks, variables, tmp_path, crash_at)
+    def starting(crash_at: str = "") -> CrashingOperator:
+        operator = CrashingOperator(starter, variables, tmp_path, crash_at)
         started.append(operator)
         operator.wait_leading()
         return operator
@@ -51,11 +45,11 @@ def start(
     print((tmp_path / "operator.log").read_text()[-8000:])  # noqa: T201
 
 
-Begin = Callable[[int, str], tuple[ForkedOperator, Callable[[], bool]]]
+Begin = Callable[[int, str], tuple[CrashingOperator, Callable[[], bool]]]
 """Start the operator that dies at the n-th effect about a bucket; whether its moment came."""
 
 
-def until_one_survives(crashes: Crashes, prefix: str, begin: Begin) -> tuple[int, ForkedOperator]:
+def until_one_survives(crashes: Crashes, prefix: str, begin: Begin) -> tuple[int, CrashingOperator]:
     """The number of the first moment that never came, and the operator that outlived it."""
     for number in count(1):
         name = f"{prefix}-{number:02}"
@@ -72,7 +66,7 @@ def test_killed_at_any_call_or_write_a_bucket_ends_as_if_nobody_had_been(
 ) -> None:
     crashes = Crashes(cluster, emulator, story)
 
-    def begin(number: int, name: str) -> tuple[ForkedOperator, Callable[[], bool]]:
+    def begin(number: int, name: str) -> tuple[CrashingOperator, Callable[[], bool]]:
         operator = start(f"{number}:{when}")
         crashes.begin(name, operator)
         return operator, lambda: len(operator.effects) >= number
@@ -87,7 +81,7 @@ def killed_while_the_service_is_at_work(
     """The call is on its way, or done, and its answer reaches nobody."""
     crashes = Crashes(cluster, emulator, story)
 
-    def begin(number: int, name: str) -> tuple[ForkedOperator, Callable[[], bool]]:
+    def begin(number: int, name: str) -> tuple[CrashingOperator, Callable[[], bool]]:
         operator = start("")
         crashes.begin(name, operator)
         kill = {"pid": operator.pid, "when": when}

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from itertools import count
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ import pytest
 from amove_emulator import Emulator
 from tests.cluster.harness import BUCKET, a_bucket
 from tests.cluster.harness_cluster import Cluster
-from tests.faults.forked_operator import ForkedOperator, fork_context
+from tests.cluster.harness_operator import Starter
+from tests.faults.crash_point import CrashingOperator
 from tests.faults.key_crashes import (
     DELETE,
     DELETED,
@@ -36,25 +36,19 @@ Play = Callable[[int], AbstractContextManager[Matrix]]
 WHENS = ("before", "after")
 
 
-@pytest.fixture(scope="module")
-def forks(operator_kubeconfig: Path) -> ForkServerContext:
-    """Where operators are forked from."""
-    return fork_context(operator_kubeconfig)
-
-
 @pytest.fixture
 def play(
     cluster: Cluster,
     emulator: Emulator,
-    forks: ForkServerContext,
+    starter: Starter,
     operator_variables: Callable[..., dict[str, str]],
     tmp_path: Path,
 ) -> Iterator[Play]:
     """A matrix with so many CRs abreast, and at its end all that must have held throughout."""
     variables = operator_variables(mint_budget=20, trusted_namespaces=[cluster.namespace])
 
-    def start(crash_at: str, *, armed: bool = False) -> ForkedOperator:
-        operator = ForkedOperator(forks, variables, tmp_path, crash_at)
+    def start(crash_at: str, *, armed: bool = False) -> CrashingOperator:
+        operator = CrashingOperator(starter, variables, tmp_path, crash_at)
         if armed:
             operator.arm()
         try:

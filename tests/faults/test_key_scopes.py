@@ -14,6 +14,7 @@ import pytest
 from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import (
+    BUCKET,
     KEY,
     Manifest,
     a_bucket,
@@ -25,8 +26,8 @@ from tests.cluster.harness import (
 )
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, held, live_of, lives_alone, mints, most_live
+from tests.faults.crash_point import CRASHING, CrashPoint
 
-CRASHING = str(Path(__file__).with_name("crashing_operator.py"))
 STATUS = "amovestoragekeys/app/status"
 GRACE = {"gracePeriod": "1h"}
 
@@ -36,16 +37,16 @@ def crash_before_status(
     cluster: Cluster, run_operator: RunOperator, tmp_path: Path
 ) -> Callable[..., list[str]]:
     """Start an operator that dies before its nth effect about the key; what it did."""
-    listed = tmp_path / "effects"
 
     def crash(nth: int, act: Callable[[], object] | None = None) -> list[str]:
-        crashing = {"CRASH_ABOUT": "app", "CRASH_AT": f"{nth}:before", "CRASH_LIST": str(listed)}
+        point = CrashPoint(tmp_path / "crash", f"{nth}:before")
+        point.arm(about="app")
         # So long that it surely waits for a settled list, where it finds an object of before.
-        operator = run_operator(program=[CRASHING], environ=crashing, listing_settle="5s")
+        operator = run_operator(program=CRASHING, environ=point.environ, listing_settle="5s")
         if act is not None:
             act()
         assert operator.wait() == -signal.SIGKILL
-        return [line.rsplit("/", 3)[-1] for line in listed.read_text().splitlines()]
+        return [line.rsplit("/", 3)[-1] for line in point.effects]
 
     return crash
 
@@ -78,8 +79,12 @@ def test_the_first_key_that_no_status_names_is_replaced_and_ends_with_its_grace(
     crash_before_status: Callable[..., list[str]],
 ) -> None:
     cluster.apply(a_bucket("photos"))
-    wish = a_key("app", bucketRefs=refs("photos"), rotation=GRACE)
-    crash_before_status(4, lambda: cluster.apply(wish))
+
+    def wish() -> None:
+        cluster.ready(BUCKET, "photos")  # else the key would first say that it waits for it
+        cluster.apply(a_key("app", bucketRefs=refs("photos"), rotation=GRACE))
+
+    crash_before_status(4, wish)
     first, pair = held(cluster, "app"), cluster.secret("app")
     assert works(cluster, pair)
     assert "key" not in cluster.found(KEY, "app")["status"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from amove_operator.amove import AmoveClient, NewKey
+from amove_operator.amove import NewKey
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import wire
 from amove_operator.controllers.shared.store import id_of
@@ -14,21 +14,15 @@ from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
-from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import FINALIZER
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
-from tests.model.stand_ins import (
-    Body,
-    Crash,
-    Fate,
-    StandInKube,
-    StandInService,
-    StoredKey,
-    Time,
-    run,
-)
+from tests.stand_ins.fate import Crash, Fate, run
+from tests.stand_ins.kube import InMemoryKube
+from tests.stand_ins.ports import Body, as_client, as_kube
+from tests.stand_ins.service import InMemoryService, StoredKey
+from tests.stand_ins.time import Time
 
 ACCOUNT = "11111111-1111-1111-1111-111111111111"
 SETTINGS = Settings(
@@ -60,8 +54,8 @@ class Walked:
 
     def __init__(self) -> None:
         self.time, self.fate = Time(), Fate()
-        self.kube = StandInKube(self.time, self.fate)
-        self.service = StandInService(self.time, self.fate)
+        self.kube = InMemoryKube(self.time, self.fate)
+        self.service = InMemoryService(self.time, self.fate)
         self.service.creating = self._creating
         self.service.deleting = self._deleting
         self.service.listed = self._listed
@@ -86,11 +80,10 @@ class Walked:
         self.lost = set()
         self.looks_new |= {owner for owner in self.stripped if self._is_untouched(owner)}
         self.orphaned |= self.stripped - {_digest(uid) for uid in self._uids()}
-        kube, api = cast(Kube, self.kube), cast(AmoveClient, self.service)
         self.d = wire(
             SETTINGS,
-            kube,
-            api,
+            as_kube(self.kube),
+            as_client(self.service),
             METRICS,
             CLUSTER,
             queue=cast("WorkQueue[ObjectId]", _QuietQueue()),

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, RETIRING
 from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
-from tests.model.stand_ins import MEANWHILE
+from tests.stand_ins.fate import MEANWHILE
 
 NAMES = [Ref(Kind.KEY, space, name) for space in ("red", "blue") for name in "abc"]
 FAULTS = ("unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")

@@ -8,169 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Coroutine, Mapping
-from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from pydantic import SecretStr
-
-from amove_operator.amove import AmoveClient, BucketAddress, IssuedKey, NewKey
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import wire
 from amove_operator.controllers.shared.store import id_of
-from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.workqueue import WorkQueue, run_workers
-from amove_operator.errors import AlreadyExists, ApiError, KubeRefused, NotEmpty, NotFound
-from amove_operator.kube import Kube
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import BucketFlags
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
-from tests.model.stand_ins import Fate, StandInKube, Time
+from tests.stand_ins.fate import Fate
+from tests.stand_ins.kube import InMemoryKube
+from tests.stand_ins.ports import as_client, as_kube
+from tests.stand_ins.service import InMemoryService
+from tests.stand_ins.time import LoopTime
 from tests.unit.virtual_time import VirtualTimeLoop
 
 ACCOUNT = "11111111-1111-4111-8111-111111111111"
-BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
 METRICS = Metrics()
-
-
-class Service:
-    """The Amove API's buckets, and the keys that it issued.
-
-    ``hidden``: buckets that do not show (yet), though they are there.
-    ``lingering``: those that still show, whether they are there or not.
-    ``failing``: by call and bucket, what is raised instead of doing it.
-    ``unlisted``: ids of keys that no list shows (yet).
-    """
-
-    def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
-        self.buckets: dict[str, BucketFlags] = {}
-        self.hidden: set[str] = set()
-        self.full: set[str] = set()
-        self.lingering: dict[str, BucketFlags] = {}
-        self.failing: dict[tuple[str, str], ApiError] = {}
-        self.keys: dict[str, RemoteKey] = {}
-        self.unlisted: set[str] = set()
-        self.calls: list[tuple[str, str]] = []
-        self.pause: asyncio.Event | None = None
-        self.breaker = SimpleNamespace(open=False)
-
-    async def _called(self, call: str, where: BucketAddress) -> str:
-        name = where[1]
-        self.calls.append((call, name))
-        if self.pause is not None:
-            await self.pause.wait()
-        if (error := self.failing.get((call, name))) is not None:
-            raise error
-        return name
-
-    async def bucket_status(self, where: BucketAddress) -> BucketFlags:
-        name = await self._called("status", where)
-        if name in self.lingering:
-            return self.lingering[name]
-        if name in self.hidden or name not in self.buckets:
-            raise NotFound("NOT_FOUND", "no such bucket")
-        return self.buckets[name]
-
-    async def create_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
-        name = await self._called("create", where)
-        if name in self.buckets:
-            raise AlreadyExists("DUPLICATE", "it exists")
-        self.buckets[name] = flags
-
-    async def delete_bucket(self, where: BucketAddress) -> None:
-        name = await self._called("delete", where)
-        if name in self.full:
-            raise NotEmpty("DEFAULT", "not empty")
-        if self.buckets.pop(name, None) is None:
-            raise NotFound("NOT_FOUND", "no such bucket")
-
-    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
-        if (error := self.failing.get(("list", ""))) is not None:
-            raise error
-        self.calls.append(("list", ""))
-        return tuple(key for key in self.keys.values() if key.id not in self.unlisted)
-
-    async def create_storage_key(self, new: NewKey) -> IssuedKey:
-        key_id = f"key-{len(self.calls)}"
-        self.calls.append(("create key", new.name))
-        return self.issue(key_id, new.name)
-
-    def issue(self, key_id: str, name: str) -> IssuedKey:
-        """A key of that remote name, issued to whomever."""
-        issued = IssuedKey(
-            id=key_id,
-            access_key=f"AK-{key_id}",
-            secret_key=SecretStr(f"SK-{key_id}"),
-            user_id="user-1",
-            create_date=self._now(),
-        )
-        self.keys[key_id] = issued.named(name)
-        return issued
-
-    async def delete_storage_key(self, key_id: str) -> None:
-        if self.keys.pop(key_id, None) is None:
-            raise NotFound("NOT_FOUND", "no such key")
-
-    async def cloud_accounts(self) -> tuple[()]:
-        return ()
-
-    def count(self, call: str) -> int:
-        return sum(made == call for made, _ in self.calls)
-
-
-class CountingKube(StandInKube):
-    """Counts the writes of status. ``closed``: namespaces without our role; ``gone``: that went."""
-
-    def __init__(self, time: Time, fate: Fate) -> None:
-        super().__init__(time, fate)
-        self.writes = 0
-        self.events: list[str] = []
-        self.closed: set[str] = set()
-        self.gone: set[str] = set()
-
-    async def write_status(
-        self, ref: Ref, version: str, before: Mapping[str, Any], new: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
-        written = await super().write_status(ref, version, before, new)
-        self.writes += written is not None
-        return written
-
-    async def each_object(
-        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None
-    ) -> str:
-        if namespace in self.closed | self.gone:
-            raise KubeRefused("may not be listed", status=403)
-        version = self.version()
-        shown = [
-            copy.deepcopy(body)
-            for ref, body in self.crs.items()
-            if ref.kind is kind and namespace in (None, ref.namespace)
-        ]
-        await self.answered(kind)
-        for body in shown:
-            take(body)
-        return version
-
-    async def namespace_gone(self, namespace: str) -> bool:
-        return namespace in self.gone
-
-    async def answered(self, _kind: Kind) -> None:
-        """The answer to a list is on its way."""
-
-    async def emit_event(self, *_args: object, reason: str, message: str, **_more: object) -> None:
-        self.events.append(reason)
 
 
 class BucketCluster:
     """One operator at work; namespaces called ``trusted…`` are trusted."""
 
     def __init__(self, loop: VirtualTimeLoop, resync: str = "1h", watched: str = "") -> None:
-        self.loop, self.service = loop, Service(self.now)
-        self.kube = CountingKube(Time(), Fate())
+        self.loop, self.time = loop, LoopTime(loop)
+        fate = Fate()
+        self.kube = InMemoryKube(self.time, fate)
+        self.service = InMemoryService(self.time, fate)
         self._settings = Settings.model_validate(
             {
                 "token_file": "/dev/null",
@@ -187,17 +54,16 @@ class BucketCluster:
 
     def start(self) -> None:
         """A process takes the lead, and sees all there is."""
-        api = cast(AmoveClient, self.service)
         queue: WorkQueue[ObjectId] = WorkQueue(clock=self.loop.time, jitter=lambda delay: delay)
         self.d = wire(
             self._settings,
-            cast(Kube, self.kube),
-            api,
+            as_kube(self.kube),
+            as_client(self.service),
             METRICS,
             "cluster",
             queue=queue,
             clock=self.loop.time,
-            now=self.now,
+            now=self.time.local,
         )
         self.d.accounts.loaded = True
         self.dispatcher = Dispatcher(self.d)
@@ -210,10 +76,6 @@ class BucketCluster:
     def configure(self, **settings: Any) -> None:
         """Other settings, as if the process had begun with them."""
         object.__setattr__(self.d, "settings", self.d.settings.model_copy(update=settings))
-
-    def now(self) -> datetime:
-        """The wall clock, which goes with the virtual one."""
-        return BEGAN + timedelta(seconds=self.loop.time())
 
     async def stop(self) -> None:
         """The process is killed, in the middle of whatever it was at."""

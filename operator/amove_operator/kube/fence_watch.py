@@ -43,6 +43,7 @@ class FenceWatch:
         required: bool,
         server_now: Callable[[], float],
         clock: Callable[[], float] = time.monotonic,
+        every: float = EVERY_SECONDS,
     ) -> None:
         self.required = required
         self.identity: str | None = None
@@ -51,6 +52,7 @@ class FenceWatch:
         self._read = read
         self._server_now = server_now
         self._clock = clock
+        self._every = every
         self._fault: str | None = "it was not looked at yet"
         self._observed = False
         self._refused_before = False
@@ -88,7 +90,7 @@ class FenceWatch:
         if self._fault is not None:
             return AGAIN_SECONDS
         left = self._counts_at - self._clock()
-        return left if left > 0 else EVERY_SECONDS
+        return left if left > 0 else self._every
 
     async def look(self) -> None:
         """Read policy and binding once.

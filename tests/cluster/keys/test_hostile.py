@@ -46,8 +46,8 @@ from tests.cluster.harness_keys import (
     most_live,
     owner_of,
 )
+from tests.faults.crash_point import CRASHING, CrashPoint
 
-CRASHING = str(Path(__file__).parents[2] / "faults" / "crashing_operator.py")
 FUTURE = "2999-01-01T00:00:00Z"
 PAUSED = {f"{GROUP}/paused": "true"}
 LONG_GRACE = {"gracePeriod": "24h"}
@@ -437,12 +437,12 @@ def crash_before_status(stage: Stage, tmp_path: Path, key: Manifest) -> dict[str
     """A key's Secret was written and its status was not; the pair in the Secret."""
     here, name = stage.here, key["metadata"]["name"]
     stage.operator.stop()
-    effects = tmp_path / "effects"
-    crashing = {"CRASH_ABOUT": name, "CRASH_AT": "4:before", "CRASH_LIST": str(effects)}
-    operator = stage.starts(program=[CRASHING], environ=crashing)
+    point = CrashPoint(tmp_path / "crash", "4:before")
+    point.arm(about=name)
+    operator = stage.starts(program=CRASHING, environ=point.environ)
     stage.tenant.applies(key)
     assert operator.wait() == -signal.SIGKILL
-    assert effects.read_text().splitlines()[2:] == [
+    assert point.effects[2:] == [
         f"POST /api/v1/namespaces/{here.namespace}/secrets",
         f"PATCH /apis/{VERSION}/namespaces/{here.namespace}/amovestoragekeys/{name}/status",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -22,8 +23,8 @@ POLICY, BINDING = (
 )
 LOOKS = 60.0
 """Seconds in which an operator has looked at the fence, which it does every 30."""
-COLD = 90.0
-"""Seconds for an operator whose imports were not done beforehand, on a busy machine."""
+WATCHFUL = (str(Path(__file__).parents[1] / "watchful_operator.py"),)
+"""What looks every other second, where a test waits for the look of an operator that leads."""
 WITH_LEASE = {
     "leader_election": True,
     "lease_namespace": SYSTEM,
@@ -110,8 +111,8 @@ def test_while_the_fence_is_away_no_replica_leads_and_its_return_is_told(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator, fence: Fence
 ) -> None:
     emulator.control.add_bucket("theirs")
-    leader = run_operator(**WITH_LEASE)
-    standby = run_operator(wait=False, **WITH_LEASE)
+    leader = run_operator(program=WATCHFUL, **WITH_LEASE)
+    standby = run_operator(program=WATCHFUL, wait=False, **WITH_LEASE)
     standby.wait_ready()
     cluster.apply(a_bucket("theirs"), a_key("app", bucketRefs=refs("theirs")))
     stalled(cluster, "theirs", "BucketExists")
@@ -231,7 +232,7 @@ def test_status_that_is_older_than_the_first_fence_is_told(
 def test_a_weakened_fence_stops_the_leader_until_it_is_whole_again(
     cluster: Cluster, run_operator: RunOperator, fence: Fence
 ) -> None:
-    operator = run_operator()
+    operator = run_operator(program=WATCHFUL)
     fence.weaken()
     assert "failurePolicy is Ignore" in stops_for_the_fence(operator)
     fence.install()
@@ -281,8 +282,8 @@ def run_release(plane: ControlPlane, run_operator: RunOperator) -> Iterator[Rele
             leader_election=True,
             lease_name=account,
         )
-        operator.wait_ready(COLD)
-        operator.wait_leading(COLD)
+        operator.wait_ready()
+        operator.wait_leading()
         return operator
 
     yield run

@@ -20,7 +20,8 @@ from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import Conflict, KubeRefused, TransportFault
 from amove_operator.models import FINALIZER
 from tests.model.cluster_of_walks import ACCOUNT, SETTINGS, Walked
-from tests.model.stand_ins import Body, Crash
+from tests.stand_ins.fate import Crash
+from tests.stand_ins.ports import Body
 
 REF = Ref(Kind.KEY, "red", "a")
 OTHER = Ref(Kind.KEY, "blue", "a")

@@ -1,0 +1,182 @@
+"""The Amove API in memory: buckets, and the keys of several users, with faults on request.
+
+Only what the controllers use: the emulator is the cluster tests'. Every call about keys asks
+:class:`Fate` first, which can end the process before or after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from amove_operator.amove import BucketAddress, IssuedKey, NewKey
+from amove_operator.core.key_list import RemoteKey
+from amove_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    IncompleteListing,
+    NotEmpty,
+    NotFound,
+    TransportFault,
+)
+from amove_operator.models import BucketFlags
+from tests.stand_ins.fate import Fate, after
+from tests.stand_ins.time import Time
+
+
+@dataclass
+class StandInBreaker:
+    """Whether calls are held back, which no test of the controllers needs."""
+
+    open: bool = False
+
+
+class StoredKey:
+    """A key at the service. ``shows``: from when a list has it, in monotonic seconds."""
+
+    def __init__(self, issued: IssuedKey, name: str, user: str, shows: float) -> None:
+        self.user, self.shows = user, shows
+        self.id, self.name = issued.id, name
+        self.listed = issued.named(name)
+
+
+class InMemoryService:
+    """The Amove API. ``calls``: what was asked of it, with the bucket or the key's name.
+
+    ``hidden``: buckets that do not show (yet), though they are there.
+    ``lingering``: those that still show, whether they are there or not.
+    ``full``: those that are not empty.
+    ``failing``: by call and bucket, what is raised instead of doing it.
+    ``pause``: what each call about a bucket waits for.
+    ``unlisted``: ids of keys that no list shows (yet). ``lag``: how long it takes each to show.
+    ``half_lists``: how many lists fail yet.
+    ``unanswered``: ids of keys whose create was done and not answered.
+    """
+
+    def __init__(self, time: Time, fate: Fate) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.failing: dict[tuple[str, str], ApiError] = {}
+        self.breaker = StandInBreaker()
+        self.buckets: dict[str, BucketFlags] = {}
+        self.hidden: set[str] = set()
+        self.full: set[str] = set()
+        self.lingering: dict[str, BucketFlags] = {}
+        self.pause: asyncio.Event | None = None
+        self.keys: dict[str, StoredKey] = {}
+        self.user = self.listed_as = "user-1"
+        self.lag = 0.0
+        self.half_lists = 0
+        self.unlisted: set[str] = set()
+        self.creating: Callable[[NewKey], None] = lambda _new: None
+        self.deleting: Callable[[StoredKey], None] = lambda _key: None
+        self.listed: Callable[[list[StoredKey]], None] = lambda _shown: None
+        self.unanswered: set[str] = set()
+        self.created: list[tuple[float, str]] = []
+        self._time, self._fate = time, fate
+
+    async def cloud_accounts(self) -> tuple[()]:
+        return ()
+
+    # -- buckets ---------------------------------------------------------------------------------
+
+    async def bucket_status(self, where: BucketAddress) -> BucketFlags:
+        name = await self._called("status", where)
+        if name in self.lingering:
+            return self.lingering[name]
+        if name in self.hidden or name not in self.buckets:
+            raise NotFound("NOT_FOUND", "no such bucket")
+        return self.buckets[name]
+
+    async def create_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
+        name = await self._called("create", where)
+        if name in self.buckets:
+            raise AlreadyExists("DUPLICATE", "it exists")
+        self.buckets[name] = flags
+
+    async def update_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
+        name = await self._called("update", where)
+        if name not in self.buckets:
+            raise NotFound("NOT_FOUND", "no such bucket")
+        self.buckets[name] = flags
+
+    async def delete_bucket(self, where: BucketAddress) -> None:
+        name = await self._called("delete", where)
+        if name in self.full:
+            raise NotEmpty("DEFAULT", "not empty")
+        if self.buckets.pop(name, None) is None:
+            raise NotFound("NOT_FOUND", "no such bucket")
+
+    async def _called(self, call: str, where: BucketAddress) -> str:
+        name = where[1]
+        self.calls.append((call, name))
+        if self.pause is not None:
+            await self.pause.wait()
+        if (error := self.failing.get((call, name))) is not None:
+            raise error
+        return name
+
+    def count(self, call: str) -> int:
+        """How often it was called: ``status``, ``create``, ``list`` …"""
+        return sum(made == call for made, _ in self.calls)
+
+    # -- keys ------------------------------------------------------------------------------------
+
+    async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
+        if self._fate.next() not in ("ok", "crash after"):
+            raise TransportFault("get_storage_key: time-out")
+        if (error := self.failing.get(("list", ""))) is not None:
+            raise error
+        self.calls.append(("list", ""))
+        if self.half_lists:
+            self.half_lists -= 1
+            raise IncompleteListing("the pages do not add up")
+        self.listed_as, now = self.user, self._time.elapsed()
+        shown = [
+            key
+            for key in self.keys.values()
+            if key.user == self.user and key.shows <= now and key.id not in self.unlisted
+        ]
+        self.listed(shown)
+        return tuple(key.listed for key in shown)
+
+    async def create_storage_key(self, new: NewKey) -> IssuedKey:
+        self.creating(new)
+        word = self._fate.next()
+        if word == "unanswered, not done":
+            raise TransportFault("create_storage_key: time-out")
+        self.calls.append(("create key", new.name))
+        self.created.append((self._time.elapsed(), new.name))
+        issued = self.issue(f"key-{len(self.created)}", new.name)
+        if word in ("unanswered, done", "refused"):
+            self.unanswered.add(issued.id)
+            raise TransportFault("create_storage_key: dropped")
+        after(word)
+        return issued
+
+    def issue(self, key_id: str, name: str) -> IssuedKey:
+        """A key of that remote name, issued to whomever."""
+        issued = IssuedKey(
+            id=key_id,
+            access_key=f"AK-{key_id}",
+            secret_key=SecretStr(f"SK-{key_id}"),
+            user_id=self.user,
+            create_date=self._time.true(),
+        )
+        self.keys[key_id] = StoredKey(issued, name, self.user, self._time.elapsed() + self.lag)
+        return issued
+
+    async def delete_storage_key(self, key_id: str) -> None:
+        word = self._fate.next()
+        if word == "unanswered, not done":
+            raise TransportFault("delete_storage_key: time-out")
+        found = self.keys.get(key_id)
+        if found is None or found.user != self.user:
+            raise NotFound("NOT_FOUND", "no such key")
+        self.deleting(found)
+        del self.keys[key_id]
+        if word in ("unanswered, done", "refused"):
+            raise TransportFault("delete_storage_key: dropped")
+        after(word)
