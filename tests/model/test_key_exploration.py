@@ -21,11 +21,7 @@ from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
-from amove_operator.core.keys import derived as key_facts
-from amove_operator.core.keys import plan as key_plan
-from amove_operator.core.keys import status as key_status
-from amove_operator.core.keys import steps
-from amove_operator.core.keys.budget import remember_issue
+from amove_operator.core.keys import derived, gates, issue, plan, revoke, schedule, steps
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot
 from amove_operator.core.scope import Scope
@@ -205,11 +201,11 @@ def _without_check(name: str) -> Callable[[Patch, Moves], None]:
 
     def take_out(patch: Patch, _moves: Moves) -> None:
         taken = 0
-        for table in ("_CHECKS", "_GATES"):
-            asked = getattr(key_plan, table)
+        for module, table in ((plan, "CHECKS"), (issue, "GATES")):
+            asked = getattr(module, table)
             kept = tuple(one for one in asked if one.__name__ != name)
             taken += len(asked) - len(kept)
-            patch.setattr(key_plan, table, kept)
+            patch.setattr(module, table, kept)
         assert taken, f"there is no check {name}"
 
     return take_out
@@ -251,11 +247,11 @@ def _deletion_does_not_wait_for_a_list(patch: Patch, _moves: Moves) -> None:
 
 
 def _damage_waits_for_a_grace(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(key_plan, "_DAMAGE", ())
+    patch.setattr(gates, "_DAMAGE", ())
 
 
 def _too_wide_a_key_keeps_its_grace(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(key_plan, "takes_away", lambda *_: False)
+    patch.setattr(gates, "takes_away", lambda *_: False)
 
 
 def _no_list_is_waited_for(patch: Patch, _moves: Moves) -> None:
@@ -280,36 +276,36 @@ def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:
 
 def _a_digest_proves(patch: Patch, _moves: Moves) -> None:
     """A key is believed to have the scope that is asked for, where its mark is that scope's."""
-    known = key_facts.known_scope
+    known = derived.known_scope
 
     def believed(world: KeySnapshot, key: RemoteKey) -> Scope | None:
-        wanted = world.gate.scope
+        wanted = world.wanted_scope
         looks_so = wanted is not None and wanted.names9 == key.names9
         return wanted if looks_so else known(world, key)
 
-    for module in (key_facts, key_status, key_plan):
-        patch.setattr(module, "known_scope", believed)
+    patch.setattr(derived, "known_scope", believed)
 
 
 def _issues_are_noted_without_scope(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(key_plan, "remember_issue", _remember_serial)
+    remember = schedule.remember_issue
 
+    def serial_only(recent: Sequence[RecentIssue], one: RecentIssue) -> tuple[RecentIssue, ...]:
+        return remember(recent, one.model_copy(update={"scope": None}))
 
-def _remember_serial(recent: Sequence[RecentIssue], issue: RecentIssue) -> tuple[RecentIssue, ...]:
-    return remember_issue(recent, issue.model_copy(update={"scope": None}))
+    patch.setattr(schedule, "remember_issue", serial_only)
 
 
 def _the_unknown_stays(patch: Patch, _moves: Moves) -> None:
-    reason = key_facts.reissue_reason
+    reason = derived.reissue_reason
     patch.setattr(
-        key_plan,
+        issue,
         "reissue_reason",
         lambda world: None if (why := reason(world)) is steps.IssueReason.SCOPE_UNKNOWN else why,
     )
 
 
 def _only_what_status_names_is_given_up(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(key_plan, "displaced", lambda world: world.displaced)
+    patch.setattr(revoke, "displaced_keys", lambda world: world.displaced.keys)
 
 
 def _nothing(_patch: Patch, _moves: Moves) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from math import inf
@@ -14,10 +15,12 @@ from amove_operator.core.keys import plan as key_plan
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.snapshot import (
-    Gate,
+    Blocked,
+    Displaced,
+    GoneKeys,
     KeyLimits,
     KeySnapshot,
-    LossVerdict,
+    Rotation,
     SecretAbsent,
     SecretForeign,
     SecretOurs,
@@ -82,8 +85,8 @@ def ledger_of(cr: int, memory: Memory, born: tuple[Born, ...]) -> Expectations:
         knows_from=_SETTLES[memory.settled],
         is_new=memory.is_new,
         pending_key=None if hand is None else pending_key(cr, hand, born[hand.key]),
-        minted=tuple((live_key(cr, key, born[key]), float(-age)) for key, age in memory.minted),
-        revoked=tuple((key, float(-age)) for key, age in memory.revoked),
+        created=tuple((live_key(cr, key, born[key]), float(-age)) for key, age in memory.minted),
+        deleted=tuple((key, float(-age)) for key, age in memory.revoked),
         failed_revokes=frozenset(memory.failed),
         asked=frozenset(memory.asked),
         create_unanswered=memory.lost,
@@ -122,8 +125,8 @@ def remembered(cr: int, memory: Memory, expectations: Expectations) -> Memory:
         settled=_settled_word(expectations.knows_from),
         is_new=expectations.is_new,
         hand=hand,
-        minted=tuple((_place(cr, key.id), int(-at)) for key, at in expectations.minted),
-        revoked=tuple((key, int(-at)) for key, at in expectations.revoked),
+        minted=tuple((_place(cr, key.id), int(-at)) for key, at in expectations.created),
+        revoked=tuple((key, int(-at)) for key, at in expectations.deleted),
         failed=tuple(sorted(expectations.failed_revokes)),
         asked=tuple(sorted(expectations.asked)),
         lost=expectations.create_unanswered,
@@ -262,8 +265,7 @@ def live_keys(
     return expectations.live(marker_of("cluster", f"uid-{cr}"), listing, SETTLE), expectations
 
 
-_GATES = tuple(Gate(scope) for scope in SCOPES)
-_NO_BUCKET = Gate(None, Reason.BucketNotFound, "no such bucket")
+_NO_BUCKET = Blocked(Reason.BucketNotFound, "no such bucket")
 
 
 class Planner:
@@ -287,6 +289,11 @@ class Planner:
         question = (cr, wish, finalizer, status, one.born, memory, shown, listed, name)
         if (answer := self._answers.get(question)) is None:
             live, expectations = live_keys(cr, memory, shown, one.born)
+            if not self._rules.doubts:
+                unknown = expectations.outcome_unknown
+                expectations = replace(
+                    expectations, failed_revokes=frozenset(), create_unanswered=unknown
+                )
             world = KeySnapshot(
                 now=NOW,
                 clock=0.0,
@@ -296,44 +303,38 @@ class Planner:
                 gate=_gate(wish.scope, name),
                 secret_name="s",
                 format8="f",
-                grace=self._rules.grace * TICK,
-                rotate_request=str(wish.rotation or ""),
+                rotation=Rotation(self._rules.grace * TICK, requested=str(wish.rotation or "")),
+                expectations=expectations,
+                limits=KeyLimits(self._rules.budget, SETTLE * TICK),
                 finalizer=finalizer == "on",
                 deleting=wish.deleted,
                 secret=_secret(memory.secret),
                 secret_fresh=memory.fresh or not self._rules.reads,
                 live=live,
-                pending_key=expectations.pending_key,
-                is_new=expectations.is_new,
-                knows_from=expectations.knows_from,
-                last_serial=expectations.last_serial,
                 listed_at=None if shown is None else NOW - listed * TICK,
-                settle=SETTLE * TICK,
-                outcome_unknown=expectations.outcome_unknown,
-                scopes=expectations.scopes,
                 dry_run_passed=memory.dry or not self._rules.dry_runs,
                 refused="no" if memory.refused else "",
-                recorded=expectations.recorded,
-                mass=LossVerdict.NONE,
-                revoking=expectations.failed_revokes if self._rules.doubts else frozenset(),
-                presumed_gone=_presumed_gone(cr, status, memory, shown),
-                wanted=(NAME,) if name == "wanted" else (),
-                displaced=_given_up(cr, status, one.born) if name != "red" else frozenset(),
-                confirmed_gone=_forgotten(cr, status, memory, shown),
-                limits=KeyLimits(self._rules.budget),
+                gone=GoneKeys(
+                    confirmed=_confirmed_gone(cr, status, memory, shown),
+                    presumed=_presumed_gone(cr, status, memory, shown),
+                ),
+                displaced=Displaced(
+                    keys=_displaced(cr, status, one.born) if name != "red" else frozenset(),
+                    names=(NAME,) if name == "wanted" else (),
+                ),
             )
             answer = world, key_plan.plan_key(world)
             self._answers[question] = answer
         return answer
 
 
-def _gate(scope: int, name: str) -> Gate:
+def _gate(scope: int, name: str) -> Scope | Blocked:
     """Open where the team has the buckets."""
-    return _GATES[scope] if name == "red" or NAME not in SCOPES[scope].buckets else _NO_BUCKET
+    return SCOPES[scope] if name == "red" or NAME not in SCOPES[scope].buckets else _NO_BUCKET
 
 
-def _given_up(cr: int, status: Status | None, born: tuple[Born, ...]) -> frozenset[str]:
-    """As key_view tells it, once another team asks for the name."""
+def _displaced(cr: int, status: Status | None, born: tuple[Born, ...]) -> frozenset[str]:
+    """As the real gathering tells it, once another team asks for the name."""
     if status is None:
         return frozenset()
     told = {key for key, _, named in status.retiring if named}
@@ -341,10 +342,10 @@ def _given_up(cr: int, status: Status | None, born: tuple[Born, ...]) -> frozens
     return frozenset(key for key in told if NAME in _reach(cr, key, born))
 
 
-def _forgotten(
+def _confirmed_gone(
     cr: int, status: Status | None, memory: Memory, shown: tuple[int, ...] | None
 ) -> frozenset[str]:
-    """As key_view tells it: revoked here, or not in a listing that counts."""
+    """As the real gathering tells it: revoked here, or not in a listing that counts."""
     gone = {key for key, _ in memory.revoked}
     if status is None or shown is None or memory.settled not in ("ok", "new"):
         return frozenset(gone)
@@ -356,7 +357,7 @@ def _forgotten(
 def _presumed_gone(
     cr: int, status: Status | None, memory: Memory, shown: tuple[int, ...] | None
 ) -> frozenset[str]:
-    """As key_view tells it."""
+    """As the real gathering tells it."""
     if shown is None or shown or status is None:
         return frozenset()
     named = {key for key, _, _ in status.retiring} | {key_id(cr, key) for key in memory.scopes}

@@ -32,17 +32,20 @@ class RemoteKey:
         return parsed.serial if parsed else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class KeyList:
-    """One complete listing, indexed by marker. ``begun`` is when its first call was sent.
+    """One complete list of keys, and what this process did to them since: it changes in place.
 
-    ``owners`` has every listed id, with the marker of its name or ``None``. ``kept``: the keys of
-    one bucket by their ``names9``, those of several by each bit of their mask.
+    A key issued since the list was read is added and a revoked one taken out, so that the thousand
+    CRs that share the list need no copy each. ``begun``: when the list's first call was sent,
+    whatever was added later. ``marked``: the keys by the marker in their names. ``owners``: every
+    listed id, with the marker of its name or ``None``. ``kept``: the keys of one bucket by their
+    ``names9``, those of several by each bit of their mask.
     """
 
     begun: float
-    marked: dict[Marker, tuple[RemoteKey, ...]] = field(repr=False)
-    owners: dict[str, Marker | None] = field(repr=False)
+    marked: dict[Marker, tuple[RemoteKey, ...]] = field(default_factory=dict, repr=False)
+    owners: dict[str, Marker | None] = field(default_factory=dict, repr=False)
     user_ids: frozenset[str] = frozenset()
     kept: dict[str | int, list[RemoteKey]] = field(default_factory=dict, repr=False)
 
@@ -50,14 +53,13 @@ class KeyList:
     def of(cls, begun: float, keys: Iterable[RemoteKey]) -> KeyList:
         """Index the keys of one complete list."""
         listed = tuple(keys)
-        users = frozenset(key.user_id for key in listed if key.user_id)
-        listing = cls(begun, {}, {}, users)
+        listing = cls(begun, user_ids=frozenset(key.user_id for key in listed if key.user_id))
         for key in listed:
             listing.add(key)
         return listing
 
     def add(self, key: RemoteKey) -> None:
-        """A key was issued that the list may not show yet: it is spoken of as if it did."""
+        """Add a key that was issued since this list was read. Changes the list in place."""
         if key.id in self.owners:
             return
         parsed = parse_name(key.name)
@@ -68,13 +70,19 @@ class KeyList:
                 self.kept.setdefault(place, []).append(key)
 
     def forget(self, key_id: str) -> None:
-        """A listed key was revoked, by a 200: this listing is spoken of as if it had been before.
-
-        In place, since a copy for each of many revocations would take long.
-        """
+        """Drop a key that was revoked since this list was read. Changes the list in place."""
         marker = self.owners.pop(key_id, None)
         if marker is not None:
             self.marked[marker] = tuple(key for key in self.marked[marker] if key.id != key_id)
+
+    def speaks_for(self, user_id: str | None) -> bool | None:
+        """Whether the list would show that user's keys; ``None`` where nobody can tell.
+
+        A list shows the keys of one user only, whose the API token is. A list of alice's keys lacks
+        each of bob's though they live: taken for bob's, it would have them all replaced. An empty
+        list does not say whose it is, and of an old status no user may be known.
+        """
+        return user_id in self.user_ids if user_id is not None and self.user_ids else None
 
     def of_marker(self, marker: Marker) -> tuple[RemoteKey, ...]:
         """The keys under one CR's marker."""

@@ -22,12 +22,13 @@ from tests.unit.core.buckets.bucket_snapshots import fault_of, worlds
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 # The sources that conclude for one kind only.
-BUCKET_SOURCES = ("core/bucket_*.py", "controller/bucket*.py")
-KEY_SOURCES = ("core/key_*.py", "controller/key*.py")
+BUCKET_SOURCES = ("core/buckets/*.py", "controllers/buckets/*.py")
+KEY_SOURCES = ("core/keys/*.py", "controllers/keys/*.py")
+KINDS = {"On buckets": "bucket", "On keys": "key", "On buckets and keys": "both"}
 
 
 class Documented(NamedTuple):
-    """One row of a table of reasons."""
+    """What stands below the heading of one reason."""
 
     reason: str
     kind: str
@@ -37,11 +38,13 @@ class Documented(NamedTuple):
 
 
 def documented() -> Iterator[Documented]:
-    for line in (DOCS / "conditions.md").read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 5 and (named := re.fullmatch(r"`(\w+)`", cells[0])):
-            verdicts = frozenset(re.findall(r"`(\w+=\w+)`", cells[2]))
-            yield Documented(named[1], cells[1], verdicts, cells[3], cells[4])
+    for section in (DOCS / "conditions.md").read_text().split("\n### ")[1:]:
+        heading, text = section.split("\n## ")[0].split("\n", 1)
+        where, meaning = text.split("\n\n", 1)
+        meaning, advice = meaning.split("\n\n**To do:** ")
+        kind, conditions = where.split(": ")
+        verdicts = frozenset(re.findall(r"`(\w+=\w+)`", conditions))
+        yield Documented(heading, KINDS[kind], verdicts, meaning.strip(), advice.strip())
 
 
 ROWS = {row.reason: row for row in documented()}
@@ -61,6 +64,13 @@ def said(conclusion: Conclusion) -> Iterator[tuple[str, str]]:
 
 def test_every_reason_is_documented_once_and_no_other() -> None:
     assert sorted(row.reason for row in documented()) == sorted(Reason)
+
+
+def test_every_reason_is_in_the_list_above_its_section() -> None:
+    page = (DOCS / "conditions.md").read_text()
+    for section in page.split("\n## ")[1:]:
+        listed = re.findall(r"\[(\w+)\]\(#\w+\)", section.split("\n### ")[0])
+        assert listed == re.findall(r"^### (\w+)$", section, re.MULTILINE)
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.reason)

@@ -19,6 +19,7 @@ from amove_operator.core.secrets.rendering import PLACEHOLDERS, RenderContext, r
 from amove_operator.models import GROUP, KeySpec, SecretSpec
 from amove_operator.models.shared import parse_duration
 from amove_operator.settings import Settings, variable
+from amove_operator.telemetry import Metrics
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = (ROOT / "docs/settings.md").read_text()
@@ -113,6 +114,24 @@ def test_every_setting_is_on_the_page_with_its_default_and_no_other_is() -> None
 def test_every_placeholder_is_on_the_page_and_no_other_is() -> None:
     told = re.findall(r"^\| `\$\{(\w+)\}`", FORMATS, re.MULTILINE)
     assert told == list(PLACEHOLDERS)
+
+
+def test_every_metric_is_on_the_page_and_no_other_is() -> None:
+    def shown_as(name: str, kind: str) -> str:
+        return name + {"counter": "_total", "info": "_info"}.get(kind, "")
+
+    page = rows((ROOT / "docs/monitoring.md").read_text())
+    ours = [one for one in Metrics().registry.collect() if not one.name.startswith("process_")]
+    assert set(page) == {shown_as(one.name, one.type) for one in ours}
+    assert all(cells[-1].endswith(".") for cells in page.values())
+
+
+def test_the_glossary_is_in_order_and_each_word_says_where_it_is_used() -> None:
+    entries = (ROOT / "docs/glossary.md").read_text().split("\n### ")[1:]
+    words = [entry.split("\n")[0] for entry in entries]
+    assert words == sorted(words, key=str.lower)
+    for entry in entries:
+        assert re.search(r"(\]\([\w.#-]+\)|`[\w/]+\.py`)\.?$", entry.strip()), entry
 
 
 def test_every_annotation_of_a_secret_is_on_the_page() -> None:

@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.store import id_of
-from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.keys import messages
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.keys.snapshot import (
-    Gate,
+    Blocked,
+    Displaced,
+    GoneKeys,
     KeyLimits,
     KeySnapshot,
     LossVerdict,
+    Rotation,
     SecretSeen,
 )
 from amove_operator.core.naming import Marker, marker_of
@@ -25,8 +28,8 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
-from amove_operator.core.secrets.rendering import RenderContext, format_digest, template_fault
-from amove_operator.models import AmoveBucket, AmoveStorageKey, ScopeField, parse_duration
+from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
+from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 
 
 @dataclass(slots=True)
@@ -68,9 +71,13 @@ class KeyGatherer:
             gate=gate,
             secret_name=key.secret_name,
             format8=format_digest(spec.secret),
-            grace=parse_duration(spec.rotation.grace_period),
-            interval=interval,
-            rotate_request=meta.annotation("rotate-requested-at") or "",
+            rotation=Rotation(
+                parse_duration(spec.rotation.grace_period),
+                interval,
+                meta.annotation("rotate-requested-at") or "",
+            ),
+            expectations=expectations,
+            limits=KeyLimits(d.settings.mint_budget, d.settings.listing_settle),
             finalizer=meta.finalized_by_us or meta.vanished,
             deleting=meta.deleting,
             paused=meta.paused,
@@ -80,27 +87,14 @@ class KeyGatherer:
             secret=progress.secret if progress.secret is not None else memory.secret,
             secret_fresh=progress.secret_fresh,
             live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
-            pending_key=expectations.pending_key,
-            is_new=expectations.is_new,
-            knows_from=expectations.knows_from,
-            last_serial=expectations.last_serial,
             listed_at=self._listed_at(),
-            settle=d.settings.listing_settle,
-            outcome_unknown=expectations.outcome_unknown,
-            scopes=expectations.scopes,
+            gone=GoneKeys(self.confirmed_gone(key, memory), self._presumed_gone(key, memory)),
+            displaced=Displaced(self._displaced(key), self._wanted(key, memory)),
             dry_run_passed=progress.dry_run_passed,
             refused=progress.refused or memory.refused,
-            recorded=expectations.recorded,
-            mass=self._loss(key, memory),
+            loss=self._loss(key, memory),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
-            revoked=frozenset(key_id for key_id, _ in expectations.revoked),
-            revoking=expectations.failed_revokes,
-            displaced=self._displaced(key),
-            wanted=self._wanted(key, memory),
-            confirmed_gone=self.confirmed_gone(key, memory),
-            presumed_gone=self._presumed_gone(key, memory),
-            limits=KeyLimits(d.settings.mint_budget),
         )
 
     def marker(self, key: AmoveStorageKey) -> Marker:
@@ -123,39 +117,28 @@ class KeyGatherer:
 
     # -- the scope, and whether its buckets are ready --------------------------------------------
 
-    def gate(self, key: AmoveStorageKey) -> Gate:
+    def gate(self, key: AmoveStorageKey) -> Scope | Blocked | None:
         """The scope that the spec asks for, and whether its buckets are ready."""
         if key.spec.bucket_refs is None:
-            return Gate(self._scope_by_name(key))
+            return self._scope_by_name(key)
         names: list[str] = []
         accounts: set[str] = set()
-        closed: tuple[Reason, str] | None = None
+        unready: str | None = None
         for name in sorted({ref.name for ref in key.spec.bucket_refs}):
             bucket = self._d.store.buckets.get(Ref(Kind.BUCKET, key.metadata.namespace, name))
             if bucket is None:
-                return Gate(None, Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
+                return messages.no_bucket(name)
             status = bucket.proven
             if status.provenance is None or status.cloud_account_id is None:
-                return _not_created_yet(key, bucket)
-            closed = closed or self._not_ready(bucket)
+                return messages.bucket_not_created(key, bucket)
+            holds_name = isinstance(self._d.names.claim_of(bucket), ClaimHeld)
+            unready = unready or messages.bucket_not_ready(bucket, holds_name=holds_name)
             names.append(bucket.bucket_name)
             accounts.add(status.cloud_account_id)
         if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
-            return Gate(None, Reason.AccountMismatch, _mismatch(key, accounts))
+            return messages.account_mismatch(key.spec, accounts)
         scope = self._scope(key, accounts.pop(), tuple(names))
-        reason, message = closed or (None, "")
-        return Gate(scope, reason, message)
-
-    def _not_ready(self, bucket: AmoveBucket) -> tuple[Reason, str] | None:
-        name = bucket.metadata.name
-        if bucket.metadata.deleting:
-            return Reason.BucketNotReady, f"AmoveBucket {name} is being deleted."
-        if not isinstance(self._d.names.claim_of(bucket), ClaimHeld):
-            message = f"Another AmoveBucket has the bucket name of {name}; see its conditions."
-            return Reason.BucketNotReady, message
-        if not conditions.is_true(bucket.status.conditions, "Ready"):
-            return Reason.BucketNotReady, f"AmoveBucket {name} is not ready."
-        return None
+        return Blocked(Reason.BucketNotReady, unready, scope) if unready is not None else scope
 
     def _scope_by_name(self, key: AmoveStorageKey) -> Scope | None:
         """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""
@@ -183,7 +166,7 @@ class KeyGatherer:
 
     # -- our own refusals ------------------------------------------------------------------------
 
-    def fault(self, key: AmoveStorageKey, gate: Gate) -> Conclusion | None:
+    def fault(self, key: AmoveStorageKey, gate: Scope | Blocked | None) -> Conclusion | None:
         """Why we refuse this spec ourselves, without a call."""
         d, spec, namespace = self._d, key.spec, key.metadata.namespace
         if (fault := d.store.faults.get(id_of(key).ref)) is not None:
@@ -195,13 +178,14 @@ class KeyGatherer:
         trusted = d.settings.trusts(namespace)
         if found := key_not_permitted(spec, namespace, defaults, trusted=trusted):
             return found
-        if gate.closed is Reason.AccountMismatch:
+        if isinstance(gate, Blocked) and gate.reason is Reason.AccountMismatch:
             return stalled(Reason.AccountMismatch, gate.message)
-        if wrong := template_fault(spec.secret, _example(key, gate)):
+        wanted = gate.scope if isinstance(gate, Blocked) else gate
+        if wrong := template_fault(spec.secret, longest_context(spec, wanted)):
             return stalled(Reason.InvalidTemplate, wrong)
         if (pending := d.accounts.pending()) is not None:
             return None if key.proven.key is not None else pending
-        if gate.scope is None and gate.closed is None:
+        if gate is None:
             return stalled(Reason.AccountUnknown, self._without_scope(key))
         return None
 
@@ -210,10 +194,7 @@ class KeyGatherer:
         named = key.spec.bucket_refs is not None or key.spec.cloud_account_id is not None
         if not named and self._d.accounts.default_account is None:
             return self._d.accounts.unknown()
-        return (
-            "The storage host of the cloud account is not known: have the operator's admin set "
-            "AMOVE_STORAGE_DN, or set spec.storageDn in a trusted namespace."
-        )
+        return messages.STORAGE_UNKNOWN
 
     # -- what the list shows ---------------------------------------------------------------------
 
@@ -222,21 +203,15 @@ class KeyGatherer:
         if losses.accepted(key):
             return LossVerdict.NONE
         if memory.expectations.user_changed or self._speaks_for_user(key) is False:
-            return LossVerdict.USER_CHANGED
+            return LossVerdict.OTHER_USER
         if losses.is_mass and (key.metadata.uid in losses.missing or current is None):
-            return LossVerdict.LOSS
+            return LossVerdict.MASS_LOSS
         return LossVerdict.NONE
 
     def _speaks_for_user(self, key: AmoveStorageKey) -> bool | None:
-        """Whether the list shows keys of the recorded user; ``None`` where nobody can know.
-
-        A list shows the keys of one user only: those of the owner of the API token.
-        """
+        """Whether the list shows keys of the recorded user; ``None`` where nobody can know."""
         listing, current = self._d.key_lists.latest, key.proven.key
-        user = current.user_id if current is not None else None
-        if listing is None or user is None or not listing.user_ids:
-            return None
-        return user in listing.user_ids
+        return listing.speaks_for(current.user_id) if listing and current else None
 
     def _displaced(self, key: AmoveStorageKey) -> frozenset[str]:
         """Ids whose bucket name another namespace takes, while no CR of ours holds it any more."""
@@ -262,7 +237,7 @@ class KeyGatherer:
     def confirmed_gone(self, key: AmoveStorageKey, memory: KeyMemory) -> frozenset[str]:
         """Ids in status that are proven gone, or that are listed as somebody else's."""
         listing, losses = self._d.key_lists.latest, self._d.key_losses
-        gone = {key_id for key_id, _ in memory.expectations.revoked}
+        gone = {key_id for key_id, _ in memory.expectations.deleted}
         if listing is None or listing.begun < memory.expectations.knows_from:
             return frozenset(gone)
         named, mine = named_ids(key.proven), self.marker(key)
@@ -288,45 +263,9 @@ class KeyGatherer:
         Not where it shows other keys of the recorded user, who is no other then.
         """
         listing, current = self._d.key_lists.latest, key.proven.key
-        if listing is None or (current is not None and current.user_id in listing.user_ids):
+        if listing is None or self._speaks_for_user(key):
             return frozenset()
         asked = memory.expectations.asked
         ours = named_ids(key.proven) | {key_id for key_id, _ in memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
         return frozenset(ours - listing.owners.keys() - asked - dead)
-
-
-def _not_created_yet(key: AmoveStorageKey, bucket: AmoveBucket) -> Gate:
-    """To a key that waits, a bucket on its way is no news worth a write: Ready comes next."""
-    waiting = conditions.find(key.status.conditions, "Reconciling")
-    begun = bucket.status.conditions
-    on_its_way = not begun or conditions.is_true(begun, "Reconciling")
-    if waiting is not None and waiting.reason == Reason.BucketNotFound and on_its_way:
-        return Gate(None, Reason.BucketNotFound, waiting.message)
-    name = bucket.metadata.name
-    return Gate(None, Reason.BucketNotReady, f"AmoveBucket {name} is not ready yet.")
-
-
-def _mismatch(key: AmoveStorageKey, accounts: set[str]) -> str:
-    if len(accounts) > 1:
-        return "spec.bucketRefs: the buckets are in several cloud accounts; one key, one account."
-    return (
-        f"spec.cloudAccountId is {key.spec.cloud_account_id}, but the buckets are in "
-        f"{next(iter(accounts))}: leave it out."
-    )
-
-
-def _example(key: AmoveStorageKey, gate: Gate) -> RenderContext:
-    """A context as the key's will be, if not longer: a template is checked before an issue.
-
-    While an AmoveBucket is not there, its own name stands for the one of its bucket.
-    """
-    if gate.scope is not None:
-        return RenderContext(gate.scope, f"https://{gate.scope.storage_dn}", "k" * 63)
-    spec = key.spec
-    refs = sorted({ref.name for ref in spec.bucket_refs or ()})
-    # Numbered, so that two long names with one beginning stay two.
-    stand_ins = [f"{number:02}{name}"[:63] for number, name in enumerate(refs)]
-    named = stand_ins or spec.bucket_names
-    scope = Scope.of("a" * 36, "r" * 63, "d" * 253, spec.permission, named or ())
-    return RenderContext(scope, "https://" + "d" * 253, "k" * 63)

@@ -19,12 +19,11 @@ from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
 from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
+from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.keys.status import status_of
 from amove_operator.core.naming import key_name
 from amove_operator.core.reasons import Reason
 from amove_operator.core.refs import ObjectId
-from amove_operator.core.secrets.record import Retiring
 from amove_operator.core.secrets.rendering import TemplateFault
 from amove_operator.errors import ApiError, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
@@ -90,8 +89,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             return False
         listing = self.d.key_lists.latest
         newer = listing is not None and listing.begun > changed_at
-        back = newer and listing is not None and recorded.user_id in listing.user_ids
-        return back or self.d.key_losses.accepted(key)
+        back = newer and listing is not None and listing.speaks_for(recorded.user_id)
+        return bool(back) or self.d.key_losses.accepted(key)
 
     # -- steps -----------------------------------------------------------------------------------
 
@@ -103,16 +102,16 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             case steps.ReadSecret():
                 await self._secrets.read(key, memory, progress)
             case steps.DryRun():
-                await self._dry_run(key, progress, snapshot)
+                await self._dry_run(key, progress, decision.step)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
                 await self._mint(key, memory, progress, decision.step)
-            case steps.WriteSecret(retiring):
-                await self._write_secret(key, memory, progress, retiring)
-            case steps.RepairSecretMetadata():
-                await self._secrets.repair_metadata(key, memory, progress)
+            case steps.WriteSecret():
+                await self._write_secret(key, memory, progress, decision.step)
+            case steps.RepairSecretMetadata(secret):
+                await self._secrets.repair_metadata(key, memory, progress, secret)
             case steps.Revoke():
                 await self._revoke(key, memory, progress, decision.step)
             case steps.DeleteSecret(uid):
@@ -128,7 +127,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         await super().add_finalizer(decision)
         status, memory = decision.seen.status, self._memory(decision.seen)
         is_new = status.observed_generation in (None, -1) and not status.conditions
-        if is_new and memory.expectations.pristine:
+        if is_new and memory.expectations.is_empty:
             memory.expectations = Expectations.for_new()
 
     def status_written(self, decision: KeyDecision) -> None:
@@ -140,10 +139,10 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         self._memory(decision.seen).secret = None
 
     async def _dry_run(
-        self, key: AmoveStorageKey, progress: ReconcilePass, snapshot: KeySnapshot
+        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.DryRun
     ) -> None:
         try:
-            await self._secrets.dry_run(key, progress, snapshot)
+            await self._secrets.dry_run(key, progress, step.scope)
         except KubeRefused as error:
             progress.refused = str(error)
         else:
@@ -154,11 +153,11 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         key: AmoveStorageKey,
         memory: KeyMemory,
         progress: ReconcilePass,
-        retiring: tuple[Retiring, ...],
+        step: steps.WriteSecret,
     ) -> None:
         """Write the Secret; a refusal that no dry run foretold costs the pending key."""
         try:
-            await self._secrets.write(key, memory, progress, retiring)
+            await self._secrets.write(key, memory, progress, step)
         except (KubeRefused, TemplateFault) as error:
             memory.refused, memory.refused_at = str(error), self.d.clock()
 
@@ -313,7 +312,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             return
         unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, memory)
         reported = memory.expectations.unconfirmed - unproven
-        memory.expectations = memory.expectations.told()
+        memory.expectations = memory.expectations.unconfirmed_reported()
         for key_id in reported:
             self.d.metrics.revoke_unconfirmed.inc()
             message = (

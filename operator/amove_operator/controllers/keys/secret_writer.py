@@ -9,12 +9,12 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import (
-    KeySnapshot,
     SecretAbsent,
     SecretForeign,
     SecretOurs,
     SecretSeen,
 )
+from amove_operator.core.keys.steps import WriteSecret
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import (
     OPAQUE,
@@ -26,7 +26,7 @@ from amove_operator.core.secrets.manifest import (
     whose,
     with_names,
 )
-from amove_operator.core.secrets.record import Retiring, SecretRecord, sound_record
+from amove_operator.core.secrets.record import SecretRecord, sound_record
 from amove_operator.core.secrets.rendering import RenderContext, format_digest, render
 from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
@@ -123,13 +123,11 @@ class SecretWriter:
 
     # -- writes --------------------------------------------------------------------------------
 
-    async def dry_run(
-        self, key: AmoveStorageKey, progress: ReconcilePass, snapshot: KeySnapshot
-    ) -> None:
+    async def dry_run(self, key: AmoveStorageKey, progress: ReconcilePass, scope: Scope) -> None:
         """Have the server check the write that the next key is for. Raises KubeRefused."""
-        assert snapshot.gate.scope is not None  # noqa: S101 - the planner mints only with a scope
-        record = SecretRecord("0" * 36, snapshot.now, "", snapshot.format8, "")
-        place = self._place(snapshot.gate.scope, "0" * 63)
+        format8 = format_digest(key.spec.secret)
+        record = SecretRecord("0" * 36, self._d.now(), "", format8, "")
+        place = self._place(scope, "0" * 63)
         data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
         await self._send(key, progress, record, data, dry_run=True)
 
@@ -138,14 +136,13 @@ class SecretWriter:
         key: AmoveStorageKey,
         memory: KeyMemory,
         progress: ReconcilePass,
-        retiring: tuple[Retiring, ...],
+        step: WriteSecret,
     ) -> None:
-        """Put the key in hand into the Secret, in one request.
+        """Put the pending key into the Secret, in one request.
 
-        A Conflict is no failure: the next look at the Secret decides anew, key in hand.
+        A Conflict is no failure: the Secret is read anew, and the planner decides again.
         """
-        fresh = memory.expectations.pending_key
-        assert fresh is not None  # noqa: S101 - the planner writes only what is in hand
+        fresh = step.pending_key
         place = self._place(fresh.scope, fresh.key.name)
         data = render(
             key.spec.secret, place, fresh.key.access_key, fresh.secret_key.get_secret_value()
@@ -156,7 +153,7 @@ class SecretWriter:
             rotate_request=fresh.rotate_request,
             format8=format_digest(key.spec.secret),
             checksum="",
-            retiring=retiring,
+            retiring=step.retiring,
         )
         try:
             view = await self._send(key, progress, record, data)
@@ -170,15 +167,12 @@ class SecretWriter:
         self._take_in(key, memory, progress, view)
 
     async def repair_metadata(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass
+        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, secret: SecretOurs
     ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
-        if not progress.secret_fresh:
+        if progress.metadata is None:
             await self.read(key, memory, progress)
             return
-        secret = progress.secret
-        assert isinstance(secret, SecretOurs)  # noqa: S101 - the planner's word
-        assert progress.metadata is not None  # noqa: S101 - read together with the Secret
         owner = self._gatherer.owner(key)
         record = self._formatted(key, secret.record)
         spec = key.spec.secret
@@ -212,10 +206,9 @@ class SecretWriter:
         spec = key.spec.secret
         full = recorded(record, spec, owner.uid, data)
         secret = progress.secret
-        if not isinstance(secret, SecretOurs):
+        if not isinstance(secret, SecretOurs) or progress.metadata is None:
             manifest = new_secret(key.secret_name, owner, spec, full, data)
             return await self._d.kube.create_secret(manifest, dry_run=dry_run)
-        assert progress.metadata is not None  # noqa: S101 - read together with the Secret
         patch = rewrite(progress.metadata, owner, spec, full, data, secret.record.written)
         return await self._d.kube.patch_secret(
             owner.namespace,

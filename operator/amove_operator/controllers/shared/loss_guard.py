@@ -255,8 +255,8 @@ class KeyLosses:
         if memory is None:
             return False
         made = memory.expectations
-        recent = {key.id for key, at in made.minted if listing.begun < at + self._settle}
-        return key_id in recent or any(key_id == revoked for revoked, _ in made.revoked)
+        recent = {key.id for key, at in made.created if listing.begun < at + self._settle}
+        return key_id in recent or made.was_deleted(key_id)
 
     def _note(self, key: AmoveStorageKey, *, gone: bool) -> None:
         """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""

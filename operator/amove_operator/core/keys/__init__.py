@@ -1,1 +1,8 @@
-"""The rules of one AmoveStorageKey. Begin at ``plan``; the protocol is docs/key-protocol.md."""
+"""Decides what happens to one AmoveStorageKey; begin at ``plan``, which lists the checks.
+
+``snapshot`` is what is decided by, ``steps`` what can be decided, ``expectations`` what this
+process did that no list shows yet. The rules are in ``issue`` (with its ``gates``), ``revoke``,
+``deletion`` and ``checks``; ``derived`` and ``schedule`` say what follows from a snapshot,
+``status`` and ``messages`` what is written. ``orphans`` judges keys whose object is gone. The
+protocol is docs/key-protocol.md, the executor :mod:`amove_operator.controllers.keys`.
+"""

@@ -1,14 +1,16 @@
-"""What one process knows of one CR's keys beyond what a list shows: the rule of time.
+"""What one process knows of one CR's keys beyond what a list shows: the rule of time. Pure.
 
-A new key may take up to the settle time to show in a list, so the process that leads
-remembers what it minted and adds it. What an earlier process may have minted it learns
-only from a complete listing begun at least the settle time after it took the lead, or
-after an answer to a create was lost (docs/key-protocol.md, "The rule of time"). All moments
-are monotonic seconds.
+A new key may take up to the listing lag (``AMOVE_LISTING_SETTLE``) to show in a list, so the
+process that leads remembers what it created and adds it. What an earlier process may have created
+it learns only from a complete list begun at least the lag after it took the lead, or after an
+answer to a create was lost (docs/key-protocol.md, "The rule of time"). The idea and the word are
+those of Kubernetes' own controllers: creates and deletes of ours that a list may not show yet.
+All moments are monotonic seconds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -23,7 +25,7 @@ _SCOPES_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class PendingKey:
-    """A freshly minted key that no Secret is known to hold yet. The only place of its secret."""
+    """A key that was issued and that no Secret is known to hold yet: its secret is here alone."""
 
     key: RemoteKey
     secret_key: SecretStr
@@ -33,23 +35,26 @@ class PendingKey:
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """One process's own knowledge of one CR's keys.
+    """One process's own knowledge of one CR's keys; each method returns the next state of it.
 
-    ``knows_from``: a listing begun at or after this moment shows all that this process did
-    not mint itself; minus infinity for a CR that this process was the first to touch.
+    ``knows_from``: a list begun at or after this moment shows all keys that this process did not
+    create itself; minus infinity for a CR that this process was the first to touch.
     ``is_new``: this process was the first to touch the CR and has not yet sent a create.
+    ``created``, ``deleted``: what the service answered 200 to, and when, until a list must show it.
     ``recorded``: the issue (serial and scope) that status says is about to be made, until it is
     sent.
-    ``scopes``: of the keys minted here, since the spec may have moved on before status is written.
-    ``asked``: ids whose revocation this process asked for.
+    ``scopes``: of the keys created here, since the spec may have moved on before status is written.
+    ``asked``: ids whose revocation this process asked for, whatever the answer.
+    ``failed_revokes``: ids whose revocation got no 200, so that it may still be under way.
+    ``unconfirmed``: ids that left the list without a 200, which a person must hear of.
     ``other_user_at``: when the service issued a key to another user than the one on record.
     """
 
     knows_from: float
     is_new: bool = False
     pending_key: PendingKey | None = None
-    minted: tuple[tuple[RemoteKey, float], ...] = ()
-    revoked: tuple[tuple[str, float], ...] = ()
+    created: tuple[tuple[RemoteKey, float], ...] = ()
+    deleted: tuple[tuple[str, float], ...] = ()
     failed_revokes: frozenset[str] = frozenset()
     unconfirmed: frozenset[str] = frozenset()
     asked: frozenset[str] = frozenset()
@@ -61,23 +66,29 @@ class Expectations:
 
     @classmethod
     def for_new(cls) -> Expectations:
-        """For a CR without finalizer and with untouched status: nobody can have minted for it."""
+        """For a CR without finalizer and with untouched status: no process issued a key for it."""
         return cls(knows_from=-inf, is_new=True)
 
     @classmethod
-    def for_known(cls, leading_since: float, settle: float) -> Expectations:
+    def for_known(cls, leading_since: float, lag: float) -> Expectations:
         """For a CR that an earlier process may have touched."""
-        return cls(knows_from=leading_since + settle)
+        return cls(knows_from=leading_since + lag)
 
     def live(
-        self, marker: Marker, listing: KeyList | None, settle: float
+        self, marker: Marker, listing: KeyList | None, lag: float
     ) -> tuple[RemoteKey, ...] | None:
-        """All live keys of the CR, oldest serial first; ``None`` while that cannot be known."""
+        """All live keys of the CR, oldest serial first; ``None`` while that cannot be known.
+
+        With a lag of 30 s and a key created here at second 100: a list begun at 110 that lacks the
+        key is believed to be late, and the key is added; one begun at 130 proves it gone. A key
+        deleted here at second 100 is left out of lists begun before 130 in the same way. Without
+        this the planner would miss its own key and issue another at once.
+        """
         begun = listing.begun if listing else -inf
         if begun < self.knows_from:
             return None
-        gone = {key_id for key_id, at in self.revoked if begun < at + settle}
-        known = {key.id: key for key, at in self.minted if begun < at + settle}
+        gone = {key_id for key_id, at in self.deleted if begun < at + lag}
+        known = {key.id: key for key, at in self.created if begun < at + lag}
         if listing is not None:
             known |= {key.id: key for key in listing.of_marker(marker)}
         alive = (key for key in known.values() if key.id not in gone)
@@ -95,52 +106,48 @@ class Expectations:
     def not_sent(self, before: Expectations) -> Expectations:
         """The create never left this process: the note in status still stands for it."""
         return replace(
-            self,
-            is_new=before.is_new,
-            recorded=before.recorded,
-            last_serial=before.last_serial,
+            self, is_new=before.is_new, recorded=before.recorded, last_serial=before.last_serial
         )
 
     def received(self, pending_key: PendingKey, at: float) -> Expectations:
-        """The create was answered: the key is in hand."""
+        """The create was answered with a key."""
+        key = pending_key.key
         return replace(
             self,
             pending_key=pending_key,
-            minted=(*self.minted, (pending_key.key, at)),
-            scopes=(*self.scopes, (pending_key.key.id, pending_key.scope))[-_SCOPES_KEPT:],
+            created=(*self.created, (key, at)),
+            scopes=(*self.scopes, (key.id, pending_key.scope))[-_SCOPES_KEPT:],
         )
 
-    def lost(self, at: float, settle: float) -> Expectations:
-        """The create's answer was lost: whether there is a key shows after the settle time."""
-        return replace(self, knows_from=at + settle, create_unanswered=True)
+    def lost(self, at: float, lag: float) -> Expectations:
+        """The create's answer was lost: a list begun after the lag shows whether there is a key."""
+        return replace(self, knows_from=at + lag, create_unanswered=True)
 
     def written(self) -> Expectations:
-        """The Secret holds what was in hand."""
+        """The Secret holds the pending key."""
         return replace(self, pending_key=None)
 
     def revoke_confirmed(self, key_id: str, at: float) -> Expectations:
         """The service answered 200 to the revocation."""
-        held = self.pending_key
         return replace(
             self,
-            pending_key=None if held is not None and held.key.id == key_id else held,
-            revoked=(*self.revoked, (key_id, at)),
-            minted=tuple(pair for pair in self.minted if pair[0].id != key_id),
+            pending_key=self._pending_unless({key_id}),
+            deleted=(*self.deleted, (key_id, at)),
+            created=tuple(pair for pair in self.created if pair[0].id != key_id),
             failed_revokes=self.failed_revokes - {key_id},
             asked=self.asked | {key_id},
         )
 
     def revoke_failed(self, key_id: str, at: float) -> Expectations:
-        """No 200: only a listing begun after the attempt can tell whether the key is gone."""
+        """No 200: only a list begun after the attempt can tell whether the key is gone."""
         return replace(
-            self,
-            knows_from=max(self.knows_from, at),
+            self.require_newer_list(at),
             failed_revokes=self.failed_revokes | {key_id},
             asked=self.asked | {key_id},
         )
 
     def require_newer_list(self, at: float) -> Expectations:
-        """What a listing begun before tells counts no more."""
+        """Lists begun before that moment prove nothing any more."""
         return replace(self, knows_from=max(self.knows_from, at))
 
     def other_user(self, at: float) -> Expectations:
@@ -151,8 +158,39 @@ class Expectations:
         """The recorded user is back, or the change was accepted."""
         return replace(self, other_user_at=None)
 
+    def unconfirmed_reported(self) -> Expectations:
+        """An Event names the unconfirmed revocations: each is reported once."""
+        return replace(self, unconfirmed=frozenset())
+
+    def observe(self, listing: KeyList, lag: float) -> Expectations:
+        """What is still to be expected after a complete list; what that list must show is dropped.
+
+        A revocation of key 7 at second 100 timed out. A list begun at 110 that has the key changes
+        nothing: it is revoked again. One that lacks it ends the matter, and since no 200 came, the
+        key is ``unconfirmed``: gone from the list, it may still work at the storage. But if key 7
+        was created here at second 95, a list of second 110 may lack it only because it is late:
+        then the list of second 125 decides. Dropped too early, a live key would be forgotten.
+        """
+        proves = listing.begun >= self.knows_from
+        young = tuple(pair for pair in self.created if listing.begun < pair[1] + lag)
+        may_live = {key.id for key, _ in young} | listing.owners.keys()
+        gone = self.failed_revokes - may_live if proves else frozenset()
+        return replace(
+            self,
+            pending_key=self._pending_unless(gone),
+            created=young,
+            deleted=tuple(pair for pair in self.deleted if listing.begun < pair[1] + lag),
+            create_unanswered=self.create_unanswered and not proves,
+            failed_revokes=self.failed_revokes - gone,
+            unconfirmed=self.unconfirmed | gone,
+        )
+
+    def _pending_unless(self, gone: Set[str]) -> PendingKey | None:
+        pending = self.pending_key
+        return None if pending is not None and pending.key.id in gone else pending
+
     @property
-    def pristine(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether this process never sent a call for the CR, and noted nothing."""
         return self == Expectations(self.knows_from, is_new=self.is_new)
 
@@ -163,30 +201,9 @@ class Expectations:
 
     @property
     def outcome_unknown(self) -> bool:
-        """Whether this process sent a call whose outcome only a listing can tell."""
+        """Whether this process sent a call whose outcome only a list can tell."""
         return bool(self.failed_revokes) or self.create_unanswered
 
-    def observe(self, listing: KeyList, settle: float) -> Expectations:
-        """Without what a complete listing tells by itself.
-
-        A key whose revocation got no 200 and that a listing which must show it lacks is gone from
-        the list: ``unconfirmed``, for a person to check.
-        """
-        pending = tuple(pair for pair in self.minted if listing.begun < pair[1] + settle)
-        held, in_sync = self.pending_key, listing.begun >= self.knows_from
-        young = {key.id for key, _ in pending}
-        gone = {one for one in self.failed_revokes if one not in young | listing.owners.keys()}
-        gone = gone if in_sync else set()
-        return replace(
-            self,
-            pending_key=None if held is not None and held.key.id in gone else held,
-            minted=pending,
-            revoked=tuple(pair for pair in self.revoked if listing.begun < pair[1] + settle),
-            create_unanswered=self.create_unanswered and not in_sync,
-            failed_revokes=self.failed_revokes - gone,
-            unconfirmed=self.unconfirmed | gone,
-        )
-
-    def told(self) -> Expectations:
-        """The unconfirmed revocations were told to a person."""
-        return replace(self, unconfirmed=frozenset())
+    def was_deleted(self, key_id: str) -> bool:
+        """Whether the service answered 200 to the key's revocation, of late."""
+        return any(key_id == deleted for deleted, _ in self.deleted)

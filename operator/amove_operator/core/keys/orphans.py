@@ -1,9 +1,8 @@
 """Orphans: live keys of this cluster whose CR is gone and that no Secret holds. Pure.
 
-One scan is not enough: the list may still show a key that was revoked a moment ago, and a key
-issued a moment ago may be older than our sight of its Secret. So a key is an orphan only if it
-looked like one before, in a listing begun at least the settle time earlier, and in every scan
-since.
+One scan proves nothing: the list may still show a key that was revoked a moment ago, and a key
+issued a moment ago may be in a Secret that the watch does not show yet. So a key is an orphan only
+if it seemed one in a scan at least the listing lag earlier, and in every scan since.
 """
 
 from __future__ import annotations
@@ -18,11 +17,12 @@ from amove_operator.core.naming import cluster_digest, owner_digest
 
 @dataclass(frozen=True, slots=True)
 class OrphanScan:
-    """One moment: a complete listing, and whom its keys could belong to.
+    """A complete list of keys, and which CRs and Secrets there were when it was read.
 
     ``cluster8``: the digest in the names of this cluster's keys. ``owners``: the digests of all
     CRs that exist. ``held``: the ids of keys that a Secret holds, or may hold where it could not
-    be read; what a Secret only says of itself hides no orphan (:func:`holds`).
+    be read. A Secret that only names a key in its annotations holds nothing (:func:`holds`): else
+    anybody could hide an orphan by writing its id into a Secret of his own.
     """
 
     cluster8: str
@@ -39,7 +39,7 @@ class OrphanScan:
         return cls(cluster_digest(cluster_uid), listing, owners, frozenset(held))
 
     def unowned(self) -> dict[str, RemoteKey]:
-        """The keys that look like orphans now, by id."""
+        """The keys that have neither CR nor Secret now, by id."""
         keys = without_owner(self.listing, self.cluster8, self.owners)
         return {key.id: key for key in keys if key.id not in self.held}
 
@@ -65,18 +65,18 @@ def holds(data: Mapping[str, bytes], key: RemoteKey) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OrphanSuspects:
-    """What the scans so far prove. ``suspects``: id → when the first such listing was begun."""
+    """What the scans so far prove. ``suspects``: id → when the first such list was begun."""
 
     suspects: Mapping[str, float] = field(default_factory=dict)
     orphans: tuple[RemoteKey, ...] = ()
 
-    def after(self, scan: OrphanScan, settle: float) -> OrphanSuspects:
-        """With one more scan; scans are given in the order of their listings."""
+    def after(self, scan: OrphanScan, lag: float) -> OrphanSuspects:
+        """With one more scan; scans are given in the order of their lists."""
         unowned = scan.unowned()
         proven = (
             key
             for key in unowned.values()
-            if key.id in self.suspects and scan.listing.begun >= self.suspects[key.id] + settle
+            if key.id in self.suspects and scan.listing.begun >= self.suspects[key.id] + lag
         )
         since = {key_id: self.suspects.get(key_id, scan.listing.begun) for key_id in unowned}
         return OrphanSuspects(since, tuple(sorted(proven, key=lambda key: (key.name, key.id))))
@@ -93,10 +93,10 @@ def too_many(orphans: int, listed: int) -> bool:
 
 def ages(orphans: Iterable[RemoteKey], now: datetime) -> str:
     """How old they are, for a person; empty where the service does not say."""
-    told = [now - key.created for key in orphans if key.created is not None]
-    if not told:
+    known = [now - key.created for key in orphans if key.created is not None]
+    if not known:
         return ""
-    youngest, oldest = (_age(one) for one in (min(told), max(told)))
+    youngest, oldest = _age(min(known)), _age(max(known))
     return f"{oldest} old" if youngest == oldest else f"{youngest} to {oldest} old"
 
 

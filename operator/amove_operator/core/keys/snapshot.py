@@ -1,22 +1,19 @@
-"""What the key planner looks at."""
+"""What the key planner decides by: one AmoveStorageKey as it is known at one moment. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from math import inf
 
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.core.keys.expectations import PendingKey
+from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.models import KeySpec, KeyStatus
-
-# ---------------------------------------------------------------- the Secret as it was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,51 +46,76 @@ class SecretOurs:
 
 SecretSeen = SecretAbsent | SecretForeign | SecretOurs
 
-# ---------------------------------------------------------------- the buckets as a gate
-
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """Whether a key may be issued now. ``scope`` is what the spec asks for, where it is known."""
+class Blocked:
+    """No key may be issued now, and why; ``scope``: what the spec asks for, where it is known."""
 
-    scope: Scope | None
-    closed: Reason | None = None
-    message: str = ""
+    reason: Reason
+    message: str
+    scope: Scope | None = None
 
 
 class LossVerdict(StrEnum):
     """Why nothing may be concluded from a missing key just now."""
 
     NONE = "none"
-    LOSS = "loss"
-    USER_CHANGED = "user changed"
+    MASS_LOSS = "mass loss"
+    OTHER_USER = "other user"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """What spec and annotation ask for: the grace of a replaced key, and when to replace one."""
+
+    grace: timedelta
+    interval: timedelta | None = None
+    requested: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GoneKeys:
+    """Ids of ours that the list lacks.
+
+    ``confirmed``: ids in status that are proven gone or listed as somebody else's.
+    ``presumed``: keys that may still be alive: the list can be another user's, which shows only
+    that user's keys. Until the service was asked to revoke them they count as alive.
+    """
+
+    confirmed: frozenset[str] = frozenset()
+    presumed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """What another team takes from this CR, whose AmoveBucket is gone.
+
+    ``keys``: ids in status that reach a bucket name which the other team takes. ``names``: such
+    names, while a key lives of which nobody knows the buckets.
+    """
+
+    keys: frozenset[str] = frozenset()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """The settings that the planner needs."""
+    """The settings that the planner needs. ``listing_lag``: how late a key may show in a list."""
 
     mint_budget: int = 3
+    listing_lag: timedelta = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class KeySnapshot:
     """All that is known about one AmoveStorageKey at one moment.
 
-    ``now`` and ``clock`` are one moment, by the wall clock and in monotonic seconds; a list begun
-    since ``knows_from`` shows every key. ``status`` is empty unless its ``owner_uid`` is the CR's
-    UID. ``live`` is ``None`` while the rule of time does not let us know. ``fault`` is a reason of
-    our own to refuse. ``confirmed_gone``: ids in status that are proven gone or listed as somebody
-    else's. ``presumed_gone``: keys that the list lacks, but that may still be alive: the list can
-    be another user's, which shows only that user's keys. Until the service was asked to revoke them
-    they count as alive. ``displaced``: ids in status that reach a bucket name which another team
-    now takes. ``wanted``: names that another team waits for, where a key lives of which nobody
-    knows the buckets. ``listed_at``: when the listing behind ``live`` was begun.
-    ``outcome_unknown``: this process sent a call of which only a listing can tell what it did.
-    ``scopes``: of the keys that this process minted. ``refused``: why the API server would not
-    take, or did not take, the Secret. ``revoked``: ids whose revocation was answered 200.
-    ``revoking``: ids whose revocation got no answer, so that it may still be under way.
-    ``recorded``: the issue, serial and scope, that status says is about to be made.
+    ``now`` and ``clock`` are one moment, by the wall clock and in monotonic seconds. ``status`` is
+    empty unless its ``owner_uid`` is the CR's UID. ``gate``: the scope that a key may be issued
+    for, or what blocks that; ``None`` while the account or its storage is not known. ``live`` is
+    ``None`` while the rule of time does not let us know; ``listed_at``: when the list behind it was
+    begun. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
+    take, or did not take, the Secret.
     """
 
     now: datetime
@@ -101,12 +123,12 @@ class KeySnapshot:
     uid: str
     spec: KeySpec
     status: KeyStatus
-    gate: Gate
+    gate: Scope | Blocked | None
     secret_name: str
     format8: str
-    grace: timedelta
-    interval: timedelta | None = None
-    rotate_request: str = ""
+    rotation: Rotation
+    expectations: Expectations
+    limits: KeyLimits = KeyLimits()
     finalizer: bool = True
     deleting: bool = False
     paused: bool = False
@@ -116,24 +138,27 @@ class KeySnapshot:
     secret: SecretSeen | None = None
     secret_fresh: bool = False
     live: tuple[RemoteKey, ...] | None = None
-    pending_key: PendingKey | None = None
-    is_new: bool = False
-    knows_from: float = -inf
-    last_serial: int = 0
     listed_at: datetime | None = None
-    settle: timedelta = timedelta(seconds=30)
-    outcome_unknown: bool = False
-    scopes: tuple[tuple[str, Scope], ...] = ()
+    gone: GoneKeys = GoneKeys()
+    displaced: Displaced = Displaced()
     dry_run_passed: bool = False
     refused: str = ""
-    recorded: tuple[int, Scope] | None = None
-    mass: LossVerdict = LossVerdict.NONE
+    loss: LossVerdict = LossVerdict.NONE
     clock_skewed: bool = False
     defaults: Defaults | None = None
-    revoked: frozenset[str] = frozenset()
-    revoking: frozenset[str] = frozenset()
-    displaced: frozenset[str] = frozenset()
-    wanted: tuple[str, ...] = ()
-    confirmed_gone: frozenset[str] = frozenset()
-    presumed_gone: frozenset[str] = frozenset()
-    limits: KeyLimits = field(default_factory=KeyLimits)
+
+    @property
+    def wanted_scope(self) -> Scope | None:
+        """What the spec asks for, whether or not a key may be issued for it now."""
+        return self.gate.scope if isinstance(self.gate, Blocked) else self.gate
+
+    @property
+    def our_secret(self) -> SecretOurs | None:
+        """The Secret, if it is ours."""
+        return self.secret if isinstance(self.secret, SecretOurs) else None
+
+    @property
+    def sound_secret(self) -> SecretOurs | None:
+        """The Secret, if it is ours and its data are as they were written."""
+        ours = self.our_secret
+        return ours if ours is not None and ours.data_matches else None

@@ -5,35 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from amove_operator.core import steps
 from amove_operator.core.conditions import Conclusion
+from amove_operator.core.keys.expectations import PendingKey
+from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring
-from amove_operator.core.steps import (
-    AddFinalizer,
-    AwaitKeyList,
-    Finish,
-    RemoveFinalizer,
-    WriteStatus,
-)
 from amove_operator.models import KeyStatus
 
-__all__ = [
-    "AddFinalizer",
-    "AwaitKeyList",
-    "DeleteSecret",
-    "DryRun",
-    "Finish",
-    "IssueReason",
-    "KeyStep",
-    "Mint",
-    "ReadSecret",
-    "RecordIssue",
-    "RemoveFinalizer",
-    "RepairSecretMetadata",
-    "Revoke",
-    "WriteSecret",
-    "WriteStatus",
-]
+AddFinalizer = steps.AddFinalizer
+RemoveFinalizer = steps.RemoveFinalizer
+WriteStatus = steps.WriteStatus
+AwaitKeyList = steps.AwaitKeyList
+Finish = steps.Finish
 
 
 class IssueReason(StrEnum):
@@ -57,12 +41,17 @@ class ReadSecret:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """Ask the server whether it would take the Secret, before a key is issued for it."""
+    """Ask the API server whether it would take the Secret of a key that has this scope.
+
+    Without it, a quota or a webhook that refuses the Secret would cost a key at each try.
+    """
+
+    scope: Scope
 
 
 @dataclass(frozen=True, slots=True)
 class RecordIssue:
-    """Write to ``status.recentIssues`` that a key is about to be issued."""
+    """Write to ``status.recentIssues`` that a key is about to be issued, so that a crash counts."""
 
     serial: int
     scope: Scope
@@ -81,14 +70,17 @@ class Mint:
 
 @dataclass(frozen=True, slots=True)
 class WriteSecret:
-    """Put the key in hand into the Secret, the replaced ones listed as retiring, in one request."""
+    """Put the pending key into the Secret, the replaced ones listed as retiring, in one request."""
 
+    pending_key: PendingKey
     retiring: tuple[Retiring, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RepairSecretMetadata:
-    """Repair labels, annotations and owner in place; the data stay."""
+    """Repair labels, annotations and owner of the Secret that was just read; the data stay."""
+
+    secret: SecretOurs
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from amove_operator.models.shared import API_VERSION, OwnerReference
 
 OPAQUE = "Opaque"
 KIND = "AmoveStorageKey"
-# What a record does not always say: left in place, an older record's word would be read as its own.
+# Annotations that not every record has: an older record's would be read as this one's.
 _NOT_ALWAYS = (ISSUED_AT, ROTATE_REQUEST, RETIRING)
 _OWN_LABELS = (MANAGED, MANAGED_BY)
 _NEVER_COMPARED = {RETIRING, MANAGED_BY}
@@ -61,7 +61,14 @@ class SecretOwner:
 
 
 def whose(seen: SecretMetadata, owner: SecretOwner, wanted_type: str) -> tuple[str | None, bool]:
-    """Why the Secret is not ours (``None``: it is), and whether it will be collected by itself."""
+    """Why the Secret is not ours (``None``: it is), and whether it will be collected by itself.
+
+    Ours is what we wrote for the CR of this UID, what nobody else controls, and what has the type
+    that the spec asks for. A name proves nothing: if ``spec.secret.name`` is that of a database's
+    password, going by the name alone would overwrite it. A key that was deleted and made again
+    under its name meets the former one's Secret: it belongs to another UID, and the garbage
+    collector takes it away in a moment, so that one is waited for.
+    """
     others = [ref for ref in seen.owners if ref.controller and ref.uid != owner.uid]
     leftover = any(ref.kind == KIND and ref.name == owner.name for ref in others)
     written_for = seen.annotations.get(OWNER_UID)
@@ -117,13 +124,15 @@ def rewrite(
 ) -> dict[str, Any]:
     """The merge patch that makes an existing Secret of ours say ``record``.
 
-    ``data`` of ``None`` leaves the data alone. ``former``: the names that we wrote before;
-    what is not written any more goes, everything else in the Secret stays.
+    ``data`` of ``None`` leaves the data alone. ``former``: the names that we wrote before. Those
+    that are not written any more go: without that, a Secret that changes from the format ``AWS`` to
+    ``CredentialsFile`` would keep ``AWS_ACCESS_KEY_ID`` of a key that is revoked soon, and pods
+    would go on with it. Everything else in the Secret stays: a label that a backup tool put on is
+    none of ours.
     """
     patch: dict[str, Any] = {"metadata": _metadata_patch(seen, owner, spec, record, former)}
     if data is not None:
-        gone: dict[str, str | None] = dict.fromkeys(former.data)
-        patch["data"] = {**gone, **_encoded(data)}
+        patch["data"] = {**dict.fromkeys(former.data), **_encoded(data)}
     return patch
 
 
@@ -132,8 +141,8 @@ def metadata_drifted(
 ) -> bool:
     """Whether labels, annotations or owner are not as we would write them.
 
-    The list of retiring keys is left out, since it may name keys that are revoked by now; and
-    ``managed-by``, which others may have their own mind about.
+    The list of retiring keys is not compared, since it may name keys that are revoked by now; nor
+    is ``managed-by``: a tool that writes its own and this operator would never come to rest.
     """
     patch = _metadata_patch(seen, owner, spec, record, record.written)
     for part, have in (("labels", seen.labels), ("annotations", seen.annotations)):

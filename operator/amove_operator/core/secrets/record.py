@@ -1,14 +1,15 @@
-"""What a Secret of ours says of itself: the record in its annotations.
+"""What a Secret of ours says of itself: the record in its annotations. Pure.
 
-People can edit a Secret, so the record is a hint: an id counts only if the list shows it
-under the CR's marker, and data count only while they match the checksum.
+People can edit a Secret, so the record is a hint: an id counts only if the list shows it under the
+CR's marker, and data count only while they match the checksum. Else a tenant who writes another
+team's key id into his own Secret would have that key revoked when his own is replaced.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -71,19 +72,15 @@ class SecretRecord:
             KEY_ID: self.key_id,
             CHECKSUM: self.checksum,
             FORMAT: self.format8,
-            WRITTEN: json.dumps(
-                [self.written.data, self.written.labels, self.written.annotations],
-                separators=(",", ":"),
-            ),
+            WRITTEN: _compact(astuple(self.written)),
         }
         if self.issued_at is not None:
             record[ISSUED_AT] = rfc3339(self.issued_at)
         if self.rotate_request:
             record[ROTATE_REQUEST] = self.rotate_request
         if self.retiring:
-            record[RETIRING] = json.dumps(
-                {key.id: rfc3339(key.revoke_after) for key in self.retiring}, separators=(",", ":")
-            )
+            times = {key.id: rfc3339(key.revoke_after) for key in self.retiring}
+            record[RETIRING] = _compact(times)
         return record
 
     def matches(self, owner_uid: str, data: Mapping[str, bytes]) -> bool:
@@ -92,6 +89,10 @@ class SecretRecord:
         return len(ours) == len(self.written.data) > 0 and self.checksum == checksum(
             owner_uid, self.key_id, ours
         )
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def rfc3339(moment: datetime) -> str:
@@ -108,32 +109,32 @@ def moment(text: str | None) -> datetime | None:
         return None
 
 
-def issue_date(told: datetime | None, now: datetime) -> datetime | None:
-    """A moment at which a key can have been issued; ``None`` for any other.
+def issue_date(date: datetime | None, now: datetime) -> datetime | None:
+    """The date, if a key can have been issued then; else ``None``.
 
-    Whoever says it, a person or the service: what is added to it stays within the calendar.
+    Whoever states it, a person or the service: an interval added to the year 9999 would raise.
     """
-    return told if told is not None and _FIRST_ISSUE <= told <= now + _DAY else None
+    return date if date is not None and _FIRST_ISSUE <= date <= now + _DAY else None
 
 
 def read_record(
     annotations: Mapping[str, str], now: datetime, max_grace: timedelta
 ) -> SecretRecord:
-    """The record as the annotations tell it; what cannot be read, or cannot be, is left empty.
+    """The record that the annotations state; what cannot be read, or cannot be true, is left empty.
 
-    A replaced key is revoked after ``max_grace`` from now at the latest.
+    A replaced key is revoked after ``max_grace`` from now at the latest, whatever date is stated.
     """
-    told = {
+    stated = {
         key: annotations[key]
         for key, most in _LONGEST.items()
         if key in annotations and len(annotations[key]) <= most
     }
     return SecretRecord(
-        key_id=told.get(KEY_ID, ""),
+        key_id=stated.get(KEY_ID, ""),
         issued_at=issue_date(moment(annotations.get(ISSUED_AT)), now),
-        rotate_request=told.get(ROTATE_REQUEST, ""),
-        format8=told.get(FORMAT, ""),
-        checksum=told.get(CHECKSUM, ""),
+        rotate_request=stated.get(ROTATE_REQUEST, ""),
+        format8=stated.get(FORMAT, ""),
+        checksum=stated.get(CHECKSUM, ""),
         retiring=_read_retiring(annotations.get(RETIRING, ""), now + max_grace),
         written=_read_written(annotations.get(WRITTEN, "")),
     )
@@ -153,12 +154,12 @@ def _read_retiring(text: str, latest: datetime) -> tuple[Retiring, ...]:
     if not isinstance(parsed, dict):
         return ()
     pairs = ((key, moment(when)) for key, when in parsed.items() if isinstance(when, str))
-    told = (
+    retiring = (
         Retiring(key, min(when, latest.replace(microsecond=0)))
         for key, when in pairs
         if when is not None and _is_plain(key) and len(key) <= _LONGEST[KEY_ID]
     )
-    return tuple(islice(told, 8))
+    return tuple(islice(retiring, 8))
 
 
 def _read_written(text: str) -> Written:
@@ -190,18 +191,21 @@ def sound_record(
 ) -> tuple[SecretRecord, bool]:
     """The record to go by, and whether the data match it.
 
-    What this process wrote or verified itself (``remembered``) wins over annotations, so
-    that edited annotations are repaired instead of costing a key. An id that was edited
+    What this process wrote or verified itself (``remembered``) wins over annotations: if somebody
+    edits the checksum annotation, the data still match what is remembered, and the annotation is
+    repaired. Going by the annotations alone, each such edit would cost a key. If instead the data
+    are edited and a checksum is written to fit them, they match the annotations but not what is
+    remembered of that very key: a forgery, so the key is replaced. Annotations of another key that
+    match are believed: another process wrote it, or a backup was put back. An id that was edited
     away is found in status, if the checksum confirms it.
     """
-    told = read_record(annotations, now, max_grace)
     if remembered is not None and remembered.matches(owner_uid, data):
         return remembered, True
-    if told.matches(owner_uid, data):
-        forged = remembered is not None and remembered.key_id == told.key_id
-        return told, not forged
+    stated = read_record(annotations, now, max_grace)
+    if stated.matches(owner_uid, data):
+        return stated, remembered is None or remembered.key_id != stated.key_id
     if status_key_id is not None:
-        guess = replace(told, key_id=status_key_id)
+        guess = replace(stated, key_id=status_key_id)
         if guess.matches(owner_uid, data):
             return guess, True
-    return told, False
+    return stated, False

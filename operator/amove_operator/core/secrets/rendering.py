@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amove_operator.core.scope import Scope
-from amove_operator.models import SecretSpec
+from amove_operator.models import KeySpec, SecretSpec
 
 _PLACEHOLDER = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>[^{}]*)\}|(?P<stray>))")
 PLACEHOLDERS = (
@@ -61,6 +61,21 @@ def template_fault(secret: SecretSpec, place: RenderContext) -> str | None:
     except TemplateFault as fault:
         return str(fault)
     return None
+
+
+def longest_context(spec: KeySpec, wanted: Scope | None) -> RenderContext:
+    """A context no shorter than the key's will be: a template is checked before an issue.
+
+    While an AmoveBucket is not there, its own name stands for the one of its bucket.
+    """
+    if wanted is not None:
+        return RenderContext(wanted, f"https://{wanted.storage_dn}", "k" * 63)
+    refs = sorted({ref.name for ref in spec.bucket_refs or ()})
+    # Numbered, so that two long names with one beginning stay two.
+    stand_ins = [f"{number:02}{name}"[:63] for number, name in enumerate(refs)]
+    names = stand_ins or spec.bucket_names or ()
+    scope = Scope.of("a" * 36, "r" * 63, "d" * 253, spec.permission, names)
+    return RenderContext(scope, "https://" + "d" * 253, "k" * 63)
 
 
 def format_digest(secret: SecretSpec) -> str:

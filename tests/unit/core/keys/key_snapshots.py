@@ -1,10 +1,11 @@
-"""Worlds for the key planner's tables: settled unless a row says otherwise."""
+"""Snapshots for the key planner's tables: settled unless a row says otherwise."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from math import inf
 from typing import Any
 
 from pydantic import SecretStr
@@ -12,9 +13,9 @@ from pydantic import SecretStr
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import next_serial
-from amove_operator.core.keys.expectations import PendingKey
+from amove_operator.core.keys.expectations import Expectations, PendingKey
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Gate, KeySnapshot, SecretOurs
+from amove_operator.core.keys.snapshot import KeySnapshot, Rotation, SecretOurs
 from amove_operator.core.naming import key_name, marker_of, mask_bit
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
@@ -109,29 +110,59 @@ def pending_key(fresh: RemoteKey, scope: Scope = WIDE) -> PendingKey:
 FIRST = key(1)
 
 
+_OF_EXPECTATIONS = ("pending_key", "is_new", "knows_from", "last_serial", "scopes", "recorded")
+_SHORT = {
+    "rotate_request": ("rotation", "requested"),
+    "outcome_unknown": ("expectations", "create_unanswered"),
+    "confirmed_gone": ("gone", "confirmed"),
+    "presumed_gone": ("gone", "presumed"),
+    "displaced": ("displaced", "keys"),
+    "wanted": ("displaced", "names"),
+    "grace": ("rotation", "grace"),
+    "interval": ("rotation", "interval"),
+    **{field: ("expectations", field) for field in _OF_EXPECTATIONS},
+}
+"""What a row says in a word: in which part of a snapshot that stands, and as which field."""
+
+
+def changed(snapshot: KeySnapshot, **changes: Any) -> KeySnapshot:
+    """The snapshot with other fields, or with others of its parts."""
+    parts: dict[str, dict[str, Any]] = {}
+    for word in _SHORT.keys() & changes.keys():
+        part, field = _SHORT[word]
+        parts.setdefault(part, {})[field] = changes.pop(word)
+    if "revoked" in changes:
+        answered = tuple((key_id, 0.0) for key_id in changes.pop("revoked"))
+        parts.setdefault("expectations", {})["deleted"] = answered
+    for part, fields in parts.items():
+        changes[part] = replace(getattr(snapshot, part), **fields)
+    return replace(snapshot, **changes)
+
+
 def settled(**changes: Any) -> KeySnapshot:
     """One live key, held by a sound Secret and named by status; then what the row changes."""
-    world = KeySnapshot(
+    sound = KeySnapshot(
         now=NOW,
         clock=0.0,
         uid=UID,
         spec=KeySpec(permission="ReadWrite"),
         status=status(FIRST),
-        gate=Gate(WIDE),
+        gate=WIDE,
         secret_name="app",
         format8="format",
-        grace=GRACE,
+        rotation=Rotation(GRACE),
+        expectations=Expectations.for_known(-inf, 0.0),
         secret=ours(FIRST),
         secret_fresh=True,
         live=(FIRST,),
         listed_at=NOW,
         dry_run_passed=True,
     )
-    world = replace(world, **changes)
+    snapshot = changed(sound, **changes)
     # Unless a row is about it, status notes the issue that comes next.
-    scope = world.gate.scope
-    noted = (next_serial(world), scope) if scope is not None else None
-    return world if "recorded" in changes else replace(world, recorded=noted)
+    scope = snapshot.wanted_scope
+    noted = (next_serial(snapshot), scope) if scope is not None else None
+    return snapshot if "recorded" in changes else changed(snapshot, recorded=noted)
 
 
 def said(step: steps.KeyStep) -> str:
@@ -144,12 +175,12 @@ def said(step: steps.KeyStep) -> str:
 
 
 def planned(**changes: Any) -> str:
-    """What the planner chooses in the changed world, in one line."""
+    """What the planner chooses for the changed snapshot, in one line."""
     return said(plan_key(settled(**changes)))
 
 
 def reported(**changes: Any) -> steps.Finish[KeyStatus]:
-    """The report that the changed world ends in."""
+    """The report that the changed snapshot ends in."""
     step = plan_key(settled(**changes))
     assert isinstance(step, steps.Finish), step
     return step

@@ -11,7 +11,7 @@ from amove_operator.core.conditions import deleting, merge
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Gate, LossVerdict, SecretAbsent, SecretForeign
+from amove_operator.core.keys.snapshot import LossVerdict, SecretAbsent, SecretForeign
 from amove_operator.core.reasons import Reason
 from amove_operator.models import KeySpec, KeyStatus, RetiringKey
 from tests.unit.core.keys.key_snapshots import (
@@ -79,7 +79,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "but not while the list is in doubt",
-        {**REVOKED, "presumed_gone": frozenset({"id-1"}), "mass": LossVerdict.LOSS},
+        {**REVOKED, "presumed_gone": frozenset({"id-1"}), "loss": LossVerdict.MASS_LOSS},
         "Finish MassKeyLoss",
     ),
     ("then our Secret goes", REVOKED, "DeleteSecret"),
@@ -121,17 +121,17 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "a mass loss confirms no deletion",
-        {**DELETING, "live": (), "mass": LossVerdict.LOSS},
+        {**DELETING, "live": (), "loss": LossVerdict.MASS_LOSS},
         "Finish MassKeyLoss",
     ),
     (
         "a changed API user confirms no deletion",
-        {**DELETING, "live": (), "mass": LossVerdict.USER_CHANGED},
+        {**DELETING, "live": (), "loss": LossVerdict.OTHER_USER},
         "Finish ApiUserChanged",
     ),
     (
         "what a list shows is revoked although others are lost",
-        {**DELETING, "mass": LossVerdict.LOSS},
+        {**DELETING, "loss": LossVerdict.MASS_LOSS},
         "Revoke id-1 deleted",
     ),
     ("Retain keeps the key and lets go", RETAIN, "RemoveFinalizer"),
@@ -172,7 +172,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "Retain keeps a key whose buckets nobody knows: its own marker keeps the names",
-        {**RETAIN, "status": begun(None), "gate": Gate(NARROW)},
+        {**RETAIN, "status": begun(None), "gate": NARROW},
         "RemoveFinalizer",
     ),
 ]
@@ -197,4 +197,4 @@ def test_a_deletion_that_waits_for_a_list_says_so_and_stays_ready() -> None:
 
 
 def test_a_blocked_deletion_tries_again() -> None:
-    assert reported(**DELETING, live=(), mass=LossVerdict.LOSS).retry
+    assert reported(**DELETING, live=(), loss=LossVerdict.MASS_LOSS).retry

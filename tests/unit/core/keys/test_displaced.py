@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,14 +9,14 @@ import pytest
 from amove_operator.core.conditions import stalled
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Gate
+from amove_operator.core.keys.snapshot import Blocked
 from amove_operator.core.naming import may_reach
 from amove_operator.core.reasons import Reason
-from tests.unit.core.keys.key_snapshots import FIRST, WIDE, settled, status
+from tests.unit.core.keys.key_snapshots import FIRST, WIDE, changed, settled, status
 
-CLOSED = Gate(None, Reason.BucketNotFound, "There is no AmoveBucket two here.")
+CLOSED = Blocked(Reason.BucketNotFound, "There is no AmoveBucket two here.")
 OTHER = next(name for name in ("x", "y", "z") if not may_reach(FIRST.names9, name))
-UNNAMED = replace(settled(status=status(None, issues=0)), scopes=())
+UNNAMED = settled(status=status(None, issues=0))
 """A crash left the first key in the Secret, before any status was written."""
 
 
@@ -27,7 +26,7 @@ UNNAMED = replace(settled(status=status(None, issues=0)), scopes=())
 def test_a_key_of_unknown_buckets_that_cannot_be_replaced_goes_when_another_team_waits_for_one(
     stuck: dict[str, Any],
 ) -> None:
-    step = plan_key(replace(UNNAMED, wanted=("two",), **stuck))
+    step = plan_key(changed(UNNAMED, wanted=("two",), **stuck))
     assert step == steps.Revoke(FIRST.id, "bucket name given up")
 
 
@@ -43,4 +42,4 @@ def test_a_key_of_unknown_buckets_that_cannot_be_replaced_goes_when_another_team
     ids=["nobody waits", "its mark is another", "replaceable", "issued here", "named by status"],
 )
 def test_otherwise_it_is_not_taken_away(kept: dict[str, Any]) -> None:
-    assert not isinstance(plan_key(replace(UNNAMED, **kept)), steps.Revoke)
+    assert not isinstance(plan_key(changed(UNNAMED, **kept)), steps.Revoke)

@@ -117,7 +117,7 @@ def test_what_was_asked_to_be_revoked_stays_known_whatever_the_answer() -> None:
     asked = minted().revoke_failed("id-1", 110.0).revoke_confirmed("id-2", 111.0)
     observe = asked.observe(KeyList.of(200.0, []), SETTLE)
     assert observe.asked == {"id-1", "id-2"}
-    assert not observe.pristine
+    assert not observe.is_empty
 
 
 # ---------------------------------------------------------------- names that the listed keys keep
@@ -150,3 +150,17 @@ def test_a_key_that_was_revoked_since_keeps_no_name() -> None:
     listing.forget("id-1")
     assert keeping(listing, "one") == ["id-2"]
     assert listing.names9_of("id-1") == ""
+
+
+# ---------------------------------------------------------------- whose list it is
+
+
+def test_a_list_speaks_for_the_user_whose_keys_it_shows_and_for_no_other() -> None:
+    listing = KeyList.of(0.0, [FIRST])
+    assert listing.speaks_for("user-1") is True
+    assert listing.speaks_for("user-2") is False
+
+
+def test_nobody_knows_whose_an_empty_list_is_nor_whether_it_is_an_unknown_users() -> None:
+    assert KeyList.of(0.0, []).speaks_for("user-1") is None
+    assert KeyList.of(0.0, [FIRST]).speaks_for(None) is None

@@ -10,7 +10,13 @@ import pytest
 from amove_operator.core.conditions import stalled
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import Gate, LossVerdict, SecretAbsent, SecretForeign
+from amove_operator.core.keys.snapshot import (
+    Blocked,
+    KeyLimits,
+    LossVerdict,
+    SecretAbsent,
+    SecretForeign,
+)
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import Retiring
@@ -73,17 +79,17 @@ MINTING: list[Row] = [
     ),
     (
         "no key while a bucket is not ready",
-        {**NEW, "gate": Gate(WIDE, Reason.BucketNotReady, "not yet")},
+        {**NEW, "gate": Blocked(Reason.BucketNotReady, "not yet", WIDE)},
         "Finish BucketNotReady",
     ),
     (
         "an issued key is untouched while its bucket is unready",
-        {"gate": Gate(None, Reason.BucketNotReady, "not yet")},
+        {"gate": Blocked(Reason.BucketNotReady, "not yet")},
         "Finish Settled",
     ),
     (
         "an issued key whose bucket's CR is gone stays, and its status says so",
-        {"gate": Gate(None, Reason.BucketNotFound, "gone")},
+        {"gate": Blocked(Reason.BucketNotFound, "gone")},
         "Finish BucketNotFound",
     ),
     ("a dry run comes before a mint", {**NEW, "dry_run_passed": False}, "DryRun"),
@@ -151,7 +157,7 @@ REASONS: list[Row] = [
         {"live": ()},
         "Mint 2 the key is gone at the service",
     ),
-    ("another scope costs a new key", {"gate": Gate(NARROW)}, "Mint 2 the scope changed"),
+    ("another scope costs a new key", {"gate": NARROW}, "Mint 2 the scope changed"),
     ("another format costs a new key", {"format8": "other"}, "Mint 2 the Secret's format changed"),
     ("a rotation asked for is done", {"rotate_request": "x"}, "Mint 2 a rotation was requested"),
     (
@@ -230,7 +236,7 @@ RETIRING: list[Row] = [
     ),
     (
         "a scope that takes something away makes room at once",
-        {**ROTATED, "gate": Gate(NARROW)},
+        {**ROTATED, "gate": NARROW},
         "Revoke id-1 making room",
     ),
     (
@@ -306,12 +312,12 @@ IN_HAND: list[Row] = [
     ),
     (
         "a fresh key of yesterday's scope goes",
-        {"pending_key": pending_key(SECOND), "live": (SECOND,), "gate": Gate(NARROW)},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "gate": NARROW},
         "Revoke id-2 unwritten",
     ),
     (
         "a fresh key of another API user goes",
-        {"pending_key": pending_key(SECOND), "live": (SECOND,), "mass": LossVerdict.USER_CHANGED},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "loss": LossVerdict.OTHER_USER},
         "Revoke id-2 unwritten",
     ),
     (
@@ -349,7 +355,7 @@ UNKNOWN_SCOPE: list[Row] = [
     ),
     (
         "nor while its buckets are not ready",
-        {"status": status(None), "gate": Gate(None, Reason.BucketNotFound, "gone")},
+        {"status": status(None), "gate": Blocked(Reason.BucketNotFound, "gone")},
         "Finish BucketNotFound",
     ),
     (
@@ -359,7 +365,7 @@ UNKNOWN_SCOPE: list[Row] = [
     ),
     (
         "nor in a mass loss",
-        {"status": status(None), "mass": LossVerdict.USER_CHANGED},
+        {"status": status(None), "loss": LossVerdict.OTHER_USER},
         "Finish ApiUserChanged",
     ),
     (
@@ -394,27 +400,27 @@ UNKNOWN_SCOPE: list[Row] = [
     ),
     (
         "two scopes whose digests collide are never taken for each other",
-        {"gate": Gate(TWIN)},
+        {"gate": TWIN},
         "Mint 2 the scope changed",
     ),
     (
         "not in memory",
-        {"gate": Gate(TWIN), "status": status(None), "scopes": ((FIRST.id, WIDE),)},
+        {"gate": TWIN, "status": status(None), "scopes": ((FIRST.id, WIDE),)},
         "Mint 2 the scope changed",
     ),
     (
         "not in what was noted",
-        {"gate": Gate(TWIN), "status": noted(issue(1, WIDE))},
+        {"gate": TWIN, "status": noted(issue(1, WIDE))},
         "Mint 2 the scope changed",
     ),
     (
         "and not without a list",
-        {"gate": Gate(TWIN), "live": None, "listed_at": None},
+        {"gate": TWIN, "live": None, "listed_at": None},
         "AwaitKeyList",
     ),
     (
         "a key in hand of a scope that collides with the one wanted goes",
-        {"pending_key": pending_key(SECOND), "live": (SECOND,), "gate": Gate(TWIN)},
+        {"pending_key": pending_key(SECOND), "live": (SECOND,), "gate": TWIN},
         "Revoke id-2 unwritten",
     ),
 ]
@@ -441,25 +447,29 @@ HELD_BACK: list[Row] = [
         {"status": status(None), "secret": SecretForeign("not ours")},
         "Revoke id-1 unheld",
     ),
-    ("a mass loss replaces nothing", {"live": (), "mass": LossVerdict.LOSS}, "Finish MassKeyLoss"),
+    (
+        "a mass loss replaces nothing",
+        {"live": (), "loss": LossVerdict.MASS_LOSS},
+        "Finish MassKeyLoss",
+    ),
     (
         "a mass loss revokes nothing as unheld",
-        {"live": (FIRST, SECOND), "mass": LossVerdict.LOSS},
+        {"live": (FIRST, SECOND), "loss": LossVerdict.MASS_LOSS},
         "Finish Settled",
     ),
     (
         "a new CR goes on during a mass loss",
-        {**NEW, "mass": LossVerdict.LOSS},
+        {**NEW, "loss": LossVerdict.MASS_LOSS},
         "Mint 1 no key was issued yet",
     ),
     (
         "a new CR with an unheld key waits for the end of a mass loss",
-        {"status": status(None), "secret": GONE, "mass": LossVerdict.LOSS},
+        {"status": status(None), "secret": GONE, "loss": LossVerdict.MASS_LOSS},
         "Finish MassKeyLoss",
     ),
     (
         "a changed API user replaces nothing",
-        {"secret": GONE, "mass": LossVerdict.USER_CHANGED},
+        {"secret": GONE, "loss": LossVerdict.OTHER_USER},
         "Finish ApiUserChanged",
     ),
     (
@@ -498,6 +508,30 @@ def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
     assert "the next key may be issued at 2026-03-01T12:05:00Z" in report.conclusion.synced.message
 
 
+def test_a_message_that_waits_for_a_grace_says_why_and_until_when() -> None:
+    wide = {**ROTATED, "status": status(SECOND, retiring(FIRST, HOUR / 2)), "format8": "other"}
+    message = reported(**wide).conclusion.synced.message
+    assert message.startswith("The Secret's format changed; two keys live already")
+    assert "2026-03-01T12:30:00Z" in message
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        {"live": None, "outcome_unknown": True},
+        {"status": status(None), "secret": GONE, "live": None},
+        {"live": None, "deleting": True},
+        {"live": None, "pending_key": pending_key(SECOND)},
+    ],
+    ids=["for a lost call", "for earlier keys", "to be let go", "with a pending key"],
+)
+def test_a_key_that_waits_for_a_list_says_for_how_long_at_most(waits: dict[str, Any]) -> None:
+    limits = KeyLimits(listing_lag=timedelta(seconds=45))
+    step = plan_key(settled(**waits, limits=limits))
+    assert isinstance(step, steps.AwaitKeyList)
+    assert "up to AMOVE_LISTING_SETTLE (45s)" in step.conclusion.synced.message
+
+
 def test_a_waiting_rotation_wakes_when_the_grace_ends() -> None:
     assert reported(**ROTATED, rotate_request="x").requeue_at == NOW + HOUR / 2
 
@@ -517,7 +551,7 @@ def test_a_rotation_lists_the_replaced_key_with_its_whole_grace() -> None:
     step = plan_key(
         settled(pending_key=pending_key(SECOND), live=(FIRST, SECOND), rotate_request="x")
     )
-    assert step == steps.WriteSecret((Retiring(FIRST.id, NOW + GRACE),))
+    assert step == steps.WriteSecret(pending_key(SECOND), (Retiring(FIRST.id, NOW + GRACE),))
 
 
 def test_a_recorded_issue_belongs_to_this_very_cr() -> None:
@@ -535,7 +569,7 @@ def test_a_recorded_issue_belongs_to_this_very_cr() -> None:
 
 
 def test_an_issue_is_noted_with_serial_and_scope_before_the_create() -> None:
-    step = plan_key(settled(gate=Gate(NARROW), recorded=None))
+    step = plan_key(settled(gate=NARROW, recorded=None))
     assert isinstance(step, steps.RecordIssue)
     assert (step.serial, step.scope) == (2, NARROW)
     assert step.status.recent_issues == (issue(1, WIDE), issue(2, NARROW, timedelta(0)))
@@ -547,7 +581,7 @@ def test_the_note_of_an_unsent_issue_is_replaced_when_the_scope_moves_before_the
         step = plan_key(
             settled(
                 status=unsent.model_copy(update={"key": current(FIRST)}),
-                gate=Gate(moved),
+                gate=moved,
                 rotate_request="x",
                 recorded=(2, WIDE),
             )
@@ -574,7 +608,7 @@ def test_the_first_issue_is_noted_after_the_fact_with_its_scope() -> None:
 def test_a_key_of_unknown_scope_retires_with_grace_and_no_status_frees_its_names() -> None:
     unknown = {"status": status(None), "live": (FIRST, SECOND)}
     assert plan_key(settled(**unknown, pending_key=pending_key(SECOND))) == steps.WriteSecret(
-        (Retiring(FIRST.id, NOW + GRACE),)
+        pending_key(SECOND), (Retiring(FIRST.id, NOW + GRACE),)
     )
     report = reported(
         **unknown,
@@ -598,19 +632,22 @@ def test_a_listing_that_can_judge_the_held_key_is_asked_for() -> None:
 
 
 def test_ready_is_false_while_a_mass_loss_keeps_a_missing_secret_from_being_replaced() -> None:
-    ready = reported(secret=GONE, mass=LossVerdict.LOSS).conclusion.ready
+    ready = reported(secret=GONE, loss=LossVerdict.MASS_LOSS).conclusion.ready
     assert ready is not None
     assert ready.status == "False"
 
 
 def test_ready_stays_while_a_sound_secret_waits_for_anything() -> None:
-    for changes in ({**ROTATED, "rotate_request": "x"}, {"live": (), "mass": LossVerdict.LOSS}):
+    for changes in (
+        {**ROTATED, "rotate_request": "x"},
+        {"live": (), "loss": LossVerdict.MASS_LOSS},
+    ):
         assert reported(**changes).conclusion.ready is None
 
 
 def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revoked() -> None:
-    closed = Gate(None, Reason.BucketNotFound, "gone")
-    report = reported(live=(), gate=closed, forgotten=frozenset({FIRST.id}))
+    closed = Blocked(Reason.BucketNotFound, "gone")
+    report = reported(live=(), gate=closed, confirmed_gone=frozenset({FIRST.id}))
     assert report.status.key is not None
     assert report.status.key.buckets == ()
     assert report.status.key.dead
@@ -618,13 +655,13 @@ def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revok
 
 def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
     """Such a list speaks for nobody else: nothing of ours is forgotten by it."""
-    report = reported(live=(), gate=Gate(None, Reason.BucketNotFound, "gone"))
+    report = reported(live=(), gate=Blocked(Reason.BucketNotFound, "gone"))
     assert report.status.key == current(FIRST)
 
 
 def test_a_list_alone_frees_no_name_while_a_successor_may_still_tell_whose_list_it_was() -> None:
     spent = {"status": status(FIRST, issues=5), "recorded": None}
-    report = reported(live=(), forgotten=frozenset({FIRST.id}), **spent)
+    report = reported(live=(), confirmed_gone=frozenset({FIRST.id}), **spent)
     assert reason(report) is Reason.MintBudgetExhausted
     assert report.status.key == current(FIRST)
 
@@ -641,15 +678,15 @@ def test_a_key_that_was_taken_for_dead_is_replaced_when_it_shows_again() -> None
     without = current(FIRST).model_copy(update={"buckets": ()})
     named = status(FIRST).model_copy(update={"key": without})
     assert planned(status=named) == "Mint 2 nothing proves which buckets the key reaches"
-    report = reported(status=named, recorded=None, gate=Gate(WIDE, Reason.BucketNotReady, "no"))
+    report = reported(status=named, recorded=None, gate=Blocked(Reason.BucketNotReady, "no", WIDE))
     assert report.status.key == without
 
 
 def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> None:
     world = settled(
         status=status(None),
-        gate=Gate(NARROW, Reason.BucketNotReady, "not yet"),
-        scopes=((FIRST.id, settled().gate.scope),),
+        gate=Blocked(Reason.BucketNotReady, "not yet", NARROW),
+        scopes=((FIRST.id, WIDE),),
     )
     report = plan_key(world)
     assert isinstance(report, steps.Finish)
@@ -658,7 +695,7 @@ def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> N
 
 
 def test_a_status_that_names_a_key_of_a_lost_secret_starts_its_grace_once() -> None:
-    closed = {"secret": GONE, "gate": Gate(None, Reason.BucketNotReady, "not yet")}
+    closed = {"secret": GONE, "gate": Blocked(Reason.BucketNotReady, "not yet")}
     first = reported(**closed)
     assert [one.revoke_after for one in first.status.retiring] == [NOW + GRACE]
     later = reported(**closed, status=first.status, now=NOW + HOUR / 2)
@@ -671,10 +708,10 @@ UNMOVED: list[tuple[str, dict[str, Any]]] = [
     ("rotating by the clock", {"interval": 24 * HOUR}),
     ("over budget", {"secret": GONE, "recorded": None, "status": status(FIRST, issues=4)}),
     ("a foreign Secret", {"secret": SecretForeign("not ours")}),
-    ("a mass loss", {"live": (), "mass": LossVerdict.LOSS}),
-    ("a lost Secret", {"secret": GONE, "gate": Gate(None, Reason.BucketNotReady, "no")}),
-    ("a key that is gone", {"live": (), "gate": Gate(None, Reason.BucketNotReady, "no")}),
-    ("an edited Secret", {"secret": ours(FIRST, data_matches=False), "gate": Gate(None)}),
+    ("a mass loss", {"live": (), "loss": LossVerdict.MASS_LOSS}),
+    ("a lost Secret", {"secret": GONE, "gate": Blocked(Reason.BucketNotReady, "no")}),
+    ("a key that is gone", {"live": (), "gate": Blocked(Reason.BucketNotReady, "no")}),
+    ("an edited Secret", {"secret": ours(FIRST, data_matches=False), "gate": None}),
     ("a restart", {"live": None, "listed_at": None}),
 ]
 

@@ -10,8 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amove_operator.core.keys.budget import KEPT, next_issue_at, remember_issue
-from amove_operator.core.keys.rotation import jitter, next_rotation
+from amove_operator.core.keys.schedule import (
+    KEPT,
+    jitter,
+    next_issue_at,
+    next_rotation,
+    remember_issue,
+)
 from amove_operator.core.scope import Scope
 from amove_operator.models import KeyStatus, RecentIssue
 
