@@ -12,8 +12,8 @@ from amove_operator.core.keys.derived import is_usable, revoke_times
 from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.reasons import Reason
-from amove_operator.core.secrets.record import rfc3339
 from amove_operator.models import AmoveBucket, AmoveStorageKey, KeySpec
+from amove_operator.times import rfc3339
 
 DISPLACED = progressing(
     Reason.BucketNotFound,

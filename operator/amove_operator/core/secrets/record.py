@@ -15,6 +15,7 @@ from itertools import islice
 
 from amove_operator.core.secrets.rendering import checksum
 from amove_operator.models.shared import GROUP
+from amove_operator.times import parse_time, rfc3339
 
 MANAGED = f"{GROUP}/managed"
 """The label by which our Secrets are watched. Whose a Secret is says OWNER_UID alone."""
@@ -95,20 +96,6 @@ def _compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def rfc3339(moment: datetime) -> str:
-    """UTC to the second, as Kubernetes writes times."""
-    return f"{moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
-
-
-def moment(text: str | None) -> datetime | None:
-    """Read a time a person may have edited; ``None`` where it is none."""
-    try:
-        found = datetime.fromisoformat(text or "")
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # overflow: the year 1 with an offset to the east
-        return None
-
-
 def issue_date(date: datetime | None, now: datetime) -> datetime | None:
     """The date, if a key can have been issued then; else ``None``.
 
@@ -131,7 +118,7 @@ def read_record(
     }
     return SecretRecord(
         key_id=stated.get(KEY_ID, ""),
-        issued_at=issue_date(moment(annotations.get(ISSUED_AT)), now),
+        issued_at=issue_date(parse_time(annotations.get(ISSUED_AT)), now),
         rotate_request=stated.get(ROTATE_REQUEST, ""),
         format8=stated.get(FORMAT, ""),
         checksum=stated.get(CHECKSUM, ""),
@@ -153,7 +140,7 @@ def _read_retiring(text: str, latest: datetime) -> tuple[Retiring, ...]:
     parsed = _parsed(text)
     if not isinstance(parsed, dict):
         return ()
-    pairs = ((key, moment(when)) for key, when in parsed.items() if isinstance(when, str))
+    pairs = ((key, parse_time(when)) for key, when in parsed.items() if isinstance(when, str))
     retiring = (
         Retiring(key, min(when, latest.replace(microsecond=0)))
         for key, when in pairs

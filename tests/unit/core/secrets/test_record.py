@@ -23,12 +23,11 @@ from amove_operator.core.secrets.record import (
     Retiring,
     SecretRecord,
     Written,
-    moment,
     read_record,
-    rfc3339,
     sound_record,
 )
 from amove_operator.core.secrets.rendering import checksum
+from amove_operator.times import parse_time, rfc3339
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MAX_GRACE = timedelta(days=7)
@@ -136,12 +135,12 @@ def test_edited_annotations_of_a_secret_that_we_know_cost_no_key(
     ],
 )
 def test_a_time_that_a_person_may_have_edited(text: str | None, read: datetime | None) -> None:
-    assert moment(text) == read
+    assert parse_time(text) == read
 
 
 @given(instants)
 def test_a_time_is_read_back_as_it_was_written(instant: datetime) -> None:
-    assert moment(rfc3339(instant)) == instant
+    assert parse_time(rfc3339(instant)) == instant
 
 
 def test_at_most_eight_retiring_keys_are_believed() -> None:
