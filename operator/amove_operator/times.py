@@ -9,11 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 
-def now() -> datetime:
-    """This moment, in whole seconds."""
-    return datetime.now(UTC).replace(microsecond=0)
-
-
 def whole_seconds(moment: datetime) -> datetime:
     """In UTC, cut to the second.
 

@@ -36,8 +36,3 @@ def test_what_is_no_time_is_read_as_none(text: str | None, read: datetime | None
 def test_the_year_before_the_first_is_refused() -> None:
     with pytest.raises(ValueError, match="calendar"):
         times.whole_seconds(datetime(1, 1, 1, tzinfo=BERLIN))
-
-
-def test_now_has_no_fraction() -> None:
-    assert times.now().microsecond == 0
-    assert times.now().tzinfo is UTC

@@ -14,6 +14,7 @@ from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import OperatorError
 from amove_operator.kube.transport import FIELD_MANAGER, Request, Transport, path_of
 from amove_operator.kube.views import ObjectReference
+from amove_operator.times import microtime
 
 EventType = Literal["Normal", "Warning"]
 
@@ -24,11 +25,6 @@ _REMEMBERED = 4096
 _SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-def microtime(moment: datetime) -> str:
-    """``metav1.MicroTime``: UTC with six digits and a Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def cut(note: str) -> str:
