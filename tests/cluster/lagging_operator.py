@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from amove_operator.cli import main
-from amove_operator.core.refs import Kind
 from amove_operator.kube import Kube
+from amove_operator.models.refs import Kind
 
 Take = Callable[[dict[str, Any]], None]
 GATES = Path(os.environ["LIST_GATES"])

@@ -19,8 +19,8 @@ from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.models import FINALIZER, AmoveBucket
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from tests.model.small_world import NAME, SCOPES, SETTLE, Born, Cr, Process, Status
 from tests.model.translation import key_id, live_key, status_in_words
 

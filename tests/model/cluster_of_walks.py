@@ -7,15 +7,14 @@ from typing import Any, cast
 from amove_operator.amove import NewKey
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import wire
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import FINALIZER
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 from tests.stand_ins.fate import Crash, Fate, run
@@ -294,7 +293,7 @@ class Walked:
     def item(self, ref: Ref) -> ObjectId:
         """The object of that name as the operator knows it."""
         known = self.d.store.get(ref)
-        return id_of(known) if known is not None else ObjectId(ref, "")
+        return known.object_id if known is not None else ObjectId(ref, "")
 
     def configure(self, settings: Settings) -> None:
         """Other settings, as if the process had begun with them."""

@@ -25,8 +25,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, RETIRING
+from amove_operator.models.refs import Kind, Ref
 from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
 from tests.stand_ins.fate import MEANWHILE
 

@@ -13,10 +13,9 @@ from typing import Any
 
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import wire
-from amove_operator.controllers.shared.store import id_of
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.kube.secret_watch import SecretMeta
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 from tests.stand_ins.fate import Fate
@@ -165,7 +164,7 @@ class BucketCluster:
         """Every bucket is looked at once more."""
         for bucket in list(self.d.store.buckets.values()):
             self.d.memories.bucket(bucket.metadata.uid).stale = True
-            self.d.queue.add(id_of(bucket))
+            self.d.queue.add(bucket.object_id)
         await self.passes()
 
     # -- looking at it ---------------------------------------------------------------------------

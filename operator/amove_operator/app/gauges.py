@@ -10,9 +10,9 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core import conditions
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models import AmoveStorageKey
+from amove_operator.models.refs import Kind
 from amove_operator.telemetry import Metrics
 
 

@@ -14,10 +14,10 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.leadership import Leadership
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.overlap import other_operator
-from amove_operator.core.refs import Kind
 from amove_operator.kube import AlwaysLeading, FenceWatch, LeaseElection
 from amove_operator.models import GROUP
 from amove_operator.models.fence import AWAY, was_away
+from amove_operator.models.refs import Kind
 
 _log = logging.getLogger(__name__)
 _FENCE_NOTE = f"{GROUP}/fence-uid"

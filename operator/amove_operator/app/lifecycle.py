@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 from amove_operator.amove import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
-from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import run_workers
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
 from amove_operator.kube import FenceWatch, Kube
+from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import kopf
 
-from amove_operator.core.refs import Kind
 from amove_operator.kube import ClusterLogin, unique_identity
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
+from amove_operator.models.refs import Kind
 
 Login = Callable[[], Awaitable[ClusterLogin]]
 OnEvent = Callable[[Kind, str | None, Mapping[str, Any]], None]

@@ -20,12 +20,12 @@ from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, ages, too_many
-from amove_operator.core.refs import Kind
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
 from amove_operator.kube import Kube, SecretMeta
 from amove_operator.kube.listing import each_item
 from amove_operator.kube.secret_watch import MANAGED, METADATA_LIST
 from amove_operator.kube.transport import path_of
+from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
 from amove_operator.times import rfc3339
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from amove_operator.controllers.dispatcher import Dispatcher
-from amove_operator.core.refs import Kind
 from amove_operator.errors import KubeRefused
+from amove_operator.models.refs import Kind
 
 _log = logging.getLogger(__name__)
 

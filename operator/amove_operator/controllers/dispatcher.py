@@ -12,14 +12,13 @@ from amove_operator.controllers.keys.orphan_watch import OrphanWatch
 from amove_operator.controllers.keys.reconciler import KeyReconciler
 from amove_operator.controllers.shared.departed import is_newer
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.telemetry import log_context
 
 _log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ class Dispatcher:
             self._note_new_owner(known, now)
             if now.metadata.paused != known.metadata.paused:
                 self.d.enqueue.claimants(now.bucket_name)  # its claim comes and goes with it
-        self._enqueue_changed(id_of(now))
+        self._enqueue_changed(now.object_id)
 
     def _note_new_owner(self, before: AmoveBucket, now: AmoveBucket) -> None:
         """An admin, or another process, made it ours: what was observed then may be hours old.
@@ -106,7 +105,7 @@ class Dispatcher:
         store, last = self.d.store, self.d.store.get(ref)
         if last is None:
             return
-        item = id_of(last)
+        item = last.object_id
         unserved = item.uid in store.unserved
         store.drop(ref)
         self.d.queue.forget(item)
@@ -181,7 +180,7 @@ class Dispatcher:
             memory.expectations = memory.expectations.observe(listing, self.d.settle)
         for key in self.d.store.keys.values():
             if key.metadata.uid in losses.missing:
-                self.d.queue.add(id_of(key))
+                self.d.queue.add(key.object_id)
         self.d.enqueue.waiting(self.d.names.wanted)  # a list shows who keeps a name
 
     def on_service_back(self) -> None:

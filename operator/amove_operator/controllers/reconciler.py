@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core import steps
-from amove_operator.core.refs import ObjectId
 from amove_operator.errors import ApiError, Conflict
 from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.models.refs import ObjectId
 
 MOST_STEPS = 40
 
@@ -106,17 +105,17 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             await self.d.key_lists.begun_since(step.since)
             return False
         await self.finish(decision, steps.Finish(step.status, step.conclusion), None)
-        self.d.queue.add_after(id_of(decision.seen), left)
+        self.d.queue.add_after(decision.seen.object_id, left)
         return True
 
     async def add_finalizer(self, decision: Decision[Seen, Pass]) -> None:
         """Put our finalizer on."""
-        ref, meta = id_of(decision.seen).ref, decision.seen.metadata
+        ref, meta = decision.seen.object_id.ref, decision.seen.metadata
         self.d.store.put(ref, await self.d.kube.add_finalizer(ref, meta))
 
     async def _remove_finalizer(self, decision: Decision[Seen, Pass]) -> None:
         """Let go of the object; of a vanished one, nothing is left but our copy."""
-        item, meta = id_of(decision.seen), decision.seen.metadata
+        item, meta = decision.seen.object_id, decision.seen.metadata
         await self.before_release(decision)
         if not meta.vanished:
             self.d.store.let_go(item)

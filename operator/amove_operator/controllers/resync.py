@@ -8,8 +8,8 @@ import random
 
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.dispatcher import Dispatcher
-from amove_operator.core.refs import Kind, ObjectId
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+from amove_operator.models.refs import Kind, ObjectId
 
 _log = logging.getLogger(__name__)
 _KEYS_A_PAGE = 50

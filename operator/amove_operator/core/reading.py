@@ -15,7 +15,6 @@ from pydantic import ValidationError
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import invalid
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind
 from amove_operator.models import (
     AmoveBucket,
     AmoveStorageKey,
@@ -28,6 +27,7 @@ from amove_operator.models import (
     spec_faults_bucket,
     spec_faults_key,
 )
+from amove_operator.models.refs import Kind
 
 Object = AmoveBucket | AmoveStorageKey
 MAX_OBJECT_BYTES = 512 * 1024

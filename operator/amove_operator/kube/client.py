@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable
 from amove_operator.kube import patches
 from amove_operator.kube.connection import find_access
@@ -26,6 +25,7 @@ from amove_operator.kube.transport import (
 from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import GROUP, VERSION, ObjectMeta
 from amove_operator.models.fence import FENCE
+from amove_operator.models.refs import Kind, Ref
 
 
 def _always() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from amove_operator.models.refs import Kind
 from amove_operator.models.shared import (
     CONDITIONS_DESCRIPTION,
     OBSERVED_GENERATION_DESCRIPTION,
@@ -110,6 +111,7 @@ class BucketStatus(KubeModel):
 class AmoveBucket(KubeObject):
     """AmoveBucket is a bucket at the Amove storage service, kept as declared here."""
 
+    KIND = Kind.BUCKET
     spec: BucketSpec
     """The bucket as it should be."""
     status: BucketStatus = BucketStatus()

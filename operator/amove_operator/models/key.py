@@ -6,12 +6,14 @@ from pydantic import PrivateAttr
 
 from amove_operator.models.key_spec import KeySpec
 from amove_operator.models.key_status import CurrentKey, KeyStatus, RetiringKey
+from amove_operator.models.refs import Kind
 from amove_operator.models.shared import KubeObject
 
 
 class AmoveStorageKey(KubeObject):
     """AmoveStorageKey is an access key of the Amove storage service, kept in a Secret."""
 
+    KIND = Kind.KEY
     spec: KeySpec
     """The key as it should be."""
     status: KeyStatus = KeyStatus()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.times import rfc3339, whole_seconds
 
 GROUP = "storage.amove.io"
@@ -184,7 +185,14 @@ class ObjectMeta(KubeModel):
 class KubeObject(KubeModel):
     """What both kinds share: ``metadata``, and the part of ``status`` that proves something."""
 
+    KIND: ClassVar[Kind]
     metadata: ObjectMeta
+
+    @property
+    def object_id(self) -> ObjectId:
+        """Which very object this is: by name and UID, since a name may be used again."""
+        meta = self.metadata
+        return ObjectId(Ref(self.KIND, meta.namespace, meta.name), meta.uid)
 
     def model_post_init(self, _context: Any, /) -> None:
         """Judge the status once, when an object is parsed: a reconcile asks for it many times."""

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from amove_operator.clock import Clock
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.errors import NotLeading
 from amove_operator.kube import Kube, ObjectReference
 from amove_operator.kube.events import EventLog
+from amove_operator.models.refs import Kind, Ref
 from controlplane.launcher import ControlPlane
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from amove_emulator import Emulator
-from amove_operator.core.refs import Kind
+from amove_operator.models.refs import Kind
 from controlplane.launcher import ControlPlane
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from amove_operator.app.watches import watch
-from amove_operator.core.refs import Kind
 from amove_operator.kube import Kube
+from amove_operator.models.refs import Kind
 from tests.cluster.harness import BUCKET, a_bucket
 from tests.cluster.harness_cluster import Cluster
 from tests.patience import PATIENCE

@@ -17,9 +17,9 @@ from amove_operator.app import watches, wiring
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.controllers.shared.leadership import Leadership
-from amove_operator.core.refs import Kind
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import FenceWatch, Kube
+from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
 from tests.patience import PATIENCE
 

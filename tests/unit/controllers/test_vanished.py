@@ -13,9 +13,9 @@ import pytest
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.resync import Resync
 from amove_operator.controllers.shared.departed import Departed
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.models import FINALIZER
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
 
 OTHERS = "example.com/other"

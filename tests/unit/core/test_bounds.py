@@ -23,7 +23,6 @@ from amove_operator.core.keys.status import status_of
 from amove_operator.core.policy import overlong
 from amove_operator.core.reading import MAX_OBJECT_BYTES, json_bytes, read_object
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import ISSUED_AT, RETIRING, read_record
 from amove_operator.kube import SecretMeta
 from amove_operator.kube.listing import each_item
@@ -35,6 +34,7 @@ from amove_operator.models import (
     KeyStatus,
     ObjectMeta,
 )
+from amove_operator.models.refs import Kind, Ref
 from amove_operator.settings import Settings
 from tests.unit.core.keys.key_snapshots import FIRST, GRACE, HOUR, NOW, key, ours, record, status
 from tests.unit.core.keys.key_snapshots import settled as settled_world

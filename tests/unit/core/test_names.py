@@ -16,10 +16,10 @@ from amove_operator.controllers.census import Census
 from amove_operator.controllers.resync import Resync
 from amove_operator.core import names
 from amove_operator.core.naming import key_name, marker_of, mask_bit, names_digest
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.errors import TransportFault
 from amove_operator.models import FINALIZER
+from amove_operator.models.refs import Kind, Ref
 from tests.unit.bucket_cluster import ACCOUNT, BucketCluster, on_cluster
 
 SETTLED = {"Ready": ("True", "Available"), "Synced": ("True", "Settled")}

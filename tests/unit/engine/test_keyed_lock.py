@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.engine.workqueue import WorkQueue
+from amove_operator.models.refs import Kind, Ref
 
 FIRST, SECOND = Ref(Kind.BUCKET, "a", "media"), Ref(Kind.BUCKET, "b", "media")
 

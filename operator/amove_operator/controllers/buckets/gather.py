@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import BucketMemory, is_in_sync
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted
@@ -27,7 +26,7 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
         name_in_use=None if status.ours else d.names.name_in_use(meta.namespace, name),
         list_needed_since=None if listing is not None and listing.begun >= since else since,
         orphaned=status.ours and d.names.is_reached_by_orphan(meta.namespace, name),
-        blockers=d.names.blockers(id_of(bucket).ref, name) if meta.deleting else (),
+        blockers=d.names.blockers(bucket.object_id.ref, name) if meta.deleting else (),
         seen=memory.seen,
         loss=d.bucket_losses.verdict(bucket, memory),
         refusal=memory.refusal,
@@ -40,7 +39,7 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
 
 def bucket_fault(d: Dependencies, bucket: AmoveBucket, account: str) -> Conclusion | None:
     """Why we refuse this spec ourselves, without a call."""
-    if (fault := d.store.faults.get(id_of(bucket).ref)) is not None:
+    if (fault := d.store.faults.get(bucket.object_id.ref)) is not None:
         return fault
     namespace = bucket.metadata.namespace
     trusted = d.settings.trusts(namespace)

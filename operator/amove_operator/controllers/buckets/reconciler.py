@@ -14,17 +14,16 @@ from amove_operator.controllers.shared.loss_guard import is_concluded
 from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory, fingerprint
 from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.status_writer import explain, failed
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
 from amove_operator.core.conditions import find
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import ObjectId
 from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.errors import AlreadyExists, ApiError, Conflict, NotEmpty, NotFound, Rejected
 from amove_operator.models import AmoveBucket, BucketStatus
+from amove_operator.models.refs import ObjectId
 
 _SLOWLY = 5.0
 _FRESH_SECONDS = 5.0
@@ -156,13 +155,13 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
 
     def _proven_meanwhile(self, before: AmoveBucket) -> bool:
         """Another process wrote, while our create was under way, that the bucket is the CR's."""
-        now = self.find(id_of(before))
+        now = self.find(before.object_id)
         gained = now is not None and now.proven.provenance is not None
         return gained and before.proven.provenance is None
 
     async def _emit_created(self, bucket: AmoveBucket) -> None:
         name, metrics = bucket.bucket_name, self.d.metrics
-        self.d.bucket_losses.concluded(id_of(bucket))
+        self.d.bucket_losses.concluded(bucket.object_id)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
             await self.d.status.emit_event(bucket, "Created", f"Created bucket {name}.")
@@ -185,7 +184,7 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
 
         Of a vanished one: whether nobody has its name now, who would own the bucket by that name.
         """
-        ref, meta = id_of(bucket).ref, bucket.metadata
+        ref, meta = bucket.object_id.ref, bucket.metadata
         body = await self.d.kube.get_object(ref)
         if meta.vanished:
             if body is None or read_bucket(body).bucket_name != bucket.bucket_name:
@@ -245,7 +244,7 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
             memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if end.conclusion.synced.status == "True":
             memory.repairs_left = REPAIRS
-        self._requeue(id_of(bucket), memory, end)
+        self._requeue(bucket.object_id, memory, end)
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
@@ -269,24 +268,24 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
 
     def _enqueue_concerned(self, before: AmoveBucket) -> None:
         """Keys wait for the bucket to be ready; rivals for its name wait for its claim to go."""
-        after = self.find(id_of(before))
+        after = self.find(before.object_id)
         if after is None:
             return
         if is_concluded(after):
-            self.d.bucket_losses.concluded(id_of(after))
+            self.d.bucket_losses.concluded(after.object_id)
         if after.status == before.status:
             return
-        self.d.enqueue.keys_of(id_of(after).ref)
+        self.d.enqueue.keys_of(after.object_id.ref)
         if holds_claim(before) and not holds_claim(after):
             self.d.enqueue.claimants(after.bucket_name)
         if before.proven.provenance is None and after.proven.provenance is not None:
             for rival in self.d.store.buckets_named(after.bucket_name):
                 if rival.metadata.uid != after.metadata.uid:
-                    self.d.queue.add(id_of(rival))
+                    self.d.queue.add(rival.object_id)
 
     def forget(self, seen: AmoveBucket) -> None:
         """It is served to its end: whoever waits for the name is reconciled again."""
-        item = id_of(seen)
+        item = seen.object_id
         self.d.store.forget(item)
         self.d.forget_bucket(item)
         self.d.queue.forget(item)

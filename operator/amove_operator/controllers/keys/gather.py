@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages
@@ -25,11 +24,11 @@ from amove_operator.core.keys.snapshot import (
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
 from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
+from amove_operator.models.refs import Kind, Ref
 
 
 @dataclass(slots=True)
@@ -169,7 +168,7 @@ class KeyGatherer:
     def fault(self, key: AmoveStorageKey, gate: Scope | Blocked | None) -> Conclusion | None:
         """Why we refuse this spec ourselves, without a call."""
         d, spec, namespace = self._d, key.spec, key.metadata.namespace
-        if (fault := d.store.faults.get(id_of(key).ref)) is not None:
+        if (fault := d.store.faults.get(key.object_id.ref)) is not None:
             return fault
         limits = RotationLimits(d.settings.min_rotation_interval, d.settings.max_grace)
         if found := invalid(rotation_faults(spec, limits)):

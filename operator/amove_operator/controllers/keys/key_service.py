@@ -6,7 +6,6 @@ from amove_operator.amove import IssuedKey, NewKey
 from amove_operator.controllers.keys.gather import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.naming import key_name, marker_of
@@ -40,7 +39,7 @@ class KeyService:
             cloud_account_id=scope.account,
         )
         if key.spec.bucket_refs is not None:
-            self._d.store.reserve(id_of(key), scope.buckets)
+            self._d.store.reserve(key.object_id, scope.buckets)
         memory.expectations = before.sending(step.serial)
         try:
             issued = await self._d.api.create_storage_key(new)

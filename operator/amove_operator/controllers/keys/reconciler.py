@@ -13,7 +13,6 @@ from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory, fingerprint
 from amove_operator.controllers.shared.status_writer import explain
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.derived import is_usable, named_ids
@@ -22,10 +21,10 @@ from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.keys.status import status_of
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import ObjectId
 from amove_operator.core.secrets.rendering import TemplateFault
 from amove_operator.errors import ApiError, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
+from amove_operator.models.refs import ObjectId
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
@@ -169,7 +168,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
 
     def forget(self, seen: AmoveStorageKey) -> None:
         """It is served to its end: whoever waits for its bucket names is reconciled again."""
-        item = id_of(seen)
+        item = seen.object_id
         self.d.store.forget(item)
         self.d.forget_key(item)
         self.d.queue.forget(item)
@@ -196,7 +195,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: ApiError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
-        key, item, queue = decision.seen, id_of(decision.seen), self.d.queue
+        key, item, queue = decision.seen, decision.seen.object_id, self.d.queue
         if not key.metadata.vanished:
             before = key.proven
             await self.d.status.write(key, end.status, end.conclusion)
@@ -221,7 +220,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         marker, listing = self._gatherer.marker(key), self.d.key_lists.latest
         alive = memory.expectations.live(marker, listing, self.d.settle)
         if alive is not None and {one.id for one in alive} <= named_ids(status):
-            self.d.enqueue.waiting(self.d.store.release(id_of(key)))
+            self.d.enqueue.waiting(self.d.store.release(key.object_id))
 
     async def _report_unconfirmed(self, key: AmoveStorageKey) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""

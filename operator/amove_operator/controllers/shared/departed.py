@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.models import FINALIZER
+from amove_operator.models.refs import Kind, Ref
 
 
 class _Left(NamedTuple):

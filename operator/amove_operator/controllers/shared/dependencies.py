@@ -18,9 +18,9 @@ from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import NameRegistry
 from amove_operator.controllers.shared.status_writer import StatusWriter
 from amove_operator.controllers.shared.store import Store
-from amove_operator.core.refs import ObjectId
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import Kube
+from amove_operator.models.refs import ObjectId
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 

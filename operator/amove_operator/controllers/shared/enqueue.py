@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amove_operator.controllers.shared.memory import Memories
-from amove_operator.controllers.shared.store import Store, id_of
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core.conditions import find
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.models.refs import Kind, ObjectId, Ref
 
 
 class Enqueuer:
@@ -30,7 +30,7 @@ class Enqueuer:
             memory = self._memories.buckets.get(bucket.metadata.uid)
             if memory is not None and bucket.proven.provenance is None:
                 memory.stale = True
-            self._add(id_of(bucket))
+            self._add(bucket.object_id)
         for item, last in self._store.vanished.items():
             if isinstance(last, AmoveBucket) and last.bucket_name == name:
                 self._add(item)
@@ -41,12 +41,12 @@ class Enqueuer:
             for bucket in self._store.buckets_named(name):
                 synced = find(bucket.status.conditions, "Synced")
                 if synced and synced.reason in (Reason.NameInUse, Reason.DeletionBlocked):
-                    self._add(id_of(bucket))
+                    self._add(bucket.object_id)
 
     def keys_reaching(self, name: str) -> None:
         """The keys that reach a bucket name: it may be another team's by now."""
         for key in self._store.keys_reaching(name):
-            self._add(id_of(key))
+            self._add(key.object_id)
 
     def keys_of(self, bucket: Ref) -> None:
         """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
@@ -58,7 +58,7 @@ class Enqueuer:
         for named in key.spec.bucket_refs or ():
             ref = Ref(Kind.BUCKET, key.metadata.namespace, named.name)
             if (bucket := self._store.buckets.get(ref)) is not None:
-                self._add(id_of(bucket))
+                self._add(bucket.object_id)
         for name in key.reached_buckets:
             self.claimants(name)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amove_operator.core.naming import Marker, owner_digest
-from amove_operator.core.refs import ObjectId
 from amove_operator.engine.index import Index
 from amove_operator.models import AmoveStorageKey
+from amove_operator.models.refs import ObjectId
 
 
 class KeyIndex:

@@ -11,15 +11,15 @@ from itertools import islice
 from math import inf
 
 from amove_operator.controllers.shared.memory import BucketMemory, Memories
-from amove_operator.controllers.shared.store import Store, id_of
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core.buckets.snapshot import Absent, BucketLoss
 from amove_operator.core.conditions import deletion_begun, find
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import ObjectId
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
+from amove_operator.models.refs import ObjectId
 from amove_operator.telemetry import Metrics
 
 _FEW = 50
@@ -77,7 +77,7 @@ class BucketLosses:
 
     def observed_absent(self, bucket: AmoveBucket, memory: BucketMemory) -> None:
         """The service says that there is no such bucket."""
-        item, meta = id_of(bucket), bucket.metadata
+        item, meta = bucket.object_id, bucket.metadata
         self._accept_before.setdefault(meta.uid, meta.annotation("accept-loss"))
         if item in self._lost_at or memory.delete_sent or not is_expected(bucket):
             return
@@ -88,7 +88,7 @@ class BucketLosses:
     def observed_present(self, bucket: AmoveBucket) -> None:
         """The bucket is there. What was absent with it may be back as well: all are asked anew."""
         self._accept_before.pop(bucket.metadata.uid, None)
-        if self._lost_at.pop(id_of(bucket), None) is not None:
+        if self._lost_at.pop(bucket.object_id, None) is not None:
             self._requeue_absent(observe=True)
 
     def concluded(self, item: ObjectId) -> None:
@@ -116,7 +116,7 @@ class BucketLosses:
             return BucketLoss.NONE  # reported as missing before: nothing is made of it anyhow
         if self.is_mass:
             return BucketLoss.MASS
-        unconfirmed = self._is_unconfirmed(id_of(bucket))
+        unconfirmed = self._is_unconfirmed(bucket.object_id)
         return BucketLoss.UNCONFIRMED if unconfirmed else BucketLoss.NONE
 
     @property
@@ -174,7 +174,7 @@ class BucketLosses:
         if since is None:
             return
         for bucket in self._store.buckets.values():
-            other = id_of(bucket)
+            other = bucket.object_id
             if other == item or other in self._lost_at:
                 continue
             memory = self._memories.buckets.get(other.uid)
@@ -188,7 +188,7 @@ class BucketLosses:
             memory = self._memories.buckets.get(bucket.metadata.uid)
             if memory is not None and isinstance(memory.seen, Absent):
                 memory.stale = memory.stale or observe
-                self._queue.add(id_of(bucket))
+                self._queue.add(bucket.object_id)
 
 
 class KeyLosses:

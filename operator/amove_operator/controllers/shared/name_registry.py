@@ -8,7 +8,7 @@ from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.leadership import Leadership, Namespaces
 from amove_operator.controllers.shared.memory import Memories
-from amove_operator.controllers.shared.store import Store, id_of
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
 from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
 from amove_operator.core.conditions import find
@@ -16,8 +16,8 @@ from amove_operator.core.key_list import KeyList
 from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, cluster_digest, may_reach
 from amove_operator.core.reasons import Reason
-from amove_operator.core.refs import ObjectId, Ref
 from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.models.refs import ObjectId, Ref
 from amove_operator.settings import Settings
 
 _NO_CLAIM = {
@@ -93,7 +93,7 @@ class NameRegistry:
 
     def want(self, bucket: AmoveBucket, *, waits: bool) -> bool:
         """Note whether a bucket waits for keys to go; whether it does."""
-        name, item = bucket.bucket_name, id_of(bucket)
+        name, item = bucket.bucket_name, bucket.object_id
         if waits:
             self.wanted[name] = item
         elif self.wanted.get(name) == item:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from amove_operator.controllers.shared.store import Store, id_of
+from amove_operator.controllers.shared.store import Store
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
@@ -67,7 +67,7 @@ class StatusWriter:
         if meta.vanished:
             self._store.note_status(seen, wanted)
             return
-        ref = id_of(seen).ref
+        ref = seen.object_id.ref
         old, new = seen.status.to_kube(), wanted.to_kube()
         try:
             body = await self._kube.write_status(ref, meta.resource_version, old, new)
@@ -88,7 +88,7 @@ class StatusWriter:
                 continue
             bad = new.status != "True" and not conditions.is_true(after, "Reconciling")
             _log.info(
-                "%s: %s=%s %s: %s", id_of(seen).ref, kind, new.status, new.reason, new.message
+                "%s: %s=%s %s: %s", seen.object_id.ref, kind, new.status, new.reason, new.message
             )
             if bad or (kind == "Ready" and new.status == "True"):
                 await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
@@ -98,7 +98,7 @@ class StatusWriter:
         self, seen: Object, reason: str, message: str, *, warning: bool = False
     ) -> None:
         """An Event on one of our objects; fails nothing."""
-        item = id_of(seen)
+        item = seen.object_id
         await self._kube.emit_event(
             ObjectReference.to(item.ref, item.uid),
             type="Warning" if warning else "Normal",

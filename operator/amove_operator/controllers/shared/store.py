@@ -10,15 +10,9 @@ from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
 from amove_operator.core.reading import Object, read_object
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.index import Index
 from amove_operator.models import AmoveBucket, AmoveStorageKey, BucketStatus, KeyStatus
-
-
-def id_of(seen: Object) -> ObjectId:
-    """The identity of an object: reference and UID, since a name may be used again."""
-    kind = Kind.BUCKET if isinstance(seen, AmoveBucket) else Kind.KEY
-    return ObjectId(Ref(kind, seen.metadata.namespace, seen.metadata.name), seen.metadata.uid)
+from amove_operator.models.refs import Kind, ObjectId, Ref
 
 
 def is_unserved(seen: Object) -> bool:
@@ -62,7 +56,7 @@ class Store:
     def __iter__(self) -> Iterator[ObjectId]:
         """The objects that are there, buckets first."""
         present: list[Object] = [*self.buckets.values(), *self.keys.values()]
-        return iter([id_of(seen) for seen in present])
+        return iter([seen.object_id for seen in present])
 
     def get(self, ref: Ref) -> Object | None:
         """The object of that name as last seen."""
@@ -110,7 +104,7 @@ class Store:
         return parsed
 
     def _index(self, seen: Object) -> None:
-        item = id_of(seen)
+        item = seen.object_id
         ref = item.ref
         if isinstance(seen, AmoveBucket):
             self.buckets[ref] = seen
@@ -127,7 +121,7 @@ class Store:
 
         Of a vanished object there is nothing but our copy.
         """
-        item, noted = id_of(seen), seen.with_status(status)
+        item, noted = seen.object_id, seen.with_status(status)
         if item in self.vanished:
             self._keep(item, noted)
         elif self.get(item.ref) is seen:
@@ -164,14 +158,14 @@ class Store:
         last = self.buckets.pop(ref, None) or self.keys.pop(ref, None)
         if last is None:
             return
-        item = id_of(last)
+        item = last.object_id
         for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self.key_index):
             index.drop(item)
         self.unserved.discard(item.uid)
 
     def keep_vanished(self, last: Object) -> ObjectId:
         """Keep an object that seems to have vanished until its protocol is served."""
-        item = id_of(last)
+        item = last.object_id
         self.unconfirmed.add(item)
         self._keep(item, last.as_vanished())
         return item

@@ -20,10 +20,10 @@ from amove_operator.controllers.shared.dependencies import wire
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
-from amove_operator.core.refs import Kind, Ref
 from amove_operator.core.secrets.record import KEY_ID, OWNER_UID
 from amove_operator.errors import KubeUnavailable
 from amove_operator.kube import Kube, SecretMeta
+from amove_operator.models.refs import Kind, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 

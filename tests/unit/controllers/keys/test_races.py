@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from amove_operator.amove import NewKey
-from amove_operator.controllers.shared.store import id_of
 from amove_operator.core import names
 from amove_operator.core.naming import mask_bit, names_digest
-from amove_operator.core.refs import Kind, ObjectId, Ref
 from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import Conflict, KubeRefused, TransportFault
 from amove_operator.models import FINALIZER
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from tests.model.cluster_of_walks import ACCOUNT, SETTINGS, Walked
 from tests.stand_ins.fate import Crash
 from tests.stand_ins.ports import Body
@@ -138,7 +137,7 @@ def condition(walked: Walked, kind: str, ref: Ref = REF) -> tuple[str, str]:
 
 def reached(walked: Walked, name: str) -> list[str]:
     """The namespaces whose live keys reach a bucket name."""
-    return [str(id_of(key).ref) for key in walked.d.store.keys_reaching(name)]
+    return [str(key.object_id.ref) for key in walked.d.store.keys_reaching(name)]
 
 
 def swap(owner: object, name: str, new: Callable[..., Any]) -> None:
