@@ -12,24 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from amove_operator import models
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import invalid
 from amove_operator.core.reasons import Reason
-from amove_operator.models import (
-    AmoveBucket,
-    AmoveStorageKey,
-    BucketSpec,
-    BucketStatus,
-    KeySpec,
-    KeyStatus,
-    ObjectMeta,
-    parse_faults,
-    spec_faults_bucket,
-    spec_faults_key,
-)
 from amove_operator.models.refs import Kind
 
-Object = AmoveBucket | AmoveStorageKey
+Object = models.AmoveBucket | models.AmoveStorageKey
 MAX_OBJECT_BYTES = 512 * 1024
 _MOST_FAULTS = 8
 
@@ -50,8 +39,13 @@ _KEEPING = {"deletionPolicy": "Retain", "managementPolicy": "Observe"}
 
 # What each kind is parsed by, and the rules of its spec that no schema can say.
 _PARTS: dict[Kind, tuple[Any, Any, Any, Callable[[str, Any], list[str]]]] = {
-    Kind.BUCKET: (AmoveBucket, BucketSpec, BucketStatus, spec_faults_bucket),
-    Kind.KEY: (AmoveStorageKey, KeySpec, KeyStatus, spec_faults_key),
+    Kind.BUCKET: (
+        models.AmoveBucket,
+        models.BucketSpec,
+        models.BucketStatus,
+        models.spec_faults_bucket,
+    ),
+    Kind.KEY: (models.AmoveStorageKey, models.KeySpec, models.KeyStatus, models.spec_faults_key),
 }
 
 
@@ -62,7 +56,7 @@ def read_object(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, Conclusion
     policies are, so that the object can say what is wrong, and can be let go as was asked.
     """
     model, spec_model, status_model, spec_faults = _PARTS[kind]
-    metadata = ObjectMeta.model_validate(body["metadata"])
+    metadata = models.ObjectMeta.model_validate(body["metadata"])
     spec, fault = _spec(spec_model, kind, body)
     fault = fault or invalid(spec_faults(metadata.name, spec))
     try:
@@ -72,10 +66,10 @@ def read_object(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, Conclusion
     return model(metadata=metadata, spec=spec, status=status), fault
 
 
-def read_bucket(body: Mapping[str, Any]) -> AmoveBucket:
+def read_bucket(body: Mapping[str, Any]) -> models.AmoveBucket:
     """An AmoveBucket, whatever is wrong with its spec."""
     found, _ = read_object(Kind.BUCKET, body)
-    assert isinstance(found, AmoveBucket)  # noqa: S101 - of that kind
+    assert isinstance(found, models.AmoveBucket)  # noqa: S101 - of that kind
     return found
 
 
@@ -106,7 +100,7 @@ def _spec(model: Any, kind: Kind, body: Mapping[str, Any]) -> tuple[Any, Conclus
     try:
         return model.model_validate(given), None
     except ValidationError as error:
-        faults = parse_faults(error, at="spec")[:_MOST_FAULTS]
+        faults = models.parse_faults(error, at="spec")[:_MOST_FAULTS]
         return _identity(model, kind, given), invalid(faults)
 
 

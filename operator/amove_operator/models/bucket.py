@@ -6,28 +6,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PrivateAttr
 
+from amove_operator.models import shared
 from amove_operator.models.refs import Kind
-from amove_operator.models.shared import (
-    CONDITIONS_DESCRIPTION,
-    OBSERVED_GENERATION_DESCRIPTION,
-    OWNER_UID_DESCRIPTION,
-    UUID_PATTERN,
-    Conditions,
-    KubeModel,
-    KubeObject,
-    ObservedGeneration,
-    Uid,
-)
 
 # Between two letters or digits: hyphens and dots, but never two dots in a row. That it is not an
 # IPv4 address is a rule of its own (models.rules), since RE2 cannot say "not".
 BUCKET_NAME_PATTERN = r"^[a-z0-9]((-|\.-)*\.?[a-z0-9])*$"
 
 BucketName = Annotated[str, Field(min_length=3, max_length=63, pattern=BUCKET_NAME_PATTERN)]
-AccountId = Annotated[str, Field(min_length=36, max_length=36, pattern=UUID_PATTERN)]
+AccountId = Annotated[str, Field(min_length=36, max_length=36, pattern=shared.UUID_PATTERN)]
 
 
-class BucketFlags(KubeModel):
+class BucketFlags(shared.KubeModel):
     """The four flags of a bucket, under the names that ``bucket_status`` answers."""
 
     is_public: bool = False
@@ -40,7 +30,7 @@ class BucketFlags(KubeModel):
     """Objects can be locked against deletion."""
 
 
-class BucketSpec(KubeModel):
+class BucketSpec(shared.KubeModel):
     """What a team asks for. A flag that is ``None`` is not managed."""
 
     bucket_name: BucketName | None = None
@@ -83,10 +73,12 @@ class BucketSpec(KubeModel):
     """
 
 
-class BucketStatus(KubeModel):
+class BucketStatus(shared.KubeModel):
     """What was seen and done. Proof of ownership only with ``owner_uid`` equal to the CR's UID."""
 
-    owner_uid: Uid | None = Field(default=None, alias="ownerUID", description=OWNER_UID_DESCRIPTION)
+    owner_uid: shared.Uid | None = Field(
+        default=None, alias="ownerUID", description=shared.OWNER_UID_DESCRIPTION
+    )
     bucket_name: Annotated[str, Field(max_length=63)] | None = None
     """Name of the bucket at Amove, pinned at first use."""
     cloud_account_id: Annotated[str, Field(max_length=36)] | None = None
@@ -97,9 +89,9 @@ class BucketStatus(KubeModel):
     """A create was about to be sent; set before it and removed with its outcome."""
     observed: BucketFlags | None = None
     """The bucket's flags as Amove last answered them."""
-    conditions: Conditions = Field(default=(), description=CONDITIONS_DESCRIPTION)
-    observed_generation: ObservedGeneration | None = Field(
-        default=None, description=OBSERVED_GENERATION_DESCRIPTION
+    conditions: shared.Conditions = Field(default=(), description=shared.CONDITIONS_DESCRIPTION)
+    observed_generation: shared.ObservedGeneration | None = Field(
+        default=None, description=shared.OBSERVED_GENERATION_DESCRIPTION
     )
 
     @property
@@ -108,7 +100,7 @@ class BucketStatus(KubeModel):
         return self.provenance is not None or bool(self.create_intent)
 
 
-class AmoveBucket(KubeObject):
+class AmoveBucket(shared.KubeObject):
     """AmoveBucket is a bucket at the Amove storage service, kept as declared here."""
 
     KIND = Kind.BUCKET

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import re
 
+from amove_operator.models import rules
 from amove_operator.models.bucket import BUCKET_NAME_PATTERN, BucketSpec
-from amove_operator.models.rules import (
-    IPV4_PATTERN,
-    Rule,
-    Transition,
-    looks_like_ipv4,
-    same,
-    same_or_default,
-)
 
 
 def is_bucket_name(name: str) -> bool:
@@ -20,18 +13,18 @@ def is_bucket_name(name: str) -> bool:
     return (
         3 <= len(name) <= 63
         and re.fullmatch(BUCKET_NAME_PATTERN, name) is not None
-        and not looks_like_ipv4(name)
+        and not rules.looks_like_ipv4(name)
     )
 
 
-BUCKET_RULES: tuple[Rule[BucketSpec], ...] = (
-    Rule(
+BUCKET_RULES: tuple[rules.Rule[BucketSpec], ...] = (
+    rules.Rule(
         at="",
         # The characters need no look here: the apiserver has held them to a DNS name already.
         cel=(
             "has(self.spec.bucketName) || (self.metadata.name.size() >= 3"
             " && self.metadata.name.size() <= 63"
-            f" && !self.metadata.name.matches(r'{IPV4_PATTERN}'))"
+            f" && !self.metadata.name.matches(r'{rules.IPV4_PATTERN}'))"
         ),
         field=".spec.bucketName",
         message=(
@@ -40,13 +33,13 @@ BUCKET_RULES: tuple[Rule[BucketSpec], ...] = (
         ),
         holds=lambda name, spec: spec.bucket_name is not None or is_bucket_name(name),
     ),
-    Rule(
+    rules.Rule(
         at="spec.bucketName",
-        cel=f"!self.matches(r'{IPV4_PATTERN}')",
+        cel=f"!self.matches(r'{rules.IPV4_PATTERN}')",
         message="spec.bucketName looks like an IPv4 address: write a name with a letter in it",
-        holds=lambda _name, spec: not looks_like_ipv4(spec.bucket_name or ""),
+        holds=lambda _name, spec: not rules.looks_like_ipv4(spec.bucket_name or ""),
     ),
-    Rule(
+    rules.Rule(
         at="spec",
         cel="!self.?objectLockEnabled.orValue(false) || self.?versioningEnabled.orValue(true)",
         field=".versioningEnabled",
@@ -60,25 +53,25 @@ BUCKET_RULES: tuple[Rule[BucketSpec], ...] = (
     ),
 )
 
-BUCKET_TRANSITIONS: tuple[Transition, ...] = (
-    Transition(
+BUCKET_TRANSITIONS: tuple[rules.Transition, ...] = (
+    rules.Transition(
         at="",
-        cel=same_or_default("self.spec", "oldSelf.spec", "bucketName", "self.metadata.name"),
+        cel=rules.same_or_default("self.spec", "oldSelf.spec", "bucketName", "self.metadata.name"),
         field=".spec.bucketName",
         message="spec.bucketName (default: metadata.name) is immutable: create another AmoveBucket",
     ),
-    Transition(
+    rules.Transition(
         at="spec",
-        cel=same("cloudAccountId"),
+        cel=rules.same("cloudAccountId"),
         field=".cloudAccountId",
         message=(
             "spec.cloudAccountId is immutable, and may be neither added nor removed: create "
             "another AmoveBucket"
         ),
     ),
-    Transition(
+    rules.Transition(
         at="spec",
-        cel=same("objectLockEnabled"),
+        cel=rules.same("objectLockEnabled"),
         field=".objectLockEnabled",
         message=(
             "spec.objectLockEnabled is immutable, and may be neither added nor removed: object "

@@ -5,15 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from amove_operator.models import rules
 from amove_operator.models.key_spec import MAX_TEXT_BYTES, KeySpec
-from amove_operator.models.rules import (
-    IPV4_PATTERN,
-    Rule,
-    Transition,
-    looks_like_ipv4,
-    same,
-    same_or_default,
-)
 from amove_operator.models.shared import SUBDOMAIN, parse_duration
 
 QUALIFIED_NAME_PATTERN = rf"^({SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?$"
@@ -33,11 +26,11 @@ def _type_unreserved(_name: str, spec: KeySpec) -> bool:
 
 def _metadata_rules(
     field: str, keys_of: Callable[[KeySpec], Mapping[str, str] | None]
-) -> tuple[Rule[KeySpec], Rule[KeySpec]]:
+) -> tuple[rules.Rule[KeySpec], rules.Rule[KeySpec]]:
     """The two rules on the keys of ``spec.secret.labels`` and ``spec.secret.annotations``."""
     at = f"spec.secret.{field}"
     return (
-        Rule(
+        rules.Rule(
             at=at,
             cel=(
                 f"self.all(key, key.matches(r'{QUALIFIED_NAME_PATTERN}')"
@@ -52,7 +45,7 @@ def _metadata_rules(
                 for key in keys_of(spec) or ()
             ),
         ),
-        Rule(
+        rules.Rule(
             at=at,
             cel=f"!self.exists(key, key.matches(r'{RESERVED_METADATA_PATTERN}'))",
             message=(
@@ -66,8 +59,8 @@ def _metadata_rules(
     )
 
 
-KEY_RULES: tuple[Rule[KeySpec], ...] = (
-    Rule(
+KEY_RULES: tuple[rules.Rule[KeySpec], ...] = (
+    rules.Rule(
         at="spec",
         cel="[has(self.bucketRefs), has(self.bucketNames), has(self.allBuckets)]"
         ".exists_one(given, given)",
@@ -78,16 +71,16 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             [spec.bucket_refs, spec.bucket_names, spec.all_buckets].count(None) == 2
         ),
     ),
-    Rule(
+    rules.Rule(
         at="spec.bucketNames[]",
-        cel=f"!self.matches(r'{IPV4_PATTERN}')",
+        cel=f"!self.matches(r'{rules.IPV4_PATTERN}')",
         message=(
             "spec.bucketNames has an entry that looks like an IPv4 address: write names with a "
             "letter in them"
         ),
-        holds=lambda _name, spec: not any(map(looks_like_ipv4, spec.bucket_names or ())),
+        holds=lambda _name, spec: not any(map(rules.looks_like_ipv4, spec.bucket_names or ())),
     ),
-    Rule(
+    rules.Rule(
         at="spec.rotation",
         cel="!has(self.interval) || duration(self.interval) > duration(self.gracePeriod)",
         field=".interval",
@@ -100,14 +93,14 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             or parse_duration(spec.rotation.interval) > parse_duration(spec.rotation.grace_period)
         ),
     ),
-    Rule(
+    rules.Rule(
         at="spec.secret",
         cel="!(has(self.format) && has(self.template))",
         field=".template",
         message="spec.secret.format and spec.secret.template exclude each other: write one of them",
         holds=lambda _name, spec: spec.secret.format is None or spec.secret.template is None,
     ),
-    Rule(
+    rules.Rule(
         at="spec.secret.template",
         cel=f"self.all(key, key.size() <= 253 && key.matches(r'{TEMPLATE_KEY_PATTERN}'))",
         message=(
@@ -119,7 +112,7 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             for key in spec.secret.template or ()
         ),
     ),
-    Rule(
+    rules.Rule(
         at="spec.secret.template",
         cel=f"self.all(key, bytes(self[key]).size() <= {MAX_TEXT_BYTES})",
         message=(
@@ -130,7 +123,7 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
             len(text.encode()) <= MAX_TEXT_BYTES for text in (spec.secret.template or {}).values()
         ),
     ),
-    Rule(
+    rules.Rule(
         at="spec.secret.template",
         # "$${secretKey}" is only the placeholder's name. The blank keeps what stands on both sides
         # of a "$$" apart: "${secret$$Key}" has no placeholder, and would have one without it.
@@ -148,7 +141,7 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
     ),
     *_metadata_rules("labels", lambda spec: spec.secret.labels),
     *_metadata_rules("annotations", lambda spec: spec.secret.annotations),
-    Rule(
+    rules.Rule(
         at="spec.secret.type",
         cel=f"!self.matches(r'{RESERVED_TYPE_PATTERN}')",
         message=(
@@ -159,27 +152,27 @@ KEY_RULES: tuple[Rule[KeySpec], ...] = (
     ),
 )
 
-KEY_TRANSITIONS: tuple[Transition, ...] = (
-    Transition(
+KEY_TRANSITIONS: tuple[rules.Transition, ...] = (
+    rules.Transition(
         at="",
-        cel=same_or_default("self.spec", "oldSelf.spec", "secret.name", "self.metadata.name"),
+        cel=rules.same_or_default("self.spec", "oldSelf.spec", "secret.name", "self.metadata.name"),
         field=".spec.secret.name",
         message=(
             "spec.secret.name (default: metadata.name) is immutable: create another AmoveStorageKey"
         ),
     ),
-    Transition(
+    rules.Transition(
         at="spec",
-        cel=same_or_default("self", "oldSelf", "secret.type", "'Opaque'"),
+        cel=rules.same_or_default("self", "oldSelf", "secret.type", "'Opaque'"),
         field=".secret.type",
         message=(
             "spec.secret.type (default: Opaque) is immutable, as a Secret's type is: create "
             "another AmoveStorageKey"
         ),
     ),
-    Transition(
+    rules.Transition(
         at="spec",
-        cel=same("cloudAccountId"),
+        cel=rules.same("cloudAccountId"),
         field=".cloudAccountId",
         message=(
             "spec.cloudAccountId is immutable, and may be neither added nor removed: create "

@@ -6,26 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from amove_operator.models import shared
 from amove_operator.models.bucket import AccountId, BucketName
-from amove_operator.models.shared import (
-    HOST_PATTERN,
-    QUALIFIED_PATTERN,
-    REGION_PATTERN,
-    Duration,
-    KubeModel,
-    ObjectName,
-)
 
 KEY_NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$"
 
 Permission = Literal["Read", "Write", "ReadWrite"]
 SecretFormat = Literal["AWS", "CredentialsFile"]
-Region = Annotated[str, Field(min_length=1, max_length=63, pattern=REGION_PATTERN)]
-StorageDn = Annotated[str, Field(min_length=1, max_length=253, pattern=HOST_PATTERN)]
+Region = Annotated[str, Field(min_length=1, max_length=63, pattern=shared.REGION_PATTERN)]
+StorageDn = Annotated[str, Field(min_length=1, max_length=253, pattern=shared.HOST_PATTERN)]
 KeyName = Annotated[str, Field(min_length=1, max_length=63, pattern=KEY_NAME_PATTERN)]
 LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
-SecretType = Annotated[str, Field(min_length=1, max_length=253, pattern=QUALIFIED_PATTERN)]
+SecretType = Annotated[str, Field(min_length=1, max_length=253, pattern=shared.QUALIFIED_PATTERN)]
 
 # The keys of the three maps have their rules in models.rules: a CRD cannot bound a map's keys
 # except by CEL.
@@ -43,17 +36,17 @@ _REFUSED_DOMAINS = (
 )
 
 
-class BucketRef(KubeModel):
+class BucketRef(shared.KubeModel):
     """An AmoveBucket of the same namespace."""
 
-    name: ObjectName
+    name: shared.ObjectName
     """metadata.name of an AmoveBucket in this namespace."""
 
 
-class SecretSpec(KubeModel):
+class SecretSpec(shared.KubeModel):
     """The Secret to write, always in the key's own namespace."""
 
-    name: ObjectName | None = None
+    name: shared.ObjectName | None = None
     """Name of the Secret, in this namespace. Default: metadata.name. The name in effect is
     immutable.
     """
@@ -81,20 +74,20 @@ class SecretSpec(KubeModel):
     """
 
 
-class RotationSpec(KubeModel):
+class RotationSpec(shared.KubeModel):
     """When a key is replaced, and how long the old one lives on."""
 
-    interval: Duration | None = None
+    interval: shared.Duration | None = None
     """How long a key is used before it is replaced, such as 720h; longer than gracePeriod and at
     least the operator's AMOVE_MIN_ROTATION_INTERVAL. Left out: never by the clock.
     """
-    grace_period: Duration = "1h"
+    grace_period: shared.Duration = "1h"
     """How long a replaced key goes on working, such as 1h; at most the operator's AMOVE_MAX_GRACE.
     0s revokes it as soon as the Secret holds the new one.
     """
 
 
-class KeySpec(KubeModel):
+class KeySpec(shared.KubeModel):
     """What a team asks for. Exactly one of bucket_refs, bucket_names, all_buckets."""
 
     bucket_refs: Annotated[tuple[BucketRef, ...], Field(min_length=1, max_length=64)] | None = None

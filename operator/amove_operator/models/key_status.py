@@ -6,17 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from amove_operator.models import shared
 from amove_operator.models.key_spec import Permission
-from amove_operator.models.shared import (
-    CONDITIONS_DESCRIPTION,
-    OBSERVED_GENERATION_DESCRIPTION,
-    OWNER_UID_DESCRIPTION,
-    Conditions,
-    KubeModel,
-    ObservedGeneration,
-    Timestamp,
-    Uid,
-)
 
 RemoteId = Annotated[str, Field(max_length=64)]
 SeenBuckets = Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)]
@@ -35,7 +26,7 @@ IssuedFor = Annotated[
 ]
 
 
-class IssuedScope(KubeModel):
+class IssuedScope(shared.KubeModel):
     """What a key was issued for: its account, its place, and the buckets that it reaches."""
 
     cloud_account_id: Annotated[str, Field(max_length=36)]
@@ -51,7 +42,7 @@ class IssuedScope(KubeModel):
     """The buckets that the key reaches, by name; none for allBuckets."""
 
 
-class _IssuedKey(KubeModel):
+class _IssuedKey(shared.KubeModel):
     id: RemoteId
     """Identity of the key at Amove."""
     name: Annotated[str, Field(max_length=63)]
@@ -60,7 +51,7 @@ class _IssuedKey(KubeModel):
     """The public half of the key pair."""
     serial: Annotated[int, Field(ge=1, le=2**31 - 1)]
     """Counts the keys issued for this object."""
-    issued_at: Timestamp
+    issued_at: shared.Timestamp
     """When the key was issued."""
     user_id: RemoteId | None = None
     """The Amove user that the key belongs to."""
@@ -81,18 +72,18 @@ class CurrentKey(IssuedScope, _IssuedKey):
         return not self.buckets and self.issued_for != "allBuckets"
 
 
-class RecentIssue(KubeModel):
+class RecentIssue(shared.KubeModel):
     """One issue of a key, noted before the key is asked for (the first of an object: after)."""
 
     serial: Annotated[int, Field(ge=1, le=2**31 - 1)]
     """Which issue for this object it was; the key's name ends in it."""
-    issued_at: Timestamp
+    issued_at: shared.Timestamp
     """When the key was issued, or was about to be."""
     scope: IssuedScope | None = None
     """What the key was issued for; left out of old issues."""
 
 
-class RetiringKey(KubeModel):
+class RetiringKey(shared.KubeModel):
     """A replaced key that still works until its grace ends."""
 
     id: RemoteId
@@ -100,7 +91,7 @@ class RetiringKey(KubeModel):
     buckets: SeenBuckets = ()
     """The buckets that the key reaches, by name; none for allBuckets."""
     issued_for: IssuedFor = None
-    revoke_after: Timestamp
+    revoke_after: shared.Timestamp
     """When the grace ends and the key is revoked."""
 
     @property
@@ -109,17 +100,19 @@ class RetiringKey(KubeModel):
         return not self.buckets and self.issued_for != "allBuckets"
 
 
-class SecretBinding(KubeModel):
+class SecretBinding(shared.KubeModel):
     """The Secret's name: the Service Binding specification's duck type."""
 
     name: Annotated[str, Field(max_length=253)]
     """Name of the Secret."""
 
 
-class KeyStatus(KubeModel):
+class KeyStatus(shared.KubeModel):
     """What was issued. Proof of ownership only with ``owner_uid`` equal to the CR's UID."""
 
-    owner_uid: Uid | None = Field(default=None, alias="ownerUID", description=OWNER_UID_DESCRIPTION)
+    owner_uid: shared.Uid | None = Field(
+        default=None, alias="ownerUID", description=shared.OWNER_UID_DESCRIPTION
+    )
     key: CurrentKey | None = None
     """The key in use. Its secret half is only in the Secret."""
     retiring: Annotated[tuple[RetiringKey, ...], Field(max_length=8)] = ()
@@ -128,11 +121,11 @@ class KeyStatus(KubeModel):
     """The keys issued of late, the newest last: what the issuing budget counts, and what a key that
     was issued just before a crash may reach.
     """
-    next_rotation: Timestamp | None = None
+    next_rotation: shared.Timestamp | None = None
     """When the key is due to be replaced by the clock."""
     binding: SecretBinding | None = None
     """The Secret that holds the key, as Service Binding wants it."""
-    conditions: Conditions = Field(default=(), description=CONDITIONS_DESCRIPTION)
-    observed_generation: ObservedGeneration | None = Field(
-        default=None, description=OBSERVED_GENERATION_DESCRIPTION
+    conditions: shared.Conditions = Field(default=(), description=shared.CONDITIONS_DESCRIPTION)
+    observed_generation: shared.ObservedGeneration | None = Field(
+        default=None, description=shared.OBSERVED_GENERATION_DESCRIPTION
     )

@@ -9,18 +9,8 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.conditions import Conclusion, stalled
-from amove_operator.core.keys import messages
+from amove_operator.core.keys import messages, snapshot
 from amove_operator.core.keys.derived import named_ids
-from amove_operator.core.keys.snapshot import (
-    Blocked,
-    Displaced,
-    GoneKeys,
-    KeyLimits,
-    KeySnapshot,
-    LossVerdict,
-    Rotation,
-    SecretSeen,
-)
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
@@ -35,7 +25,7 @@ from amove_operator.models.refs import Kind, Ref
 class ReconcilePass:
     """What one pass over a key has learnt so far and does not remember beyond itself."""
 
-    secret: SecretSeen | None = None
+    secret: snapshot.SecretSeen | None = None
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
@@ -56,12 +46,12 @@ class KeyGatherer:
 
     def gather(
         self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass
-    ) -> KeySnapshot:
+    ) -> snapshot.KeySnapshot:
         """All that is known about one AmoveStorageKey as of now."""
         d, meta, spec, expectations = self._d, key.metadata, key.spec, memory.expectations
         gate = self.gate(key)
         interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
-        return KeySnapshot(
+        return snapshot.KeySnapshot(
             now=d.now(),
             clock=d.clock(),
             uid=meta.uid,
@@ -70,13 +60,13 @@ class KeyGatherer:
             gate=gate,
             secret_name=key.secret_name,
             format8=format_digest(spec.secret),
-            rotation=Rotation(
+            rotation=snapshot.Rotation(
                 parse_duration(spec.rotation.grace_period),
                 interval,
                 meta.annotation("rotate-requested-at") or "",
             ),
             expectations=expectations,
-            limits=KeyLimits(d.settings.mint_budget, d.settings.listing_settle),
+            limits=snapshot.KeyLimits(d.settings.mint_budget, d.settings.listing_settle),
             finalizer=meta.finalized_by_us or meta.vanished,
             deleting=meta.deleting,
             paused=meta.paused,
@@ -87,8 +77,10 @@ class KeyGatherer:
             secret_fresh=progress.secret_fresh,
             live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
             listed_at=self._listed_at(),
-            gone=GoneKeys(self.confirmed_gone(key, memory), self._presumed_gone(key, memory)),
-            displaced=Displaced(self._displaced(key), self._wanted(key, memory)),
+            gone=snapshot.GoneKeys(
+                self.confirmed_gone(key, memory), self._presumed_gone(key, memory)
+            ),
+            displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, memory)),
             dry_run_passed=progress.dry_run_passed,
             refused=progress.refused or memory.refused,
             loss=self._loss(key, memory),
@@ -116,7 +108,7 @@ class KeyGatherer:
 
     # -- the scope, and whether its buckets are ready --------------------------------------------
 
-    def gate(self, key: AmoveStorageKey) -> Scope | Blocked | None:
+    def gate(self, key: AmoveStorageKey) -> Scope | snapshot.Blocked | None:
         """The scope that the spec asks for, and whether its buckets are ready."""
         if key.spec.bucket_refs is None:
             return self._scope_by_name(key)
@@ -137,7 +129,11 @@ class KeyGatherer:
         if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
             return messages.account_mismatch(key.spec, accounts)
         scope = self._scope(key, accounts.pop(), tuple(names))
-        return Blocked(Reason.BucketNotReady, unready, scope) if unready is not None else scope
+        return (
+            snapshot.Blocked(Reason.BucketNotReady, unready, scope)
+            if unready is not None
+            else scope
+        )
 
     def _scope_by_name(self, key: AmoveStorageKey) -> Scope | None:
         """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""
@@ -165,7 +161,9 @@ class KeyGatherer:
 
     # -- our own refusals ------------------------------------------------------------------------
 
-    def fault(self, key: AmoveStorageKey, gate: Scope | Blocked | None) -> Conclusion | None:
+    def fault(
+        self, key: AmoveStorageKey, gate: Scope | snapshot.Blocked | None
+    ) -> Conclusion | None:
         """Why we refuse this spec ourselves, without a call."""
         d, spec, namespace = self._d, key.spec, key.metadata.namespace
         if (fault := d.store.faults.get(key.object_id.ref)) is not None:
@@ -177,9 +175,9 @@ class KeyGatherer:
         trusted = d.settings.trusts(namespace)
         if found := key_not_permitted(spec, namespace, defaults, trusted=trusted):
             return found
-        if isinstance(gate, Blocked) and gate.reason is Reason.AccountMismatch:
+        if isinstance(gate, snapshot.Blocked) and gate.reason is Reason.AccountMismatch:
             return stalled(Reason.AccountMismatch, gate.message)
-        wanted = gate.scope if isinstance(gate, Blocked) else gate
+        wanted = gate.scope if isinstance(gate, snapshot.Blocked) else gate
         if wrong := template_fault(spec.secret, longest_context(spec, wanted)):
             return stalled(Reason.InvalidTemplate, wrong)
         if (pending := d.accounts.pending()) is not None:
@@ -197,15 +195,15 @@ class KeyGatherer:
 
     # -- what the list shows ---------------------------------------------------------------------
 
-    def _loss(self, key: AmoveStorageKey, memory: KeyMemory) -> LossVerdict:
+    def _loss(self, key: AmoveStorageKey, memory: KeyMemory) -> snapshot.LossVerdict:
         losses, current = self._d.key_losses, key.proven.key
         if losses.accepted(key):
-            return LossVerdict.NONE
+            return snapshot.LossVerdict.NONE
         if memory.expectations.user_changed or self._speaks_for_user(key) is False:
-            return LossVerdict.OTHER_USER
+            return snapshot.LossVerdict.OTHER_USER
         if losses.is_mass and (key.metadata.uid in losses.missing or current is None):
-            return LossVerdict.MASS_LOSS
-        return LossVerdict.NONE
+            return snapshot.LossVerdict.MASS_LOSS
+        return snapshot.LossVerdict.NONE
 
     def _speaks_for_user(self, key: AmoveStorageKey) -> bool | None:
         """Whether the list shows keys of the recorded user; ``None`` where nobody can know."""

@@ -7,13 +7,8 @@ from dataclasses import replace
 from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.core.keys import snapshot
 from amove_operator.core.keys.expectations import Expectations
-from amove_operator.core.keys.snapshot import (
-    SecretAbsent,
-    SecretForeign,
-    SecretOurs,
-    SecretSeen,
-)
 from amove_operator.core.keys.steps import WriteSecret
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import (
@@ -74,10 +69,12 @@ class SecretWriter:
         progress.secret = self._judge(key, memory, view)
         progress.secret_fresh = True
         progress.metadata = _metadata(view) if view is not None else None
-        ours = isinstance(progress.secret, SecretOurs)
+        ours = isinstance(progress.secret, snapshot.SecretOurs)
         if ours and memory.expectations.is_new:  # not new: its finalizer was taken off once
             memory.expectations = Expectations.for_known(self._d.leadership.since, self._d.settle)
-        memory.secret = progress.secret if isinstance(progress.secret, SecretOurs) else None
+        memory.secret = (
+            progress.secret if isinstance(progress.secret, snapshot.SecretOurs) else None
+        )
         memory.secret_version = (view.uid, view.resource_version) if view and ours else None
         fresh = memory.expectations.pending_key
         if fresh is not None and _holds(progress.secret, fresh.key.id):
@@ -85,16 +82,18 @@ class SecretWriter:
 
     def _judge(
         self, key: AmoveStorageKey, memory: KeyMemory, view: SecretView | None
-    ) -> SecretSeen:
+    ) -> snapshot.SecretSeen:
         if view is None:
             memory.record = memory.record_uid = None
-            return SecretAbsent()
+            return snapshot.SecretAbsent()
         owner = self._gatherer.owner(key)
         seen = _metadata(view)
         stranger, leftover = whose(seen, owner, key.spec.secret.type or OPAQUE)
         if stranger is not None:
             advice = "" if leftover else "; delete it, or give this key another spec.secret.name"
-            return SecretForeign(f"Secret {view.name} is not ours: {stranger}{advice}.", leftover)
+            return snapshot.SecretForeign(
+                f"Secret {view.name} is not ours: {stranger}{advice}.", leftover
+            )
         status = key.proven.key
         record, data_matches = sound_record(
             owner.uid,
@@ -107,7 +106,7 @@ class SecretWriter:
         )
         if data_matches:
             memory.record, memory.record_uid = record, view.uid
-        return SecretOurs(
+        return snapshot.SecretOurs(
             uid=view.uid,
             resource_version=view.resource_version,
             record=record,
@@ -167,7 +166,11 @@ class SecretWriter:
         self._take_in(key, memory, progress, view)
 
     async def repair_metadata(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, secret: SecretOurs
+        self,
+        key: AmoveStorageKey,
+        memory: KeyMemory,
+        progress: ReconcilePass,
+        secret: snapshot.SecretOurs,
     ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
         if progress.metadata is None:
@@ -206,7 +209,7 @@ class SecretWriter:
         spec = key.spec.secret
         full = recorded(record, spec, owner.uid, data)
         secret = progress.secret
-        if not isinstance(secret, SecretOurs) or progress.metadata is None:
+        if not isinstance(secret, snapshot.SecretOurs) or progress.metadata is None:
             manifest = new_secret(key.secret_name, owner, spec, full, data)
             return await self._d.kube.create_secret(manifest, dry_run=dry_run)
         patch = rewrite(progress.metadata, owner, spec, full, data, secret.record.written)
@@ -224,9 +227,13 @@ class SecretWriter:
         return RenderContext(scope, endpoint, name)
 
 
-def _holds(secret: SecretSeen, key_id: str) -> bool:
+def _holds(secret: snapshot.SecretSeen, key_id: str) -> bool:
     """Whether the Secret holds that key, whole."""
-    return isinstance(secret, SecretOurs) and secret.data_matches and secret.record.key_id == key_id
+    return (
+        isinstance(secret, snapshot.SecretOurs)
+        and secret.data_matches
+        and secret.record.key_id == key_id
+    )
 
 
 def _metadata(view: SecretView) -> SecretMetadata:

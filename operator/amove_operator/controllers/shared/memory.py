@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    BucketSeen,
-    Present,
-    Refusal,
-    Refused,
-    Unknown,
-)
+from amove_operator.core.buckets import snapshot
 from amove_operator.core.conditions import is_true
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import SecretOurs
@@ -48,11 +41,11 @@ class BucketMemory:
     """
 
     fingerprint: tuple[object, ...] | None = None
-    seen: BucketSeen | None = None
+    seen: snapshot.BucketSeen | None = None
     asked_at: float = -inf
     seen_at: float = -inf
     stale: bool = False
-    refusal: Refusal | None = None
+    refusal: snapshot.Refusal | None = None
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
     created: bool = False
@@ -67,7 +60,7 @@ class BucketMemory:
 
         ``bucket_status`` is still asked at each resync, and shows a bucket that became ours to see.
         """
-        return self.refusal is not None and self.refusal.what is Refused.EXISTS
+        return self.refusal is not None and self.refusal.what is snapshot.Refused.EXISTS
 
     def expire(self, bucket: AmoveBucket, clock: float) -> None:
         """Forget the observation when a person changed something, or a resync or retry is due."""
@@ -86,7 +79,7 @@ class BucketMemory:
             self.retry_at = inf
         elif self.fingerprint is None and is_in_sync(bucket) and bucket.status.observed:
             # First seen after a restart: a bucket in sync waits for the sweep to reach it.
-            self.seen = Present(bucket.status.observed)
+            self.seen = snapshot.Present(bucket.status.observed)
         if bucket.proven.provenance is not None:
             self.created = False  # from here on status is the proof
         self.fingerprint = print_now
@@ -98,14 +91,14 @@ class BucketMemory:
         Else a stranger's bucket that appears later under the name would be taken for ours.
         """
         status, what = bucket.proven, self.refusal.what if self.refusal else None
-        if what is Refused.EXISTS:
+        if what is snapshot.Refused.EXISTS:
             return bool(status.create_intent) or status.provenance == "Created"
-        return what is Refused.UNSENT and bool(status.create_intent)
+        return what is snapshot.Refused.UNSENT and bool(status.create_intent)
 
-    def observed(self, seen: Present | Absent, at: float) -> None:
+    def observed(self, seen: snapshot.Present | snapshot.Absent, at: float) -> None:
         """``bucket_status`` gave a clear answer."""
         self.seen, self.seen_at = seen, at
-        if isinstance(seen, Absent):
+        if isinstance(seen, snapshot.Absent):
             return
         if self.name_is_taken:
             self.refusal = None  # answered: the bucket is there, as a stranger's
@@ -114,15 +107,17 @@ class BucketMemory:
 
     def not_observed(self, error: Exception, reason: Reason, message: str, at: float) -> None:
         """A call failed: nothing is known of the bucket until it is tried again."""
-        self.seen = Unknown(reason, message)
+        self.seen = snapshot.Unknown(reason, message)
         self.retry_after = getattr(error, "retry_after", None) or 0.0
         if isinstance(error, Rejected):
             self.seen_at = at  # an answer about this bucket: it is no loss
 
-    def refused(self, what: Refused, error: Exception) -> None:
+    def refused(self, what: snapshot.Refused, error: Exception) -> None:
         """The service refused a write."""
         self.refusals_in_a_row += 1
-        self.refusal = Refusal(what, f"The service answered {error}", self.refusals_in_a_row)
+        self.refusal = snapshot.Refusal(
+            what, f"The service answered {error}", self.refusals_in_a_row
+        )
 
     def accepted(self) -> None:
         """A write was answered 200: observe what came of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from amove_operator.core import conditions
 from amove_operator.core.buckets import messages, steps
 from amove_operator.core.buckets.snapshot import (
     Absent,
@@ -12,13 +13,6 @@ from amove_operator.core.buckets.snapshot import (
     Unknown,
 )
 from amove_operator.core.buckets.status import as_it_was, found_absent, found_present
-from amove_operator.core.conditions import (
-    deleting,
-    deletion_begun,
-    find,
-    progressing,
-    unsynced,
-)
 from amove_operator.core.reasons import Reason
 
 Step = steps.BucketStep
@@ -52,7 +46,7 @@ def report_paused(snapshot: BucketSnapshot) -> Step | None:
     if not snapshot.meta.paused:
         return None
     waits = ", and the deletion waits" if snapshot.meta.deleting else ""
-    paused = unsynced(Reason.Paused, f"Paused by annotation; nothing is called{waits}.")
+    paused = conditions.unsynced(Reason.Paused, f"Paused by annotation; nothing is called{waits}.")
     return steps.Finish(as_it_was(snapshot), paused)
 
 
@@ -62,7 +56,7 @@ def observe(snapshot: BucketSnapshot) -> Step | None:
         return steps.Observe()
     if not isinstance(snapshot.seen, Unknown):
         return None
-    unknown = unsynced(snapshot.seen.reason, snapshot.seen.message)
+    unknown = conditions.unsynced(snapshot.seen.reason, snapshot.seen.message)
     return steps.Finish(as_it_was(snapshot), unknown, retry=True)
 
 
@@ -74,7 +68,7 @@ def report_other_finalizer(snapshot: BucketSnapshot) -> Step | None:
     if not snapshot.meta.let_go or snapshot.meta.vanished:
         return None
     message = "Let go of here; another finalizer still holds this object (metadata.finalizers)."
-    return steps.Finish(as_it_was(snapshot), unsynced(Reason.Deleting, message))
+    return steps.Finish(as_it_was(snapshot), conditions.unsynced(Reason.Deleting, message))
 
 
 def keep_bucket(snapshot: BucketSnapshot) -> Step | None:
@@ -108,7 +102,7 @@ def let_go_of_absent(snapshot: BucketSnapshot) -> Step | None:
     """The bucket is gone: let go, unless the whole account may be gone with it."""
     if not isinstance(snapshot.seen, Absent):
         return None
-    deleted_here = snapshot.delete_sent or deletion_begun(snapshot.status.conditions)
+    deleted_here = snapshot.delete_sent or conditions.deletion_begun(snapshot.status.conditions)
     if deleted_here or snapshot.loss is BucketLoss.NONE:
         return steps.RemoveFinalizer()
     return steps.Finish(found_absent(snapshot), messages.loss(snapshot), retry=True)
@@ -132,7 +126,7 @@ def await_deletion(snapshot: BucketSnapshot) -> Step | None:
     if not snapshot.effect_pending:
         return None
     message = "The service took the deletion, but still shows the bucket."
-    slow = progressing(Reason.Deleting, message)
+    slow = conditions.progressing(Reason.Deleting, message)
     return steps.Finish(found_present(snapshot), slow, retry=True)
 
 
@@ -141,8 +135,10 @@ def note_deletion(snapshot: BucketSnapshot) -> Step | None:
 
     Another try at what was refused changes nothing in status, unless it works.
     """
-    halted = find(snapshot.status.conditions, "Stalled")
+    halted = conditions.find(snapshot.status.conditions, "Stalled")
     refused = halted is not None and halted.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
-    if refused or deletion_begun(snapshot.status.conditions):
+    if refused or conditions.deletion_begun(snapshot.status.conditions):
         return None
-    return steps.WriteStatus(as_it_was(snapshot), deleting("The bucket is being deleted."))
+    return steps.WriteStatus(
+        as_it_was(snapshot), conditions.deleting("The bucket is being deleted.")
+    )

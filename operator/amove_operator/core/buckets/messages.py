@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import json
 
+from amove_operator.core import conditions
 from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, ClaimLost, Refusal
-from amove_operator.core.conditions import (
-    Conclusion,
-    Verdict,
-    in_sync,
-    progressing,
-    stalled,
-    unchanged,
-    unsynced,
-)
 from amove_operator.core.reasons import Reason
 
 REFUSALS_UNTIL_STALLED = 5
@@ -23,7 +15,7 @@ _TRY_NOW = "set the annotation storage.amove.io/reconcile-requested-at to try at
 # ---------------------------------------------------------------- there, and usable
 
 
-def available(snapshot: BucketSnapshot) -> Conclusion:
+def available(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """All is as the spec says; Synced names a default account that changed since."""
     default, note = snapshot.default_account, ""
     if snapshot.spec.cloud_account_id is None and default not in (None, snapshot.account):
@@ -31,14 +23,14 @@ def available(snapshot: BucketSnapshot) -> Conclusion:
             f"Pinned to cloud account {snapshot.account}, the default at its first use; the "
             f"default is {default} by now, but existing buckets stay in the old account."
         )
-    return in_sync(Reason.Available, _there(snapshot), note)
+    return conditions.in_sync(Reason.Available, _there(snapshot), note)
 
 
 def _there(snapshot: BucketSnapshot) -> str:
     return f"Bucket {snapshot.name} is there."
 
 
-def reached_by_orphan(snapshot: BucketSnapshot) -> Conclusion:
+def reached_by_orphan(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """The bucket is ours, and somebody may hold a key to it whose object is gone."""
     message = (
         f"A live key whose resource is gone may reach bucket {snapshot.name}: have an admin run "
@@ -47,7 +39,7 @@ def reached_by_orphan(snapshot: BucketSnapshot) -> Conclusion:
     return _usable(snapshot, Reason.ReachedByOrphan, message)
 
 
-def flag_rejected(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> Conclusion:
+def flag_rejected(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> conditions.Conclusion:
     """An update was accepted, and changed nothing."""
     message = (
         f"{'; '.join(differs)}: the service accepts the change but does not make it. It is tried "
@@ -56,61 +48,61 @@ def flag_rejected(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> Conclus
     return _usable(snapshot, Reason.FlagRejected, message)
 
 
-def drift_observed(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> Conclusion:
+def drift_observed(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> conditions.Conclusion:
     """An observed bucket is not as the spec says."""
     message = f"{'; '.join(differs)}: only observed (managementPolicy), so not repaired."
     return _usable(snapshot, Reason.DriftObserved, message)
 
 
-def update_refused(snapshot: BucketSnapshot, refusal: Refusal) -> Conclusion:
+def update_refused(snapshot: BucketSnapshot, refusal: Refusal) -> conditions.Conclusion:
     """The service refuses to change the flags."""
     if refusal.in_a_row >= REFUSALS_UNTIL_STALLED:
         return _refused_often(refusal)
     return _usable(snapshot, Reason.ApiRefused, _shortened(refusal.message))
 
 
-def _usable(snapshot: BucketSnapshot, reason: Reason, message: str) -> Conclusion:
+def _usable(snapshot: BucketSnapshot, reason: Reason, message: str) -> conditions.Conclusion:
     """The bucket can be used though not everything is as the spec says."""
-    ready = Verdict("True", Reason.Available, _there(snapshot))
-    return Conclusion(ready=ready, synced=Verdict("False", reason, message))
+    ready = conditions.Verdict("True", Reason.Available, _there(snapshot))
+    return conditions.Conclusion(ready=ready, synced=conditions.Verdict("False", reason, message))
 
 
 # ---------------------------------------------------------------- not there, or not ours
 
 
-def await_key_list(snapshot: BucketSnapshot) -> Conclusion:
+def await_key_list(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """Whether a key reaches the bucket name is not known yet."""
     message = f"Waiting for a list of all live keys, in case one reaches bucket {snapshot.name}."
-    return progressing(Reason.WaitingForListing, message)
+    return conditions.progressing(Reason.WaitingForListing, message)
 
 
-def claimed(snapshot: BucketSnapshot, holder: ClaimLost) -> Conclusion:
+def claimed(snapshot: BucketSnapshot, holder: ClaimLost) -> conditions.Conclusion:
     """Another AmoveBucket has the name; of another team's only the namespace is named."""
     ours = holder.namespace == snapshot.meta.namespace
     who = f"AmoveBucket {holder.name}" if ours else f"an AmoveBucket of {holder.namespace}"
-    return stalled(
+    return conditions.stalled(
         Reason.BucketClaimed,
         f"Bucket {snapshot.name} belongs to {who}; this one takes over when that one is gone. For "
         "a bucket of its own choose another bucketName.",
     )
 
 
-def missing(snapshot: BucketSnapshot) -> Conclusion:
+def missing(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """A bucket that we do not make is not there."""
-    return stalled(
+    return conditions.stalled(
         Reason.BucketMissing,
         f"Bucket {snapshot.name} does not exist, and was not created here: create it at the "
         "service, or delete this object.",
     )
 
 
-def taken(snapshot: BucketSnapshot) -> Conclusion:
+def taken(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """The service has the name, though not in this account."""
     message = f"The name {snapshot.name} is taken at the service: choose another bucketName."
-    return stalled(Reason.BucketExists, message)
+    return conditions.stalled(Reason.BucketExists, message)
 
 
-def exists(snapshot: BucketSnapshot) -> Conclusion:
+def exists(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """A stranger's bucket, and each way to make it ours; the last is a line to run as it is."""
     meta = snapshot.meta
     ours = {
@@ -120,7 +112,7 @@ def exists(snapshot: BucketSnapshot) -> Conclusion:
         "cloudAccountId": snapshot.account,
     }
     patch = json.dumps({"status": ours}, separators=(",", ":"))
-    return stalled(
+    return conditions.stalled(
         Reason.BucketExists,
         f"Bucket {snapshot.name} exists already and was not created for this object. Choose "
         "another bucketName, or set adoptionPolicy: IfExists in a trusted namespace, or let an "
@@ -129,10 +121,10 @@ def exists(snapshot: BucketSnapshot) -> Conclusion:
     )
 
 
-def lock_differs(snapshot: BucketSnapshot) -> Conclusion:
+def lock_differs(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """The object lock is not as the spec says, and stays so."""
     has, wants = ("on", "off") if snapshot.flags.object_lock_enabled else ("off", "on")
-    return stalled(
+    return conditions.stalled(
         Reason.ObjectLockMismatch,
         f"Bucket {snapshot.name} has object lock {has}, the spec wants it {wants}; that is chosen "
         "at creation and cannot be changed: delete this object and make one that says the same as "
@@ -140,61 +132,61 @@ def lock_differs(snapshot: BucketSnapshot) -> Conclusion:
     )
 
 
-def loss(snapshot: BucketSnapshot) -> Conclusion:
+def loss(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """A bucket of ours is gone, and it may be the account that is: nothing is done yet."""
     if snapshot.loss is BucketLoss.MASS:
         message = (
             "Too many buckets vanished from the service at once; nothing is created or let go "
             f"until they are back, {_ACCEPT_LOSS}."
         )
-        return unsynced(Reason.MassBucketLoss, message)
+        return conditions.unsynced(Reason.MassBucketLoss, message)
     message = f"Bucket {snapshot.name} is gone; looking at the others before anything is done."
-    same = unchanged(snapshot.status.conditions, {Reason.BucketMissing})
-    return same or unsynced(Reason.BucketMissing, message)
+    same = conditions.unchanged(snapshot.status.conditions, {Reason.BucketMissing})
+    return same or conditions.unsynced(Reason.BucketMissing, message)
 
 
-def create_refused(refusal: Refusal) -> Conclusion:
+def create_refused(refusal: Refusal) -> conditions.Conclusion:
     """There is no bucket, since the service refuses to make it."""
     if refusal.in_a_row >= REFUSALS_UNTIL_STALLED:
         return _refused_often(refusal)
-    verdict = Verdict("False", Reason.ApiRefused, _shortened(refusal.message))
-    return Conclusion(ready=verdict, synced=verdict)
+    verdict = conditions.Verdict("False", Reason.ApiRefused, _shortened(refusal.message))
+    return conditions.Conclusion(ready=verdict, synced=verdict)
 
 
 # ---------------------------------------------------------------- to be deleted
 
 
-def blocked(snapshot: BucketSnapshot, most: int = 5) -> Conclusion:
+def blocked(snapshot: BucketSnapshot, most: int = 5) -> conditions.Conclusion:
     """Live keys reach the bucket: the first of them, and how many more there are."""
     keys, rest = ", ".join(snapshot.blockers[:most]), len(snapshot.blockers) - most
-    return stalled(
+    return conditions.stalled(
         Reason.DeletionBlocked,
         f"Bucket {snapshot.name} is not deleted while keys reach it: {keys}"
         f"{f' and {rest} more' if rest > 0 else ''}. Delete them, or set deletionPolicy: Retain.",
     )
 
 
-def not_empty(snapshot: BucketSnapshot) -> Conclusion:
+def not_empty(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """There are objects in the bucket."""
-    return stalled(
+    return conditions.stalled(
         Reason.BucketNotEmpty,
         f"Bucket {snapshot.name} still holds objects and is never emptied by the operator: empty "
         "it, or set deletionPolicy: Retain.",
     )
 
 
-def delete_refused(snapshot: BucketSnapshot, refusal: Refusal) -> Conclusion:
+def delete_refused(snapshot: BucketSnapshot, refusal: Refusal) -> conditions.Conclusion:
     """The service refuses to delete the bucket."""
-    return stalled(
+    return conditions.stalled(
         Reason.DeleteRefused,
         f"The service refused to delete {snapshot.name}; set deletionPolicy: Retain to let go of "
         f"it. {_shortened(refusal.message)}",
     )
 
 
-def _refused_often(refusal: Refusal) -> Conclusion:
+def _refused_often(refusal: Refusal) -> conditions.Conclusion:
     often = f"Refused {REFUSALS_UNTIL_STALLED} times: change the spec, or {_TRY_NOW}."
-    return stalled(Reason.ApiRefused, f"{often} {_shortened(refusal.message)}")
+    return conditions.stalled(Reason.ApiRefused, f"{often} {_shortened(refusal.message)}")
 
 
 def _shortened(message: str, most: int = 600) -> str:
