@@ -117,7 +117,7 @@ class LeadGuard:
         because the fence went away: the standby would then lead without one.
         """
         self._since = datetime.now(UTC) - timedelta(seconds=clock_skew) + _ROUNDING
-        await self.fence.look()
+        await self.fence.check()
         self.on_fence_read()
 
     def begin(self, d: Dependencies) -> None:

@@ -20,7 +20,11 @@ from amove_operator.kube.transport import (
     ClusterLogin,
     Request,
     Transport,
+    namespace_path,
+    object_path,
+    objects_path,
     path_of,
+    secret_path,
 )
 from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import GROUP, VERSION, ObjectMeta
@@ -83,7 +87,7 @@ class Kube:
 
     async def cluster_uid(self) -> str:
         """The UID of namespace kube-system, which names the cluster."""
-        body = await self.transport.call(Request("GET", _namespace("kube-system")))
+        body = await self.transport.call(Request("GET", namespace_path("kube-system")))
         return str(body["metadata"]["uid"])
 
     async def missing_crds(self) -> list[str]:
@@ -97,12 +101,12 @@ class Kube:
 
     async def namespace_terminating(self, namespace: str) -> bool:
         """Whether ``namespace`` is being deleted, or gone."""
-        body = await self._get(_namespace(namespace))
+        body = await self._get(namespace_path(namespace))
         return body is None or "deletionTimestamp" in body["metadata"]
 
     async def namespace_gone(self, namespace: str) -> bool:
         """Whether there is no such namespace."""
-        return await self._get(_namespace(namespace)) is None
+        return await self._get(namespace_path(namespace)) is None
 
     async def fence(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """The fence's policy and binding as they are now."""
@@ -121,16 +125,16 @@ class Kube:
         Page by page, so that the cluster's objects are never in memory together. Complete where
         it does not raise; a list that had to begin anew shows some of them twice.
         """
-        return await each_item(self.transport, _objects(kind, namespace), take)
+        return await each_item(self.transport, objects_path(kind, namespace), take)
 
     async def get_object(self, ref: Ref) -> dict[str, Any] | None:
         """The object as it is now; None only when the API server says that there is none."""
-        return await self._get(_object(ref))
+        return await self._get(object_path(ref))
 
     async def add_finalizer(self, ref: Ref, meta: ObjectMeta) -> dict[str, Any]:
         """Append our finalizer to the very version that ``meta`` shows; the new object."""
         body = patches.adding_finalizer(meta)
-        return await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
+        return await self._write("PATCH", object_path(ref), body, content=JSON_PATCH)
 
     async def remove_finalizer(self, ref: Ref, meta: ObjectMeta) -> None:
         """Remove only our finalizer from the very version that ``meta`` shows, every copy of it.
@@ -142,7 +146,7 @@ class Kube:
         body = patches.removing_finalizer(meta)
         try:
             while body:
-                left = await self._write("PATCH", _object(ref), body, content=JSON_PATCH)
+                left = await self._write("PATCH", object_path(ref), body, content=JSON_PATCH)
                 body = patches.removing_copies(left["metadata"])
         except _Vanished:
             return
@@ -154,14 +158,14 @@ class Kube:
         if not (difference := patches.merge_difference(old, new)):
             return None
         body = {"metadata": {"resourceVersion": resource_version}, "status": difference}
-        path = _object(ref) + path_of("status")
+        path = object_path(ref) + path_of("status")
         return await self._write("PATCH", path, body, content=MERGE_PATCH)
 
     # -- Secrets -------------------------------------------------------------------------------
 
     async def read_secret(self, namespace: str, name: str) -> SecretView | None:
         """The Secret as it is now (a quorum read), or None when there is none."""
-        body = await self._get(_secret(namespace, name))
+        body = await self._get(secret_path(namespace, name))
         return None if body is None else SecretView.parse(body)
 
     async def create_secret(
@@ -172,7 +176,7 @@ class Kube:
         Raises Conflict when a Secret of that name exists, NamespaceTerminating when nothing
         can be created there any more.
         """
-        path = _namespace(manifest["metadata"]["namespace"]) + path_of("secrets")
+        path = namespace_path(manifest["metadata"]["namespace"]) + path_of("secrets")
         body = {"apiVersion": "v1", "kind": "Secret", **manifest}
         values = secret_texts(manifest)
         try:
@@ -200,7 +204,7 @@ class Kube:
         body = {**patch, "metadata": {**patch.get("metadata", {}), **same}}
         answer = await self._write(
             "PATCH",
-            _secret(namespace, name),
+            secret_path(namespace, name),
             body,
             content=MERGE_PATCH,
             dry_run=dry_run,
@@ -217,7 +221,7 @@ class Kube:
             "propagationPolicy": "Background",
         }
         try:
-            await self._write("DELETE", _secret(namespace, name), body)
+            await self._write("DELETE", secret_path(namespace, name), body)
         except _Vanished:
             return False
         return True
@@ -286,20 +290,3 @@ class Kube:
 
 class _Vanished(Conflict):
     """The object to write is gone."""
-
-
-def _objects(kind: Kind, namespace: str | None) -> str:
-    where = ("namespaces", namespace) if namespace else ()
-    return path_of("apis", GROUP, VERSION, *where, kind.plural)
-
-
-def _object(ref: Ref) -> str:
-    return _objects(ref.kind, ref.namespace) + path_of(ref.name)
-
-
-def _namespace(name: str) -> str:
-    return path_of("api", "v1", "namespaces", name)
-
-
-def _secret(namespace: str, name: str) -> str:
-    return _namespace(namespace) + path_of("secrets", name)

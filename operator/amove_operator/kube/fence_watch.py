@@ -77,7 +77,7 @@ class FenceWatch:
     async def run(self, on_observed: Callable[[], None]) -> None:
         """Observe for ever; ``on_observed`` is called each time, and when a new fence counts."""
         while True:
-            await self.look()
+            await self.check()
             on_observed()
             await asyncio.sleep(self._pause())
 
@@ -92,7 +92,7 @@ class FenceWatch:
         left = self._counts_at - self._clock()
         return left if left > 0 else self._every
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Read policy and binding once.
 
         An API server that does not answer says nothing about them: the fence that stood a moment

@@ -239,14 +239,14 @@ async def test_nobody_leads_before_the_first_look() -> None:
 async def test_a_fence_older_than_the_process_counts_at_once() -> None:
     world = World()
     world.made(seconds_ago=NEW_SECONDS)
-    await world.watch.look()
+    await world.watch.check()
     assert world.watch.why_not() is None
 
 
 async def test_a_fence_that_was_made_as_the_process_began_counts_after_its_ten_seconds() -> None:
     world = World()
     world.made(seconds_ago=4)
-    await world.watch.look()
+    await world.watch.check()
     assert "it counts in 6 s" in (world.watch.why_not() or "")
     world.now += 6
     assert world.watch.why_not() is None
@@ -260,7 +260,7 @@ async def test_a_fence_that_was_changed_as_the_process_began_is_as_new_as_its_ch
     changed = datetime(2026, 1, 31, 13, tzinfo=UTC).timestamp() + world.now
     noted = {"time": datetime.fromtimestamp(changed, UTC).isoformat()}
     policy["metadata"]["managedFields"] = [noted]
-    await world.watch.look()
+    await world.watch.check()
     assert world.watch.why_not() is not None
     # What the server itself notes about the policy is no change of it.
     world = World()
@@ -268,7 +268,7 @@ async def test_a_fence_that_was_changed_as_the_process_began_is_as_new_as_its_ch
     policy, _ = world.found
     assert policy is not None
     policy["metadata"]["managedFields"] = [{**noted, "subresource": "status"}]
-    await world.watch.look()
+    await world.watch.check()
     assert world.watch.why_not() is None
 
 
@@ -282,9 +282,9 @@ async def test_a_fence_that_comes_while_the_process_runs_counts_ten_seconds_late
         world.found = (None, None)
     elif before == "weak":
         world.found[1]["spec"].update(validationActions=["Warn"])  # type: ignore[index]
-    await world.watch.look()
+    await world.watch.check()
     world.made(seconds_ago=10_000, uid="2" if before == "another" else "1")
-    await world.watch.look()
+    await world.watch.check()
     assert "is new" in (world.watch.why_not() or "")
     assert not world.watch.stands
     world.now += NEW_SECONDS
@@ -294,9 +294,9 @@ async def test_a_fence_that_comes_while_the_process_runs_counts_ten_seconds_late
 async def test_a_fence_that_goes_is_told_with_what_to_do() -> None:
     world = World()
     world.made(seconds_ago=100)
-    await world.watch.look()
+    await world.watch.check()
     world.found = (world.found[0], None)
-    await world.watch.look()
+    await world.watch.check()
     told = world.watch.why_not() or ""
     assert "there is no ValidatingAdmissionPolicyBinding amove-fence" in told
     assert "amove-operator crds | kubectl apply" in told
@@ -307,36 +307,36 @@ async def test_a_fence_that_goes_is_told_with_what_to_do() -> None:
 async def test_an_api_server_that_is_away_says_nothing_about_the_fence() -> None:
     world = World()
     world.error = KubeUnavailable("down")
-    await world.watch.look()
+    await world.watch.check()
     assert "cannot be looked at: down" in (world.watch.why_not() or "")
     world.error = None
     world.made(seconds_ago=100)
-    await world.watch.look()
+    await world.watch.check()
     world.error = KubeUnavailable("down")
-    await world.watch.look()
+    await world.watch.check()
     assert world.watch.why_not() is None
 
 
 async def test_a_fence_that_may_not_be_read_does_not_stand_from_the_second_refusal_on() -> None:
     world = World()
     world.error = KubeRefused("forbidden", status=403)
-    await world.watch.look()
+    await world.watch.check()
     assert "may not be read: forbidden" in (world.watch.why_not() or "")
     world.error = None
     world.made(seconds_ago=100)
-    await world.watch.look()
+    await world.watch.check()
     world.error = KubeRefused("forbidden", status=403)
     world.now += 100
-    await world.watch.look()
+    await world.watch.check()
     assert world.watch.why_not() is None
-    await world.watch.look()
+    await world.watch.check()
     assert "may not be read" in (world.watch.why_not() or "")
 
 
 async def test_who_does_not_require_the_fence_is_never_held_up_but_knows() -> None:
     world = World(required=False)
     assert world.watch.why_not() is None
-    await world.watch.look()
+    await world.watch.check()
     assert world.watch.why_not() is None
     assert not world.watch.stands
 
