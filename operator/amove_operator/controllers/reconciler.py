@@ -53,7 +53,9 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
     async def reconcile(self, item: ObjectId) -> None:
         """Serve one object. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
-        progress, taken = self.begin(), []
+        if self.find(item) is None:
+            return
+        progress, taken = self.begin(item.uid), []
         for _ in range(MOST_STEPS):
             seen = self.find(item)
             if seen is None or item in self.d.store.unconfirmed:
@@ -129,8 +131,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     # -- what differs by kind --------------------------------------------------------------------
 
     @abstractmethod
-    def begin(self) -> Pass:
-        """What one pass learns and does not remember beyond itself."""
+    def begin(self, uid: str) -> Pass:
+        """What is remembered of an object, and what one pass learns beside that."""
 
     @abstractmethod
     def find(self, item: ObjectId) -> Seen | None:

@@ -37,7 +37,7 @@ _EFFECTS = (
 )
 
 
-class BucketReconciler(Reconciler[AmoveBucket, None]):
+class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     """Serves AmoveBuckets, one at a time for each bucket name.
 
     So the claim of a name is decided and used in one pass: two objects of one name that were
@@ -68,17 +68,20 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
 
     # -- deciding --------------------------------------------------------------------------------
 
-    def begin(self) -> None:
+    def begin(self, uid: str) -> BucketMemory:
         """A pass over a bucket learns nothing that is not remembered."""
+        return self.d.memories.bucket(uid)
 
     def find(self, item: ObjectId) -> AmoveBucket | None:
         """That AmoveBucket as last seen, if it still needs something."""
         found = self.d.store.find(item)
         return found if isinstance(found, AmoveBucket) else None
 
-    def decide(self, seen: AmoveBucket, progress: None) -> Decision[AmoveBucket, None]:
+    def decide(
+        self, seen: AmoveBucket, progress: BucketMemory
+    ) -> Decision[AmoveBucket, BucketMemory]:
         """Gather and plan; before an effect, on an observation that is at most seconds old."""
-        memory = self._memory(seen)
+        memory = progress
         memory.expire(seen, self.d.clock())
         snapshot = gather_bucket(self.d, seen, memory)
         step = plan_bucket(snapshot)
@@ -89,14 +92,11 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
             step = plan_bucket(snapshot)
         return Decision(seen, progress, snapshot, step)
 
-    def _memory(self, bucket: AmoveBucket) -> BucketMemory:
-        return self.d.memories.bucket(bucket.metadata.uid)
-
     # -- steps -----------------------------------------------------------------------------------
 
-    async def perform(self, decision: Decision[AmoveBucket, None]) -> None:
+    async def perform(self, decision: Decision[AmoveBucket, BucketMemory]) -> None:
         """Perform a step at the service. Raises ApiError too."""
-        bucket, memory = decision.seen, self._memory(decision.seen)
+        bucket, memory = decision.seen, decision.progress
         where = BucketAddress(decision.snapshot.account, decision.snapshot.name)
         match decision.step:
             case steps.Observe():
@@ -109,9 +109,9 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
                 if await self._is_current(bucket):
                     await self._delete(bucket, memory, where)
 
-    def status_written(self, decision: Decision[AmoveBucket, None]) -> None:
+    def status_written(self, decision: Decision[AmoveBucket, BucketMemory]) -> None:
         """After a refusal because the name is taken: whose bucket it is must be observed."""
-        memory = self._memory(decision.seen)
+        memory = decision.progress
         if memory.name_is_taken:
             memory.seen = None
 
@@ -217,25 +217,25 @@ class BucketReconciler(Reconciler[AmoveBucket, None]):
             await self.d.status.emit_event(bucket, "Deleted", f"Deleted bucket {where[1]}.")
 
     def failed(
-        self, decision: Decision[AmoveBucket, None], error: ApiError
+        self, decision: Decision[AmoveBucket, BucketMemory], error: ApiError
     ) -> steps.Finish[BucketStatus] | None:
         """Without a key list the pass ends; without an answer about the bucket, plan on that."""
         step = decision.step
         if isinstance(step, steps.AwaitKeyList):
             return steps.Finish(step.status, failed(error), retry=True)
-        self._memory(decision.seen).not_observed(error, *explain(error), self.d.clock())
+        decision.progress.not_observed(error, *explain(error), self.d.clock())
         return None
 
     # -- the end of a pass -----------------------------------------------------------------------
 
     async def finish(
         self,
-        decision: Decision[AmoveBucket, None],
+        decision: Decision[AmoveBucket, BucketMemory],
         end: steps.Finish[BucketStatus],
         error: ApiError | None,
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
-        bucket, memory = decision.seen, self._memory(decision.seen)
+        bucket, memory = decision.seen, decision.progress
         if not bucket.metadata.vanished:
             await self.d.status.write(bucket, end.status, end.conclusion)
             self._enqueue_concerned(bucket)

@@ -25,6 +25,8 @@ from amove_operator.models.refs import Kind, Ref
 class ReconcilePass:
     """What one pass over a key has learnt so far and does not remember beyond itself."""
 
+    memory: KeyMemory
+    loss_accepted: bool = False
     secret: snapshot.SecretSeen | None = None
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
@@ -44,11 +46,9 @@ class KeyGatherer:
     def __init__(self, dependencies: Dependencies) -> None:
         self._d = dependencies
 
-    def gather(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass
-    ) -> snapshot.KeySnapshot:
+    def gather(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.KeySnapshot:
         """All that is known about one AmoveStorageKey as of now."""
-        d, meta, spec, expectations = self._d, key.metadata, key.spec, memory.expectations
+        d, meta, spec, expectations = self._d, key.metadata, key.spec, progress.memory.expectations
         gate = self.gate(key)
         interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
         return snapshot.KeySnapshot(
@@ -73,17 +73,17 @@ class KeyGatherer:
             trusted=d.settings.trusts(meta.namespace),
             namespace_terminating=progress.namespace_terminating,
             fault=None if meta.deleting else self.fault(key, gate),
-            secret=progress.secret if progress.secret is not None else memory.secret,
+            secret=progress.secret if progress.secret is not None else progress.memory.secret,
             secret_fresh=progress.secret_fresh,
             live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
             listed_at=self._listed_at(),
             gone=snapshot.GoneKeys(
-                self.confirmed_gone(key, memory), self._presumed_gone(key, memory)
+                self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
             ),
-            displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, memory)),
+            displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
-            refused=progress.refused or memory.refused,
-            loss=self._loss(key, memory),
+            refused=progress.refused or progress.memory.refused,
+            loss=self._loss(key, progress),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
         )
@@ -195,11 +195,11 @@ class KeyGatherer:
 
     # -- what the list shows ---------------------------------------------------------------------
 
-    def _loss(self, key: AmoveStorageKey, memory: KeyMemory) -> snapshot.LossVerdict:
+    def _loss(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.LossVerdict:
         losses, current = self._d.key_losses, key.proven.key
-        if losses.accepted(key):
+        if progress.loss_accepted:
             return snapshot.LossVerdict.NONE
-        if memory.expectations.user_changed or self._speaks_for_user(key) is False:
+        if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
         if losses.is_mass and (key.metadata.uid in losses.missing or current is None):
             return snapshot.LossVerdict.MASS_LOSS
@@ -220,26 +220,26 @@ class KeyGatherer:
             and any(names.is_taken_from(namespace, name) for name in one.buckets)
         )
 
-    def _wanted(self, key: AmoveStorageKey, memory: KeyMemory) -> tuple[str, ...]:
+    def _wanted(self, key: AmoveStorageKey, progress: ReconcilePass) -> tuple[str, ...]:
         """The names that other namespaces wait for, if nobody knows the buckets of a listed key."""
         names, listing = self._d.names, self._d.key_lists.latest
         listed = listing.of_marker(self.marker(key)) if listing is not None else ()
         known = {one.id for one in key.named_keys if not one.dead}
-        known |= {key_id for key_id, _ in memory.expectations.scopes}
+        known |= {key_id for key_id, _ in progress.memory.expectations.scopes}
         if all(one.id in known for one in listed):
             return ()
         namespace = key.metadata.namespace
         return tuple(name for name in names.wanted if names.is_taken_from(namespace, name))
 
-    def confirmed_gone(self, key: AmoveStorageKey, memory: KeyMemory) -> frozenset[str]:
+    def confirmed_gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
         """Ids in status that are proven gone, or that are listed as somebody else's."""
         listing, losses = self._d.key_lists.latest, self._d.key_losses
-        gone = {key_id for key_id, _ in memory.expectations.deleted}
-        if listing is None or listing.begun < memory.expectations.knows_from:
+        gone = {key_id for key_id, _ in progress.memory.expectations.deleted}
+        if listing is None or listing.begun < progress.memory.expectations.knows_from:
             return frozenset(gone)
         named, mine = named_ids(key.proven), self.marker(key)
         foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
-        if losses.accepted(key) or (not losses.is_mass and self._lacks_ours_alone(key)):
+        if progress.loss_accepted or (not losses.is_mass and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)
 
@@ -254,7 +254,7 @@ class KeyGatherer:
             return speaks
         return not self._d.key_losses.unexplained() - {key.metadata.uid}
 
-    def _presumed_gone(self, key: AmoveStorageKey, memory: KeyMemory) -> frozenset[str]:
+    def _presumed_gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
         """Ids of ours that the service was never asked to revoke, and that a list lacks.
 
         Not where it shows other keys of the recorded user, who is no other then.
@@ -262,7 +262,7 @@ class KeyGatherer:
         listing, current = self._d.key_lists.latest, key.proven.key
         if listing is None or self._speaks_for_user(key):
             return frozenset()
-        asked = memory.expectations.asked
-        ours = named_ids(key.proven) | {key_id for key_id, _ in memory.expectations.scopes}
+        asked = progress.memory.expectations.asked
+        ours = named_ids(key.proven) | {key_id for key_id, _ in progress.memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
         return frozenset(ours - listing.owners.keys() - asked - dead)

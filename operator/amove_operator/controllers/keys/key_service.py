@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from amove_operator.amove import IssuedKey, NewKey
+from pydantic import SecretStr
+
+from amove_operator.amove import NewKey
 from amove_operator.controllers.keys.gather import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.naming import key_name, marker_of
@@ -20,11 +22,10 @@ class KeyService:
     def __init__(self, dependencies: Dependencies) -> None:
         self._d = dependencies
 
-    async def create(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Mint
-    ) -> None:
+    async def create(self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Mint) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
-        scope, before = step.scope, memory.expectations
+        scope, memory = step.scope, progress.memory
+        before = memory.expectations
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
         name = key_name(
             readable, marker_of(self._d.cluster_uid, key.metadata.uid), scope.names9, step.serial
@@ -40,52 +41,50 @@ class KeyService:
         )
         if key.spec.bucket_refs is not None:
             self._d.store.reserve(key.object_id, scope.buckets)
-        memory.expectations = before.sending(step.serial)
+        memory.expectations = sending = before.sending(step.serial)
         try:
             issued = await self._d.api.create_storage_key(new)
         except BaseException as error:
             # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
             maybe_done = not isinstance(error, ApiError) or error.maybe_done
             if maybe_done or isinstance(error, Rejected):
-                lost = memory.expectations.lost(self._d.clock(), self._d.settle)
-                memory.expectations = lost
+                memory.expectations = sending.lost(self._d.clock(), self._d.settle)
             else:
-                memory.expectations = memory.expectations.not_sent(before)
+                memory.expectations = sending.not_sent(before)
             raise
         register_secret(issued.secret_key.get_secret_value())
         progress.secret_fresh = False
-        self._received(key, memory, step, name, issued)
+        self._received(key, progress, step, issued.named(name), issued.secret_key)
 
     def _received(
         self,
         key: AmoveStorageKey,
-        memory: KeyMemory,
+        progress: ReconcilePass,
         step: steps.Mint,
-        name: str,
-        issued: IssuedKey,
+        remote: RemoteKey,
+        secret_key: SecretStr,
     ) -> None:
-        remote = issued.named(name)
+        memory, recorded = progress.memory, key.proven.key
         pending = PendingKey(
             key=remote,
-            secret_key=issued.secret_key,
+            secret_key=secret_key,
             scope=step.scope,
             rotate_request=key.metadata.annotation("rotate-requested-at") or "",
         )
         memory.expectations = memory.expectations.received(pending, self._d.clock())
         self._d.key_lists.issued(remote)
         self._d.metrics.keys_minted.inc()
-        recorded = key.proven.key
         known_user = recorded.user_id if recorded is not None else None
-        changed = known_user is not None and issued.user_id not in (None, known_user)
-        if changed and not self._d.key_losses.accepted(key):
+        changed = known_user is not None and remote.user_id not in (None, known_user)
+        if changed and not progress.loss_accepted:
             self._d.key_losses.other_user(key)
             memory.expectations = memory.expectations.other_user(self._d.clock())
 
     async def revoke(
-        self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass, step: steps.Revoke
+        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Revoke
     ) -> None:
         """Send ``delete_storage_key``; only a 200 counts as done. Raises ApiError."""
-        key_id, why = step.key_id, step.why
+        key_id, why, memory = step.key_id, step.why, progress.memory
         try:
             await self._d.api.delete_storage_key(key_id)
         except ApiError as error:

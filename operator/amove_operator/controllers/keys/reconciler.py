@@ -40,9 +40,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
 
     # -- deciding --------------------------------------------------------------------------------
 
-    def begin(self) -> ReconcilePass:
+    def begin(self, uid: str) -> ReconcilePass:
         """Nothing is known of the Secret yet but what is remembered."""
-        return ReconcilePass()
+        memories = self.d.memories.keys
+        if uid not in memories:
+            known = Expectations.for_known(self.d.leadership.since, self.d.settle)
+            memories[uid] = KeyMemory(known)
+        return ReconcilePass(memories[uid])
 
     def find(self, item: ObjectId) -> AmoveStorageKey | None:
         """That AmoveStorageKey as last seen, if it still needs something."""
@@ -51,71 +55,61 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""
-        memory = self._memory_as_of_now(seen)
+        self._expire(seen, progress)
         if progress.secret is None:
-            self._secrets.recall(seen, memory)
-        snapshot = self._gatherer.gather(seen, memory, progress)
+            self._secrets.recall(seen, progress.memory)
+        snapshot = self._gatherer.gather(seen, progress)
         return Decision(seen, progress, snapshot, plan_key(snapshot))
 
-    def _memory(self, key: AmoveStorageKey) -> KeyMemory:
-        return self.d.memories.keys[key.metadata.uid]
-
-    def _memory_as_of_now(self, key: AmoveStorageKey) -> KeyMemory:
-        """What is remembered of the key, without what a person's change made void."""
-        memories, uid = self.d.memories.keys, key.metadata.uid
-        if uid not in memories:
-            memories[uid] = KeyMemory(
-                Expectations.for_known(self.d.leadership.since, self.d.settle)
-            )
-        memory = memories[uid]
+    def _expire(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
+        """Forget what a person's change made void."""
+        memory = progress.memory
+        progress.loss_accepted = self.d.key_losses.accepted(key)
         if memory.fingerprint != (print_now := fingerprint(key.metadata)):
             memory.secret = None  # whether its metadata drifted was judged by the former spec
             memory.fingerprint = print_now
             memory.refused = ""
-            if self.d.key_losses.accepted(key):  # as it is from now on, not by an older list
+            if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
             memory.refused = ""
-        if self._is_recorded_user_back(key, memory):
+        if progress.loss_accepted or self._is_recorded_user_back(key, memory):
             memory.expectations = memory.expectations.same_user()
-        return memory
 
     def _is_recorded_user_back(self, key: AmoveStorageKey, memory: KeyMemory) -> bool:
-        """The recorded user's keys show again, or a person accepted the change of user."""
+        """Whether a list since the change of user shows the recorded user's keys again."""
         changed_at, recorded = memory.expectations.other_user_at, key.proven.key
-        if changed_at is None or recorded is None:
-            return False
         listing = self.d.key_lists.latest
-        newer = listing is not None and listing.begun > changed_at
-        back = newer and listing is not None and listing.speaks_for(recorded.user_id)
-        return bool(back) or self.d.key_losses.accepted(key)
+        if changed_at is None or recorded is None or listing is None:
+            return False
+        return listing.begun > changed_at and bool(listing.speaks_for(recorded.user_id))
 
     # -- steps -----------------------------------------------------------------------------------
 
     async def perform(self, decision: KeyDecision) -> None:
         """Perform a step of a key. Raises ApiError too."""
         key, progress, snapshot = decision.seen, decision.progress, decision.snapshot
-        memory = self._memory(key)
+        memory = progress.memory
         match decision.step:
             case steps.ReadSecret():
-                await self._secrets.read(key, memory, progress)
+                await self._secrets.read(key, progress)
             case steps.DryRun():
                 await self._dry_run(key, progress, decision.step)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
-                await self._service.create(key, memory, progress, decision.step)
+                await self._service.create(key, progress, decision.step)
             case steps.WriteSecret():
-                await self._write_secret(key, memory, progress, decision.step)
+                await self._write_secret(key, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
-                await self._secrets.repair_metadata(key, memory, progress, secret)
+                await self._secrets.repair_metadata(key, progress, secret)
             case steps.Revoke():
-                await self._service.revoke(key, memory, progress, decision.step)
+                await self._service.revoke(key, progress, decision.step)
             case steps.DeleteSecret(uid):
                 namespace = key.metadata.namespace
                 await self.d.kube.delete_secret(namespace, snapshot.secret_name, uid=uid)
-                self._forget_secret(decision)
+                progress.forget_secret()
 
     async def add_finalizer(self, decision: KeyDecision) -> None:
         """Put our finalizer on: the first one proves that no earlier process issued a key.
@@ -123,18 +117,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         Unless this very process did before, and somebody removed the finalizer since.
         """
         await super().add_finalizer(decision)
-        status, memory = decision.seen.status, self._memory(decision.seen)
+        status, memory = decision.seen.status, decision.progress.memory
         is_new = status.observed_generation in (None, -1) and not status.conditions
         if is_new and memory.expectations.is_empty:
             memory.expectations = Expectations.for_new()
 
     def status_written(self, decision: KeyDecision) -> None:
         """A step follows that relies on status: the Secret is read anew before it."""
-        self._forget_secret(decision)
-
-    def _forget_secret(self, decision: KeyDecision) -> None:
         decision.progress.forget_secret()
-        self._memory(decision.seen).secret = None
 
     async def _dry_run(
         self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.DryRun
@@ -147,24 +137,20 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             progress.dry_run_passed = True
 
     async def _write_secret(
-        self,
-        key: AmoveStorageKey,
-        memory: KeyMemory,
-        progress: ReconcilePass,
-        step: steps.WriteSecret,
+        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.WriteSecret
     ) -> None:
         """Write the Secret; a refusal that no dry run foretold costs the pending key."""
         try:
-            await self._secrets.write(key, memory, progress, step)
+            await self._secrets.write(key, progress, step)
         except (KubeRefused, TemplateFault) as error:
-            memory.refused, memory.refused_at = str(error), self.d.clock()
+            progress.memory.refused, progress.memory.refused_at = str(error), self.d.clock()
 
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""
         secret, key = decision.snapshot.secret, decision.seen
         if isinstance(secret, SecretOurs) and not secret.deleting:
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
-        await self._report_unconfirmed(key)
+        await self._report_unconfirmed(key, decision.progress)
 
     def forget(self, seen: AmoveStorageKey) -> None:
         """It is served to its end: whoever waits for its bucket names is reconciled again."""
@@ -202,8 +188,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(named_ids(end.status)))
-            await self._report_unconfirmed(key)
-            self._release_names(key, end.status)
+            await self._report_unconfirmed(key, decision.progress)
+            self._release_names(key, decision.progress.memory, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
             queue.fail(item, cap=self.d.resync, at_least=at_least)
@@ -212,22 +198,21 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if end.requeue_at is not None:
             queue.add_after(item, _seconds_until(end.requeue_at, self.d.now()))
 
-    def _release_names(self, key: AmoveStorageKey, status: KeyStatus) -> None:
+    def _release_names(self, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation."""
-        memory = self.d.memories.keys.get(key.metadata.uid)
-        if memory is None or memory.expectations.pending_key is not None:
+        if memory.expectations.pending_key is not None:
             return
         marker, listing = self._gatherer.marker(key), self.d.key_lists.latest
         alive = memory.expectations.live(marker, listing, self.d.settle)
         if alive is not None and {one.id for one in alive} <= named_ids(status):
             self.d.enqueue.waiting(self.d.store.release(key.object_id))
 
-    async def _report_unconfirmed(self, key: AmoveStorageKey) -> None:
+    async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
-        memory = self.d.memories.keys.get(key.metadata.uid)
-        if memory is None or not memory.expectations.unconfirmed:
+        memory = progress.memory
+        if not memory.expectations.unconfirmed:
             return
-        unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, memory)
+        unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, progress)
         reported = memory.expectations.unconfirmed - unproven
         memory.expectations = memory.expectations.unconfirmed_reported()
         for key_id in reported:

@@ -44,7 +44,7 @@ class SecretWriter:
         if memory.secret is not None and version != memory.secret_version:
             memory.secret = None
 
-    async def read(self, key: AmoveStorageKey, memory: KeyMemory, progress: ReconcilePass) -> None:
+    async def read(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """One GET; what it shows is remembered without the data."""
         meta, kube = key.metadata, self._d.kube
         try:
@@ -53,7 +53,7 @@ class SecretWriter:
             if not (meta.deleting and await kube.namespace_terminating(meta.namespace)):
                 raise
             view = None  # our role there went first; the Secret goes with its namespace
-        self._take_in(key, memory, progress, view)
+        self._take_in(key, progress, view)
         if view is None and meta.deleting:
             return
         if meta.deleting and key.spec.deletion_policy == "Retain":
@@ -62,22 +62,22 @@ class SecretWriter:
     def _take_in(
         self,
         key: AmoveStorageKey,
-        memory: KeyMemory,
         progress: ReconcilePass,
         view: SecretView | None,
     ) -> None:
-        progress.secret = self._judge(key, memory, view)
+        memory = progress.memory
+        progress.secret = seen = self._judge(key, memory, view)
         progress.secret_fresh = True
         progress.metadata = _metadata(view) if view is not None else None
-        ours = isinstance(progress.secret, snapshot.SecretOurs)
-        if ours and memory.expectations.is_new:  # not new: its finalizer was taken off once
+        ours = seen if isinstance(seen, snapshot.SecretOurs) else None
+        memory.secret = ours
+        memory.secret_version = (ours.uid, ours.resource_version) if ours else None
+        if ours is None:
+            return
+        if memory.expectations.is_new:  # not new: its finalizer was taken off once
             memory.expectations = Expectations.for_known(self._d.leadership.since, self._d.settle)
-        memory.secret = (
-            progress.secret if isinstance(progress.secret, snapshot.SecretOurs) else None
-        )
-        memory.secret_version = (view.uid, view.resource_version) if view and ours else None
-        fresh = memory.expectations.pending_key
-        if fresh is not None and _holds(progress.secret, fresh.key.id):
+        pending = memory.expectations.pending_key
+        if pending is not None and ours.data_matches and ours.record.key_id == pending.key.id:
             memory.expectations = memory.expectations.written()
 
     def _judge(
@@ -133,7 +133,6 @@ class SecretWriter:
     async def write(
         self,
         key: AmoveStorageKey,
-        memory: KeyMemory,
         progress: ReconcilePass,
         step: WriteSecret,
     ) -> None:
@@ -141,16 +140,15 @@ class SecretWriter:
 
         A Conflict is no failure: the Secret is read anew, and the planner decides again.
         """
-        fresh = step.pending_key
-        place = self._place(fresh.scope, fresh.key.name)
-        data = render(
-            key.spec.secret, place, fresh.key.access_key, fresh.secret_key.get_secret_value()
-        )
+        pending, spec = step.pending_key, key.spec.secret
+        place = self._place(pending.scope, pending.key.name)
+        secret_key = pending.secret_key.get_secret_value()
+        data = render(spec, place, pending.key.access_key, secret_key)
         record = SecretRecord(
-            key_id=fresh.key.id,
+            key_id=pending.key.id,
             issued_at=self._d.now().replace(microsecond=0),
-            rotate_request=fresh.rotate_request,
-            format8=format_digest(key.spec.secret),
+            rotate_request=pending.rotate_request,
+            format8=format_digest(spec),
             checksum="",
             retiring=step.retiring,
         )
@@ -158,23 +156,18 @@ class SecretWriter:
             view = await self._send(key, progress, record, data)
         except Conflict:
             progress.forget_secret()
-            memory.secret = None
             return
-        memory.record = recorded(record, key.spec.secret, key.metadata.uid, data)
-        memory.record_uid = view.uid
-        self._d.metrics.secret_writes.inc()
-        self._take_in(key, memory, progress, view)
+        self._written(key, progress, recorded(record, spec, key.metadata.uid, data), view)
 
     async def repair_metadata(
         self,
         key: AmoveStorageKey,
-        memory: KeyMemory,
         progress: ReconcilePass,
         secret: snapshot.SecretOurs,
     ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
         if progress.metadata is None:
-            await self.read(key, memory, progress)
+            await self.read(key, progress)
             return
         owner = self._gatherer.owner(key)
         record = self._formatted(key, secret.record)
@@ -191,10 +184,14 @@ class SecretWriter:
         except Conflict:
             progress.forget_secret()
             return
-        memory.record = with_names(record, key.spec.secret)
-        memory.record_uid = repaired.uid
+        self._written(key, progress, with_names(record, spec), repaired)
+
+    def _written(
+        self, key: AmoveStorageKey, progress: ReconcilePass, record: SecretRecord, view: SecretView
+    ) -> None:
+        progress.memory.record, progress.memory.record_uid = record, view.uid
         self._d.metrics.secret_writes.inc()
-        self._take_in(key, memory, progress, repaired)
+        self._take_in(key, progress, view)
 
     async def _send(
         self,
@@ -225,15 +222,6 @@ class SecretWriter:
     def _place(self, scope: Scope, name: str) -> RenderContext:
         endpoint = self._d.accounts.endpoint(scope.account, scope.storage_dn)
         return RenderContext(scope, endpoint, name)
-
-
-def _holds(secret: snapshot.SecretSeen, key_id: str) -> bool:
-    """Whether the Secret holds that key, whole."""
-    return (
-        isinstance(secret, snapshot.SecretOurs)
-        and secret.data_matches
-        and secret.record.key_id == key_id
-    )
 
 
 def _metadata(view: SecretView) -> SecretMetadata:
