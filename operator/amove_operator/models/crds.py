@@ -111,7 +111,7 @@ def crd_files() -> dict[str, str]:
     kinds = {
         kind.file_name: _HEADER.format("models") + _text(_definition(kind)) for kind in CRD_KINDS
     }
-    policy, binding = (_HEADER.format("fence.py") + _text(each) for each in fence())
+    policy, binding = (_HEADER.format("models/fence.py") + _text(each) for each in fence())
     return {**kinds, f"{FENCE}-policy.yaml": policy, f"{FENCE}-binding.yaml": binding}
 
 
