@@ -10,7 +10,7 @@ from amove_operator.models import shared
 from amove_operator.models.refs import Kind
 
 # Between two letters or digits: hyphens and dots, but never two dots in a row. That it is not an
-# IPv4 address is a rule of its own (models.rules), since RE2 cannot say "not".
+# IPv4 address is a rule of its own (models/bucket_rules.py), since RE2 cannot say "not".
 BUCKET_NAME_PATTERN = r"^[a-z0-9]((-|\.-)*\.?[a-z0-9])*$"
 
 BucketName = Annotated[str, Field(min_length=3, max_length=63, pattern=BUCKET_NAME_PATTERN)]

@@ -1,4 +1,4 @@
-"""The two CustomResourceDefinitions, made from the pydantic models and ``models.rules``.
+"""The two CustomResourceDefinitions, made from the pydantic models and the rules of each kind.
 
 With them goes, wherever they go, the fence (``fence``): the kinds are not safe without it.
 

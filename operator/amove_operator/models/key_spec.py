@@ -20,8 +20,8 @@ KeyName = Annotated[str, Field(min_length=1, max_length=63, pattern=KEY_NAME_PAT
 LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE_PATTERN)]
 SecretType = Annotated[str, Field(min_length=1, max_length=253, pattern=shared.QUALIFIED_PATTERN)]
 
-# The keys of the three maps have their rules in models.rules: a CRD cannot bound a map's keys
-# except by CEL.
+# The keys of the three maps have their rules in models/key_rules.py: a CRD cannot bound a map's
+# keys except by CEL.
 MAX_TEXT_BYTES = 4096
 Template = Annotated[
     dict[str, Annotated[str, Field(max_length=MAX_TEXT_BYTES)]], Field(min_length=1, max_length=16)

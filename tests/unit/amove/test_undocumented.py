@@ -1,7 +1,7 @@
 """The rows of docs/amove-api.md, "What is not documented, and what we code to".
 
-Each row of that table names its test: here, or in test_api_undocumented_keys.py. What a row has
-besides, such as its times, is in test_api_answers.py, test_api_pacing.py and test_api_paging.py.
+Each row of that table names its test: here, or in test_undocumented_keys.py. What a row has
+besides, such as its times, is in test_answers.py, test_pacing.py and test_paging.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is not documented about keys: the rest of the rows of test_api_undocumented.py."""
+"""What is not documented about keys: the rest of the rows of test_undocumented.py."""
 
 from __future__ import annotations
 
