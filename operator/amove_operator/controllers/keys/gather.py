@@ -36,7 +36,11 @@ class ReconcilePass:
     namespace_terminating: bool = False
 
     def forget_secret(self) -> None:
-        """What was read may have changed: read again before anything is done by it."""
+        """What was read may have changed: it counts as read just now no more.
+
+        What is remembered beyond the pass still serves, as long as the watch shows that version:
+        a deletion goes on to revoke by it, and reads the Secret again only to delete it.
+        """
         self.secret, self.secret_fresh = None, False
 
 

@@ -123,7 +123,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memory.expectations = Expectations.for_new()
 
     def status_written(self, decision: KeyDecision) -> None:
-        """A step follows that relies on status: the Secret is read anew before it."""
+        """Status took its time: what needs a Secret read just now reads it anew after it."""
         decision.progress.forget_secret()
 
     async def _dry_run(
