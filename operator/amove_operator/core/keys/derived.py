@@ -242,9 +242,11 @@ def known_scope(snapshot: KeySnapshot, key: RemoteKey) -> Scope | None:
 
 
 def next_serial(snapshot: KeySnapshot) -> int:
-    """The serial of the next issue: above all that were listed, noted or used.
+    """The serial of the next issue: above those of live keys, of status, and of this process.
 
-    An issue that status notes and that this process has not sent yet is the next one itself.
+    An issue that status notes and that this process has not sent yet is the next one itself. A
+    serial can come twice: a first key that a crash left had serial 1, and once it is revoked
+    nothing tells of it any more.
     """
     expectations, status = snapshot.expectations, snapshot.status
     unsent = expectations.recorded[0] if expectations.recorded is not None else None

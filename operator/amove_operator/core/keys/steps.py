@@ -21,7 +21,11 @@ Finish = steps.Finish
 
 
 class IssueReason(StrEnum):
-    """Why a key must be issued; the text is for events."""
+    """Why a key must be issued, in words for conditions and Events; as far as is known now.
+
+    ``FIRST`` is also said of an object whose only key a crash left and that is revoked by now;
+    ``SECRET_MISSING`` also while the first key waits to be written.
+    """
 
     FIRST = "no key was issued yet"
     SECRET_MISSING = "the Secret is gone"  # noqa: S105
