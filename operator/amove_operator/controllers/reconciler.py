@@ -33,7 +33,10 @@ Pass = TypeVar("Pass")
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[Seen, Pass]):
-    """One round of the loop: the object as last seen, what this pass knows, and the step."""
+    """One round of the loop: the object as last seen, what this pass knows, and the step.
+
+    ``progress``: for a key what this pass has learnt, for a bucket all that is remembered of it.
+    """
 
     seen: Seen
     progress: Pass
