@@ -1,6 +1,6 @@
 """The next step for one AmoveBucket (docs/bucket-protocol.md). Pure: no I/O, no clock.
 
-Each list of checks is asked in its order, and the first check that answers decides. The executor
+Each list of checks is asked in its order, and the first check that answers decides. The reconciler
 performs the step, gathers a new snapshot, and asks again.
 """
 

@@ -1,4 +1,4 @@
-"""The steps that the bucket planner can choose; the executor performs them. Pure."""
+"""The steps that the bucket planner can choose; the reconciler performs them. Pure."""
 
 from __future__ import annotations
 

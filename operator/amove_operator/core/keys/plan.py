@@ -1,6 +1,6 @@
 """The next step for one AmoveStorageKey: the marker protocol (docs/key-protocol.md). Pure.
 
-The executor performs the step, gathers a new snapshot, and asks again.
+The reconciler performs the step, gathers a new snapshot, and asks again.
 """
 
 from __future__ import annotations
