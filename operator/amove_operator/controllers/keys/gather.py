@@ -23,7 +23,13 @@ from amove_operator.models.refs import Kind, Ref
 
 @dataclass(slots=True)
 class ReconcilePass:
-    """What one pass over a key has learnt so far and does not remember beyond itself."""
+    """What one pass over a key has learnt so far and does not remember beyond itself.
+
+    ``secret_fresh``: the Secret was read or written in this pass, and no create, no deletion of it
+    and no ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then
+    had. ``refused``: why the dry run was; why a write was, the memory says. ``failed``: ids whose
+    revocation the service refused once in this pass, so that a second refusal ends it.
+    """
 
     memory: KeyMemory
     loss_accepted: bool = False

@@ -145,7 +145,13 @@ def is_in_sync(bucket: AmoveBucket) -> bool:
 
 @dataclass(slots=True)
 class KeyMemory:
-    """One AmoveStorageKey. ``refused``: why the API server did not take the Secret, and when."""
+    """One AmoveStorageKey: its keys, and its Secret without the data.
+
+    ``secret``, ``secret_version``: what the last read or write showed, and its UID and
+    resourceVersion: it serves another pass only while the watch shows that version. ``record``,
+    ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
+    edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
+    """
 
     expectations: Expectations
     fingerprint: tuple[object, ...] | None = None
