@@ -80,9 +80,15 @@ class Life:
         return self._ending or Ending.LOST
 
     def _end(self, ending: Ending) -> None:
-        """End this life from the inside out, whatever it waits for; the first reason counts."""
-        if self._ending is None:
+        """End this life from the inside out, whatever it waits for.
+
+        The first reason counts, but no new life begins where this one ends for good: while a life
+        that the fence ended lets its calls finish, it may see another operator's writes.
+        """
+        before = self._ending
+        if before is None or (before is Ending.ANEW and ending is not Ending.ANEW):
             self._ending = ending
+        if before is None:
             self._task.cancel()
 
     def _take_signals(self) -> None:

@@ -205,6 +205,9 @@ class Dispatcher:
 
     async def _guarded(self, item: ObjectId) -> str:
         ref, queue = item.ref, self.d.queue
+        if self.d.store.find(item) is None:
+            queue.forget(item)  # a UID never comes back: nothing of it may stay
+            return "ok"
         try:
             if item in self.d.store.unconfirmed and not await self._confirm(item):
                 return "not_gone"
@@ -238,7 +241,8 @@ class Dispatcher:
         body = await self.d.kube.get_object(ref)
         if body is not None:
             self.on_object_event(ref.kind, None, body)
-        elif store.get(ref) is before:  # not one that was made since that answer
+        elif before is not None and store.get(ref) is before:  # not one made since that answer
+            store.departed.note_gone(ref, before.metadata.uid)
             self.on_object_gone(ref)
         if (seen := store.get(ref)) is not None:
             store.note_unserved(seen)

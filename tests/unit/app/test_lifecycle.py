@@ -166,7 +166,7 @@ class Stage:
         fence = SimpleNamespace(
             run=self.read_fence,
             stand=lambda: self.pass_by("fence"),
-            look=lambda: self.pass_by("fence read anew"),
+            check=lambda: self.pass_by("fence read anew"),
             why_not=lambda: self.faults[0] if self.faults else None,
             identity="a/b",
             made_at=None,
@@ -286,7 +286,11 @@ async def test_a_fence_that_is_away_before_it_ever_stood_ends_nothing(live: Live
     assert await live(stage, act) is Ending.STOPPED
 
 
-async def test_after_an_overlap_it_rests_until_it_is_asked_to_stop(live: Live) -> None:
+@pytest.mark.parametrize("fence_goes", [False, True])
+async def test_after_an_overlap_it_rests_until_it_is_asked_to_stop(
+    live: Live, fence_goes: bool
+) -> None:
+    """Also where it is seen while the calls in flight end, since the fence went just before."""
     stage = Stage()
     status = {
         "manager": "amove-operator/theirs/amove",
@@ -309,6 +313,8 @@ async def test_after_an_overlap_it_rests_until_it_is_asked_to_stop(live: Live) -
             stage.noted.append(why)
             sigterm()
 
+        if fence_goes:
+            take_the_fence_away(stage, life)
         stage.on_event(Kind.BUCKET, None, {"metadata": meta})
         stage.background.append(asyncio.create_task(stop_once_it_rests()))
 

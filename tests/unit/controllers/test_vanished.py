@@ -428,3 +428,32 @@ def test_a_standby_remembers_nothing_of_what_goes_and_a_leader_no_more_than_sinc
         assert forgotten(cluster)
 
     on_cluster(scenario)
+
+
+def test_of_an_object_that_goes_while_it_is_written_to_nothing_is_kept() -> None:
+    """The write says Conflict after DELETED was heard: the back-off of a UID that never returns."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "media")
+        item = ObjectId(ref, cluster.kube.crs[ref]["metadata"]["uid"])
+        cluster.strip(ref)
+        cluster.d.queue.fail(item)
+        await cluster.passes(60)
+        assert cluster.d.queue.failures(item) == 0
+        assert cluster.d.memories.buckets == {}
+
+    on_cluster(scenario)
+
+
+def test_a_bucket_that_goes_while_it_waits_for_a_name_wants_it_no_more() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "media")
+        await cluster.passes()
+        bucket = cluster.d.store.buckets[ref]
+        assert cluster.d.names.want(bucket, waits=True)
+        cluster.delete(ref)
+        await cluster.passes(60)
+        assert ref not in cluster.kube.crs
+        assert cluster.d.names.wanted == {}
+
+    on_cluster(scenario)

@@ -41,16 +41,17 @@ class KeyService:
         )
         if key.spec.bucket_refs is not None:
             self._d.store.reserve(key.object_id, scope.buckets)
-        memory.expectations = sending = before.sending(step.serial)
+        memory.expectations = before.sending(step.serial)
         try:
             issued = await self._d.api.create_storage_key(new)
         except BaseException as error:
             # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
             maybe_done = not isinstance(error, ApiError) or error.maybe_done
             if maybe_done or isinstance(error, Rejected):
-                memory.expectations = sending.lost(self._d.clock(), self._d.settle)
+                lost = memory.expectations.lost(self._d.clock(), self._d.settle)
+                memory.expectations = lost
             else:
-                memory.expectations = sending.not_sent(before)
+                memory.expectations = memory.expectations.not_sent(before)
             raise
         register_secret(issued.secret_key.get_secret_value())
         progress.secret_fresh = False
@@ -76,7 +77,7 @@ class KeyService:
         self._d.metrics.keys_minted.inc()
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and remote.user_id not in (None, known_user)
-        if changed and not progress.loss_accepted:
+        if changed and not self._d.key_losses.accepted(key):
             self._d.key_losses.other_user(key)
             memory.expectations = memory.expectations.other_user(self._d.clock())
 

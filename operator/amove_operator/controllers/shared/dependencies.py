@@ -80,6 +80,7 @@ class Dependencies:
         """An AmoveBucket is gone, and all that was remembered of it goes."""
         self.memories.forget(item.uid)
         self.bucket_losses.forget(item)
+        self.names.forget(item)
 
     def forget_key(self, item: ObjectId) -> None:
         """An AmoveStorageKey is gone, and all that was remembered of it goes.

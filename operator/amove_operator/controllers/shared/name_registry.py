@@ -100,6 +100,10 @@ class NameRegistry:
             del self.wanted[name]
         return waits
 
+    def forget(self, item: ObjectId) -> None:
+        """The AmoveBucket is gone: it waits for nothing any more."""
+        self.wanted = {name: one for name, one in self.wanted.items() if one != item}
+
     def wanted_and_kept_by(self, key_ids: Iterable[str]) -> list[str]:
         """The wanted names that the mark in the remote name of one of these keys keeps."""
         listing = self.listing
