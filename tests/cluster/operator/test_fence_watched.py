@@ -333,7 +333,7 @@ def test_of_two_releases_on_one_namespace_who_sees_the_others_writes_stops_and_s
     number = count()
 
     def stopped() -> list[str]:
-        # What is written in the first two seconds of a lead proves nothing: so there is always more.
+        # What is written in the first two seconds of a lead proves nothing: so there is more.
         cluster.apply(a_bucket(f"photos-{next(number)}"))
         return [name for name, one in operators.items() if "another operator" in one.unready()]
 
