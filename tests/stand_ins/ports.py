@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from amove_operator.amove import (
     AmoveClient,
+    BreakerState,
     BucketAddress,
     CloudAccount,
     IssuedKey,
@@ -63,7 +64,7 @@ class BreakerPort(Protocol):
     """The part of the client's breaker that the controllers read."""
 
     @property
-    def open(self) -> bool: ...
+    def state(self) -> BreakerState: ...
 
 
 class AmovePort(Protocol):

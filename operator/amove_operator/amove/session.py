@@ -7,16 +7,16 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import httpx
 from pydantic import SecretStr
 
 from amove_operator.amove import answers, calls, retry
 from amove_operator.amove.answers import Call
-from amove_operator.amove.breaker import Breaker, BreakerPace
+from amove_operator.amove.breaker import Breaker
 from amove_operator.amove.calls import NO_PAYLOAD, Payload
-from amove_operator.amove.credentials import Credentials
+from amove_operator.amove.credentials import Credentials, credentials_for
 from amove_operator.amove.limits import TokenBucket
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
@@ -50,28 +50,31 @@ class Tuning:
     pool: float = 60.0
     largest_answer: int = 4 * 1024 * 1024
     retry: retry.RetryPolicy = field(default_factory=retry.RetryPolicy)
-    breaker: BreakerPace = field(default_factory=BreakerPace)
     listing_rounds: int = 4
     clock: Clock = SYSTEM_CLOCK
     rng: Callable[[], float] = random.random
 
 
 class Session:
-    """The one HTTP client of the process, and the limits that all calls share."""
+    """The one HTTP client of the process, and the limits that all calls share.
+
+    ``before_send`` is called right before each request, and stops it by raising.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        credentials: Credentials,
         *,
-        transport: httpx.AsyncBaseTransport | None,
-        tuning: Tuning,
-        observer: Observer | None,
-        before_send: Callable[[], None] | None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        credentials: Credentials | None = None,
+        tuning: Tuning | None = None,
+        observer: Observer | None = None,
+        before_send: Callable[[], None] | None = None,
     ) -> None:
+        """Raises SettingsError for a way to log in that is not there yet; reads no file yet."""
+        self.credentials = credentials or credentials_for(settings)
         self._base = settings.api_url
-        self._credentials = credentials
-        self._tuning = tuning
+        self._tuning = tuning = tuning or Tuning()
         self._clock = tuning.clock
         self._observer = observer
         self._before_send = before_send
@@ -94,11 +97,16 @@ class Session:
         self._probed_with: SecretStr | None = None
         self.breaker = Breaker(
             self._send_probe,
-            lambda: self._credentials.replaced_since(self._probed_with),
+            lambda: self.credentials.replaced_since(self._probed_with),
             clock=tuning.clock,
             rng=tuning.rng,
-            pace=tuning.breaker,
         )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Stop probing and close the connections."""
@@ -153,17 +161,17 @@ class Session:
 
         A refused bearer is refused before anything is done, so this holds for every call.
         """
-        bearer = await self._credentials.bearer()
+        bearer = await self.credentials.bearer()
         try:
             return await self._exchange(call, payload, bearer)
         except AuthFailed:
-            if not await self._credentials.refused(bearer):
+            if not await self.credentials.refused(bearer):
                 raise
-        return await self._exchange(call, payload, await self._credentials.bearer())
+        return await self._exchange(call, payload, await self.credentials.bearer())
 
     async def _send_probe(self) -> None:
         """The probe has a pace of its own: neither slots nor turns, which may be used up."""
-        self._probed_with = await self._credentials.bearer()
+        self._probed_with = await self.credentials.bearer()
         await self._send(calls.PROBE, calls.key_page(1, size=1))
 
     async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr) -> T:

@@ -48,7 +48,7 @@ def count_call(metrics: Metrics, call: str, outcome: str, seconds: float) -> Non
 
 
 def _token_expiry(api: AmoveClient) -> float:
-    moment = api.token_expiry()
+    moment = api.credentials.expires_at()
     return moment.timestamp() if moment is not None else 0.0
 
 

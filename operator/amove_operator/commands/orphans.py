@@ -115,7 +115,7 @@ class _Scanner:
 @asynccontextmanager
 async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
     async with AmoveClient(settings) as api:
-        api.check_credentials()
+        api.credentials.check()
         kube = await Kube.connect()
         try:
             key_lists = KeyListCache(api, time.monotonic)

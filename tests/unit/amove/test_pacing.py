@@ -329,7 +329,7 @@ async def test_a_new_token_after_a_401_is_tried_once_and_at_once(
     client = make_client(answer)
     assert (await fake_clock.run(client.create_storage_key(NEW))).access_key == "AK"
     assert len(fake_service.requests) == 2
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_a_401_for_the_token_in_the_file_is_not_tried_again(
