@@ -21,10 +21,8 @@ from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, ages, too_many
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
-from amove_operator.kube import Kube, SecretMeta
-from amove_operator.kube.listing import each_item
-from amove_operator.kube.secret_watch import MANAGED, METADATA_LIST
-from amove_operator.kube.transport import path_of
+from amove_operator.kube import Kube
+from amove_operator.kube.secret_watch import each_managed
 from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
 from amove_operator.times import rfc3339
@@ -97,13 +95,7 @@ class _Scanner:
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
         scan = OrphanScan.of(self.cluster_uid, listing, uids, ())
         secrets = KnownSecrets()
-        await each_item(
-            self.kube.transport,
-            path_of("api", "v1", "secrets"),
-            lambda item: secrets.put(SecretMeta.parse(item)),
-            selector=MANAGED,
-            accept=METADATA_LIST,
-        )
+        await each_managed(self.kube.transport, None, secrets.put)
         held = [
             key.id
             for key in scan.unowned().values()
