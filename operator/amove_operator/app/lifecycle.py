@@ -150,7 +150,7 @@ class Life:
             self._guard.check_overlap(kind, body["metadata"], operator.d.kube.field_manager)
             operator.dispatcher.on_object_event(kind, change, body)
 
-        login, watching = self._kube.login, asyncio.Event()
+        login, watching = self._kube.transport.login, asyncio.Event()
         watch = watches.watch(on_event, login, namespaces, self._take_signals, watching)
         group.create_task(watch)
         group.create_task(operator.secrets.run())

@@ -159,14 +159,14 @@ class Stage:
         kube = SimpleNamespace(
             missing_crds=self.missing_crds,
             cluster_uid=self.cluster_uid,
-            login=None,
+            transport=SimpleNamespace(login=None),
             skew_seconds=None,
             namespace="amove-system",
         )
         fence = SimpleNamespace(
             run=self.read_fence,
             stand=lambda: self.pass_by("fence"),
-            look=lambda: self.pass_by("fence read anew"),
+            check=lambda: self.pass_by("fence read anew"),
             why_not=lambda: self.faults[0] if self.faults else None,
             identity="a/b",
             made_at=None,
