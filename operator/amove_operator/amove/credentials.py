@@ -45,27 +45,21 @@ class Credentials(Protocol):
         """Raise SettingsError where the source cannot be read at start."""
 
 
-class UnusableTokenError(Exception):
-    """The token file holds no usable token. The text never shows its content."""
+def why_unusable(content: bytes) -> str | None:
+    """Why a file's ``content`` is no token, without showing it; None where it is one.
 
-
-def clean_token(content: bytes) -> SecretStr:
-    """The token of a file's ``content``; white space around it is forgiven.
-
-    Raises UnusableTokenError saying what is wrong.
+    White space around a token is forgiven.
     """
     token = content.strip()
     if len(content) > _LONGEST_TOKEN:
-        why = f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
-    elif not token:
-        why = "is empty: put the API token in it"
-    elif any(byte > 0x7E for byte in token):
-        why = "holds characters that no token has: write plain ASCII, no BOM"
-    elif not _VISIBLE_ASCII.fullmatch(token):
-        why = "holds white space or line breaks within: write one token, without the word Bearer"
-    else:
-        return SecretStr(token.decode("ascii"))
-    raise UnusableTokenError(why)
+        return f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
+    if not token:
+        return "is empty: put the API token in it"
+    if any(byte > 0x7E for byte in token):
+        return "holds characters that no token has: write plain ASCII, no BOM"
+    if not _VISIBLE_ASCII.fullmatch(token):
+        return "holds white space or line breaks within: write one token, without the word Bearer"
+    return None
 
 
 def token_expiry(token: SecretStr) -> datetime | None:
@@ -144,11 +138,10 @@ class TokenFile:
             self._seen = signature
 
     def _use(self, content: bytes) -> None:
-        try:
-            token = clean_token(content)
-        except UnusableTokenError as error:
-            self._report(f"{self._path} {error}")
+        if why := why_unusable(content):
+            self._report(f"{self._path} {why}")
             return
+        token = SecretStr(content.strip().decode("ascii"))
         register_secret(token.get_secret_value(), lasting=True)
         if self._token is not None and token != self._token:
             _log.info("the token file %s was replaced; using the new token", self._path)
