@@ -13,7 +13,7 @@ show the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,8 +32,12 @@ class Reading:
 
     @property
     def ordered(self) -> bool:
-        """Whether the keys came newest first. One page is one moment: any order will do."""
-        return self.pages == 1 or newest_first(self.keys)
+        """Whether the keys came newest first, every date known.
+
+        One page is one moment: any order will do.
+        """
+        dates = pairwise(key.created for key in self.keys)
+        return self.pages == 1 or all(one and other and one >= other for one, other in dates)
 
     def agrees(self, earlier: Reading | None) -> bool:
         """Whether ``earlier`` adds up as well and has the same keys."""
