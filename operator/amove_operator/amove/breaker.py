@@ -80,11 +80,11 @@ class Breaker:
         """Call ``listener`` in the event loop whenever it opens, closes or changes its cause."""
         self._listeners.append(listener)
 
-    def check(self, call: str) -> None:
+    def check(self) -> None:
         """Raise Paused while open."""
         if self.state.open:
             message = f"the Amove API is paused: {self.state.reason}"
-            raise errors.Paused(message, call=call, credentials=self.state.cause == "auth")
+            raise errors.Paused(message, credentials=self.state.cause == "auth")
 
     def succeeded(self) -> None:
         """A call was answered by the service itself."""

@@ -6,6 +6,7 @@ What each call is for stands in docs/amove-api.md, "The storage calls".
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -93,7 +94,7 @@ CLOUD_ACCOUNTS = Call(
 LIST_BUCKETS = Call("list_buckets", "POST", f"{_ACCOUNT}list_buckets", _buckets)
 
 
-def json_body(members: dict[str, object]) -> Payload:
+def json_body(members: Mapping[str, object]) -> Payload:
     """``members`` as a JSON body."""
     return Payload(body=json.dumps(members, separators=(",", ":")).encode())
 
@@ -108,7 +109,7 @@ def key_page(number: int, size: int = PAGE_SIZE) -> Payload:
     return query(page=str(number), pagesize=str(size), sortfield="CreateDate", descending="true")
 
 
-def address(where: models.BucketAddress) -> dict[str, object]:
+def address(where: models.BucketAddress) -> dict[str, str]:
     """The two members that say which bucket."""
     return {"cloudAccountId": where.cloud_account_id, "bucketName": where.bucket_name}
 

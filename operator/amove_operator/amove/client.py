@@ -57,10 +57,7 @@ class AmoveClient(Session):
 
     async def delete_bucket(self, where: BucketAddress) -> None:
         """Delete an empty bucket; NotEmpty where it is not. Confirm with ``bucket_status``."""
-        await self.perform(
-            calls.DELETE_BUCKET,
-            calls.query(cloudAccountId=where.cloud_account_id, bucketName=where.bucket_name),
-        )
+        await self.perform(calls.DELETE_BUCKET, calls.query(**calls.address(where)))
 
     async def cloud_accounts(self) -> tuple[CloudAccount, ...]:
         """The caller's cloud accounts, usable or not; IncompleteListing where these are not all."""
@@ -68,8 +65,7 @@ class AmoveClient(Session):
         if answer.total is not None and answer.total > len(answer.data):
             raise IncompleteListing(
                 f"cloudaccount/get_all answered {len(answer.data)} of {answer.total} accounts: "
-                "name the one to use in AMOVE_CLOUD_ACCOUNT_ID",
-                call="cloud_accounts",
+                "name the one to use in AMOVE_CLOUD_ACCOUNT_ID"
             )
         return answer.data
 
@@ -80,7 +76,6 @@ class AmoveClient(Session):
         if answer.continuation_token:
             raise IncompleteListing(
                 "list_buckets: there are more buckets than one answer holds, and how to ask for "
-                "the rest is not documented",
-                call="list_buckets",
+                "the rest is not documented"
             )
         return tuple(bucket.name for bucket in answer.data)

@@ -46,14 +46,6 @@ class Reading:
         return {key.id for key in earlier.keys} == {key.id for key in self.keys}
 
 
-def newest_first(keys: Sequence[RemoteKey]) -> bool:
-    """Whether every date is known and none is later than the one before it."""
-    dates = [key.created for key in keys]
-    return all(
-        one is not None and other is not None and one >= other for one, other in pairwise(dates)
-    )
-
-
 async def read_pages(fetch: Callable[[int], Awaitable[KeyPage]]) -> Reading:
     """Read page 1, 2, … until the count is reached or the pages stop adding up.
 
@@ -104,6 +96,4 @@ async def read_complete(
         earlier = reading
         if number < rounds:
             await between(number)
-    raise IncompleteListing(
-        f"get_storage_key: no complete list in {rounds} readings: {why}", call="get_storage_key"
-    )
+    raise IncompleteListing(f"get_storage_key: no complete list in {rounds} readings: {why}")

@@ -144,9 +144,9 @@ class Session:
 
     async def _paced(self, call: Call[T], payload: Payload) -> T:
         """One try: a slot, then a turn, so that turns are not hoarded while slots are taken."""
-        self.breaker.check(call.name)
+        self.breaker.check()
         async with self._slots:
-            await self._bucket.take(lambda: self.breaker.check(call.name))
+            await self._bucket.take(self.breaker.check)
             try:
                 result = await self._send(call, payload)
             except ApiError as error:
