@@ -14,9 +14,9 @@ from amove_operator.amove import (
     NewKey,
 )
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube import Kube
 from amove_operator.kube.events import EventType
-from amove_operator.kube.views import SecretView
+from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import BucketFlags, ObjectMeta
 from amove_operator.models.refs import Kind, Ref
 

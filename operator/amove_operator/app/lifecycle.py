@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from amove_operator.amove import credentials_for
+from amove_operator.amove.credentials import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
 from amove_operator.engine.workqueue import run_workers

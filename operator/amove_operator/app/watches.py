@@ -11,8 +11,9 @@ from typing import Any
 
 import kopf
 
-from amove_operator.kube import ClusterLogin, unique_identity
+from amove_operator.kube.lease import unique_identity
 from amove_operator.kube.listing import PAGE
+from amove_operator.kube.transport import ClusterLogin
 from amove_operator.models import GROUP, VERSION
 from amove_operator.models.refs import Kind
 

@@ -11,7 +11,8 @@ from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
 from amove_operator.controllers.shared import dependencies
 from amove_operator.core.overlap import field_manager
-from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch, unique_identity
+from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
+from amove_operator.kube.lease import unique_identity
 from amove_operator.settings import Settings
 
 

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
-from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube import Kube
 from amove_operator.kube.failures import NotServed
 from amove_operator.kube.listing import each_item
 from amove_operator.kube.transport import JSON_PATCH, Request
+from amove_operator.kube.views import ObjectReference
 from amove_operator.models import FINALIZER, ObjectMeta
 from amove_operator.models.refs import Kind, Ref
 from controlplane.launcher import ControlPlane

@@ -17,9 +17,10 @@ from aiohttp.test_utils import TestServer
 
 from amove_operator.clock import Clock
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
-from amove_operator.kube import Kube, SecretMeta, SecretWatch
+from amove_operator.kube import Kube, SecretWatch
 from amove_operator.kube.connection import Access, Bearer
 from amove_operator.kube.listing import each_item
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.kube.transport import Request, Transport
 from amove_operator.models.refs import Kind, Ref
 from tests.patience import PATIENCE
