@@ -30,7 +30,6 @@ from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
-_WORKERS = 16
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
@@ -216,7 +215,7 @@ async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event)
     with suppress(TimeoutError):
         async with asyncio.timeout(_ACCOUNTS_SECONDS):
             await accounts_asked.wait()
-    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle, _WORKERS))
+    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle))
     try:
         await asyncio.shield(workers)
     finally:
