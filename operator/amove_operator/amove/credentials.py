@@ -10,7 +10,6 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -21,28 +20,6 @@ from amove_operator.telemetry import register_secret
 _log = logging.getLogger(__name__)
 _LONGEST_TOKEN = 16 * 1024
 _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
-
-
-class Credentials(Protocol):
-    """A source of bearers. A login session will be a second one.
-
-    It registers each bearer for redaction when it reads it: a server or a library may echo it.
-    """
-
-    async def bearer(self) -> SecretStr:
-        """The bearer to send now. Raises AuthFailed where there is none."""
-
-    async def refused(self, bearer: SecretStr) -> bool:
-        """The service refused ``bearer``: whether another one is there now, worth one more try."""
-
-    def expires_at(self) -> datetime | None:
-        """When the bearer at hand ends, if it says so."""
-
-    def replaced_since(self, bearer: SecretStr | None) -> bool:
-        """Whether the source holds another than ``bearer`` (None: had none). Cheap, no network."""
-
-    def check(self) -> None:
-        """Raise SettingsError where the source cannot be read at start."""
 
 
 def why_unusable(content: bytes) -> str | None:
@@ -81,8 +58,9 @@ def token_expiry(token: SecretStr) -> datetime | None:
 
 
 class TokenFile:
-    """The API token of a mounted Secret.
+    """The API token of a mounted Secret. A login session will be a second source of bearers.
 
+    Each token is registered for redaction when it is read: a server or a library may echo it.
     Kubernetes replaces such a file by swapping a symbolic link, so a change shows as another
     inode or time of the file behind it. A replacement that cannot be used is reported and the
     token at hand goes on being sent: whether it still serves is for the service to say.
@@ -108,12 +86,12 @@ class TokenFile:
         return self._token
 
     async def refused(self, bearer: SecretStr) -> bool:
-        """Read the file again, whatever its times say: whether it holds another token now."""
+        """The service refused ``bearer``: whether the file, read again, holds another token now."""
         self._seen = None
         return self.replaced_since(bearer)
 
     def replaced_since(self, bearer: SecretStr | None) -> bool:
-        """Whether the file holds another token than ``bearer``."""
+        """Whether the file holds another token than ``bearer`` (None: there was none)."""
         self._read_if_changed()
         return self._token is not None and self._token != bearer
 
@@ -153,7 +131,7 @@ class TokenFile:
         self._fault = fault
 
 
-def credentials_for(settings: Settings) -> Credentials:
+def credentials_for(settings: Settings) -> TokenFile:
     """The source that the settings name. Raises SettingsError for one that is not there yet."""
     if settings.token_file is None:
         raise SettingsError(

@@ -7,23 +7,21 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 from pydantic import SecretStr
 
 from amove_operator.amove import answers, calls, retry
-from amove_operator.amove.answers import Call
+from amove_operator.amove.answers import Call, T
 from amove_operator.amove.breaker import Breaker
 from amove_operator.amove.calls import NO_PAYLOAD, Payload
-from amove_operator.amove.credentials import Credentials, credentials_for
+from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.limits import TokenBucket
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
 from amove_operator.telemetry import one_line
-
-T = TypeVar("T")
 
 Observer = Callable[[str, str, float], None]
 """Called after each request: the call, its outcome (``ok``, else the error's class), seconds."""
@@ -66,13 +64,12 @@ class Session:
         settings: Settings,
         *,
         transport: httpx.AsyncBaseTransport | None = None,
-        credentials: Credentials | None = None,
         tuning: Tuning | None = None,
         observer: Observer | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> None:
         """Raises SettingsError for a way to log in that is not there yet; reads no file yet."""
-        self.credentials = credentials or credentials_for(settings)
+        self.credentials = credentials_for(settings)
         self._base = settings.api_url
         self._tuning = tuning = tuning or Tuning()
         self._clock = tuning.clock
