@@ -12,7 +12,7 @@ from amove_operator.kube import patches
 from amove_operator.kube.connection import find_access
 from amove_operator.kube.events import EventLog
 from amove_operator.kube.failures import Gone, NamespaceTerminating, NotServed, secret_texts
-from amove_operator.kube.listing import each_item
+from amove_operator.kube.listing import OnItem, each_item
 from amove_operator.kube.transport import (
     FIELD_MANAGER,
     JSON,
@@ -109,9 +109,7 @@ class Kube:
 
     # -- our own kinds -------------------------------------------------------------------------
 
-    async def each_object(
-        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None = None
-    ) -> str:
+    async def each_object(self, kind: Kind, take: OnItem, namespace: str | None = None) -> str:
         """Hand each object of ``kind`` (of one namespace) to ``take``; the list's version.
 
         Page by page, so that the cluster's objects are never in memory together. Complete where

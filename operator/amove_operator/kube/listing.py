@@ -10,6 +10,8 @@ from amove_operator.errors import KubeUnavailable
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import JSON, Request, Transport
 
+OnItem = Callable[[dict[str, Any]], None]
+
 PAGE = 20
 """Few to a page, since each may be of 1.5 MB, and a page is read whole: see docs/reliability.md."""
 _ATTEMPTS = 3
@@ -18,7 +20,7 @@ _ATTEMPTS = 3
 async def each_item(
     transport: Transport,
     path: str,
-    take: Callable[[dict[str, Any]], None],
+    take: OnItem,
     *,
     selector: str | None = None,
     accept: str = JSON,
@@ -40,9 +42,7 @@ async def each_item(
     raise KubeUnavailable(f"the list {path} expired between its pages {_ATTEMPTS} times")
 
 
-async def _pages(
-    transport: Transport, first: Request, take: Callable[[dict[str, Any]], None]
-) -> str:
+async def _pages(transport: Transport, first: Request, take: OnItem) -> str:
     request = first
     while True:
         answer = await transport.call(request)
