@@ -206,9 +206,7 @@ class WorkQueue(Generic[Item]):
         """Rebuild the heap when most of it is outdated: its size stays that of what is delayed."""
         if len(self._schedule) <= 2 * len(self._delayed) + 64:
             return
-        self._schedule = [
-            entry for entry in self._schedule if self._delayed.get(entry[2]) == entry[0]
-        ]
+        self._schedule = [one for one in self._schedule if self._delayed.get(one[2]) == one[0]]
         heapq.heapify(self._schedule)
 
 
@@ -222,10 +220,7 @@ async def run_workers(
     shutdown running handles have ten seconds, then they are cancelled. Cancelling this coroutine
     cancels them at once.
     """
-    workers = [
-        asyncio.create_task(_work(queue, handle), name=f"worker-{number}")
-        for number in range(count)
-    ]
+    workers = [asyncio.create_task(_work(queue, handle), name=f"worker-{n}") for n in range(count)]
     try:
         await queue.wait_closed()
         _, late = await asyncio.wait(workers, timeout=_FINISH_SECONDS)

@@ -128,9 +128,8 @@ async def _from_kubeconfig(
         raise SettingsError(f"KUBECONFIG: {paths} cannot be used: {reason}") from None
     _demand_verified_tls(configuration, paths)
     namespace = (active.get("context") or {}).get("namespace")
-    return Access(
-        configuration, _rotating(configuration, loader), _own_namespace(environment, namespace)
-    )
+    bearer = _rotating(configuration, loader)
+    return Access(configuration, bearer, _own_namespace(environment, namespace))
 
 
 def _exists(paths: str) -> bool:

@@ -28,6 +28,7 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "amove-operator"
 """Of the Lease and of Events. What is written for a release's own objects says of which Lease."""
+_AGENT = f"amove-operator/{__version__}"
 CONCURRENCY = 32
 SECONDS = 30.0
 CONNECT_SECONDS = 5.0
@@ -115,7 +116,6 @@ class Transport:
         self._clock = clock
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._api = _client.ApiClient(access.configuration)
-        self._agent = f"amove-operator/{__version__}"
 
     async def close(self) -> None:
         """Close all connections."""
@@ -179,11 +179,7 @@ class Transport:
 
     async def _headers(self, request: Request) -> dict[str, str]:
         token = await self.configuration.get_api_key_with_prefix("BearerToken", "authorization")
-        headers = {
-            "Accept": request.accept,
-            "Content-Type": request.content,
-            "User-Agent": self._agent,
-        }
+        headers = {"Accept": request.accept, "Content-Type": request.content, "User-Agent": _AGENT}
         return headers | ({"Authorization": token} if token else {})
 
     async def _send(
