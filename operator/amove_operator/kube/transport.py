@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import kopf
 import kubernetes.aio.client
 
 from amove_operator import __version__
@@ -91,17 +92,6 @@ def _unreachable() -> Iterator[None]:
         raise KubeUnavailable(f"the Kubernetes API server gave no answer: {reason}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterLogin:
-    """What another client needs to reach the same cluster as the same user."""
-
-    server: str
-    ca_path: str | None
-    certificate_path: str | None
-    key_path: str | None
-    authorization: str | None = field(repr=False)
-
-
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
@@ -121,17 +111,20 @@ class Transport:
         """Close all connections."""
         await self._api.close()
 
-    async def login(self) -> ClusterLogin:
-        """The address and credentials in use, the token read afresh."""
+    async def login(self) -> kopf.ConnectionInfo:
+        """The address and credentials in use, for Kopf's own client: the token read afresh."""
         if self._bearer is not None:
             self._bearer.expire()
         found = self.configuration
-        return ClusterLogin(
+        header = await found.get_api_key_with_prefix("BearerToken", "authorization")
+        scheme, token = (header or "").rpartition(" ")[::2]
+        return kopf.ConnectionInfo(
             server=found.host,
             ca_path=found.ssl_ca_cert,
+            scheme=scheme or None,
+            token=token or None,
             certificate_path=found.cert_file,
-            key_path=found.key_file,
-            authorization=await found.get_api_key_with_prefix("BearerToken", "authorization"),
+            private_key_path=found.key_file,
         )
 
     async def call(
