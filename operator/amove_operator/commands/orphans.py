@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -108,12 +108,9 @@ class _Scanner:
 async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
     async with AmoveClient(settings) as api:
         api.credentials.check()
-        kube = await Kube.connect()
-        try:
+        async with aclosing(await Kube.connect()) as kube:
             key_lists = KeyListCache(api, time.monotonic)
             yield _Scanner(kube, api, key_lists, await kube.cluster_uid())
-        finally:
-            await kube.close()
 
 
 async def find_orphans(settings: Settings) -> tuple[OrphanSuspects, int]:

@@ -66,7 +66,7 @@ class Kube:
         access = await find_access()
         return cls(Transport(access), namespace=access.namespace)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
         await self.transport.close()
 
