@@ -12,12 +12,13 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from amove_operator.amove import answers, calls, retry
+from amove_operator.amove import answers, calls
 from amove_operator.amove.answers import Call, T
 from amove_operator.amove.breaker import Breaker
 from amove_operator.amove.calls import NO_PAYLOAD, Payload
 from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.limits import TokenBucket
+from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
@@ -47,7 +48,7 @@ class Tuning:
     total: float = 60.0
     pool: float = 60.0
     largest_answer: int = 4 * 1024 * 1024
-    retry: retry.RetryPolicy = field(default_factory=retry.RetryPolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     listing_rounds: int = 4
     clock: Clock = SYSTEM_CLOCK
     rng: Callable[[], float] = random.random
@@ -79,17 +80,12 @@ class Session:
         self._bucket = TokenBucket(settings.rate_limit, 2 * settings.rate_limit, tuning.clock)
         timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
         self._extensions = {"timeout": timeout.as_dict()}
-        connections = settings.concurrency + 1  # the probe's
         self._http = httpx.AsyncClient(
             transport=transport,
             follow_redirects=False,
             # Plain http is for loopback only, and a proxy is not loopback: it would see the token.
             trust_env=not settings.api_url.startswith("http:"),
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=5.0,
-            ),
+            limits=httpx.Limits(max_connections=settings.concurrency + 1),  # one is the probe's
         )
         self._probed_with: SecretStr | None = None
         self.breaker = Breaker(
@@ -117,7 +113,7 @@ class Session:
         ``maybe_done`` of the error speaks for all tries: a delete timed out, so that it may have
         been done, and the second try found no connection: the error still says that it may.
         """
-        began = self._clock.monotonic()
+        policy, rng, began = self._tuning.retry, self._tuning.rng, self._clock.monotonic()
         earlier: ApiError | None = None
         for attempt in itertools.count(1):
             try:
@@ -126,14 +122,9 @@ class Session:
                 raise (earlier or paused) from None
             except ApiError as error:
                 error.maybe_done = error.maybe_done or (earlier is not None and earlier.maybe_done)
-                wait = retry.wait_before_retry(
-                    self._tuning.retry,
-                    error,
-                    attempt=attempt,
-                    spent=self._clock.monotonic() - began,
-                    rand=self._tuning.rng(),
-                )
-                if wait is None or not retry.may_repeat(error, repeatable=call.repeatable):
+                spent = self._clock.monotonic() - began
+                wait = wait_before_retry(policy, error, attempt=attempt, spent=spent, rand=rng())
+                if wait is None or not may_repeat(error, repeatable=call.repeatable):
                     raise
                 earlier = error
             await self._clock.sleep(wait)
@@ -147,7 +138,7 @@ class Session:
             try:
                 result = await self._send(call, payload)
             except ApiError as error:
-                self._bucket.pause(retry.pause_asked_for(self._tuning.retry, error))
+                self._bucket.pause(pause_asked_for(self._tuning.retry, error))
                 self.breaker.failed(error)
                 raise
         self.breaker.succeeded()
