@@ -28,9 +28,6 @@ class Payload(NamedTuple):
     body: bytes | None = None
 
 
-NO_PAYLOAD = Payload()
-
-
 class AccountsAnswer(models.WireModel):
     """The answer of ``cloudaccount/get_all``; ``total``, where it comes, counts all there are."""
 

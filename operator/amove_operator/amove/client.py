@@ -61,7 +61,7 @@ class AmoveClient(Session):
 
     async def cloud_accounts(self) -> tuple[CloudAccount, ...]:
         """The caller's cloud accounts, usable or not; IncompleteListing where these are not all."""
-        answer = await self.perform(calls.CLOUD_ACCOUNTS)
+        answer = await self.perform(calls.CLOUD_ACCOUNTS, calls.Payload())
         if answer.total is not None and answer.total > len(answer.data):
             raise IncompleteListing(
                 f"cloudaccount/get_all answered {len(answer.data)} of {answer.total} accounts: "

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from amove_operator.amove import answers, calls
 from amove_operator.amove.answers import Call, T
 from amove_operator.amove.breaker import Breaker
-from amove_operator.amove.calls import NO_PAYLOAD, Payload
+from amove_operator.amove.calls import Payload
 from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.limits import TokenBucket
 from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
@@ -106,7 +106,7 @@ class Session:
         await self.breaker.aclose()
         await self._http.aclose()
 
-    async def perform(self, call: Call[T], payload: Payload = NO_PAYLOAD) -> T:
+    async def perform(self, call: Call[T], payload: Payload) -> T:
         """Make ``call`` and return what it gives, trying again where that is safe.
 
         Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.

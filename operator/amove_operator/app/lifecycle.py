@@ -150,8 +150,7 @@ class Life:
             operator.dispatcher.on_object_event(kind, change, body)
 
         login, watching = self._kube.transport.login, asyncio.Event()
-        watch = watches.watch(on_event, login, namespaces, self._take_signals, watching)
-        group.create_task(watch)
+        group.create_task(watches.watch(on_event, login, namespaces, self._take_signals, watching))
         group.create_task(operator.secrets.run())
         await watching.wait()
         await self._patiently(operator.census.take)

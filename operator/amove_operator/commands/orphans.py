@@ -109,8 +109,7 @@ async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
     async with AmoveClient(settings) as api:
         api.credentials.check()
         async with aclosing(await Kube.connect()) as kube:
-            key_lists = KeyListCache(api, time.monotonic)
-            yield _Scanner(kube, api, key_lists, await kube.cluster_uid())
+            yield _Scanner(kube, api, KeyListCache(api, time.monotonic), await kube.cluster_uid())
 
 
 async def find_orphans(settings: Settings) -> tuple[OrphanSuspects, int]:

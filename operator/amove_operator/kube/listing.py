@@ -32,10 +32,9 @@ async def each_item(
     items are handed out twice. Raises KubeRefused or KubeUnavailable rather than end early.
     """
     query = {"limit": str(page)} | ({"labelSelector": selector} if selector else {})
-    first = Request("GET", path, query, accept=accept)
     for _ in range(_ATTEMPTS):
         try:
-            return await _pages(transport, first, take)
+            return await _pages(transport, Request("GET", path, query, accept=accept), take)
         except Gone as error:
             if error.status != 410:
                 raise

@@ -33,7 +33,7 @@ QUIETEST: Mapping[str, int] = {
 }
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
-_KOPF_INTERNALS = frozenset({"settings", "k8s_skip", "k8s_ref"})
+_NOT_SHOWN = _STANDARD | {"settings", "k8s_skip", "k8s_ref"}  # the latter are Kopf's own
 _OBJECT_FIELDS = ("kind", "namespace", "name", "uid")
 _DEEPEST = 6
 
@@ -148,8 +148,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     reference = getattr(record, "k8s_ref", None)
     if isinstance(reference, Mapping):
         fields |= {name: reference[name] for name in _OBJECT_FIELDS if reference.get(name)}
-    ignored = _STANDARD | _KOPF_INTERNALS
-    return fields | {name: value for name, value in vars(record).items() if name not in ignored}
+    given = vars(record).items()
+    return fields | {name: value for name, value in given if name not in _NOT_SHOWN}
 
 
 def _plain(value: object, depth: int = 0) -> Any:
