@@ -16,7 +16,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from amove_operator.amove.credentials import credentials_for
@@ -137,7 +137,7 @@ class Life:
             await self._crds_installed()
             uid = await self._patiently(self._kube.cluster_uid)
             operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
-            async with operator.d.api:
+            async with aclosing(operator.d.api):
                 await self._fill_caches(group, operator)
                 await self._guard.stand_behind_fence()
                 await self._hold_lease(operator)

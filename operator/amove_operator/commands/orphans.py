@@ -106,7 +106,7 @@ class _Scanner:
 
 @asynccontextmanager
 async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
-    async with AmoveClient(settings) as api:
+    async with aclosing(AmoveClient(settings)) as api:
         api.credentials.check()
         async with aclosing(await Kube.connect()) as kube:
             yield _Scanner(kube, api, KeyListCache(api, time.monotonic), await kube.cluster_uid())

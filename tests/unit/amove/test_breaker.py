@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
 
@@ -308,7 +309,7 @@ async def test_it_refuses_at_once_even_while_every_slot_is_taken(token_file: Pat
         transport=httpx.MockTransport(answer),
         tuning=tuning(),
     )
-    async with client:
+    async with aclosing(client):
         held = asyncio.ensure_future(client.bucket_status(GOOD))
         client.breaker.failed(AuthFailed("401"))
         async with asyncio.timeout(PATIENCE):

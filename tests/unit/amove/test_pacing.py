@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
 
@@ -125,7 +126,7 @@ async def test_no_more_calls_are_under_way_than_the_cap_allows(token_file: Path)
     client = AmoveClient(
         settings(token_file, concurrency=4), transport=httpx.MockTransport(hold), tuning=tuning()
     )
-    async with client:
+    async with aclosing(client):
         calls = [asyncio.ensure_future(client.bucket_status(WHERE)) for _ in range(12)]
         for _ in range(100):
             await asyncio.sleep(0)
