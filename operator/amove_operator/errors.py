@@ -71,9 +71,8 @@ class ApiError(OperatorError):
     retryable = True
     maybe_done = False
 
-    def __init__(self, message: str, *, call: str = "", maybe_done: bool | None = None) -> None:
+    def __init__(self, message: str, *, maybe_done: bool | None = None) -> None:
         super().__init__(message)
-        self.call = call
         if maybe_done is not None:
             self.maybe_done = maybe_done
 
@@ -87,10 +86,8 @@ class Rejected(ApiError):
 
     retryable = False
 
-    def __init__(
-        self, code: str, detail: str, *, call: str = "", maybe_done: bool | None = None
-    ) -> None:
-        super().__init__(f"{code}: {detail}" if detail else code, call=call, maybe_done=maybe_done)
+    def __init__(self, code: str, detail: str, *, maybe_done: bool | None = None) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code, maybe_done=maybe_done)
         self.code = code
         self.detail = detail
 
@@ -117,8 +114,8 @@ class Paused(ApiError):
     ``credentials``: because the service refuses ours, not because it is down.
     """
 
-    def __init__(self, message: str, *, call: str = "", credentials: bool = False) -> None:
-        super().__init__(message, call=call)
+    def __init__(self, message: str, *, credentials: bool = False) -> None:
+        super().__init__(message)
         self.credentials = credentials
 
 
@@ -132,12 +129,11 @@ class Unavailable(ApiError):
         self,
         message: str,
         *,
-        call: str = "",
         maybe_done: bool | None = None,
         retry_after: float | None = None,
         status: int | None = None,
     ) -> None:
-        super().__init__(message, call=call, maybe_done=maybe_done)
+        super().__init__(message, maybe_done=maybe_done)
         self.retry_after = retry_after
         self.status = status
 

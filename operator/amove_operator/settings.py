@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from amove_operator.errors import SettingsError
-from amove_operator.models.shared import HOST_PATTERN, REGION_PATTERN, UUID_PATTERN, parse_duration
+from amove_operator.models import shared
 
 PREFIX = "AMOVE_"
 _NOT_OURS = "AMOVE_DEV_"
@@ -25,7 +25,6 @@ _NOT_OURS = "AMOVE_DEV_"
 _NAMESPACE = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _LEASE_NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 _NAMESPACE_GLOB = r"^[a-z0-9*?\[\]!-]{1,63}$"
-_UNITS = (("h", 3600), ("m", 60), ("s", 1))
 
 
 def _from_text(parse: Callable[[str], object]) -> BeforeValidator:
@@ -72,7 +71,7 @@ def _number(text: str) -> object:
     return int(text) if text.isdecimal() else text
 
 
-DurationSetting = Annotated[timedelta, _from_text(parse_duration)]
+DurationSetting = Annotated[timedelta, _from_text(shared.parse_duration)]
 BooleanSetting = Annotated[bool, _from_text(_boolean)]
 UrlSetting = Annotated[str, _from_text(_base_url)]
 LoginType = Annotated[Literal[1, 2, 4, 8, 16, 32, 64], _from_text(_number)]
@@ -104,12 +103,12 @@ class Settings(BaseModel):
     login_type: LoginType | None = None
     """The user's role as a number: 1 ProviderAdmin, 2 ResellerAdmin, 4 AccountAdmin,
     8 AccountUser, 16 DesktopAdmin, 32 DesktopCreativeUser, 64 DesktopStandardUser."""
-    cloud_account_id: Annotated[str, Field(pattern=UUID_PATTERN)] | None = None
+    cloud_account_id: Annotated[str, Field(pattern=shared.UUID_PATTERN)] | None = None
     """Cloud account of a spec that names none, a UUID in lower case. Not set: the one active
     internal-storage account that the credentials see."""
-    storage_dn: Annotated[str, Field(pattern=HOST_PATTERN)] | None = None
+    storage_dn: Annotated[str, Field(pattern=shared.HOST_PATTERN)] | None = None
     """Host of the S3 endpoint. Not set: the host of the account's service URL."""
-    region: Annotated[str, Field(pattern=REGION_PATTERN)] = "us-east-1"
+    region: Annotated[str, Field(pattern=shared.REGION_PATTERN)] = "us-east-1"
     """Region of keys whose spec names none."""
     watch_namespaces: Annotated[tuple[Namespace, ...], _from_text(_split)] = ()
     """Serve these namespaces only, separated by commas. Not set: all."""
@@ -178,9 +177,7 @@ def shown_default(field: str) -> str:
     """The default of a settings field as its variable would say it, such as 10m."""
     default = Settings.model_fields[field].default
     if isinstance(default, timedelta):
-        seconds = int(default.total_seconds())
-        unit, length = next(each for each in _UNITS if seconds % each[1] == 0)
-        return f"{seconds // length}{unit}"
+        return shared.show_duration(default)
     if isinstance(default, bool):
         return str(default).lower()
     return f"{default:g}" if isinstance(default, float) else str(default or "not set")

@@ -179,7 +179,7 @@ async def kube(plane: ControlPlane, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     monkeypatch.setenv("KUBECONFIG", str(plane.kubeconfig))
     client = await Kube.connect()
     yield client
-    await client.close()
+    await client.aclose()
 
 
 @pytest.fixture

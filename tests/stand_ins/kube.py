@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable
-from amove_operator.kube import ObjectReference
 from amove_operator.kube.events import EventType
-from amove_operator.kube.views import SecretView
+from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import FINALIZER, ObjectMeta
 from amove_operator.models.refs import Kind, Ref
 from tests.stand_ins.fate import Fate, after

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from amove_operator.amove import (
     AmoveClient,
+    BreakerState,
     BucketAddress,
     CloudAccount,
     IssuedKey,
     NewKey,
 )
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube import Kube
 from amove_operator.kube.events import EventType
-from amove_operator.kube.views import SecretView
+from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import BucketFlags, ObjectMeta
 from amove_operator.models.refs import Kind, Ref
 
@@ -63,7 +64,7 @@ class BreakerPort(Protocol):
     """The part of the client's breaker that the controllers read."""
 
     @property
-    def open(self) -> bool: ...
+    def state(self) -> BreakerState: ...
 
 
 class AmovePort(Protocol):

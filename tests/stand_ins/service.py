@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from amove_operator.amove import BucketAddress, IssuedKey, NewKey
+from amove_operator.amove import BreakerState, BucketAddress, IssuedKey, NewKey
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import (
     AlreadyExists,
@@ -31,7 +31,7 @@ from tests.stand_ins.time import Time
 class StandInBreaker:
     """Whether calls are held back, which no test of the controllers needs."""
 
-    open: bool = False
+    state: BreakerState = field(default_factory=BreakerState)
 
 
 class StoredKey:

@@ -8,15 +8,6 @@ Nothing here knows Kubernetes or a custom resource.
 
 from amove_operator.amove.breaker import BreakerState
 from amove_operator.amove.client import AmoveClient
-from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey
 
-__all__ = [
-    "AmoveClient",
-    "BreakerState",
-    "BucketAddress",
-    "CloudAccount",
-    "IssuedKey",
-    "NewKey",
-    "credentials_for",
-]
+__all__ = ["AmoveClient", "BreakerState", "BucketAddress", "CloudAccount", "IssuedKey", "NewKey"]

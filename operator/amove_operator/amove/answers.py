@@ -52,7 +52,7 @@ class Call(Generic[T]):
 
     def failed(self, kind: type[Failure], why: str, **more: Any) -> Failure:
         """The error of this call that is no answer of the service. A write may have been done."""
-        return kind(f"{self.name}: {why}", call=self.name, **{"maybe_done": self.writes, **more})
+        return kind(f"{self.name}: {why}", **{"maybe_done": self.writes, **more})
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ def fault_of(call: Call[Any], answer: Answer, *, now: float) -> errors.ApiError 
         case status if status in _DONE:
             return None
         case 401:
-            why = f"{call.name}: 401, the credentials are not accepted"
-            return errors.AuthFailed(why, call=call.name)
+            return errors.AuthFailed(f"{call.name}: 401, the credentials are not accepted")
         # The service's own word, and the only status that can say "there is no such bucket".
         case 499:
             return _application_error(call, answer)
@@ -144,12 +143,12 @@ def _application_error(call: Call[Any], answer: Answer) -> errors.ApiError:
     message = one_line(problem.message, may_hold_secret=call.gives_secret)
     code = one_line(problem.code)
     if code.casefold() in _AUTH_CODES:
-        return errors.AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "), call=call.name)
+        return errors.AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "))
     kind = _refusal(call.name, code.casefold(), problem.message.casefold())
     # A plain refusal of a create does not say how far the service had got: a key is written to two
     # stores, and the second one may be what refused.
     half_done = kind is errors.Rejected and call.writes and not call.repeatable
-    return kind(code, message, call=call.name, maybe_done=half_done)
+    return kind(code, message, maybe_done=half_done)
 
 
 def _refusal(call: str, code: str, message: str) -> type[errors.Rejected]:

@@ -20,6 +20,15 @@ _log = logging.getLogger(__name__)
 
 Cause = Literal["auth", "unavailable"]
 
+_THRESHOLD = 5
+"""So many failures in a row start a probe."""
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 30.0
+_TOKEN_SECONDS = 1.0
+"""While open, how often the token is compared with the one last probed."""
+_REST_SECONDS = 5.0
+"""After a probe that passed, the next one waits that long."""
+
 
 @dataclass(frozen=True)
 class BreakerState:
@@ -28,21 +37,6 @@ class BreakerState:
     open: bool = False
     cause: Cause | None = None
     reason: str | None = None
-
-
-@dataclass(frozen=True)
-class BreakerPace:
-    """``threshold`` failures in a row start a probe; all else in seconds.
-
-    ``token_interval``: while open, how often the token is compared with the one last probed.
-    ``rest``: after a probe that passed, the next one waits that long.
-    """
-
-    threshold: int = 5
-    first_wait: float = 1.0
-    longest_wait: float = 30.0
-    token_interval: float = 1.0
-    rest: float = 5.0
 
 
 def suspected_cause(error: errors.ApiError) -> Cause | None:
@@ -71,33 +65,26 @@ class Breaker:
         *,
         clock: Clock,
         rng: Callable[[], float],
-        pace: BreakerPace,
     ) -> None:
         self._probe = probe
         self._replaced = replaced
         self._clock = clock
         self._rng = rng
-        self._pace = pace
         self._failures = 0
         self._rest_until = clock.monotonic()
         self._probing: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[BreakerState], None]] = []
         self.state = BreakerState()
 
-    @property
-    def open(self) -> bool:
-        """Whether calls are held back."""
-        return self.state.open
-
     def on_change(self, listener: Callable[[BreakerState], None]) -> None:
         """Call ``listener`` in the event loop whenever it opens, closes or changes its cause."""
         self._listeners.append(listener)
 
-    def check(self, call: str) -> None:
+    def check(self) -> None:
         """Raise Paused while open."""
-        if self.open:
+        if self.state.open:
             message = f"the Amove API is paused: {self.state.reason}"
-            raise errors.Paused(message, call=call, credentials=self.state.cause == "auth")
+            raise errors.Paused(message, credentials=self.state.cause == "auth")
 
     def succeeded(self) -> None:
         """A call was answered by the service itself."""
@@ -114,7 +101,7 @@ class Breaker:
                 self.succeeded()
             return
         self._failures += 1
-        if cause == "auth" or self._failures >= self._pace.threshold:
+        if cause == "auth" or self._failures >= _THRESHOLD:
             self._start_probing()
 
     async def aclose(self) -> None:
@@ -143,7 +130,7 @@ class Breaker:
             await self._wait_for_next(attempt)
             attempt += 1
         self._failures = 0
-        self._rest_until = self._clock.monotonic() + self._pace.rest
+        self._rest_until = self._clock.monotonic() + _REST_SECONDS
         self._become(BreakerState())
 
     async def _passes(self) -> bool:
@@ -166,10 +153,10 @@ class Breaker:
 
     async def _wait_for_next(self, attempt: int) -> None:
         """Wait 50 to 100 % of the back-off, or until the token is another one."""
-        longest = backoff(self._pace.first_wait, self._pace.longest_wait, attempt)
+        longest = backoff(_FIRST_WAIT, _LONGEST_WAIT, attempt)
         until = self._clock.monotonic() + longest * (0.5 + self._rng() / 2)
         while (left := until - self._clock.monotonic()) > 0:
-            await self._clock.sleep(min(left, self._pace.token_interval))
+            await self._clock.sleep(min(left, _TOKEN_SECONDS))
             if self._replaced():
                 return
 

@@ -6,17 +6,18 @@ What each call is for stands in docs/amove-api.md, "The storage calls".
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from pydantic import TypeAdapter
 
 from amove_operator.amove import models
-from amove_operator.amove.answers import Call
+from amove_operator.amove.answers import Call, T
 from amove_operator.models import BucketFlags
 
 PAGE_SIZE = 50
-_STORAGE = "/api/v1/storage/"
 _ACCOUNT = "/api/v1/cloudaccount/"
 
 
@@ -25,9 +26,6 @@ class Payload(NamedTuple):
 
     query: str = ""
     body: bytes | None = None
-
-
-NO_PAYLOAD = Payload()
 
 
 class AccountsAnswer(models.WireModel):
@@ -66,34 +64,33 @@ def _flags(body: bytes) -> BucketFlags:
     return BucketFlags(**models.StatusAnswer.model_validate_json(body).model_dump())
 
 
-_KEY_LIST = ("GET", f"{_STORAGE}get_storage_key", models.KeyPage.model_validate_json)
-GET_STORAGE_KEY = Call("get_storage_key", *_KEY_LIST)
-PROBE = Call("probe", *_KEY_LIST)
-CREATE_STORAGE_KEY = Call(
+def _storage(name: str, method: str, read: Callable[[bytes], T], **kind: bool) -> Call[T]:
+    """A call below ``/api/v1/storage/``, where the last part of the path is the call's name."""
+    return Call(name, method, f"/api/v1/storage/{name}", read, **kind)
+
+
+GET_STORAGE_KEY = _storage("get_storage_key", "GET", models.KeyPage.model_validate_json)
+PROBE = replace(GET_STORAGE_KEY, name="probe")
+CREATE_STORAGE_KEY = _storage(
     "create_storage_key",
     "POST",
-    f"{_STORAGE}create_storage_key",
     models.IssuedKey.model_validate_json,
     writes=True,
     repeatable=False,
     gives_secret=True,
 )
-DELETE_STORAGE_KEY = Call(
-    "delete_storage_key", "DELETE", f"{_STORAGE}delete_storage_key", _nothing, writes=True
-)
-CREATE_BUCKET = Call(
-    "create_bucket", "POST", f"{_STORAGE}create_bucket", _nothing, writes=True, repeatable=False
-)
-BUCKET_STATUS = Call("bucket_status", "POST", f"{_STORAGE}bucket_status", _flags)
-UPDATE_BUCKET = Call("update_bucket", "PUT", f"{_STORAGE}update_bucket", _nothing, writes=True)
-DELETE_BUCKET = Call("delete_bucket", "DELETE", f"{_STORAGE}delete_bucket", _nothing, writes=True)
+DELETE_STORAGE_KEY = _storage("delete_storage_key", "DELETE", _nothing, writes=True)
+CREATE_BUCKET = _storage("create_bucket", "POST", _nothing, writes=True, repeatable=False)
+BUCKET_STATUS = _storage("bucket_status", "POST", _flags)
+UPDATE_BUCKET = _storage("update_bucket", "PUT", _nothing, writes=True)
+DELETE_BUCKET = _storage("delete_bucket", "DELETE", _nothing, writes=True)
 CLOUD_ACCOUNTS = Call(
     "cloud_accounts", "GET", f"{_ACCOUNT}get_all", AccountsAnswer.model_validate_json
 )
 LIST_BUCKETS = Call("list_buckets", "POST", f"{_ACCOUNT}list_buckets", _buckets)
 
 
-def json_body(members: dict[str, object]) -> Payload:
+def json_body(members: Mapping[str, object]) -> Payload:
     """``members`` as a JSON body."""
     return Payload(body=json.dumps(members, separators=(",", ":")).encode())
 
@@ -108,7 +105,7 @@ def key_page(number: int, size: int = PAGE_SIZE) -> Payload:
     return query(page=str(number), pagesize=str(size), sortfield="CreateDate", descending="true")
 
 
-def address(where: models.BucketAddress) -> dict[str, object]:
+def address(where: models.BucketAddress) -> dict[str, str]:
     """The two members that say which bucket."""
     return {"cloudAccountId": where.cloud_account_id, "bucketName": where.bucket_name}
 

@@ -10,7 +10,6 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import SecretStr
 
@@ -23,49 +22,21 @@ _LONGEST_TOKEN = 16 * 1024
 _VISIBLE_ASCII = re.compile(rb"[\x21-\x7e]+")
 
 
-class Credentials(Protocol):
-    """A source of bearers. A login session will be a second one.
+def why_unusable(content: bytes) -> str | None:
+    """Why a file's ``content`` is no token, without showing it; None where it is one.
 
-    It registers each bearer for redaction when it reads it: a server or a library may echo it.
-    """
-
-    async def bearer(self) -> SecretStr:
-        """The bearer to send now. Raises AuthFailed where there is none."""
-
-    async def refused(self, bearer: SecretStr) -> bool:
-        """The service refused ``bearer``: whether another one is there now, worth one more try."""
-
-    def expires_at(self) -> datetime | None:
-        """When the bearer at hand ends, if it says so."""
-
-    def replaced_since(self, bearer: SecretStr | None) -> bool:
-        """Whether the source holds another than ``bearer`` (None: had none). Cheap, no network."""
-
-    def check(self) -> None:
-        """Raise SettingsError where the source cannot be read at start."""
-
-
-class UnusableTokenError(Exception):
-    """The token file holds no usable token. The text never shows its content."""
-
-
-def clean_token(content: bytes) -> SecretStr:
-    """The token of a file's ``content``; white space around it is forgiven.
-
-    Raises UnusableTokenError saying what is wrong.
+    White space around a token is forgiven.
     """
     token = content.strip()
     if len(content) > _LONGEST_TOKEN:
-        why = f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
-    elif not token:
-        why = "is empty: put the API token in it"
-    elif any(byte > 0x7E for byte in token):
-        why = "holds characters that no token has: write plain ASCII, no BOM"
-    elif not _VISIBLE_ASCII.fullmatch(token):
-        why = "holds white space or line breaks within: write one token, without the word Bearer"
-    else:
-        return SecretStr(token.decode("ascii"))
-    raise UnusableTokenError(why)
+        return f"is larger than {_LONGEST_TOKEN} bytes: put only the API token in it"
+    if not token:
+        return "is empty: put the API token in it"
+    if any(byte > 0x7E for byte in token):
+        return "holds characters that no token has: write plain ASCII, no BOM"
+    if not _VISIBLE_ASCII.fullmatch(token):
+        return "holds white space or line breaks within: write one token, without the word Bearer"
+    return None
 
 
 def token_expiry(token: SecretStr) -> datetime | None:
@@ -87,8 +58,9 @@ def token_expiry(token: SecretStr) -> datetime | None:
 
 
 class TokenFile:
-    """The API token of a mounted Secret.
+    """The API token of a mounted Secret. A login session will be a second source of bearers.
 
+    Each token is registered for redaction when it is read: a server or a library may echo it.
     Kubernetes replaces such a file by swapping a symbolic link, so a change shows as another
     inode or time of the file behind it. A replacement that cannot be used is reported and the
     token at hand goes on being sent: whether it still serves is for the service to say.
@@ -114,12 +86,12 @@ class TokenFile:
         return self._token
 
     async def refused(self, bearer: SecretStr) -> bool:
-        """Read the file again, whatever its times say: whether it holds another token now."""
+        """The service refused ``bearer``: whether the file, read again, holds another token now."""
         self._seen = None
         return self.replaced_since(bearer)
 
     def replaced_since(self, bearer: SecretStr | None) -> bool:
-        """Whether the file holds another token than ``bearer``."""
+        """Whether the file holds another token than ``bearer`` (None: there was none)."""
         self._read_if_changed()
         return self._token is not None and self._token != bearer
 
@@ -144,11 +116,10 @@ class TokenFile:
             self._seen = signature
 
     def _use(self, content: bytes) -> None:
-        try:
-            token = clean_token(content)
-        except UnusableTokenError as error:
-            self._report(f"{self._path} {error}")
+        if why := why_unusable(content):
+            self._report(f"{self._path} {why}")
             return
+        token = SecretStr(content.strip().decode("ascii"))
         register_secret(token.get_secret_value(), lasting=True)
         if self._token is not None and token != self._token:
             _log.info("the token file %s was replaced; using the new token", self._path)
@@ -160,7 +131,7 @@ class TokenFile:
         self._fault = fault
 
 
-def credentials_for(settings: Settings) -> Credentials:
+def credentials_for(settings: Settings) -> TokenFile:
     """The source that the settings name. Raises SettingsError for one that is not there yet."""
     if settings.token_file is None:
         raise SettingsError(

@@ -13,7 +13,7 @@ show the same ids.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,22 +32,18 @@ class Reading:
 
     @property
     def ordered(self) -> bool:
-        """Whether the keys came newest first. One page is one moment: any order will do."""
-        return self.pages == 1 or newest_first(self.keys)
+        """Whether the keys came newest first, every date known.
+
+        One page is one moment: any order will do.
+        """
+        dates = pairwise(key.created for key in self.keys)
+        return self.pages == 1 or all(one and other and one >= other for one, other in dates)
 
     def agrees(self, earlier: Reading | None) -> bool:
         """Whether ``earlier`` adds up as well and has the same keys."""
         if earlier is None or earlier.fault is not None:
             return False
         return {key.id for key in earlier.keys} == {key.id for key in self.keys}
-
-
-def newest_first(keys: Sequence[RemoteKey]) -> bool:
-    """Whether every date is known and none is later than the one before it."""
-    dates = [key.created for key in keys]
-    return all(
-        one is not None and other is not None and one >= other for one, other in pairwise(dates)
-    )
 
 
 async def read_pages(fetch: Callable[[int], Awaitable[KeyPage]]) -> Reading:
@@ -100,6 +96,4 @@ async def read_complete(
         earlier = reading
         if number < rounds:
             await between(number)
-    raise IncompleteListing(
-        f"get_storage_key: no complete list in {rounds} readings: {why}", call="get_storage_key"
-    )
+    raise IncompleteListing(f"get_storage_key: no complete list in {rounds} readings: {why}")

@@ -7,23 +7,22 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 from pydantic import SecretStr
 
-from amove_operator.amove import answers, calls, retry
-from amove_operator.amove.answers import Call
-from amove_operator.amove.breaker import Breaker, BreakerPace
-from amove_operator.amove.calls import NO_PAYLOAD, Payload
-from amove_operator.amove.credentials import Credentials
+from amove_operator.amove import answers, calls
+from amove_operator.amove.answers import Call, T
+from amove_operator.amove.breaker import Breaker
+from amove_operator.amove.calls import Payload
+from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.limits import TokenBucket
+from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
 from amove_operator.telemetry import one_line
-
-T = TypeVar("T")
 
 Observer = Callable[[str, str, float], None]
 """Called after each request: the call, its outcome (``ok``, else the error's class), seconds."""
@@ -49,29 +48,31 @@ class Tuning:
     total: float = 60.0
     pool: float = 60.0
     largest_answer: int = 4 * 1024 * 1024
-    retry: retry.RetryPolicy = field(default_factory=retry.RetryPolicy)
-    breaker: BreakerPace = field(default_factory=BreakerPace)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     listing_rounds: int = 4
     clock: Clock = SYSTEM_CLOCK
     rng: Callable[[], float] = random.random
 
 
 class Session:
-    """The one HTTP client of the process, and the limits that all calls share."""
+    """The one HTTP client of the process, and the limits that all calls share.
+
+    ``before_send`` is called right before each request, and stops it by raising.
+    """
 
     def __init__(
         self,
         settings: Settings,
-        credentials: Credentials,
         *,
-        transport: httpx.AsyncBaseTransport | None,
-        tuning: Tuning,
-        observer: Observer | None,
-        before_send: Callable[[], None] | None,
+        transport: httpx.AsyncBaseTransport | None = None,
+        tuning: Tuning | None = None,
+        observer: Observer | None = None,
+        before_send: Callable[[], None] | None = None,
     ) -> None:
+        """Raises SettingsError for a way to log in that is not there yet; reads no file yet."""
+        self.credentials = credentials_for(settings)
         self._base = settings.api_url
-        self._credentials = credentials
-        self._tuning = tuning
+        self._tuning = tuning = tuning or Tuning()
         self._clock = tuning.clock
         self._observer = observer
         self._before_send = before_send
@@ -79,25 +80,19 @@ class Session:
         self._bucket = TokenBucket(settings.rate_limit, 2 * settings.rate_limit, tuning.clock)
         timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
         self._extensions = {"timeout": timeout.as_dict()}
-        connections = settings.concurrency + 1  # the probe's
         self._http = httpx.AsyncClient(
             transport=transport,
             follow_redirects=False,
             # Plain http is for loopback only, and a proxy is not loopback: it would see the token.
             trust_env=not settings.api_url.startswith("http:"),
-            limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
-                keepalive_expiry=5.0,
-            ),
+            limits=httpx.Limits(max_connections=settings.concurrency + 1),  # one is the probe's
         )
         self._probed_with: SecretStr | None = None
         self.breaker = Breaker(
             self._send_probe,
-            lambda: self._credentials.replaced_since(self._probed_with),
+            lambda: self.credentials.replaced_since(self._probed_with),
             clock=tuning.clock,
             rng=tuning.rng,
-            pace=tuning.breaker,
         )
 
     async def aclose(self) -> None:
@@ -105,14 +100,14 @@ class Session:
         await self.breaker.aclose()
         await self._http.aclose()
 
-    async def perform(self, call: Call[T], payload: Payload = NO_PAYLOAD) -> T:
+    async def perform(self, call: Call[T], payload: Payload) -> T:
         """Make ``call`` and return what it gives, trying again where that is safe.
 
         Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.
         ``maybe_done`` of the error speaks for all tries: a delete timed out, so that it may have
         been done, and the second try found no connection: the error still says that it may.
         """
-        began = self._clock.monotonic()
+        policy, rng, began = self._tuning.retry, self._tuning.rng, self._clock.monotonic()
         earlier: ApiError | None = None
         for attempt in itertools.count(1):
             try:
@@ -121,14 +116,9 @@ class Session:
                 raise (earlier or paused) from None
             except ApiError as error:
                 error.maybe_done = error.maybe_done or (earlier is not None and earlier.maybe_done)
-                wait = retry.wait_before_retry(
-                    self._tuning.retry,
-                    error,
-                    attempt=attempt,
-                    spent=self._clock.monotonic() - began,
-                    rand=self._tuning.rng(),
-                )
-                if wait is None or not retry.may_repeat(error, repeatable=call.repeatable):
+                spent = self._clock.monotonic() - began
+                wait = wait_before_retry(policy, error, attempt=attempt, spent=spent, rand=rng())
+                if wait is None or not may_repeat(error, repeatable=call.repeatable):
                     raise
                 earlier = error
             await self._clock.sleep(wait)
@@ -136,13 +126,13 @@ class Session:
 
     async def _paced(self, call: Call[T], payload: Payload) -> T:
         """One try: a slot, then a turn, so that turns are not hoarded while slots are taken."""
-        self.breaker.check(call.name)
+        self.breaker.check()
         async with self._slots:
-            await self._bucket.take(lambda: self.breaker.check(call.name))
+            await self._bucket.take(self.breaker.check)
             try:
                 result = await self._send(call, payload)
             except ApiError as error:
-                self._bucket.pause(retry.pause_asked_for(self._tuning.retry, error))
+                self._bucket.pause(pause_asked_for(self._tuning.retry, error))
                 self.breaker.failed(error)
                 raise
         self.breaker.succeeded()
@@ -153,17 +143,17 @@ class Session:
 
         A refused bearer is refused before anything is done, so this holds for every call.
         """
-        bearer = await self._credentials.bearer()
+        bearer = await self.credentials.bearer()
         try:
             return await self._exchange(call, payload, bearer)
         except AuthFailed:
-            if not await self._credentials.refused(bearer):
+            if not await self.credentials.refused(bearer):
                 raise
-        return await self._exchange(call, payload, await self._credentials.bearer())
+        return await self._exchange(call, payload, await self.credentials.bearer())
 
     async def _send_probe(self) -> None:
         """The probe has a pace of its own: neither slots nor turns, which may be used up."""
-        self._probed_with = await self._credentials.bearer()
+        self._probed_with = await self.credentials.bearer()
         await self._send(calls.PROBE, calls.key_page(1, size=1))
 
     async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr) -> T:

@@ -36,9 +36,8 @@ def show_operator(metrics: Metrics, d: Dependencies) -> None:
     metrics.untrusted_live_keys.set_function(partial(count_untrusted_keys, d.store))
     for kind in Kind:
         for ready in ("true", "false"):
-            metrics.objects.labels(kind.value, ready).set_function(
-                partial(count_objects, d.store, kind, ready=ready == "true")
-            )
+            count = partial(count_objects, d.store, kind, ready=ready == "true")
+            metrics.objects.labels(kind.value, ready).set_function(count)
 
 
 def count_call(metrics: Metrics, call: str, outcome: str, seconds: float) -> None:
@@ -48,7 +47,7 @@ def count_call(metrics: Metrics, call: str, outcome: str, seconds: float) -> Non
 
 
 def _token_expiry(api: AmoveClient) -> float:
-    moment = api.token_expiry()
+    moment = api.credentials.expires_at()
     return moment.timestamp() if moment is not None else 0.0
 
 

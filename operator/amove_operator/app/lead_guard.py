@@ -137,8 +137,7 @@ class LeadGuard:
             return
         entries = metadata.get("managedFields") or ()
         created = datetime.fromisoformat(metadata["creationTimestamp"])
-        lease = other_operator(entries, manager, self._since, created)
-        if lease is None:
+        if (lease := other_operator(entries, manager, self._since, created)) is None:
             return
         self._overlap = (
             f"the status of {kind.value} {metadata.get('namespace')}/{metadata['name']} is written "

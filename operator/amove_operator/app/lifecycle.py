@@ -16,10 +16,10 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
-from amove_operator.amove import credentials_for
+from amove_operator.amove.credentials import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
 from amove_operator.engine.workqueue import run_workers
@@ -30,7 +30,6 @@ from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
-_WORKERS = 16
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
@@ -144,7 +143,7 @@ class Life:
             await self._crds_installed()
             uid = await self._patiently(self._kube.cluster_uid)
             operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
-            async with operator.d.api:
+            async with aclosing(operator.d.api):
                 await self._fill_caches(group, operator)
                 await self._guard.stand_behind_fence()
                 await self._hold_lease(operator)
@@ -156,9 +155,8 @@ class Life:
             self._guard.check_overlap(kind, body["metadata"], operator.d.kube.field_manager)
             operator.dispatcher.on_object_event(kind, change, body)
 
-        login, watching = self._kube.login, asyncio.Event()
-        watch = watches.watch(on_event, login, namespaces, self._take_signals, watching)
-        group.create_task(watch)
+        login, watching = self._kube.transport.login, asyncio.Event()
+        group.create_task(watches.watch(on_event, login, namespaces, self._take_signals, watching))
         group.create_task(operator.secrets.run())
         await watching.wait()
         await self._patiently(operator.census.take)
@@ -222,7 +220,7 @@ async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event)
     with suppress(TimeoutError):
         async with asyncio.timeout(_ACCOUNTS_SECONDS):
             await accounts_asked.wait()
-    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle, _WORKERS))
+    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle))
     try:
         await asyncio.shield(workers)
     finally:

@@ -11,12 +11,12 @@ from typing import Any
 
 import kopf
 
-from amove_operator.kube import ClusterLogin, unique_identity
+from amove_operator.kube.lease import unique_identity
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
 from amove_operator.models.refs import Kind
 
-Login = Callable[[], Awaitable[ClusterLogin]]
+Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 OnEvent = Callable[[Kind, str | None, Mapping[str, Any]], None]
 
 
@@ -65,16 +65,7 @@ def registry_for(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
     @kopf.on.login(registry=registry, id="login")
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         # The very cluster and user that the writes go to: Kopf must not find another by itself.
-        found = await login()
-        scheme, token = (found.authorization or "").rpartition(" ")[::2]
-        return kopf.ConnectionInfo(
-            server=found.server,
-            ca_path=found.ca_path,
-            scheme=scheme or None,
-            token=token or None,
-            certificate_path=found.certificate_path,
-            private_key_path=found.key_path,
-        )
+        return await login()
 
     for kind in Kind:
 

@@ -11,7 +11,8 @@ from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
 from amove_operator.controllers.shared import dependencies
 from amove_operator.core.overlap import field_manager
-from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch, unique_identity
+from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
+from amove_operator.kube.lease import unique_identity
 from amove_operator.settings import Settings
 
 
@@ -49,8 +50,7 @@ def wire(
     may_write, here, metrics = election.check, kube.namespace, alarms.metrics
     manager = field_manager(settings.lease_namespace or here, settings.lease_name)
     fenced = Kube(kube.transport, namespace=here, gate=may_write, field_manager=manager)
-    observer = partial(gauges.count_call, metrics)
-    api = AmoveClient(settings, observer=observer, before_send=may_write)
+    api = AmoveClient(settings, observer=partial(gauges.count_call, metrics), before_send=may_write)
     d = dependencies.wire(settings, fenced, api, metrics, cluster_uid)
     serves = dispatcher.Dispatcher(d)
 

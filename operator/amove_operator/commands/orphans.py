@@ -10,7 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -21,10 +21,8 @@ from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, ages, too_many
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, SettingsError
-from amove_operator.kube import Kube, SecretMeta
-from amove_operator.kube.listing import each_item
-from amove_operator.kube.secret_watch import MANAGED, METADATA_LIST
-from amove_operator.kube.transport import path_of
+from amove_operator.kube import Kube
+from amove_operator.kube.secret_watch import each_managed
 from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
 from amove_operator.times import rfc3339
@@ -97,13 +95,7 @@ class _Scanner:
         await self.kube.each_object(Kind.KEY, lambda body: uids.append(body["metadata"]["uid"]))
         scan = OrphanScan.of(self.cluster_uid, listing, uids, ())
         secrets = KnownSecrets()
-        await each_item(
-            self.kube.transport,
-            path_of("api", "v1", "secrets"),
-            lambda item: secrets.put(SecretMeta.parse(item)),
-            selector=MANAGED,
-            accept=METADATA_LIST,
-        )
+        await each_managed(self.kube.transport, None, secrets.put)
         held = [
             key.id
             for key in scan.unowned().values()
@@ -114,14 +106,10 @@ class _Scanner:
 
 @asynccontextmanager
 async def _connected(settings: Settings) -> AsyncIterator[_Scanner]:
-    async with AmoveClient(settings) as api:
-        api.check_credentials()
-        kube = await Kube.connect()
-        try:
-            key_lists = KeyListCache(api, time.monotonic)
-            yield _Scanner(kube, api, key_lists, await kube.cluster_uid())
-        finally:
-            await kube.close()
+    async with aclosing(AmoveClient(settings)) as api:
+        api.credentials.check()
+        async with aclosing(await Kube.connect()) as kube:
+            yield _Scanner(kube, api, KeyListCache(api, time.monotonic), await kube.cluster_uid())
 
 
 async def find_orphans(settings: Settings) -> tuple[OrphanSuspects, int]:

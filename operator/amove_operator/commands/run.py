@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from contextlib import aclosing
 
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
@@ -20,19 +21,16 @@ async def run_operator(settings: Settings) -> int:
 
     Raises SettingsError for what only a person can mend.
     """
-    kube = await Kube.connect()
-    if unknown := ", ".join(unknown_variables(os.environ)):
-        _log.warning("%s: no such setting; is it misspelt, or of a service link?", unknown)
     asked_to_stop = asyncio.Event()
-    fence = FenceWatch(
-        kube.fence,
-        required=settings.require_fence,
-        server_now=lambda: time.time() - (kube.skew_seconds or 0.0),
-    )
-    try:
-        while True:
+    async with aclosing(await Kube.connect()) as kube:
+        if unknown := ", ".join(unknown_variables(os.environ)):
+            _log.warning("%s: no such setting; is it misspelt, or of a service link?", unknown)
+        fence = FenceWatch(
+            kube.fence,
+            required=settings.require_fence,
+            server_now=lambda: time.time() - (kube.skew_seconds or 0.0),
+        )
+        ending = Ending.ANEW
+        while ending is Ending.ANEW and not asked_to_stop.is_set():
             ending = await Life(settings, kube, fence, asked_to_stop).run()
-            if ending is not Ending.ANEW or asked_to_stop.is_set():
-                return 1 if ending is Ending.LOST else 0
-    finally:
-        await kube.close()
+    return 1 if ending is Ending.LOST else 0

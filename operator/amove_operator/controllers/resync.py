@@ -106,7 +106,7 @@ class Resync:
 
     async def _while_the_service_is_down(self) -> None:
         """Settled objects stay as they are; the breaker's own probe tells when to go on."""
-        while self._d.api.breaker.open:
+        while self._d.api.breaker.state.open:
             await asyncio.sleep(1.0)
 
     async def _sleep_until(self, moment: float) -> None:

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.reasons import Reason
-from amove_operator.models import BucketSpec, KeySpec
-from amove_operator.models.shared import GROUP, MAX_ANNOTATION, ObjectMeta, parse_duration
+from amove_operator.models import GROUP, BucketSpec, KeySpec, ObjectMeta
+from amove_operator.models.shared import MAX_ANNOTATION, parse_duration, show_duration
 
 TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
 
@@ -100,7 +100,7 @@ def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
     """
     grace = parse_duration(spec.rotation.grace_period)
     interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else timedelta.max
-    most, least = _shown(limits.max_grace), _shown(limits.min_interval)
+    most, least = show_duration(limits.max_grace), show_duration(limits.min_interval)
     faults = {
         f"gracePeriod: at most {most} (setting AMOVE_MAX_GRACE)": grace > limits.max_grace,
         f"interval: at least {least} (setting AMOVE_MIN_ROTATION_INTERVAL)": (
@@ -109,11 +109,3 @@ def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
         "interval: must be longer than spec.rotation.gracePeriod": interval <= grace,
     }
     return [f"spec.rotation.{fault}" for fault, found in faults.items() if found]
-
-
-def _shown(span: timedelta) -> str:
-    """A duration as users write it, such as ``1h30m``."""
-    minutes, seconds = divmod(int(span.total_seconds()), 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"

@@ -21,13 +21,14 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from amove_operator.clock import backoff
 from amove_operator.errors import OperatorError
 
 _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item", bound=Hashable)
 
-_LARGEST_EXPONENT = 60  # beyond any cap; a float overflows at 1024 failures in a row
+_FINISH_SECONDS = 10.0
 
 
 class QueueClosed(OperatorError):
@@ -111,9 +112,8 @@ class WorkQueue(Generic[Item]):
         """
         failures = self._failures.get(item, 0)
         self._failures[item] = failures + 1
-        doubled = self._backoff_base * 2.0 ** min(failures, _LARGEST_EXPONENT)
         limit = self._backoff_cap if cap is None else cap
-        delay = max(at_least, self._jitter(min(limit, doubled)))
+        delay = max(at_least, self._jitter(backoff(self._backoff_base, limit, failures)))
         self.add_after(item, delay)
         return delay
 
@@ -206,35 +206,26 @@ class WorkQueue(Generic[Item]):
         """Rebuild the heap when most of it is outdated: its size stays that of what is delayed."""
         if len(self._schedule) <= 2 * len(self._delayed) + 64:
             return
-        self._schedule = [
-            entry for entry in self._schedule if self._delayed.get(entry[2]) == entry[0]
-        ]
+        self._schedule = [one for one in self._schedule if self._delayed.get(one[2]) == one[0]]
         heapq.heapify(self._schedule)
 
 
 async def run_workers(
-    queue: WorkQueue[Item],
-    handle: Callable[[Item], Awaitable[None]],
-    count: int = 16,
-    *,
-    finish_within: float = 10.0,
+    queue: WorkQueue[Item], handle: Callable[[Item], Awaitable[None]], count: int = 16
 ) -> None:
     """Handle the queue's items with ``count`` workers until :meth:`WorkQueue.shutdown`.
 
     ``handle`` says itself how the item goes on (``fail``, ``forget``, ``add_after``). What it
     raises is a fault of ours: logged with its traceback, and the item backed off. After the
-    shutdown running handles have ``finish_within`` seconds, then they are cancelled. Cancelling
-    this coroutine cancels them at once.
+    shutdown running handles have ten seconds, then they are cancelled. Cancelling this coroutine
+    cancels them at once.
     """
-    workers = [
-        asyncio.create_task(_work(queue, handle), name=f"worker-{number}")
-        for number in range(count)
-    ]
+    workers = [asyncio.create_task(_work(queue, handle), name=f"worker-{n}") for n in range(count)]
     try:
         await queue.wait_closed()
-        _, late = await asyncio.wait(workers, timeout=finish_within)
+        _, late = await asyncio.wait(workers, timeout=_FINISH_SECONDS)
         if late:
-            _log.warning("%d runs were cut off %.1f s after the stop", len(late), finish_within)
+            _log.warning("%d runs were cut off %.1f s after the stop", len(late), _FINISH_SECONDS)
     finally:
         for worker in workers:
             worker.cancel()
@@ -261,14 +252,9 @@ async def _handle_one(
     try:
         await handle(item)
     except asyncio.CancelledError:
-        if _is_cancelled():
+        if (worker := asyncio.current_task()) is not None and worker.cancelling():
             raise
         # Not meant for this worker: the handle awaited something that was cancelled elsewhere.
         _log.exception("%s: cancelled from within; next try in %.1f s", item, queue.fail(item))
     except Exception:
         _log.exception("%s: unexpected error; next try in %.1f s", item, queue.fail(item))
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -7,24 +7,9 @@ Plain dictionaries go in and out for our own kinds (models are costly at thousan
 """
 
 from amove_operator.kube.client import Kube
-from amove_operator.kube.failures import NamespaceTerminating
 from amove_operator.kube.fence_watch import FenceWatch
-from amove_operator.kube.lease import AlwaysLeading, LeaseElection, unique_identity
-from amove_operator.kube.secret_watch import SecretChanged, SecretMeta, SecretWatch
-from amove_operator.kube.transport import ClusterLogin
-from amove_operator.kube.views import ObjectReference, SecretView
+from amove_operator.kube.lease import AlwaysLeading, LeaseElection
+from amove_operator.kube.secret_watch import SecretWatch
+from amove_operator.kube.views import SecretView
 
-__all__ = [
-    "AlwaysLeading",
-    "ClusterLogin",
-    "FenceWatch",
-    "Kube",
-    "LeaseElection",
-    "NamespaceTerminating",
-    "ObjectReference",
-    "SecretChanged",
-    "SecretMeta",
-    "SecretView",
-    "SecretWatch",
-    "unique_identity",
-]
+__all__ = ["AlwaysLeading", "FenceWatch", "Kube", "LeaseElection", "SecretView", "SecretWatch"]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable
 from amove_operator.kube import patches
 from amove_operator.kube.connection import find_access
-from amove_operator.kube.events import EventLog, EventType
+from amove_operator.kube.events import EventLog
 from amove_operator.kube.failures import Gone, NamespaceTerminating, NotServed, secret_texts
-from amove_operator.kube.listing import each_item
+from amove_operator.kube.listing import OnItem, each_item
 from amove_operator.kube.transport import (
     FIELD_MANAGER,
     JSON,
     JSON_PATCH,
     MERGE_PATCH,
-    ClusterLogin,
     Request,
     Transport,
     namespace_path,
@@ -32,16 +32,12 @@ from amove_operator.models.fence import FENCE
 from amove_operator.models.refs import Kind, Ref
 
 
-def _always() -> None:
-    """The gate of a process that needs no Lease."""
-
-
 class Kube:
     """Typed, fenced access to one cluster.
 
     ``namespace``: our own. ``gate``: called right before every write except Events and the
     Lease; raises NotLeading. ``field_manager``: the name under which the API server notes what we
-    wrote.
+    wrote. ``emit_event`` is :meth:`EventLog.emit`.
     Every method raises KubeUnavailable when the API server gives no usable answer and
     KubeRefused when it refuses; writes raise Conflict when the object is not the one that was
     read (changed, replaced or gone).
@@ -57,26 +53,22 @@ class Kube:
     ) -> None:
         self.transport = transport
         self.namespace = namespace
-        self.gate = gate or _always
+        self.gate = gate
         self.field_manager = field_manager
-        self._events = EventLog(transport)
+        self.emit_event = EventLog(transport).emit
 
     @classmethod
-    async def connect(cls, *, gate: Callable[[], None] | None = None) -> Kube:
+    async def connect(cls) -> Kube:
         """Find the cluster by KUBECONFIG or from inside a pod; no request is sent yet.
 
         Raises SettingsError when neither is there.
         """
         access = await find_access()
-        return cls(Transport(access), namespace=access.namespace, gate=gate)
+        return cls(Transport(access), namespace=access.namespace)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
         await self.transport.close()
-
-    async def login(self) -> ClusterLogin:
-        """How this cluster is reached just now, for Kopf's own client: token read afresh."""
-        return await self.transport.login()
 
     # -- the cluster ---------------------------------------------------------------------------
 
@@ -117,9 +109,7 @@ class Kube:
 
     # -- our own kinds -------------------------------------------------------------------------
 
-    async def each_object(
-        self, kind: Kind, take: Callable[[dict[str, Any]], None], namespace: str | None = None
-    ) -> str:
+    async def each_object(self, kind: Kind, take: OnItem, namespace: str | None = None) -> str:
         """Hand each object of ``kind`` (of one namespace) to ``take``; the list's version.
 
         Page by page, so that the cluster's objects are never in memory together. Complete where
@@ -226,13 +216,7 @@ class Kube:
             return False
         return True
 
-    # -- Events --------------------------------------------------------------------------------
-
-    async def emit_event(
-        self, regarding: ObjectReference, *, type: EventType, reason: str, message: str
-    ) -> None:
-        """Record an Event for ``kubectl describe``; repeats and refusals are dropped."""
-        await self._events.emit(regarding, type=type, reason=reason, message=message)
+    # -- the operator itself -------------------------------------------------------------------
 
     async def own_deployment(self, pod_name: str | None = None) -> ObjectReference | None:
         """The Deployment that runs us, for Events about the operator itself.
@@ -246,14 +230,11 @@ class Kube:
         if not name:
             return None
         path = path_of("apis", "apps", "v1", "namespaces", self.namespace, "deployments", name)
-        try:
-            found = await self._get(path)
-        except (KubeRefused, KubeUnavailable):
-            found = None
-        if found is None:
-            return None
-        uid = found["metadata"]["uid"]
-        return ObjectReference("apps/v1", "Deployment", self.namespace, name, uid)
+        with suppress(KubeRefused, KubeUnavailable):
+            if (found := await self._get(path)) is not None:
+                uid = found["metadata"]["uid"]
+                return ObjectReference("apps/v1", "Deployment", self.namespace, name, uid)
+        return None
 
     # -- requests ------------------------------------------------------------------------------
 

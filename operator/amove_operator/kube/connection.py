@@ -42,20 +42,16 @@ class Bearer:
 
     async def refresh(self, configuration: Any) -> None:
         """Hook of the client library, called before each request."""
-        if self._clock() < self._due:
-            return
         async with self._lock:
             if self._clock() < self._due:
                 return
             try:
-                token = await self._read()
+                if token := await self._read():
+                    configuration.api_key["BearerToken"] = token
             except (OSError, ValueError) as error:
                 log.warning(
                     "the Kubernetes token cannot be read again, the old one stays: %s", error
                 )
-                token = None
-            if token:
-                configuration.api_key["BearerToken"] = token
             self._due = self._clock() + TOKEN_AGE
 
     def expire(self) -> None:
@@ -78,9 +74,7 @@ async def find_access(environment: Mapping[str, str] = os.environ) -> Access:
     """
     configuration = _client.Configuration()
     # By default aiohttp makes two thread hops a request for netrc and proxies.
-    proxied = any(
-        environment.get(name) or environment.get(name.upper()) for name in PROXY_VARIABLES
-    )
+    proxied = any(environment.get(one) or environment.get(one.upper()) for one in PROXY_VARIABLES)
     configuration.client_session_kwargs = {"trust_env": proxied}
     # Watches hold connections for long; ordinary requests are limited by the transport.
     configuration.connection_pool_maxsize = 0
@@ -128,9 +122,8 @@ async def _from_kubeconfig(
         raise SettingsError(f"KUBECONFIG: {paths} cannot be used: {reason}") from None
     _demand_verified_tls(configuration, paths)
     namespace = (active.get("context") or {}).get("namespace")
-    return Access(
-        configuration, _rotating(configuration, loader), _own_namespace(environment, namespace)
-    )
+    bearer = _rotating(configuration, loader)
+    return Access(configuration, bearer, _own_namespace(environment, namespace))
 
 
 def _exists(paths: str) -> bool:

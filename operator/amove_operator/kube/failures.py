@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, OperatorError
-from amove_operator.telemetry import mask_values
+from amove_operator.telemetry.redaction import mask_values
 
 MAX_TEXT = 1024
 

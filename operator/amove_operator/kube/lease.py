@@ -266,11 +266,6 @@ class LeaseElection:
 class AlwaysLeading:
     """For AMOVE_LEADER_ELECTION=false: the one process leads from the start."""
 
-    leading_since: float | None
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.leading_since = clock()
-
     async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
         """Call ``on_lead`` and wait until cancelled; the lead is never lost."""
         on_lead()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from amove_operator.errors import KubeUnavailable
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import JSON, Request, Transport
+
+OnItem = Callable[[dict[str, Any]], None]
 
 PAGE = 20
 """Few to a page, since each may be of 1.5 MB, and a page is read whole: see docs/reliability.md."""
@@ -17,7 +20,7 @@ _ATTEMPTS = 3
 async def each_item(
     transport: Transport,
     path: str,
-    take: Callable[[dict[str, Any]], None],
+    take: OnItem,
     *,
     selector: str | None = None,
     accept: str = JSON,
@@ -28,36 +31,27 @@ async def each_item(
     All pages show one moment. When the server has forgotten it, the list begins anew, and some
     items are handed out twice. Raises KubeRefused or KubeUnavailable rather than end early.
     """
+    query = {"limit": str(page)} | ({"labelSelector": selector} if selector else {})
     for _ in range(_ATTEMPTS):
         try:
-            return await _pages(transport, path, take, selector=selector, accept=accept, page=page)
+            return await _pages(transport, Request("GET", path, query, accept=accept), take)
         except Gone as error:
             if error.status != 410:
                 raise
     raise KubeUnavailable(f"the list {path} expired between its pages {_ATTEMPTS} times")
 
 
-async def _pages(
-    transport: Transport,
-    path: str,
-    take: Callable[[dict[str, Any]], None],
-    *,
-    selector: str | None,
-    accept: str,
-    page: int,
-) -> str:
-    query = {"limit": str(page)}
-    if selector is not None:
-        query["labelSelector"] = selector
+async def _pages(transport: Transport, first: Request, take: OnItem) -> str:
+    request = first
     while True:
-        answer = await transport.call(Request("GET", path, dict(query), accept=accept))
+        answer = await transport.call(request)
         meta = answer.get("metadata") or {}
         version = meta.get("resourceVersion")
         if not str(answer.get("kind", "")).endswith("List") or not version:
-            raise KubeUnavailable(f"the answer to {path} is not a list of the API server")
+            raise KubeUnavailable(f"the answer to {first.path} is not a list of the API server")
         for item in answer.get("items") or ():
             take(item)
         if not meta.get("continue"):
             return str(version)
-        query["continue"] = meta["continue"]
+        request = replace(first, query={**first.query, "continue": meta["continue"]})
         del answer  # or two pages were in memory while the next is read

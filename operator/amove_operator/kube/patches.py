@@ -27,11 +27,8 @@ def merge_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str
 
 def adding_finalizer(meta: ObjectMeta) -> list[dict[str, Any]]:
     """JSON patch that appends our finalizer to the very object that ``meta`` was read from."""
-    added = (
-        {"op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER}
-        if meta.finalizer_count
-        else {"op": "add", "path": "/metadata/finalizers", "value": [FINALIZER]}
-    )
+    end, value = ("/-", FINALIZER) if meta.finalizer_count else ("", [FINALIZER])
+    added = {"op": "add", "path": f"/metadata/finalizers{end}", "value": value}
     return [_same_version(meta.resource_version), added]
 
 

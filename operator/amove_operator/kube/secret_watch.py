@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.listing import each_item
-from amove_operator.kube.transport import Request, path_of
+from amove_operator.kube.transport import Request, Transport, path_of
 from amove_operator.models import GROUP
 
 MANAGED = f"{GROUP}/managed"
@@ -56,13 +56,7 @@ class SecretMeta:
             for key, most in _KEPT.items()
             if key in annotations and len(annotations[key]) <= most
         }
-        return cls(
-            meta["namespace"],
-            meta["name"],
-            meta["uid"],
-            meta["resourceVersion"],
-            ours,
-        )
+        return cls(meta["namespace"], meta["name"], meta["uid"], meta["resourceVersion"], ours)
 
 
 class SecretChanged(Protocol):
@@ -75,6 +69,19 @@ class _Relist(Exception):
     """The position in the stream of changes is lost."""
 
 
+async def each_managed(
+    transport: Transport, scope: str | None, take: Callable[[SecretMeta], None]
+) -> str:
+    """Hand each of our Secrets, of one namespace or of all, to ``take``; the list's version."""
+    return await each_item(
+        transport,
+        _secrets(scope),
+        lambda item: take(SecretMeta.parse(item)),
+        selector=MANAGED,
+        accept=METADATA_LIST,
+    )
+
+
 class SecretWatch:
     """Keeps ``known`` like the cluster until cancelled.
 
@@ -83,18 +90,12 @@ class SecretWatch:
     """
 
     def __init__(
-        self,
-        kube: Kube,
-        on_change: SecretChanged,
-        *,
-        namespaces: Sequence[str] = (),
-        selector: str = MANAGED,
+        self, kube: Kube, on_change: SecretChanged, *, namespaces: Sequence[str] = ()
     ) -> None:
         self.known: dict[tuple[str, str], SecretMeta] = {}
         self.synced = asyncio.Event()
         self._kube = kube
         self._on_change = on_change
-        self._selector = selector
         self._scopes: tuple[str | None, ...] = tuple(dict.fromkeys(namespaces)) or (None,)
         self._unlisted = set(self._scopes)
 
@@ -131,24 +132,13 @@ class SecretWatch:
         """Report what the list shows anew and what it no longer shows; its resourceVersion."""
         found: dict[tuple[str, str], SecretMeta] = {}
 
-        def take(item: Mapping[str, Any]) -> None:
-            secret = SecretMeta.parse(item)
+        def take(secret: SecretMeta) -> None:
             found[secret.namespace, secret.name] = secret
 
-        version = await each_item(
-            self._kube.transport,
-            _secrets(scope),
-            take,
-            selector=self._selector,
-            accept=METADATA_LIST,
-        )
-        absent = [
-            secret
-            for place, secret in self.known.items()
-            if place not in found and scope in (None, secret.namespace)
-        ]
-        for secret in absent:
-            self._forget(secret)
+        version = await each_managed(self._kube.transport, scope, take)
+        for place, secret in list(self.known.items()):
+            if place not in found and scope in (None, secret.namespace):
+                self._forget(secret)
         for secret in found.values():
             self._learn(secret)
         self._answered(scope)
@@ -175,7 +165,7 @@ class SecretWatch:
         query = {
             "watch": "1",
             "allowWatchBookmarks": "true",
-            "labelSelector": self._selector,
+            "labelSelector": MANAGED,
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(*_WATCH_SECONDS)),  # noqa: S311 - no secret
         }

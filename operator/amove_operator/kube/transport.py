@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
+import kopf
 import kubernetes.aio.client
 
 from amove_operator import __version__
@@ -28,6 +29,7 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 FIELD_MANAGER = "amove-operator"
 """Of the Lease and of Events. What is written for a release's own objects says of which Lease."""
+_AGENT = f"amove-operator/{__version__}"
 CONCURRENCY = 32
 SECONDS = 30.0
 CONNECT_SECONDS = 5.0
@@ -90,17 +92,6 @@ def _unreachable() -> Iterator[None]:
         raise KubeUnavailable(f"the Kubernetes API server gave no answer: {reason}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterLogin:
-    """What another client needs to reach the same cluster as the same user."""
-
-    server: str
-    ca_path: str | None
-    certificate_path: str | None
-    key_path: str | None
-    authorization: str | None = field(repr=False)
-
-
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
@@ -115,23 +106,25 @@ class Transport:
         self._clock = clock
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._api = _client.ApiClient(access.configuration)
-        self._agent = f"amove-operator/{__version__}"
 
     async def close(self) -> None:
         """Close all connections."""
         await self._api.close()
 
-    async def login(self) -> ClusterLogin:
-        """The address and credentials in use, the token read afresh."""
+    async def login(self) -> kopf.ConnectionInfo:
+        """The address and credentials in use, for Kopf's own client: the token read afresh."""
         if self._bearer is not None:
             self._bearer.expire()
         found = self.configuration
-        return ClusterLogin(
+        header = await found.get_api_key_with_prefix("BearerToken", "authorization")
+        scheme, token = (header or "").rpartition(" ")[::2]
+        return kopf.ConnectionInfo(
             server=found.host,
             ca_path=found.ssl_ca_cert,
+            scheme=scheme or None,
+            token=token or None,
             certificate_path=found.cert_file,
-            key_path=found.key_file,
-            authorization=await found.get_api_key_with_prefix("BearerToken", "authorization"),
+            private_key_path=found.key_file,
         )
 
     async def call(
@@ -179,11 +172,7 @@ class Transport:
 
     async def _headers(self, request: Request) -> dict[str, str]:
         token = await self.configuration.get_api_key_with_prefix("BearerToken", "authorization")
-        headers = {
-            "Accept": request.accept,
-            "Content-Type": request.content,
-            "User-Agent": self._agent,
-        }
+        headers = {"Accept": request.accept, "Content-Type": request.content, "User-Agent": _AGENT}
         return headers | ({"Authorization": token} if token else {})
 
     async def _send(

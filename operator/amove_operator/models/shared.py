@@ -57,6 +57,14 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(milliseconds=sum(int(n) * _MILLISECONDS[unit] for n, unit in parts))
 
 
+def show_duration(span: timedelta) -> str:
+    """A duration as users write it, such as ``1h30m``."""
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (seconds, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+
+
 Duration = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION_PATTERN)]
 """A duration as users write it, kept as text so that a status or spec is never rewritten."""
 

@@ -2,14 +2,6 @@
 
 from amove_operator.telemetry.logs import configure_logging, log_context
 from amove_operator.telemetry.metrics import Metrics
-from amove_operator.telemetry.redaction import mask_values, one_line, redact, register_secret
+from amove_operator.telemetry.redaction import one_line, redact, register_secret
 
-__all__ = [
-    "Metrics",
-    "configure_logging",
-    "log_context",
-    "mask_values",
-    "one_line",
-    "redact",
-    "register_secret",
-]
+__all__ = ["Metrics", "configure_logging", "log_context", "one_line", "redact", "register_secret"]

@@ -33,7 +33,7 @@ QUIETEST: Mapping[str, int] = {
 }
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"asctime", "message", "taskName"}
-_KOPF_INTERNALS = frozenset({"settings", "k8s_skip", "k8s_ref"})
+_NOT_SHOWN = _STANDARD | {"settings", "k8s_skip", "k8s_ref"}  # the latter are Kopf's own
 _OBJECT_FIELDS = ("kind", "namespace", "name", "uid")
 _DEEPEST = 6
 
@@ -58,13 +58,10 @@ def configure_logging(
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else ConsoleFormatter())
     handler.addFilter(_loud_enough)
-    root = logging.getLogger()
-    for other in root.handlers[:]:  # it would print the same lines unredacted
-        root.removeHandler(other)
-    root.addHandler(handler)
-    root.setLevel(level)
+    # Any other handler goes: it would print the same lines unredacted.
+    logging.basicConfig(handlers=[handler], level=level, force=True)
     for name, quietest in QUIETEST.items():
-        logging.getLogger(name).setLevel(max(quietest, root.level))
+        logging.getLogger(name).setLevel(max(quietest, logging.getLogger().level))
     logging.captureWarnings(capture=True)
     # Else logging prints the arguments of a failed write to stderr as they are.
     logging.raiseExceptions = False
@@ -129,17 +126,13 @@ def _message(record: logging.LogRecord) -> str:
 
 def _trace(record: logging.LogRecord, formatter: logging.Formatter) -> str:
     """Traceback and stack of the record; not cached in it, where others could print it raw."""
-    parts = []
+    trace = record.exc_text
     if record.exc_info:
         try:
-            parts.append(formatter.formatException(record.exc_info))
+            trace = formatter.formatException(record.exc_info)
         except Exception as error:
-            parts.append(f"(traceback cannot be shown: {type(error).__name__})")
-    elif record.exc_text:
-        parts.append(record.exc_text)
-    if record.stack_info:
-        parts.append(record.stack_info)
-    return "\n".join(parts)
+            trace = f"(traceback cannot be shown: {type(error).__name__})"
+    return "\n".join(filter(None, (trace, record.stack_info)))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -148,8 +141,8 @@ def _fields(record: logging.LogRecord) -> dict[str, object]:
     reference = getattr(record, "k8s_ref", None)
     if isinstance(reference, Mapping):
         fields |= {name: reference[name] for name in _OBJECT_FIELDS if reference.get(name)}
-    ignored = _STANDARD | _KOPF_INTERNALS
-    return fields | {name: value for name, value in vars(record).items() if name not in ignored}
+    given = vars(record).items()
+    return fields | {name: value for name, value in given if name not in _NOT_SHOWN}
 
 
 def _plain(value: object, depth: int = 0) -> Any:

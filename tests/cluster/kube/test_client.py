@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
-from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube import Kube
 from amove_operator.kube.failures import NotServed
 from amove_operator.kube.listing import each_item
 from amove_operator.kube.transport import JSON_PATCH, Request
+from amove_operator.kube.views import ObjectReference
 from amove_operator.models import FINALIZER, ObjectMeta
 from amove_operator.models.refs import Kind, Ref
 from controlplane.launcher import ControlPlane
@@ -261,7 +262,7 @@ async def nobody(plane: ControlPlane, namespace: str, monkeypatch: pytest.Monkey
     monkeypatch.delenv("POD_NAMESPACE", raising=False)
     client = await Kube.connect()
     yield client
-    await client.close()
+    await client.aclose()
 
 
 async def test_what_is_forbidden_is_refused_with_the_servers_words(nobody: Kube, ref: Ref) -> None:
@@ -297,7 +298,7 @@ async def test_a_rotated_token_file_is_read_again_after_a_401(
         (tmp_path / "token").write_text(token)
         assert await kube.missing_crds() == []
     finally:
-        await kube.close()
+        await kube.aclose()
 
 
 async def test_the_clusters_uid_and_clock_are_known(kube: Kube, plane: ControlPlane) -> None:

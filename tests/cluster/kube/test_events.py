@@ -9,8 +9,9 @@ import pytest
 
 from amove_operator.clock import Clock
 from amove_operator.errors import NotLeading
-from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube import Kube
 from amove_operator.kube.events import EventLog
+from amove_operator.kube.views import ObjectReference
 from amove_operator.models.refs import Kind, Ref
 from controlplane.launcher import ControlPlane
 

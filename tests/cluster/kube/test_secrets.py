@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from amove_operator.errors import Conflict, KubeRefused
-from amove_operator.kube import Kube, NamespaceTerminating, SecretView
+from amove_operator.kube import Kube, SecretView
+from amove_operator.kube.failures import NamespaceTerminating
 from controlplane.launcher import ControlPlane
 from tests.patience import PATIENCE
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from amove_operator.kube import Kube, SecretMeta, SecretWatch
+from amove_operator.kube import Kube, SecretWatch
 from amove_operator.kube.listing import each_item
-from amove_operator.kube.secret_watch import MANAGED, METADATA, METADATA_LIST
+from amove_operator.kube.secret_watch import MANAGED, METADATA, METADATA_LIST, SecretMeta
 from amove_operator.kube.transport import Request
 from controlplane.launcher import ControlPlane
 from tests.patience import PATIENCE

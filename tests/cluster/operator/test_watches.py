@@ -29,7 +29,7 @@ async def test_a_watch_that_is_cancelled_leaves_no_task_and_cancels_none_that_ca
     before = asyncio.all_tasks()
     spaces = [cluster.namespace]
     watching = asyncio.create_task(
-        watch(on_event, kube.login, spaces, lambda: signals.append("taken"), ready)
+        watch(on_event, kube.transport.login, spaces, lambda: signals.append("taken"), ready)
     )
     async with asyncio.timeout(PATIENCE):
         await ready.wait()

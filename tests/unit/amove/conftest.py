@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,9 @@ _SEAMS = {"tuning", "observer", "before_send", "credentials", "transport"}
 async def amove(emulator: Emulator, token_file: Path) -> AsyncIterator[AmoveClient]:
     """A client of the emulator, with the emulator's own token and no wait between tries."""
     swap_in(token_file, emulator.api_token)
-    async with AmoveClient(settings(token_file, api_url=emulator.url), tuning=tuning()) as client:
+    async with aclosing(
+        AmoveClient(settings(token_file, api_url=emulator.url), tuning=tuning())
+    ) as client:
         yield client
 
 

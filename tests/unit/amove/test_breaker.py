@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
 
@@ -69,7 +70,7 @@ async def opened(make_client: MakeClient, clock: FakeClock) -> AmoveClient:
     client = make_client(dead)
     await fail(client, clock, 2)
     await clock.settle()
-    assert client.breaker.open
+    assert client.breaker.state.open
     return client
 
 
@@ -79,7 +80,7 @@ async def test_a_dead_service_opens_it_after_five_failures_and_a_failed_probe(
     client = make_client(dead)
     await fail(client, fake_clock, 1)
     await fake_clock.settle()
-    assert (len(fake_service.requests), client.breaker.open) == (3, False)
+    assert (len(fake_service.requests), client.breaker.state.open) == (3, False)
     await fail(client, fake_clock, 1)
     await fake_clock.settle()
     assert len(probes(fake_service)) == 1
@@ -105,7 +106,7 @@ async def test_one_teams_broken_bucket_never_opens_it(
     client = make_client(bad_bucket_only)
     await fail(client, fake_clock, 30, BAD)
     await fake_clock.settle()
-    assert not client.breaker.open
+    assert not client.breaker.state.open
     assert await fake_clock.run(client.bucket_status(GOOD)) == BucketFlags()
     # … and costs no storm of probes: at most one in five seconds.
     asked = probes(fake_service)
@@ -170,7 +171,7 @@ async def test_a_call_that_alone_is_refused_does_not_stop_the_others(
     client = make_client(lambda r: problem("TOKEN", "odd") if b'"bad"' in r.content else well(r))
     await fail(client, fake_clock, 5, BAD)
     await fake_clock.settle()
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_probes_grow_rarer_but_never_rarer_than_half_a_minute(
@@ -204,7 +205,7 @@ async def test_a_refusal_is_as_good_as_an_answer_to_the_probe(
     client = await opened(make_client, fake_clock)
     fake_service.responder = lambda _: problem("INTERNAL_ERROR", "list is broken")
     await fake_clock.pass_by(31.0)
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_a_429_to_the_probe_settles_nothing(
@@ -213,7 +214,7 @@ async def test_a_429_to_the_probe_settles_nothing(
     client = await opened(make_client, fake_clock)
     fake_service.responder = lambda _: httpx.Response(429)
     await fake_clock.pass_by(31.0)
-    assert client.breaker.open
+    assert client.breaker.state.open
 
 
 async def test_a_replaced_token_is_probed_within_a_second_and_closes_it(
@@ -226,7 +227,7 @@ async def test_a_replaced_token_is_probed_within_a_second_and_closes_it(
     replaced = fake_clock.time
     swap_in(token_file, "amv_second")
     await fake_clock.pass_by(1.0)
-    assert not client.breaker.open
+    assert not client.breaker.state.open
     assert probes(fake_service)[-1] - replaced <= 1.0
 
 
@@ -239,7 +240,7 @@ async def test_a_replaced_token_that_is_refused_too_is_probed_once_not_each_seco
     before = len(probes(fake_service))
     swap_in(token_file, "amv_also-wrong")
     await fake_clock.pass_by(10.0)
-    assert client.breaker.open
+    assert client.breaker.state.open
     assert len(probes(fake_service)) == before + 1
 
 
@@ -254,7 +255,7 @@ async def test_a_token_file_that_appears_at_last_closes_it(
     assert "AMOVE_TOKEN_FILE" in client.breaker.state.reason
     swap_in(token_file, TOKEN)
     await fake_clock.pass_by(1.0)
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_listeners_hear_of_opening_closing_and_a_changed_cause_once_each(
@@ -308,11 +309,11 @@ async def test_it_refuses_at_once_even_while_every_slot_is_taken(token_file: Pat
         transport=httpx.MockTransport(answer),
         tuning=tuning(),
     )
-    async with client:
+    async with aclosing(client):
         held = asyncio.ensure_future(client.bucket_status(GOOD))
         client.breaker.failed(AuthFailed("401"))
         async with asyncio.timeout(PATIENCE):
-            while not client.breaker.open:
+            while not client.breaker.state.open:
                 await asyncio.sleep(0)
             with pytest.raises(Paused):
                 await client.bucket_status(GOOD)
@@ -327,7 +328,7 @@ async def test_what_a_lost_try_may_have_done_is_not_forgotten_when_it_opens(
     await fail(client, fake_clock, 1)
     with pytest.raises(ServerFault) as raised:  # not Paused, though it opens between the tries
         await fake_clock.run(client.delete_storage_key("id"))
-    assert client.breaker.open
+    assert client.breaker.state.open
     assert raised.value.maybe_done
 
 
@@ -343,15 +344,15 @@ async def test_one_that_may_not_send_does_not_probe_either(
     client = make_client(dead, before_send=before_send)
     await fail(client, fake_clock, 2)
     await fake_clock.settle()
-    assert client.breaker.open
+    assert client.breaker.state.open
     leading = False
     sent = len(fake_service.requests)
     await fake_clock.pass_by(100.0)
     assert len(fake_service.requests) == sent
-    assert client.breaker.open
+    assert client.breaker.state.open
     leading, fake_service.responder = True, well
     await fake_clock.pass_by(31.0)
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_an_unforeseen_failure_of_the_probe_does_not_leave_it_open_for_good(
@@ -364,10 +365,10 @@ async def test_an_unforeseen_failure_of_the_probe_does_not_leave_it_open_for_goo
 
     fake_service.responder = broken
     await fake_clock.pass_by(60.0)
-    assert client.breaker.open
+    assert client.breaker.state.open
     fake_service.responder = well
     await fake_clock.pass_by(31.0)
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_closing_the_client_ends_the_probing(

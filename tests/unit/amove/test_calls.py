@@ -153,7 +153,7 @@ async def test_a_part_of_the_buckets_is_not_taken_for_all(
 async def test_another_tenants_account_is_refused_with_its_code(amove: AmoveClient) -> None:
     with pytest.raises(Rejected) as raised:
         await amove.bucket_status(BucketAddress("11111111-2222-4333-8444-555555555555", "logs"))
-    assert (raised.value.code, raised.value.call) == ("ACCESS", "bucket_status")
+    assert raised.value.code == "ACCESS"
 
 
 async def test_a_bucket_name_cannot_break_out_of_the_query(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -227,6 +228,6 @@ def test_whatever_the_token_reading_its_expiry_raises_nothing(token: str) -> Non
 
 async def test_the_client_tells_the_expiry_of_the_token_at_hand(token_file: Path) -> None:
     swap_in(token_file, jwt({"exp": 1767322800}))
-    async with AmoveClient(Settings(token_file=token_file)) as client:
-        client.check_credentials()
-        assert client.token_expiry() == datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
+    async with aclosing(AmoveClient(Settings(token_file=token_file))) as client:
+        client.credentials.check()
+        assert client.credentials.expires_at() == datetime(2026, 1, 2, 3, 0, tzinfo=UTC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
 
@@ -125,7 +126,7 @@ async def test_no_more_calls_are_under_way_than_the_cap_allows(token_file: Path)
     client = AmoveClient(
         settings(token_file, concurrency=4), transport=httpx.MockTransport(hold), tuning=tuning()
     )
-    async with client:
+    async with aclosing(client):
         calls = [asyncio.ensure_future(client.bucket_status(WHERE)) for _ in range(12)]
         for _ in range(100):
             await asyncio.sleep(0)
@@ -329,7 +330,7 @@ async def test_a_new_token_after_a_401_is_tried_once_and_at_once(
     client = make_client(answer)
     assert (await fake_clock.run(client.create_storage_key(NEW))).access_key == "AK"
     assert len(fake_service.requests) == 2
-    assert not client.breaker.open
+    assert not client.breaker.state.open
 
 
 async def test_a_401_for_the_token_in_the_file_is_not_tried_again(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,9 @@ async def client_of(
 ) -> AsyncIterator[AmoveClient]:
     async with (
         raw_server(talk) as url,
-        AmoveClient(settings(token_file, api_url=url), tuning=given or tuning()) as client,
+        aclosing(
+            AmoveClient(settings(token_file, api_url=url), tuning=given or tuning())
+        ) as client,
     ):
         yield client
 
@@ -119,7 +121,7 @@ async def test_a_connection_cut_while_sending_may_have_had_its_effect(token_file
 async def test_a_refused_connection_had_no_effect(token_file: Path) -> None:
     async with raw_server(Server(b"").talk) as url:
         pass
-    async with AmoveClient(settings(token_file, api_url=url), tuning=tuning()) as client:
+    async with aclosing(AmoveClient(settings(token_file, api_url=url), tuning=tuning())) as client:
         with pytest.raises(TransportFault) as raised:
             await client.create_storage_key(NEW)
     assert not raised.value.maybe_done
@@ -258,7 +260,10 @@ async def test_a_certificate_nobody_vouches_for_is_refused_before_anything_is_se
     server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=self_signed)
     port = server.sockets[0].getsockname()[1]
     url = f"https://localhost:{port}"
-    async with server, AmoveClient(settings(token_file, api_url=url), tuning=tuning()) as client:
+    async with (
+        server,
+        aclosing(AmoveClient(settings(token_file, api_url=url), tuning=tuning())) as client,
+    ):
         with pytest.raises(TransportFault, match="CERTIFICATE_VERIFY_FAILED") as raised:
             await client.create_storage_key(NEW)
     assert not raised.value.maybe_done

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -114,12 +113,8 @@ class Stage:
         await asyncio.sleep(0.05)
         self.noted.append(f"{item} handled")
 
-    @asynccontextmanager
-    async def api(self) -> Any:
-        try:
-            yield
-        finally:
-            self.noted.append("API closed")
+    async def close_api(self) -> None:
+        self.noted.append("API closed")
 
     def wire(self, *_: Any) -> Any:
         listed = asyncio.Event()
@@ -139,7 +134,7 @@ class Stage:
             on_object_event=lambda *event: self.seen.append(event),
         )
         d = SimpleNamespace(
-            api=self.api(),
+            api=SimpleNamespace(aclose=self.close_api),
             queue=self.queue,
             store={},
             accounts=SimpleNamespace(load=self.load_accounts),
@@ -159,7 +154,7 @@ class Stage:
         kube = SimpleNamespace(
             missing_crds=self.missing_crds,
             cluster_uid=self.cluster_uid,
-            login=None,
+            transport=SimpleNamespace(login=None),
             skew_seconds=None,
             namespace="amove-system",
         )

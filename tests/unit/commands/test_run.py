@@ -47,7 +47,7 @@ async def test_only_a_fence_that_went_away_begins_a_new_life_and_only_a_loss_is_
         closed.append(True)
 
     async def connect() -> Any:
-        return SimpleNamespace(fence=None, close=close, skew_seconds=None)
+        return SimpleNamespace(fence=None, aclose=close, skew_seconds=None)
 
     monkeypatch.setattr(run, "Life", Life)
     monkeypatch.setattr(Kube, "connect", connect)

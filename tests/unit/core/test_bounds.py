@@ -24,8 +24,8 @@ from amove_operator.core.policy import overlong
 from amove_operator.core.reading import MAX_OBJECT_BYTES, json_bytes, read_object
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import ISSUED_AT, RETIRING, read_record
-from amove_operator.kube import SecretMeta
 from amove_operator.kube.listing import each_item
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.kube.transport import Request, Transport
 from amove_operator.models import (
     FINALIZER,

@@ -18,7 +18,7 @@ from amove_operator.kube.failures import (
     is_failed_test,
     secret_texts,
 )
-from amove_operator.telemetry import mask_values
+from amove_operator.telemetry.redaction import mask_values
 
 SECRET = "wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY0123456789"
 

@@ -17,9 +17,10 @@ from aiohttp.test_utils import TestServer
 
 from amove_operator.clock import Clock
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
-from amove_operator.kube import Kube, SecretMeta, SecretWatch
+from amove_operator.kube import Kube, SecretWatch
 from amove_operator.kube.connection import Access, Bearer
 from amove_operator.kube.listing import each_item
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.kube.transport import Request, Transport
 from amove_operator.models.refs import Kind, Ref
 from tests.patience import PATIENCE
@@ -87,7 +88,7 @@ async def server() -> AsyncIterator[Scripted]:
 async def kube(server: Scripted) -> AsyncIterator[Kube]:
     client = connected(server.url)
     yield client
-    await client.close()
+    await client.aclose()
 
 
 def connected(url: str, bearer: Bearer | None = None) -> Kube:
@@ -129,7 +130,7 @@ async def test_nobody_listening_is_unavailability() -> None:
     kube = connected("http://127.0.0.1:1")
     with pytest.raises(KubeUnavailable):
         await kube.get_object(REF)
-    await kube.close()
+    await kube.aclose()
 
 
 async def test_a_page_of_a_proxy_is_neither_object_nor_list_nor_absence(
@@ -242,7 +243,7 @@ async def test_the_servers_date_tells_how_far_the_local_clock_is_off(
     for _ in server.script[:]:
         await kube.missing_crds()
         assert kube.skew_seconds == pytest.approx(100.0)
-    await kube.close()
+    await kube.aclose()
 
 
 class Tokens:
@@ -275,7 +276,7 @@ async def test_a_refused_token_is_read_again_and_the_request_sent_once_more(
         await kube.transport.call(request)
     sent = [asked.headers["Authorization"] for asked in server.asked]
     assert sent == ["Bearer one", "Bearer one", "Bearer two", "Bearer two"]
-    await kube.close()
+    await kube.aclose()
 
 
 async def test_a_token_is_read_once_a_minute_and_an_unreadable_one_kept(
@@ -289,7 +290,7 @@ async def test_a_token_is_read_once_a_minute_and_an_unreadable_one_kept(
         await kube.transport.call(Request("GET", "/version"))
     assert tokens.reads == 3
     assert {asked.headers["Authorization"] for asked in server.asked} == {"Bearer one"}
-    await kube.close()
+    await kube.aclose()
 
 
 async def test_no_error_shows_the_token(server: Scripted) -> None:
@@ -300,7 +301,7 @@ async def test_no_error_shows_the_token(server: Scripted) -> None:
         await kube.transport.call(Request("GET", "/version"))
     assert "well-formed-token" not in str(failed.value)
     assert failed.value.__suppress_context__
-    await kube.close()
+    await kube.aclose()
 
 
 def metadata(name: str, version: str) -> dict[str, Any]:

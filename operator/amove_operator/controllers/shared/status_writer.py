@@ -13,7 +13,8 @@ from amove_operator.core.policy import overlong
 from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
-from amove_operator.kube import Kube, ObjectReference
+from amove_operator.kube import Kube
+from amove_operator.kube.views import ObjectReference
 from amove_operator.models import BucketStatus, KeyStatus
 from amove_operator.models.shared import Condition
 

@@ -14,7 +14,7 @@ from tests.unit.core.buckets.bucket_snapshots import stalled_for
 
 FLAGS = BucketFlags()
 SETTLED = {"Ready": ("True", "Available"), "Synced": ("True", "Settled")}
-STRANGE = Rejected("MOON_PHASE", "not today", call="bucket_status")
+STRANGE = Rejected("MOON_PHASE", "not today")
 
 
 # ---------------------------------------------------------------- losses
@@ -201,7 +201,7 @@ def test_a_taken_name_is_only_looked_at_until_a_person_asks_again() -> None:
 
 def test_a_create_that_is_throttled_for_an_hour_tells_it_once() -> None:
     async def scenario(cluster: BucketCluster) -> None:
-        busy = Throttled("429", call="create_bucket", maybe_done=False, status=429)
+        busy = Throttled("429", maybe_done=False, status=429)
         cluster.service.failing["create", "busy"] = busy
         ref = cluster.apply("team", "busy")
         await cluster.passes(3600)
@@ -217,7 +217,7 @@ def test_a_lost_bucket_that_cannot_be_made_again_stays_ours_across_a_restart() -
         ref = cluster.apply("team", "lost")
         await cluster.passes()
         flags = cluster.service.buckets.pop("lost")
-        cluster.service.failing["create", "lost"] = Rejected("QUOTA", "no", call="create_bucket")
+        cluster.service.failing["create", "lost"] = Rejected("QUOTA", "no")
         await cluster.resync()
         await cluster.restart()
         await cluster.passes(30)
@@ -260,7 +260,7 @@ def test_a_deletion_that_is_refused_for_an_hour_tells_it_once(reason: str) -> No
         if reason == "BucketNotEmpty":
             cluster.service.full.add("media")
         else:
-            cluster.service.failing["delete", "media"] = Rejected("LOCKED", "no", call="delete")
+            cluster.service.failing["delete", "media"] = Rejected("LOCKED", "no")
         before = cluster.kube.writes
         cluster.delete(ref)
         await cluster.passes(3600)

@@ -22,7 +22,8 @@ from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, 
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.core.secrets.record import KEY_ID, OWNER_UID
 from amove_operator.errors import KubeUnavailable
-from amove_operator.kube import Kube, SecretMeta
+from amove_operator.kube import Kube
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models.refs import Kind, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.secrets.record import KEY_ID
-from amove_operator.kube import SecretMeta
+from amove_operator.kube.secret_watch import SecretMeta
 
 
 def secret(namespace: str, key_id: str | None, version: str = "1") -> SecretMeta:
