@@ -29,12 +29,7 @@ VERSION_ANNOTATION = f"{GROUP}/fence-version"
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _OPERATIONS = ("CREATE", "UPDATE")
-_RESOURCES = (
-    "amovebuckets",
-    "amovebuckets/status",
-    "amovestoragekeys",
-    "amovestoragekeys/status",
-)
+_RESOURCES = ("amovebuckets", "amovebuckets/status", "amovestoragekeys", "amovestoragekeys/status")
 _VARIABLES = {
     # Asked only where the answer counts: a variable is evaluated at its first use.
     "attests": (

@@ -28,13 +28,7 @@ from amove_operator.models.refs import ObjectId
 _SLOWLY = 5.0
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
-_EFFECTS = (
-    steps.WriteStatus,
-    steps.Create,
-    steps.Repair,
-    steps.Delete,
-    steps.RemoveFinalizer,
-)
+_EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
 
 class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):

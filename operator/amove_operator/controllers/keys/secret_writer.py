@@ -60,10 +60,7 @@ class SecretWriter:
             progress.namespace_terminating = await kube.namespace_terminating(meta.namespace)
 
     def _take_in(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        view: SecretView | None,
+        self, key: AmoveStorageKey, progress: ReconcilePass, view: SecretView | None
     ) -> None:
         memory = progress.memory
         progress.secret = seen = self._judge(key, memory, view)
@@ -130,12 +127,7 @@ class SecretWriter:
         data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
         await self._send(key, progress, record, data, dry_run=True)
 
-    async def write(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        step: WriteSecret,
-    ) -> None:
+    async def write(self, key: AmoveStorageKey, progress: ReconcilePass, step: WriteSecret) -> None:
         """Put the pending key into the Secret, in one request.
 
         A Conflict is no failure: the Secret is read anew, and the planner decides again.
@@ -160,10 +152,7 @@ class SecretWriter:
         self._written(key, progress, recorded(record, spec, key.metadata.uid, data), view)
 
     async def repair_metadata(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        secret: snapshot.SecretOurs,
+        self, key: AmoveStorageKey, progress: ReconcilePass, secret: snapshot.SecretOurs
     ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
         if progress.metadata is None:

@@ -126,14 +126,7 @@ def wire(
         store=store,
         memories=memories,
         names=NameRegistry(
-            store,
-            memories,
-            key_lists,
-            secrets,
-            leadership,
-            namespaces,
-            settings,
-            cluster_uid,
+            store, memories, key_lists, secrets, leadership, namespaces, settings, cluster_uid
         ),
         bucket_losses=BucketLosses(store, memories, queue, metrics, clock),
         key_losses=KeyLosses(store, memories, settle),
