@@ -9,7 +9,7 @@ from amove_operator.amove import AmoveClient, BreakerState
 from amove_operator.app import gauges
 from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
-from amove_operator.controllers.shared import dependencies
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.overlap import field_manager
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch, unique_identity
 from amove_operator.settings import Settings
@@ -19,7 +19,7 @@ from amove_operator.settings import Settings
 class Operator:
     """What is built once the cluster is known, and never changed: whoever acts is in here."""
 
-    d: dependencies.Dependencies
+    d: Dependencies
     dispatcher: dispatcher.Dispatcher
     census: census.Census
     resync: resync.Resync
@@ -51,7 +51,7 @@ def wire(
     fenced = Kube(kube.transport, namespace=here, gate=may_write, field_manager=manager)
     observer = partial(gauges.count_call, metrics)
     api = AmoveClient(settings, observer=observer, before_send=may_write)
-    d = dependencies.wire(settings, fenced, api, metrics, cluster_uid)
+    d = Dependencies(settings, fenced, api, metrics, cluster_uid)
     serves = dispatcher.Dispatcher(d)
 
     def on_breaker_change(state: BreakerState) -> None:

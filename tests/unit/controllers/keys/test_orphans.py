@@ -16,7 +16,7 @@ from amove_operator import cli
 from amove_operator.amove import AmoveClient
 from amove_operator.commands import orphans as orphans_command
 from amove_operator.controllers.keys.orphan_watch import OrphanWatch
-from amove_operator.controllers.shared.dependencies import wire
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
@@ -166,7 +166,9 @@ class Leader:
         self.data: dict[tuple[str, str], dict[str, bytes]] = {}
         self.read: list[tuple[str, str]] = []
         self.down = False
-        self.d = wire(settings, cast(Kube, self), cast(AmoveClient, None), self.metrics, CLUSTER)
+        self.d = Dependencies(
+            settings, cast(Kube, self), cast(AmoveClient, None), self.metrics, CLUSTER
+        )
         self.store = self.d.store
         self._watch = OrphanWatch(self.d)
 
