@@ -18,7 +18,10 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
     account = account or d.accounts.default_account or ""
     since, listing = d.names.list_needed_since(meta.namespace), d.key_lists.latest
     return BucketSnapshot(
-        bucket=bucket,
+        meta=meta,
+        spec=bucket.spec,
+        status=status,
+        name=name,
         account=account,
         default_account=d.accounts.default_account,
         fault=None if meta.deleting else bucket_fault(d, bucket, account),

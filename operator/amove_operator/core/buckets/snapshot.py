@@ -7,7 +7,7 @@ from enum import Enum, StrEnum, auto
 
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.reasons import Reason
-from amove_operator.models import AmoveBucket, BucketFlags, BucketSpec, BucketStatus, ObjectMeta
+from amove_operator.models import BucketFlags, BucketSpec, BucketStatus, ObjectMeta
 
 # ---------------------------------------------------------------- observations
 
@@ -88,19 +88,23 @@ class Refusal:
 class BucketSnapshot:
     """All that is known about one AmoveBucket at one moment.
 
-    ``account``: the bucket's cloud account; ``default_account``: the one of a spec that names none.
-    ``fault``: why our own rules refuse the spec. ``name_in_use``: whose live keys still reach the
-    bucket name, in words for a person. ``list_needed_since``: from when a key list must be begun
-    (monotonic) before the name is taken or the bucket deleted; None: the list at hand is recent
-    enough. ``orphaned``: a live key whose CR is gone may reach the bucket. ``blockers``: the keys
-    that keep a deletion waiting.
+    ``status`` proves: it is empty if it was written for another object or bucket. ``name``: the
+    bucket's at the service; ``account``: its cloud account; ``default_account``: the one of a spec
+    that names none. ``fault``: why our own rules refuse the spec. ``name_in_use``: whose live keys
+    still reach the bucket name, in words for a person. ``list_needed_since``: from when a key list
+    must be begun (monotonic) before the name is taken or the bucket deleted; None: the list at hand
+    is recent enough. ``orphaned``: a live key whose CR is gone may reach the bucket. ``blockers``:
+    the keys that keep a deletion waiting.
 
     ``created``: our create was answered 200; status may not say so yet. ``delete_sent``: our
     delete was sent. ``effect_pending``: one of them was answered 200 a moment ago and may not
     show yet. ``repairs_left``: update_bucket calls left before FlagRejected.
     """
 
-    bucket: AmoveBucket
+    meta: ObjectMeta
+    spec: BucketSpec
+    status: BucketStatus
+    name: str
     account: str
     default_account: str | None = None
     fault: Conclusion | None = None
@@ -116,26 +120,6 @@ class BucketSnapshot:
     delete_sent: bool = False
     effect_pending: bool = False
     repairs_left: int = 2
-
-    @property
-    def meta(self) -> ObjectMeta:
-        """The CR's metadata."""
-        return self.bucket.metadata
-
-    @property
-    def spec(self) -> BucketSpec:
-        """What the team asks for."""
-        return self.bucket.spec
-
-    @property
-    def status(self) -> BucketStatus:
-        """The status that proves: empty if it was written for another object or bucket."""
-        return self.bucket.proven
-
-    @property
-    def name(self) -> str:
-        """The bucket's name at the service."""
-        return self.bucket.bucket_name
 
     @property
     def flags(self) -> BucketFlags:

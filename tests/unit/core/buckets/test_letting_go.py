@@ -32,6 +32,7 @@ from tests.unit.core.buckets.bucket_snapshots import (
     UNKNOWN,
     changed,
     conditions_of,
+    of_bucket,
     proved,
     refusal,
     report,
@@ -39,6 +40,7 @@ from tests.unit.core.buckets.bucket_snapshots import (
     spec,
     stalled_for,
     told,
+    vanished,
     world,
 )
 
@@ -71,8 +73,7 @@ def test_the_line_that_makes_a_bucket_ours_is_never_cut_off() -> None:
             "spec": {"bucketName": "b" * 63},
         }
     )
-    longest = changed(world(seen=Present(PLAIN)), bucket=bucket)
-    step = report(plan_bucket(longest))
+    step = report(plan_bucket(of_bucket(bucket, seen=Present(PLAIN))))
     (ready, *_) = merge((), step.conclusion, 1, NOW)
     assert ready.message.endswith("}}'")
 
@@ -317,8 +318,6 @@ def test_without_our_finalizer_a_going_object_is_left_alone() -> None:
 
 def test_a_vanished_bucket_is_served_by_its_policy_but_stays_where_it_was_paused() -> None:
     before = world(DELETE, proved(**CREATED), finalizer=False)
-    vanished = changed(before, bucket=before.bucket.as_vanished())
-    assert plan_bucket(vanished) == steps.Observe()
+    assert plan_bucket(vanished(before)) == steps.Observe()
     paused = changed(before, paused=True)
-    kept = changed(paused, bucket=paused.bucket.as_vanished())
-    assert plan_bucket(kept) == steps.RemoveFinalizer()
+    assert plan_bucket(vanished(paused)) == steps.RemoveFinalizer()
