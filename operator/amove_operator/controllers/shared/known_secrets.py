@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from amove_operator.core.secrets.record import KEY_ID
 from amove_operator.kube.secret_watch import SecretMeta
 
-RenderContext = tuple[str, str]
+Place = tuple[str, str]
 """Namespace and name."""
 
 
@@ -15,13 +15,13 @@ class KnownSecrets:
     """What they say of themselves is a hint: whoever may write Secrets can write it."""
 
     def __init__(self) -> None:
-        self._by_place: dict[RenderContext, SecretMeta] = {}
-        self._by_key: dict[str, set[RenderContext]] = {}
+        self._by_place: dict[Place, SecretMeta] = {}
+        self._by_key: dict[str, set[Place]] = {}
 
     def __iter__(self) -> Iterator[SecretMeta]:
         yield from list(self._by_place.values())
 
-    def get(self, place: RenderContext) -> SecretMeta | None:
+    def get(self, place: Place) -> SecretMeta | None:
         """The Secret at that place."""
         return self._by_place.get(place)
 
@@ -33,7 +33,7 @@ class KnownSecrets:
         if key_id := secret.annotations.get(KEY_ID):
             self._by_key.setdefault(key_id, set()).add(place)
 
-    def drop(self, place: RenderContext) -> None:
+    def drop(self, place: Place) -> None:
         """Forget a Secret that is gone."""
         former = self._by_place.pop(place, None)
         if former is None or not (key_id := former.annotations.get(KEY_ID)):
