@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import Any, TypeAlias
 
 from amove_operator.amove import BucketAddress
 from amove_operator.controllers.buckets.gather import gather_bucket
@@ -30,6 +30,8 @@ _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
 _EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
+BucketDecision: TypeAlias = Decision[AmoveBucket, BucketMemory]
+
 
 class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     """Serves AmoveBuckets, one at a time for each bucket name.
@@ -37,6 +39,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     So the claim of a name is decided and used in one pass: two objects of one name that were
     served side by side could both create, or one delete what the other has just created.
     """
+
+    model = AmoveBucket
 
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies)
@@ -66,14 +70,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """A pass over a bucket learns nothing that is not remembered."""
         return self.d.memories.bucket(uid)
 
-    def find(self, item: ObjectId) -> AmoveBucket | None:
-        """That AmoveBucket as last seen, if it still needs something."""
-        found = self.d.store.find(item)
-        return found if isinstance(found, AmoveBucket) else None
-
-    def decide(
-        self, seen: AmoveBucket, progress: BucketMemory
-    ) -> Decision[AmoveBucket, BucketMemory]:
+    def decide(self, seen: AmoveBucket, progress: BucketMemory) -> BucketDecision:
         """Gather and plan; before an effect, on an observation that is at most seconds old."""
         memory = progress
         memory.expire(seen, self.d.clock())
@@ -88,7 +85,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     # -- steps -----------------------------------------------------------------------------------
 
-    async def perform(self, decision: Decision[AmoveBucket, BucketMemory]) -> None:
+    async def perform(self, decision: BucketDecision) -> None:
         """Perform a step at the service. Raises ApiError too."""
         bucket, memory = decision.seen, decision.progress
         where = BucketAddress(decision.snapshot.account, decision.snapshot.name)
@@ -103,7 +100,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
                 if await self._is_current(bucket):
                     await self._delete(bucket, memory, where)
 
-    def status_written(self, decision: Decision[AmoveBucket, BucketMemory]) -> None:
+    def status_written(self, decision: BucketDecision) -> None:
         """After a refusal because the name is taken: whose bucket it is must be observed."""
         memory = decision.progress
         if memory.name_is_taken:
@@ -211,7 +208,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             await self.d.status.emit_event(bucket, "Deleted", f"Deleted bucket {where[1]}.")
 
     def failed(
-        self, decision: Decision[AmoveBucket, BucketMemory], error: ApiError
+        self, decision: BucketDecision, error: ApiError
     ) -> steps.Finish[BucketStatus] | None:
         """Without a key list the pass ends; without an answer about the bucket, plan on that."""
         step = decision.step
@@ -223,10 +220,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     # -- the end of a pass -----------------------------------------------------------------------
 
     async def finish(
-        self,
-        decision: Decision[AmoveBucket, BucketMemory],
-        end: steps.Finish[BucketStatus],
-        error: ApiError | None,
+        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: ApiError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         bucket, memory = decision.seen, decision.progress

@@ -24,13 +24,14 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.rendering import TemplateFault
 from amove_operator.errors import ApiError, KubeRefused, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
-from amove_operator.models.refs import ObjectId
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
 
 class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     """Serves AmoveStorageKeys, one pass at a time for each UID (the queue sees to that)."""
+
+    model = AmoveStorageKey
 
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies)
@@ -47,11 +48,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
             memories[uid] = KeyMemory(known)
         return ReconcilePass(memories[uid])
-
-    def find(self, item: ObjectId) -> AmoveStorageKey | None:
-        """That AmoveStorageKey as last seen, if it still needs something."""
-        found = self.d.store.find(item)
-        return found if isinstance(found, AmoveStorageKey) else None
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""
