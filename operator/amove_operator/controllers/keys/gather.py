@@ -15,7 +15,7 @@ from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
+from amove_operator.core.secrets.manifest import SecretMetadata
 from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
@@ -92,13 +92,6 @@ class KeyGatherer:
         """The marker of this object's keys."""
         return marker_of(self._d.cluster_uid, key.metadata.uid)
 
-    def owner(self, key: AmoveStorageKey) -> SecretOwner:
-        """Whose the Secret is; under a permitted ``Retain`` it does not go with its object."""
-        meta = key.metadata
-        trusted = self._d.settings.trusts(meta.namespace)
-        retained = key.spec.deletion_policy == "Retain" and trusted
-        return SecretOwner(meta.namespace, meta.name, meta.uid, owning=not retained)
-
     def _listed_at(self) -> datetime | None:
         """When the list at hand was begun, by the wall clock."""
         listing = self._d.key_lists.latest
@@ -129,11 +122,9 @@ class KeyGatherer:
         if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
             return messages.account_mismatch(key.spec, accounts)
         scope = self._scope(key, accounts.pop(), tuple(names))
-        return (
-            snapshot.Blocked(Reason.BucketNotReady, unready, scope)
-            if unready is not None
-            else scope
-        )
+        if unready is not None:
+            return snapshot.Blocked(Reason.BucketNotReady, unready, scope)
+        return scope
 
     def _scope_by_name(self, key: AmoveStorageKey) -> Scope | None:
         """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""

@@ -20,9 +20,9 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.keys.status import status_of
+from amove_operator.core.naming import marker_of
 from amove_operator.core.reasons import Reason
-from amove_operator.core.secrets.rendering import TemplateFault
-from amove_operator.errors import ApiError, KubeRefused, Rejected
+from amove_operator.errors import ApiError, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
@@ -36,7 +36,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies)
         self._gatherer = KeyGatherer(dependencies)
-        self._secrets = SecretWriter(dependencies, self._gatherer)
+        self._secrets = SecretWriter(dependencies)
         self._service = KeyService(dependencies)
 
     # -- deciding --------------------------------------------------------------------------------
@@ -90,14 +90,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             case steps.ReadSecret():
                 await self._secrets.read(key, progress)
             case steps.DryRun():
-                await self._dry_run(key, progress, decision.step)
+                await self._secrets.dry_run(key, progress, decision.step.scope)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
                 await self._service.create(key, progress, decision.step)
             case steps.WriteSecret():
-                await self._write_secret(key, progress, decision.step)
+                await self._secrets.write(key, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
                 await self._secrets.repair_metadata(key, progress, secret)
             case steps.Revoke():
@@ -121,25 +121,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     def status_written(self, decision: KeyDecision) -> None:
         """A step follows that relies on status: the Secret is read anew before it."""
         decision.progress.forget_secret()
-
-    async def _dry_run(
-        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.DryRun
-    ) -> None:
-        try:
-            await self._secrets.dry_run(key, progress, step.scope)
-        except KubeRefused as error:
-            progress.refused = str(error)
-        else:
-            progress.dry_run_passed = True
-
-    async def _write_secret(
-        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.WriteSecret
-    ) -> None:
-        """Write the Secret; a refusal that no dry run foretold costs the pending key."""
-        try:
-            await self._secrets.write(key, progress, step)
-        except (KubeRefused, TemplateFault) as error:
-            progress.memory.refused, progress.memory.refused_at = str(error), self.d.clock()
 
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""
@@ -198,8 +179,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """Status names every live key, and so the buckets that they reach: drop the reservation."""
         if memory.expectations.pending_key is not None:
             return
-        marker, listing = self._gatherer.marker(key), self.d.key_lists.latest
-        alive = memory.expectations.live(marker, listing, self.d.settle)
+        marker = marker_of(self.d.cluster_uid, key.metadata.uid)
+        alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
         if alive is not None and {one.id for one in alive} <= named_ids(status):
             self.d.enqueue.waiting(self.d.store.release(key.object_id))
 
