@@ -17,6 +17,7 @@ from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import NameRegistry
 from amove_operator.controllers.shared.status_writer import StatusWriter
 from amove_operator.controllers.shared.store import Store
+from amove_operator.core.naming import cluster_digest
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import Kube
 from amove_operator.models.refs import ObjectId
@@ -69,8 +70,9 @@ class Dependencies:
             self.secrets,
             self.leadership,
             self.namespaces,
-            settings,
-            cluster_uid,
+            self.settle,
+            self.watches_all,
+            cluster_digest(cluster_uid),
         )
         self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics, clock)
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)

@@ -7,6 +7,7 @@ may be concluded".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
@@ -47,6 +48,7 @@ def is_concluded(bucket: AmoveBucket) -> bool:
     return stalled is not None and stalled.reason == Reason.BucketMissing
 
 
+@dataclass(slots=True)
 class BucketLosses:
     """Which of our buckets are absent, and whether that may be acted on.
 
@@ -55,23 +57,15 @@ class BucketLosses:
     max(3, 20 %) are absent, nor as long as those not observed since could make it so many.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        memories: Memories,
-        queue: WorkQueue[ObjectId],
-        metrics: Metrics,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._memories = memories
-        self._queue = queue
-        self._metrics = metrics
-        self._clock = clock
-        self._lost_at: dict[ObjectId, float] = {}
-        self._accept_before: dict[str, str | None] = {}
-        self._counted = (-inf, 0)
-        self._held_up = False
+    _store: Store
+    _memories: Memories
+    _queue: WorkQueue[ObjectId]
+    _metrics: Metrics
+    _clock: Callable[[], float]
+    _lost_at: dict[ObjectId, float] = field(default_factory=dict)
+    _accept_before: dict[str, str | None] = field(default_factory=dict)
+    _counted: tuple[float, int] = (-inf, 0)
+    _held_up: bool = False
 
     # -- what was observed -----------------------------------------------------------------------
 
@@ -191,19 +185,19 @@ class BucketLosses:
                 self._queue.add(bucket.object_id)
 
 
+@dataclass(slots=True)
 class KeyLosses:
     """Which AmoveStorageKeys miss the key that status names, by complete lists.
 
     ``missing``: their UIDs. ``is_mass``: more than max(3, 20 %) of the known keys are missing.
     """
 
-    def __init__(self, store: Store, memories: Memories, settle: float) -> None:
-        self._store = store
-        self._memories = memories
-        self._settle = settle
-        self._accept_before: dict[str, str | None] = {}
-        self.missing: set[str] = set()
-        self.is_mass = False
+    _store: Store
+    _memories: Memories
+    _settle: float
+    _accept_before: dict[str, str | None] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    is_mass: bool = False
 
     def observe(self, listing: KeyList) -> None:
         """Judge every known key by a complete list.

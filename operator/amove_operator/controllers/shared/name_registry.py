@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
@@ -14,11 +15,10 @@ from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
 from amove_operator.core.conditions import find
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.names import Claimant, claim_holder
-from amove_operator.core.naming import Marker, cluster_digest, may_reach
+from amove_operator.core.naming import Marker, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 from amove_operator.models.refs import ObjectId, Ref
-from amove_operator.settings import Settings
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -32,35 +32,25 @@ _NO_CLAIM = {
 }
 
 
+@dataclass(slots=True)
 class NameRegistry:
     """Claims of bucket names, and what is on record about the live keys that reach buckets.
 
     ``wanted``: by bucket name, the AmoveBucket that waits for keys of other teams to go.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        memories: Memories,
-        key_lists: KeyListCache,
-        secrets: KnownSecrets,
-        leadership: Leadership,
-        namespaces: Namespaces,
-        settings: Settings,
-        cluster_uid: str,
-    ) -> None:
-        self._store = store
-        self._memories = memories
-        self._key_lists = key_lists
-        self._secrets = secrets
-        self._leadership = leadership
-        self._namespaces = namespaces
-        self._settle = settings.listing_settle.total_seconds()
-        self._watches_all = not settings.watch_namespaces
-        self._holders: dict[str, str] = {}
-        self._may_have_unlisted: frozenset[str] = frozenset()
-        self.cluster8 = cluster_digest(cluster_uid)
-        self.wanted: dict[str, ObjectId] = {}
+    _store: Store
+    _memories: Memories
+    _key_lists: KeyListCache
+    _secrets: KnownSecrets
+    _leadership: Leadership
+    _namespaces: Namespaces
+    _settle: float
+    _watches_all: bool
+    cluster8: str
+    wanted: dict[str, ObjectId] = field(default_factory=dict)
+    _holders: dict[str, str] = field(default_factory=dict)
+    _may_have_unlisted: frozenset[str] = frozenset()
 
     # -- claims: which AmoveBucket has a name ----------------------------------------------------
 
