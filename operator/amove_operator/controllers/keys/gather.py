@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
-from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages, snapshot
 from amove_operator.core.keys.derived import named_ids
@@ -115,7 +114,7 @@ class KeyGatherer:
             status = bucket.proven
             if status.provenance is None or status.cloud_account_id is None:
                 return messages.bucket_not_created(key, bucket)
-            holds_name = isinstance(self._d.names.claim_of(bucket), ClaimHeld)
+            holds_name = self._d.names.claimed_by(bucket) is None
             unready = unready or messages.bucket_not_ready(bucket, holds_name=holds_name)
             names.append(bucket.bucket_name)
             accounts.add(status.cloud_account_id)

@@ -11,14 +11,13 @@ from amove_operator.controllers.shared.leadership import Leadership, Namespaces
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
-from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
 from amove_operator.core.conditions import find
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket, AmoveStorageKey
-from amove_operator.models.refs import ObjectId, Ref
+from amove_operator.models.refs import Kind, ObjectId, Ref
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -54,8 +53,8 @@ class NameRegistry:
 
     # -- claims: which AmoveBucket has a name ----------------------------------------------------
 
-    def claim_of(self, bucket: AmoveBucket) -> Claim:
-        """Whether this object is the one of its bucket name, among all namespaces and accounts.
+    def claimed_by(self, bucket: AmoveBucket) -> Ref | None:
+        """Which other AmoveBucket, of whatever namespace and account, has this one's bucket name.
 
         A vanished one has no claim against one that is there: its successor's data stay.
         """
@@ -67,8 +66,8 @@ class NameRegistry:
         else:
             holder = claim_holder([_claimant(bucket, asking=True), *rivals])
         if holder is None or holder.uid == uid:
-            return ClaimHeld()
-        return ClaimLost(holder.namespace, holder.name)
+            return None
+        return Ref(Kind.BUCKET, holder.namespace, holder.name)
 
     def is_taken_from(self, namespace: str, name: str) -> bool:
         """Whether an AmoveBucket of another namespace holds the name, or waits to have it.

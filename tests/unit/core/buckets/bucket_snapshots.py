@@ -15,7 +15,6 @@ from amove_operator.core.buckets.snapshot import (
     BucketLoss,
     BucketSeen,
     BucketSnapshot,
-    ClaimLost,
     Present,
     Refusal,
     Refused,
@@ -25,6 +24,7 @@ from amove_operator.core.conditions import Conclusion, deleting, merge, stalled,
 from amove_operator.core.policy import Defaults, bucket_not_permitted
 from amove_operator.core.reasons import Reason
 from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec, BucketStatus
+from amove_operator.models.refs import Kind, Ref
 from amove_operator.models.shared import Condition
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -185,7 +185,7 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("paused", True),
     ("fault", stalled(Reason.NotPermitted, "not permitted")),
     ("fault", unsynced(Reason.Progressing, "The cloud accounts are being read.")),
-    ("claim", ClaimLost("other", "theirs")),
+    ("claimed_by", Ref(Kind.BUCKET, "other", "theirs")),
     ("name_in_use", "Waiting until key a/b is revoked."),
     ("list_needed_since", 7.0),
     ("orphaned", True),

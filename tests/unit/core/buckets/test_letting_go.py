@@ -13,7 +13,6 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import (
     Absent,
     BucketLoss,
-    ClaimLost,
     Present,
     Refused,
     Unknown,
@@ -21,6 +20,7 @@ from amove_operator.core.buckets.snapshot import (
 from amove_operator.core.conditions import deletion_begun, merge
 from amove_operator.core.reasons import Reason
 from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec
+from amove_operator.models.refs import Kind, Ref
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     BEGUN,
@@ -153,15 +153,15 @@ def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
 @pytest.mark.parametrize(
     ("holder", "told", "untold"),
     [
-        (ClaimLost("other", "theirs"), "an AmoveBucket of other;", "theirs"),
-        (ClaimLost("team", "sibling"), "AmoveBucket sibling;", "team"),
+        (Ref(Kind.BUCKET, "other", "theirs"), "an AmoveBucket of other;", "theirs"),
+        (Ref(Kind.BUCKET, "team", "sibling"), "AmoveBucket sibling;", "team"),
     ],
     ids=["another team's by its namespace only", "one of the same team by its name"],
 )
 def test_a_claim_that_is_lost_tells_who_has_it_and_calls_nothing(
-    holder: ClaimLost, told: str, untold: str
+    holder: Ref, told: str, untold: str
 ) -> None:
-    step = report(plan_bucket(world(claim=holder, finalizer=False)))
+    step = report(plan_bucket(world(claimed_by=holder, finalizer=False)))
     assert said(step.conclusion) == stalled_for("BucketClaimed")
     assert told in step.conclusion.synced.message
     assert untold not in step.conclusion.synced.message
@@ -306,7 +306,7 @@ def test_who_lost_the_claim_lets_go_without_deleting() -> None:
         proved(**CREATED),
         deleting=True,
         seen=Present(PLAIN),
-        claim=ClaimLost("other", "theirs"),
+        claimed_by=Ref(Kind.BUCKET, "other", "theirs"),
     )
     assert plan_bucket(before) == steps.RemoveFinalizer()
 
