@@ -17,7 +17,7 @@ from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
-from amove_operator.core.conditions import find
+from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.keyed_lock import KeyedLock
@@ -58,9 +58,9 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     async def _read_accounts_anew(self, bucket: AmoveBucket) -> None:
         """Whoever asks again about an account that could not be used wants the accounts of now."""
         memory = self.d.memories.buckets.get(bucket.metadata.uid)
-        stalled = find(bucket.status.conditions, "Stalled")
+        stalled = reason_of(bucket.status.conditions, "Stalled")
         asked = memory is not None and memory.fingerprint != fingerprint(bucket.metadata)
-        if asked and stalled is not None and stalled.reason in _ACCOUNT_REASONS:
+        if asked and stalled in _ACCOUNT_REASONS:
             with suppress(ApiError):  # the accounts known so far go on
                 await self.d.accounts.load()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
-from amove_operator.core.conditions import find
+from amove_operator.core.conditions import reason_of
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey
@@ -39,8 +39,8 @@ class Enqueuer:
         """Only the buckets whose condition says that they wait for a key."""
         for name in names:
             for bucket in self._store.buckets_named(name):
-                synced = find(bucket.status.conditions, "Synced")
-                if synced and synced.reason in (Reason.NameInUse, Reason.DeletionBlocked):
+                synced = reason_of(bucket.status.conditions, "Synced")
+                if synced in (Reason.NameInUse, Reason.DeletionBlocked):
                     self._add(bucket.object_id)
 
     def keys_reaching(self, name: str) -> None:

@@ -14,7 +14,7 @@ from math import inf
 from amove_operator.controllers.shared.memory import BucketMemory, Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.buckets.snapshot import Absent, BucketLoss
-from amove_operator.core.conditions import deletion_begun, find
+from amove_operator.core.conditions import deletion_begun, reason_of
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
 from amove_operator.core.reasons import Reason
@@ -44,8 +44,7 @@ def is_expected(bucket: AmoveBucket) -> bool:
 
 def is_concluded(bucket: AmoveBucket) -> bool:
     """Whether a lost bucket is reported for good: not made here, so not made again."""
-    stalled = find(bucket.status.conditions, "Stalled")
-    return stalled is not None and stalled.reason == Reason.BucketMissing
+    return reason_of(bucket.status.conditions, "Stalled") == Reason.BucketMissing
 
 
 @dataclass(slots=True)

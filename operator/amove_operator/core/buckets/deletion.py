@@ -129,9 +129,10 @@ def note_deletion(snapshot: BucketSnapshot) -> Step | None:
 
     Another try at what was refused changes nothing in status, unless it works.
     """
-    halted = conditions.find(snapshot.status.conditions, "Stalled")
-    refused = halted is not None and halted.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
-    if refused or conditions.deletion_begun(snapshot.status.conditions):
+    before = snapshot.status.conditions
+    halted = conditions.reason_of(before, "Stalled")
+    refused = (Reason.BucketNotEmpty, Reason.DeleteRefused)
+    if halted in refused or conditions.deletion_begun(before):
         return None
     return steps.WriteStatus(
         status.as_it_was(snapshot), conditions.deleting("The bucket is being deleted.")
