@@ -85,27 +85,18 @@ def invalid(faults: list[str]) -> Conclusion | None:
     return stalled(Reason.InvalidSpec, "; ".join(faults)) if faults else None
 
 
-@dataclass(frozen=True, slots=True)
-class RotationLimits:
-    """What the settings allow."""
-
-    min_interval: timedelta
-    max_grace: timedelta
-
-
-def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
+def rotation_faults(spec: KeySpec, *, min_interval: timedelta, max_grace: timedelta) -> list[str]:
     """What is wrong with ``spec.rotation`` by today's settings.
 
     The CRD's rules know no settings: one that was lowered later makes a stored spec wrong.
     """
     grace = parse_duration(spec.rotation.grace_period)
     interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else timedelta.max
-    most, least = _shown(limits.max_grace), _shown(limits.min_interval)
+    most, least = _shown(max_grace), _shown(min_interval)
     faults = {
-        f"gracePeriod: at most {most} (setting AMOVE_MAX_GRACE)": grace > limits.max_grace,
-        f"interval: at least {least} (setting AMOVE_MIN_ROTATION_INTERVAL)": (
-            interval < limits.min_interval
-        ),
+        f"gracePeriod: at most {most} (setting AMOVE_MAX_GRACE)": grace > max_grace,
+        f"interval: at least {least} (setting AMOVE_MIN_ROTATION_INTERVAL)": interval
+        < min_interval,
         "interval: must be longer than spec.rotation.gracePeriod": interval <= grace,
     }
     return [f"spec.rotation.{fault}" for fault, found in faults.items() if found]

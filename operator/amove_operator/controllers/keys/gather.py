@@ -11,7 +11,7 @@ from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages, snapshot
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.naming import Marker, marker_of
-from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
+from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import SecretMetadata
@@ -158,8 +158,8 @@ class KeyGatherer:
         d, spec, namespace = self._d, key.spec, key.metadata.namespace
         if (fault := d.store.faults.get(key.object_id.ref)) is not None:
             return fault
-        limits = RotationLimits(d.settings.min_rotation_interval, d.settings.max_grace)
-        if found := invalid(rotation_faults(spec, limits)):
+        least, most = d.settings.min_rotation_interval, d.settings.max_grace
+        if found := invalid(rotation_faults(spec, min_interval=least, max_grace=most)):
             return found
         defaults = d.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
         trusted = d.settings.trusts(namespace)
