@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.reasons import Reason
 from amove_operator.models import BucketSpec, KeySpec
-from amove_operator.models.shared import GROUP, MAX_ANNOTATION, ObjectMeta, parse_duration
+from amove_operator.models.shared import GROUP, MAX_ANNOTATION, parse_duration
 
 TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
 
@@ -69,14 +69,14 @@ def _not_permitted(asked: Mapping[str, bool], namespace: str) -> Conclusion | No
     )
 
 
-def overlong(meta: ObjectMeta) -> str:
+def overlong(annotations: Collection[str]) -> str:
     """That annotations are too long to be acted on; empty where none is.
 
     Only annotations that the operator reads are named: nobody else's are its business.
     """
-    if not meta.overlong:
+    if not annotations:
         return ""
-    names = ", ".join(f"{GROUP}/{name}" for name in meta.overlong)
+    names = ", ".join(f"{GROUP}/{name}" for name in annotations)
     return f"Not acted on: {names}, of more than {MAX_ANNOTATION} characters; shorten it."
 
 
