@@ -113,10 +113,8 @@ class Dispatcher:
         if self.d.leadership.leading and unserved:
             store.keep_vanished(last)
             self.d.queue.add(item)
-        elif isinstance(last, AmoveBucket):
-            self.d.forget_bucket(item)
         else:
-            self.d.forget_key(item)
+            self.d.forget(item)
         if isinstance(last, AmoveBucket):
             self.d.enqueue.keys_of(ref)
             self.d.enqueue.claimants(last.bucket_name)

@@ -275,6 +275,6 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """It is served to its end: whoever waits for the name is reconciled again."""
         item = seen.object_id
         self.d.store.forget(item)
-        self.d.forget_bucket(item)
+        self.d.forget(item)
         self.d.queue.forget(item)
         self.d.enqueue.claimants(seen.bucket_name)

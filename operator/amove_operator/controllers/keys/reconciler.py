@@ -133,7 +133,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """It is served to its end: whoever waits for its bucket names is reconciled again."""
         item = seen.object_id
         self.d.store.forget(item)
-        self.d.forget_key(item)
+        self.d.forget(item)
         self.d.queue.forget(item)
         self.d.enqueue.buckets_of(seen)
 

@@ -100,16 +100,12 @@ class Dependencies:
         """Whether an object that is not in the store is gone."""
         return not self.settings.watch_namespaces
 
-    def forget_bucket(self, item: ObjectId) -> None:
-        """An AmoveBucket is gone, and all that was remembered of it goes."""
-        self.memories.forget(item.uid)
-        self.bucket_losses.forget(item)
+    def forget(self, item: ObjectId) -> None:
+        """An object of either kind is gone, and all that was remembered of it goes.
 
-    def forget_key(self, item: ObjectId) -> None:
-        """An AmoveStorageKey is gone, and all that was remembered of it goes.
-
-        Whoever waits for a bucket name that was reserved for it is reconciled again.
+        Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
         self.memories.forget(item.uid)
+        self.bucket_losses.forget(item)
         self.key_losses.forget(item.uid)
         self.enqueue.waiting(self.store.release(item))
