@@ -117,9 +117,7 @@ class Dispatcher:
             self.d.forget(item)
         if isinstance(last, AmoveBucket):
             self.d.enqueue.keys_of(ref)
-            self.d.enqueue.claimants(last.bucket_name)
-        else:
-            self.d.enqueue.buckets_of(last)
+        self.d.enqueue.freed_by(last)
 
     def on_not_listed(self, item: ObjectId, listed: Set[str], version: str) -> None:
         """Judge a known object by a complete list: its UIDs, and the version that it shows."""

@@ -130,6 +130,14 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 raise
         self.forget(decision.seen)
 
+    def forget(self, seen: Seen) -> None:
+        """The object is served to its end: forget it, and enqueue whoever waits for that."""
+        item = seen.object_id
+        self.d.store.forget(item)
+        self.d.forget(item)
+        self.d.queue.forget(item)
+        self.d.enqueue.freed_by(seen)
+
     # -- what differs by kind --------------------------------------------------------------------
 
     @abstractmethod
@@ -159,7 +167,3 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
     async def before_release(self, decision: Decision[Seen, Pass]) -> None:
         """The finalizer is about to be taken off."""
-
-    @abstractmethod
-    def forget(self, seen: Seen) -> None:
-        """The object is served to its end: forget it, and enqueue whom that concerns."""

@@ -270,11 +270,3 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             for rival in self.d.store.buckets_named(after.bucket_name):
                 if rival.metadata.uid != after.metadata.uid:
                     self.d.queue.add(rival.object_id)
-
-    def forget(self, seen: AmoveBucket) -> None:
-        """It is served to its end: whoever waits for the name is reconciled again."""
-        item = seen.object_id
-        self.d.store.forget(item)
-        self.d.forget(item)
-        self.d.queue.forget(item)
-        self.d.enqueue.claimants(seen.bucket_name)

@@ -24,9 +24,8 @@ class KeyService:
         scope, memory = step.scope, progress.memory
         before = memory.expectations
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
-        name = key_name(
-            readable, marker_of(self._d.cluster_uid, key.metadata.uid), scope.names9, step.serial
-        )
+        marker = marker_of(self._d.cluster_uid, key.metadata.uid)
+        name = key_name(readable, marker, scope.names9, step.serial)
         new = NewKey(
             name=name,
             region=scope.region,

@@ -129,14 +129,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
         await self._report_unconfirmed(key, decision.progress)
 
-    def forget(self, seen: AmoveStorageKey) -> None:
-        """It is served to its end: whoever waits for its bucket names is reconciled again."""
-        item = seen.object_id
-        self.d.store.forget(item)
-        self.d.forget(item)
-        self.d.queue.forget(item)
-        self.d.enqueue.buckets_of(seen)
-
     # -- the end of a pass -----------------------------------------------------------------------
 
     def failed(self, decision: KeyDecision, error: ApiError) -> steps.Finish[KeyStatus]:
