@@ -94,9 +94,8 @@ def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion |
         return None
     if (ready.status, synced.status) != ("False", "False"):
         return None
-    return Conclusion(
-        _verdict(synced), _verdict(ready), stalled=_verdict(halted) if halted else None
-    )
+    stalls = _verdict(halted) if halted else None
+    return Conclusion(_verdict(synced), _verdict(ready), stalled=stalls)
 
 
 def _verdict(condition: Condition) -> Verdict:

@@ -209,9 +209,8 @@ class KubeObject(KubeModel):
 
     def as_vanished(self) -> Self:
         """This last copy of an object that is gone: served as one that is being deleted."""
-        return self.model_copy(
-            update={"metadata": self.metadata.model_copy(update={"vanished": True})}
-        )
+        meta = self.metadata.model_copy(update={"vanished": True})
+        return self.model_copy(update={"metadata": meta})
 
 
 class Condition(KubeModel):

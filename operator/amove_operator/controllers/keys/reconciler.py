@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
@@ -165,7 +164,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         else:
             queue.forget(item)
         if end.requeue_at is not None:
-            queue.add_after(item, _seconds_until(end.requeue_at, self.d.now()))
+            left = (end.requeue_at - self.d.now()).total_seconds()
+            queue.add_after(item, max(left, 0.0) + 0.05)
 
     def _release_names(self, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation."""
@@ -191,7 +191,3 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
                 "check the storage service."
             )
             await self.d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
-
-
-def _seconds_until(moment: datetime, now: datetime) -> float:
-    return max((moment.astimezone(UTC) - now).total_seconds(), 0.0) + 0.05

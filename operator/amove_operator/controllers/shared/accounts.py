@@ -6,7 +6,6 @@ The settings are asked first, then the service (docs/amove-api.md, "The account 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from amove_operator.amove import AmoveClient, CloudAccount
@@ -64,25 +63,18 @@ class CloudAccounts:
     def defaults(self) -> Defaults:
         """What a spec may leave out."""
         account = self.default_account
-        return Defaults(
-            account=account,
-            storage_dn=self.storage_dn(account) if account else self._settings.storage_dn,
-            region=self._settings.region,
-        )
+        storage_dn = self.storage_dn(account) if account else self._settings.storage_dn
+        return Defaults(account, storage_dn, self._settings.region)
 
     def judging_defaults(self, account: str | None, storage_dn: str | None) -> Defaults:
         """The defaults to judge a spec by.
 
         Until the accounts are read, whatever the spec names counts as the default.
         """
-        defaults = self.defaults()
+        found = self.defaults()
         if self.loaded:
-            return defaults
-        return replace(
-            defaults,
-            account=defaults.account or account,
-            storage_dn=defaults.storage_dn or storage_dn,
-        )
+            return found
+        return Defaults(found.account or account, found.storage_dn or storage_dn, found.region)
 
     def storage_dn(self, account: str) -> str | None:
         """The storage host of an account: the setting for the default one, else its serviceUrl."""

@@ -106,12 +106,11 @@ def let_go_of_absent(snapshot: BucketSnapshot) -> Step | None:
 def report_refused_delete(snapshot: BucketSnapshot) -> Step | None:
     """Say what the service has against the deletion."""
     if snapshot.refused(Refused.NOT_EMPTY):
-        return steps.Finish(
-            status.found_present(snapshot), messages.not_empty(snapshot), retry=True
-        )
-    if (refusal := snapshot.refused(Refused.DELETE)) is None:
+        refused = messages.not_empty(snapshot)
+    elif (refusal := snapshot.refused(Refused.DELETE)) is not None:
+        refused = messages.delete_refused(snapshot, refusal)
+    else:
         return None
-    refused = messages.delete_refused(snapshot, refusal)
     return steps.Finish(status.found_present(snapshot), refused, retry=True)
 
 
@@ -134,6 +133,5 @@ def note_deletion(snapshot: BucketSnapshot) -> Step | None:
     refused = (Reason.BucketNotEmpty, Reason.DeleteRefused)
     if halted in refused or conditions.deletion_begun(before):
         return None
-    return steps.WriteStatus(
-        status.as_it_was(snapshot), conditions.deleting("The bucket is being deleted.")
-    )
+    begun = conditions.deleting("The bucket is being deleted.")
+    return steps.WriteStatus(status.as_it_was(snapshot), begun)

@@ -90,10 +90,8 @@ def recorded(
 ) -> SecretRecord:
     """``record`` with the checksum and the names of what is about to be written."""
     encoded = {name: text.encode() for name, text in data.items()}
-    written = Written(
-        tuple(sorted(data)), tuple(sorted(spec.labels or {})), tuple(sorted(spec.annotations or {}))
-    )
-    return replace(record, checksum=checksum(owner_uid, record.key_id, encoded), written=written)
+    digest, written = checksum(owner_uid, record.key_id, encoded), Written(tuple(sorted(data)))
+    return with_names(replace(record, checksum=digest, written=written), spec)
 
 
 def new_secret(
