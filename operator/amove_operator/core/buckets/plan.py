@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from amove_operator.core.buckets import messages, status, steps
 from amove_operator.core.buckets.deletion import observe, plan_deletion, report_paused
-from amove_operator.core.buckets.flags import drift, flags_at_creation, flags_wanted
+from amove_operator.core.buckets.flags import drift, flags_wanted
 from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, Refused
 from amove_operator.core.conditions import Conclusion, progressing, unchanged
 from amove_operator.core.reasons import Reason
@@ -40,7 +40,7 @@ def _plan_absent(snapshot: BucketSnapshot) -> Step:
         or await_free_name(snapshot)  # live keys of others would reach the new bucket
         or await_creation(snapshot)  # answered 200, and not shown yet
         or note_intent(snapshot)  # before the call: after a crash it alone proves the bucket ours
-        or steps.Create(flags_at_creation(snapshot.spec))
+        or steps.Create(flags_wanted(snapshot.spec, snapshot.flags))
     )
 
 
