@@ -55,14 +55,10 @@ class Resync:
     def _settled_at(self) -> float:
         return self._d.leadership.since + self._d.settle
 
-    @property
-    def _somebody_asks(self) -> bool:
-        return bool(self._d.store.keys) or self._d.watches_all
-
     async def _listed(self) -> None:
         """One complete listing for the whole sweep, as soon as it can tell all."""
         d = self._d
-        while self._somebody_asks and d.clock() >= self._settled_at:
+        while (d.store.keys or d.watches_all) and d.clock() >= self._settled_at:
             try:
                 await d.key_lists.fresh()
             except ApiError as error:

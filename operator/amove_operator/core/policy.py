@@ -11,8 +11,6 @@ from amove_operator.core.reasons import Reason
 from amove_operator.models import BucketSpec, KeySpec
 from amove_operator.models.shared import GROUP, MAX_ANNOTATION, parse_duration
 
-TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
-
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
@@ -65,7 +63,7 @@ def _not_permitted(asked: Mapping[str, bool], namespace: str) -> Conclusion | No
     return stalled(
         Reason.NotPermitted,
         f"{', '.join(refused)}: only in trusted namespaces; have the operator's admin add "
-        f"{namespace} to {TRUST_SETTING}, or leave it out.",
+        f"{namespace} to AMOVE_TRUSTED_NAMESPACES, or leave it out.",
     )
 
 

@@ -77,9 +77,8 @@ class SecretWriter:
         stranger, leftover = manifest.whose(seen, owner, key.spec.secret.type or manifest.OPAQUE)
         if stranger is not None:
             advice = "" if leftover else "; delete it, or give this key another spec.secret.name"
-            return snapshot.SecretForeign(
-                f"Secret {view.name} is not ours: {stranger}{advice}.", leftover
-            )
+            message = f"Secret {view.name} is not ours: {stranger}{advice}."
+            return snapshot.SecretForeign(message, leftover)
         status = key.proven.key
         record, data_matches = sound_record(
             owner.uid,
@@ -153,9 +152,8 @@ class SecretWriter:
         except (KubeRefused, rendering.TemplateFault) as error:
             memory.refused, memory.refused_at = str(error), self._d.clock()
         else:
-            self._written(
-                key, progress, manifest.recorded(record, spec, key.metadata.uid, data), view
-            )
+            full = manifest.recorded(record, spec, key.metadata.uid, data)
+            self._written(key, progress, full, view)
 
     async def repair_metadata(
         self, key: AmoveStorageKey, progress: ReconcilePass, secret: snapshot.SecretOurs

@@ -25,11 +25,6 @@ from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
 
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
-
-
 class Dependencies:
     """What is handed to every part; each of these alone changes what it remembers.
 
@@ -46,7 +41,7 @@ class Dependencies:
         *,
         queue: WorkQueue[ObjectId] | None = None,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.settings = settings
         self.kube = kube

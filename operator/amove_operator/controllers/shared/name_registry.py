@@ -108,12 +108,10 @@ class NameRegistry:
 
     def blockers(self, bucket: Ref, name: str) -> tuple[str, ...]:
         """The keys that keep a bucket's deletion waiting, as its owner may read them."""
-        waiting = {
-            f"AmoveStorageKey {item.ref.name}" for item in self._store.keys_referring_to(bucket)
-        }
-        for key in self._store.keys_reaching(name):
-            if key.metadata.namespace == bucket.namespace:
-                waiting.add(f"AmoveStorageKey {key.metadata.name}")
+        keys = [item.ref for item in self._store.keys_referring_to(bucket)]
+        keys += [key.object_id.ref for key in self._store.keys_reaching(name)]
+        ours = (ref for ref in keys if ref.namespace == bucket.namespace)
+        waiting = {f"AmoveStorageKey {ref.name}" for ref in ours}
         for keeper in names.keepers_by_status(self, name):
             if keeper.namespace != bucket.namespace:
                 waiting.add(keeper.what)
@@ -256,4 +254,4 @@ def _has_no_claim(bucket: AmoveBucket) -> bool:
     found = find(bucket.status.conditions, "Stalled")
     if found is None or found.observed_generation != bucket.metadata.generation:
         return False
-    return found.reason in {str(one) for one in _NO_CLAIM}
+    return found.reason in _NO_CLAIM
