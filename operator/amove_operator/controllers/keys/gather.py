@@ -113,13 +113,13 @@ class KeyGatherer:
                 return messages.no_bucket(name)
             status = bucket.proven
             if status.provenance is None or status.cloud_account_id is None:
-                return messages.bucket_not_created(key, bucket)
+                return messages.bucket_not_created(key.status.conditions, bucket)
             holds_name = self._d.names.claimed_by(bucket) is None
             unready = unready or messages.bucket_not_ready(bucket, holds_name=holds_name)
             names.append(bucket.bucket_name)
             accounts.add(status.cloud_account_id)
         if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
-            return messages.account_mismatch(key.spec, accounts)
+            return messages.account_mismatch(key.spec.cloud_account_id, accounts)
         scope = self._scope(key, accounts.pop(), tuple(names))
         if unready is not None:
             return snapshot.Blocked(Reason.BucketNotReady, unready, scope)
