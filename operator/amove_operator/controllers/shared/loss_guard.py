@@ -17,6 +17,7 @@ from amove_operator.core.buckets.snapshot import Absent, BucketLoss
 from amove_operator.core.conditions import deletion_begun, reason_of
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
+from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
@@ -32,14 +33,18 @@ def _is_new_acceptance(meta: ObjectMeta, before: str | None) -> bool:
     return bool(value) and value != before
 
 
+def is_being_ended(seen: Object) -> bool:
+    """Whether status says that its bucket or key is deleted at the service by ourselves."""
+    return seen.metadata.deleting and deletion_begun(seen.status.conditions)
+
+
 def is_expected(bucket: AmoveBucket) -> bool:
     """Whether a bucket ought to be there: ours, not being deleted, not reported as missing before.
 
     A loss that was concluded in an earlier sweep is no part of a later one.
     """
-    meta, seen = bucket.metadata, bucket.status.conditions
-    begun = meta.deleting and deletion_begun(seen)
-    return bucket.proven.provenance is not None and not (begun or is_concluded(bucket))
+    ended = is_being_ended(bucket) or is_concluded(bucket)
+    return bucket.proven.provenance is not None and not ended
 
 
 def is_concluded(bucket: AmoveBucket) -> bool:
@@ -213,7 +218,7 @@ class KeyLosses:
                 continue
             gone = current.id not in listing.owners
             self._note(key, gone=gone)
-            if not is_being_revoked(key):  # by us, now or before a restart: no loss
+            if not is_being_ended(key):  # by us, now or before a restart: no loss
                 known += 1
                 missing += gone
         self.is_mass = is_mass_loss(missing, known)
@@ -236,7 +241,7 @@ class KeyLosses:
         if not self.missing:
             return set()
         keys = self._store.keys.values()
-        return self.missing - {key.metadata.uid for key in keys if is_being_revoked(key)}
+        return self.missing - {key.metadata.uid for key in keys if is_being_ended(key)}
 
     def forget(self, uid: str) -> None:
         """The AmoveStorageKey is gone."""
@@ -259,8 +264,3 @@ class KeyLosses:
         (self.missing.add if gone else self.missing.discard)(uid)
         if not noted:
             self._accept_before[uid] = key.metadata.annotation("accept-loss")
-
-
-def is_being_revoked(key: AmoveStorageKey) -> bool:
-    """Whether status says that the key on record is deleted at the service by ourselves."""
-    return key.metadata.deleting and deletion_begun(key.status.conditions)
