@@ -89,7 +89,8 @@ class Resync:
         length = sweep_seconds(*counts, d.resync, d.settings.rate_limit)
         for number, item in enumerate(items):
             await self._sleep_until(began + length * number / len(items))
-            await self._while_the_service_is_down()
+            while self._d.api.breaker.open:
+                await asyncio.sleep(1.0)  # settled objects stay; its own probe tells when to go on
             self._reconcile(item, began)
         await self._sleep_until(began + length)
 
@@ -99,11 +100,6 @@ class Resync:
             # One asked since the sweep began needs no other, even if the answer is on its way.
             memory.stale = memory.stale or memory.asked_at < began
         self._d.queue.add(item)
-
-    async def _while_the_service_is_down(self) -> None:
-        """Settled objects stay as they are; the breaker's own probe tells when to go on."""
-        while self._d.api.breaker.open:
-            await asyncio.sleep(1.0)
 
     async def _sleep_until(self, moment: float) -> None:
         await asyncio.sleep(0)

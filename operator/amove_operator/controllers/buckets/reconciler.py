@@ -102,9 +102,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     def status_written(self, decision: BucketDecision) -> None:
         """After a refusal because the name is taken: whose bucket it is must be observed."""
-        memory = decision.progress
-        if memory.name_is_taken:
-            memory.seen = None
+        if decision.progress.name_is_taken:
+            decision.progress.seen = None
 
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
