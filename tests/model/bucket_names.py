@@ -76,7 +76,10 @@ def _is_given(crs: tuple[Known, ...], listed: float, now: float, *, unlisted: bo
     since = names.list_needed_since(_LED, SETTLE, [TEAM] if unlisted else (), OTHER_TEAM)
     keeper = names.kept_from(records, OTHER_TEAM, NAME)
     world = BucketSnapshot(
-        bucket=_OTHERS,
+        meta=_OTHERS.metadata,
+        spec=_OTHERS.spec,
+        status=_OTHERS.proven,
+        name=_OTHERS.bucket_name,
         account="a",
         seen=Absent(),
         name_in_use=None if keeper is None else keeper.what,

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from amove_operator.amove import NewKey
 from amove_operator.controllers.dispatcher import Dispatcher
-from amove_operator.controllers.shared.dependencies import wire
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
@@ -79,7 +79,7 @@ class Walked:
         self.lost = set()
         self.looks_new |= {owner for owner in self.stripped if self._is_untouched(owner)}
         self.orphaned |= self.stripped - {_digest(uid) for uid in self._uids()}
-        self.d = wire(
+        self.d = Dependencies(
             SETTINGS,
             as_kube(self.kube),
             as_client(self.service),

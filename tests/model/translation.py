@@ -30,7 +30,8 @@ from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring, SecretRecord
-from amove_operator.models import CurrentKey, KeyStatus, RecentIssue, RetiringKey
+from amove_operator.models import CurrentKey, KeyStatus, RecentIssue
+from amove_operator.models.key_status import RetiringKey
 from tests.model.small_world import (
     NAME,
     NOW,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from amove_operator.controllers.dispatcher import Dispatcher
-from amove_operator.controllers.shared.dependencies import wire
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models.refs import Kind, ObjectId, Ref
@@ -54,7 +54,7 @@ class BucketCluster:
     def start(self) -> None:
         """A process takes the lead, and sees all there is."""
         queue: WorkQueue[ObjectId] = WorkQueue(clock=self.loop.time, jitter=lambda delay: delay)
-        self.d = wire(
+        self.d = Dependencies(
             self._settings,
             as_kube(self.kube),
             as_client(self.service),

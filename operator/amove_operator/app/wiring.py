@@ -9,7 +9,7 @@ from amove_operator.amove import AmoveClient, BreakerState
 from amove_operator.app import gauges
 from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
-from amove_operator.controllers.shared import dependencies
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.overlap import field_manager
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
 from amove_operator.kube.lease import unique_identity
@@ -20,7 +20,7 @@ from amove_operator.settings import Settings
 class Operator:
     """What is built once the cluster is known, and never changed: whoever acts is in here."""
 
-    d: dependencies.Dependencies
+    d: Dependencies
     dispatcher: dispatcher.Dispatcher
     census: census.Census
     resync: resync.Resync
@@ -51,7 +51,7 @@ def wire(
     manager = field_manager(settings.lease_namespace or here, settings.lease_name)
     fenced = Kube(kube.transport, namespace=here, gate=may_write, field_manager=manager)
     api = AmoveClient(settings, observer=partial(gauges.count_call, metrics), before_send=may_write)
-    d = dependencies.wire(settings, fenced, api, metrics, cluster_uid)
+    d = Dependencies(settings, fenced, api, metrics, cluster_uid)
     serves = dispatcher.Dispatcher(d)
 
     def on_breaker_change(state: BreakerState) -> None:

@@ -113,15 +113,11 @@ class Dispatcher:
         if self.d.leadership.leading and unserved:
             store.keep_vanished(last)
             self.d.queue.add(item)
-        elif isinstance(last, AmoveBucket):
-            self.d.forget_bucket(item)
         else:
-            self.d.forget_key(item)
+            self.d.forget(item)
         if isinstance(last, AmoveBucket):
             self.d.enqueue.keys_of(ref)
-            self.d.enqueue.claimants(last.bucket_name)
-        else:
-            self.d.enqueue.buckets_of(last)
+        self.d.enqueue.freed_by(last)
 
     def on_not_listed(self, item: ObjectId, listed: Set[str], version: str) -> None:
         """Judge a known object by a complete list: its UIDs, and the version that it shows."""

@@ -51,6 +51,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     the Secret show, and what cannot be seen there is in status before it is needed.
     """
 
+    model: type[Seen]
+
     def __init__(self, dependencies: Dependencies) -> None:
         self.d = dependencies
 
@@ -65,20 +67,20 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 return  # one that vanished just now is read before anything is done for it
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
-            if await self._take_or_fail(decision):
+            try:
+                ended = await self._take(decision)
+            except ApiError as error:
+                end = self.failed(decision, error)
+                if ended := end is not None:
+                    await self.finish(decision, end, error)
+            if ended:
                 return
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
 
-    async def _take_or_fail(self, decision: Decision[Seen, Pass]) -> bool:
-        """Perform one step; whether the pass ends with it, or with what a failed call means."""
-        try:
-            return await self._take(decision)
-        except ApiError as error:
-            end = self.failed(decision, error)
-            if end is None:
-                return False
-            await self.finish(decision, end, error)
-            return True
+    def find(self, item: ObjectId) -> Seen | None:
+        """That very object as last seen, if it still needs something."""
+        found = self.d.store.find(item)
+        return found if isinstance(found, self.model) else None
 
     async def _take(self, decision: Decision[Seen, Pass]) -> bool:
         """Perform one step; whether the pass ends with it. Raises ApiError too."""
@@ -131,15 +133,19 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 raise
         self.forget(decision.seen)
 
+    def forget(self, seen: Seen) -> None:
+        """The object is served to its end: forget it, and enqueue whoever waits for that."""
+        item = seen.object_id
+        self.d.store.forget(item)
+        self.d.forget(item)
+        self.d.queue.forget(item)
+        self.d.enqueue.freed_by(seen)
+
     # -- what differs by kind --------------------------------------------------------------------
 
     @abstractmethod
     def begin(self, uid: str) -> Pass:
         """What is remembered of an object, and what one pass learns beside that."""
-
-    @abstractmethod
-    def find(self, item: ObjectId) -> Seen | None:
-        """That very object as last seen, if it still needs something."""
 
     @abstractmethod
     def decide(self, seen: Seen, progress: Pass) -> Decision[Seen, Pass]:
@@ -164,7 +170,3 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
     async def before_release(self, decision: Decision[Seen, Pass]) -> None:
         """The finalizer is about to be taken off."""
-
-    @abstractmethod
-    def forget(self, seen: Seen) -> None:
-        """The object is served to its end: forget it, and enqueue whom that concerns."""

@@ -55,14 +55,10 @@ class Resync:
     def _settled_at(self) -> float:
         return self._d.leadership.since + self._d.settle
 
-    @property
-    def _somebody_asks(self) -> bool:
-        return bool(self._d.store.keys) or self._d.watches_all
-
     async def _listed(self) -> None:
         """One complete listing for the whole sweep, as soon as it can tell all."""
         d = self._d
-        while self._somebody_asks and d.clock() >= self._settled_at:
+        while (d.store.keys or d.watches_all) and d.clock() >= self._settled_at:
             try:
                 await d.key_lists.fresh()
             except ApiError as error:
@@ -93,7 +89,8 @@ class Resync:
         length = sweep_seconds(*counts, d.resync, d.settings.rate_limit)
         for number, item in enumerate(items):
             await self._sleep_until(began + length * number / len(items))
-            await self._while_the_service_is_down()
+            while self._d.api.breaker.state.open:
+                await asyncio.sleep(1.0)  # settled objects stay; its own probe tells when to go on
             self._reconcile(item, began)
         await self._sleep_until(began + length)
 
@@ -103,11 +100,6 @@ class Resync:
             # One asked since the sweep began needs no other, even if the answer is on its way.
             memory.stale = memory.stale or memory.asked_at < began
         self._d.queue.add(item)
-
-    async def _while_the_service_is_down(self) -> None:
-        """Settled objects stay as they are; the breaker's own probe tells when to go on."""
-        while self._d.api.breaker.state.open:
-            await asyncio.sleep(1.0)
 
     async def _sleep_until(self, moment: float) -> None:
         await asyncio.sleep(0)

@@ -39,9 +39,7 @@ class Conclusion:
 
 def in_sync(reason: Reason, message: str, note: str = "") -> Conclusion:
     """All is as the spec says; ``note``: what a person may still want to know."""
-    return Conclusion(
-        ready=Verdict("True", reason, message), synced=Verdict("True", Reason.Settled, note)
-    )
+    return Conclusion(Verdict("True", Reason.Settled, note), Verdict("True", reason, message))
 
 
 def stalled(reason: Reason, message: str) -> Conclusion:
@@ -81,8 +79,7 @@ def noting(conclusion: Conclusion, note: str) -> Conclusion:
 
 def deletion_begun(conditions: Iterable[Condition]) -> bool:
     """Whether status says that deletions at the service were begun for this object."""
-    found = find(conditions, "Reconciling")
-    return found is not None and found.reason == Reason.Deleting
+    return reason_of(conditions, "Reconciling") == Reason.Deleting
 
 
 def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion | None:
@@ -97,9 +94,8 @@ def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion |
         return None
     if (ready.status, synced.status) != ("False", "False"):
         return None
-    return Conclusion(
-        _verdict(synced), _verdict(ready), stalled=_verdict(halted) if halted else None
-    )
+    stalls = _verdict(halted) if halted else None
+    return Conclusion(_verdict(synced), _verdict(ready), stalled=stalls)
 
 
 def _verdict(condition: Condition) -> Verdict:
@@ -160,6 +156,12 @@ def _condition(
 def find(conditions: Iterable[Condition], kind: str) -> Condition | None:
     """The condition of that type."""
     return next((condition for condition in conditions if condition.type == kind), None)
+
+
+def reason_of(conditions: Iterable[Condition], kind: str) -> str | None:
+    """The reason of the condition of that type, if there is one."""
+    found = find(conditions, kind)
+    return found.reason if found is not None else None
 
 
 def is_true(conditions: Iterable[Condition], kind: str) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from amove_operator.core.key_list import KeyList, RemoteKey
@@ -94,12 +95,6 @@ class KeyRecords(Protocol):
         """Whether a key without CR and holder cannot be another release's, which minds it."""
 
 
-def keepers(records: KeyRecords, name: str) -> Iterator[Keeper]:
-    """Everything that keeps a bucket's name, of whatever namespace."""
-    yield from keepers_by_status(records, name)
-    yield from (keeper for _, keeper in unaccounted_keys(records, name))
-
-
 def keepers_by_status(records: KeyRecords, name: str) -> Iterator[Keeper]:
     """The keys of which status says that they reach the bucket, or that are about to."""
     for namespace in records.namespaces_binding(name):
@@ -143,7 +138,9 @@ def _hidden_in(namespaces: Collection[str]) -> str:
 
 def kept_from(records: KeyRecords, namespace: str, name: str) -> Keeper | None:
     """What keeps a bucket's name from a namespace; ``None``: it is free for it."""
-    return next((one for one in keepers(records, name) if one.namespace != namespace), None)
+    by_name = (keeper for _, keeper in unaccounted_keys(records, name))
+    keepers = chain(keepers_by_status(records, name), by_name)
+    return next((one for one in keepers if one.namespace != namespace), None)
 
 
 def list_needed_since(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.reasons import Reason
-from amove_operator.models import GROUP, BucketSpec, KeySpec, ObjectMeta
-from amove_operator.models.shared import MAX_ANNOTATION, parse_duration, show_duration
-
-TRUST_SETTING = "AMOVE_TRUSTED_NAMESPACES"
+from amove_operator.models import BucketSpec, KeySpec
+from amove_operator.models.shared import GROUP, MAX_ANNOTATION, parse_duration, show_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +63,18 @@ def _not_permitted(asked: Mapping[str, bool], namespace: str) -> Conclusion | No
     return stalled(
         Reason.NotPermitted,
         f"{', '.join(refused)}: only in trusted namespaces; have the operator's admin add "
-        f"{namespace} to {TRUST_SETTING}, or leave it out.",
+        f"{namespace} to AMOVE_TRUSTED_NAMESPACES, or leave it out.",
     )
 
 
-def overlong(meta: ObjectMeta) -> str:
+def overlong(annotations: Collection[str]) -> str:
     """That annotations are too long to be acted on; empty where none is.
 
     Only annotations that the operator reads are named: nobody else's are its business.
     """
-    if not meta.overlong:
+    if not annotations:
         return ""
-    names = ", ".join(f"{GROUP}/{name}" for name in meta.overlong)
+    names = ", ".join(f"{GROUP}/{name}" for name in annotations)
     return f"Not acted on: {names}, of more than {MAX_ANNOTATION} characters; shorten it."
 
 
@@ -85,27 +83,18 @@ def invalid(faults: list[str]) -> Conclusion | None:
     return stalled(Reason.InvalidSpec, "; ".join(faults)) if faults else None
 
 
-@dataclass(frozen=True, slots=True)
-class RotationLimits:
-    """What the settings allow."""
-
-    min_interval: timedelta
-    max_grace: timedelta
-
-
-def rotation_faults(spec: KeySpec, limits: RotationLimits) -> list[str]:
+def rotation_faults(spec: KeySpec, *, min_interval: timedelta, max_grace: timedelta) -> list[str]:
     """What is wrong with ``spec.rotation`` by today's settings.
 
     The CRD's rules know no settings: one that was lowered later makes a stored spec wrong.
     """
     grace = parse_duration(spec.rotation.grace_period)
     interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else timedelta.max
-    most, least = show_duration(limits.max_grace), show_duration(limits.min_interval)
+    most, least = show_duration(max_grace), show_duration(min_interval)
     faults = {
-        f"gracePeriod: at most {most} (setting AMOVE_MAX_GRACE)": grace > limits.max_grace,
-        f"interval: at least {least} (setting AMOVE_MIN_ROTATION_INTERVAL)": (
-            interval < limits.min_interval
-        ),
+        f"gracePeriod: at most {most} (setting AMOVE_MAX_GRACE)": grace > max_grace,
+        f"interval: at least {least} (setting AMOVE_MIN_ROTATION_INTERVAL)": interval
+        < min_interval,
         "interval: must be longer than spec.rotation.gracePeriod": interval <= grace,
     }
     return [f"spec.rotation.{fault}" for fault, found in faults.items() if found]

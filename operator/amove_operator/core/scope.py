@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from amove_operator.core.naming import names_digest
-from amove_operator.models import IssuedScope, Permission, ScopeField
+from amove_operator.models import Permission, ScopeField
+from amove_operator.models.key_status import IssuedScope
 
 _RIGHTS: dict[Permission, frozenset[str]] = {
     "Read": frozenset("r"),

@@ -53,3 +53,8 @@ class Finish(Generic[Status]):
     conclusion: Conclusion
     requeue_at: datetime | None = None
     retry: bool = False
+
+
+CommonStep = (
+    AddFinalizer | RemoveFinalizer | WriteStatus[Status] | AwaitKeyList[Status] | Finish[Status]
+)

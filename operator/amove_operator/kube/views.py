@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from amove_operator.models import API_VERSION, OwnerReference
 from amove_operator.models.refs import Ref
+from amove_operator.models.shared import API_VERSION, OwnerReference
 
 
 @dataclass(frozen=True, slots=True)

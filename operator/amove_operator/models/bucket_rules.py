@@ -60,24 +60,8 @@ BUCKET_TRANSITIONS: tuple[rules.Transition, ...] = (
         field=".spec.bucketName",
         message="spec.bucketName (default: metadata.name) is immutable: create another AmoveBucket",
     ),
-    rules.Transition(
-        at="spec",
-        cel=rules.same("cloudAccountId"),
-        field=".cloudAccountId",
-        message=(
-            "spec.cloudAccountId is immutable, and may be neither added nor removed: create "
-            "another AmoveBucket"
-        ),
-    ),
-    rules.Transition(
-        at="spec",
-        cel=rules.same("objectLockEnabled"),
-        field=".objectLockEnabled",
-        message=(
-            "spec.objectLockEnabled is immutable, and may be neither added nor removed: object "
-            "lock is chosen when a bucket is made"
-        ),
-    ),
+    rules.immutable("cloudAccountId", "create another AmoveBucket"),
+    rules.immutable("objectLockEnabled", "object lock is chosen when a bucket is made"),
 )
 
 

@@ -56,11 +56,6 @@ class CrdKind:
         """The kind's name, such as AmoveBucket."""
         return self.model.__name__
 
-    @property
-    def file_name(self) -> str:
-        """Name of the file under deploy/crds/."""
-        return f"{GROUP}_{self.plural}.yaml"
-
 
 _READY = '.status.conditions[?(@.type=="Ready")]'
 _AGE = ("Age", ".metadata.creationTimestamp", "date")
@@ -109,7 +104,8 @@ def crds_yaml() -> str:
 def crd_files() -> dict[str, str]:
     """File name → contents, as they stand in deploy/crds/: both definitions, then the fence."""
     kinds = {
-        kind.file_name: _HEADER.format("models") + _text(_definition(kind)) for kind in CRD_KINDS
+        f"{GROUP}_{kind.plural}.yaml": _HEADER.format("models") + _text(_definition(kind))
+        for kind in CRD_KINDS
     }
     policy, binding = (_HEADER.format("models/fence.py") + _text(each) for each in fence())
     return {**kinds, f"{FENCE}-policy.yaml": policy, f"{FENCE}-binding.yaml": binding}

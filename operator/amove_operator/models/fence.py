@@ -29,12 +29,7 @@ VERSION_ANNOTATION = f"{GROUP}/fence-version"
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _OPERATIONS = ("CREATE", "UPDATE")
-_RESOURCES = (
-    "amovebuckets",
-    "amovebuckets/status",
-    "amovestoragekeys",
-    "amovestoragekeys/status",
-)
+_RESOURCES = ("amovebuckets", "amovebuckets/status", "amovestoragekeys", "amovestoragekeys/status")
 _VARIABLES = {
     # Asked only where the answer counts: a variable is evaluated at its first use.
     "attests": (
@@ -181,18 +176,14 @@ def _faults_of_binding(binding: Manifest) -> Iterator[str]:
     if spec.get("paramRef"):
         yield "its binding depends on parameters (paramRef)"
     matched = spec.get("matchResources") or {}
-    if matched.get("resourceRules"):
-        yield "its binding's matchResources.resourceRules leaves requests out"
-    if narrowed := _narrowed(matched):
+    if narrowed := _narrowed(matched, "resourceRules"):
         yield f"its binding's matchResources.{narrowed} leaves requests out"
 
 
-def _narrowed(match: Manifest) -> str | None:
+def _narrowed(match: Manifest, *also: str) -> str | None:
     """The field by which a match leaves out what its rules admit. An empty selector takes all."""
-    for field in ("namespaceSelector", "objectSelector", "excludeResourceRules"):
-        if match.get(field):
-            return field
-    return None
+    fields = (*also, "namespaceSelector", "objectSelector", "excludeResourceRules")
+    return next((field for field in fields if match.get(field)), None)
 
 
 def _covers(rule: Manifest, resource: str, operation: str) -> bool:

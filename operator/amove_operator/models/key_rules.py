@@ -170,15 +170,7 @@ KEY_TRANSITIONS: tuple[rules.Transition, ...] = (
             "another AmoveStorageKey"
         ),
     ),
-    rules.Transition(
-        at="spec",
-        cel=rules.same("cloudAccountId"),
-        field=".cloudAccountId",
-        message=(
-            "spec.cloudAccountId is immutable, and may be neither added nor removed: create "
-            "another AmoveStorageKey"
-        ),
-    ),
+    rules.immutable("cloudAccountId", "create another AmoveStorageKey"),
 )
 
 

@@ -58,11 +58,14 @@ def looks_like_ipv4(name: str) -> bool:
 
 # Written out with has(): `self.?x == oldSelf.?x` says the same, but the apiserver cannot tell how
 # long an optional is and refuses the rule as too costly.
-def same(field: str) -> str:
-    """CEL: that ``field`` is the same before and after, given or not."""
-    return (
-        f"has(self.{field}) == has(oldSelf.{field})"
-        f" && (!has(self.{field}) || self.{field} == oldSelf.{field})"
+def immutable(field: str, advice: str) -> Transition:
+    """That ``field`` of the spec is the same before and after, given or not."""
+    return Transition(
+        at="spec",
+        cel=f"has(self.{field}) == has(oldSelf.{field})"
+        f" && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        message=f"spec.{field} is immutable, and may be neither added nor removed: {advice}",
+        field=f".{field}",
     )
 
 

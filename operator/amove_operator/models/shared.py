@@ -217,9 +217,8 @@ class KubeObject(KubeModel):
 
     def as_vanished(self) -> Self:
         """This last copy of an object that is gone: served as one that is being deleted."""
-        return self.model_copy(
-            update={"metadata": self.metadata.model_copy(update={"vanished": True})}
-        )
+        meta = self.metadata.model_copy(update={"vanished": True})
+        return self.model_copy(update={"metadata": meta})
 
 
 class Condition(KubeModel):
@@ -243,10 +242,7 @@ Conditions = Annotated[
     tuple[Condition, ...],
     Field(
         max_length=16,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["type"],
-        },
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     ),
 ]
 ObservedGeneration = Annotated[int, Field(ge=-1)]

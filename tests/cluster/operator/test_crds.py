@@ -16,7 +16,6 @@ import yaml
 from pydantic import ValidationError
 
 from amove_operator.models import (
-    API_VERSION,
     AmoveBucket,
     AmoveStorageKey,
     KeyStatus,
@@ -27,6 +26,7 @@ from amove_operator.models.bucket_rules import BUCKET_RULES, BUCKET_TRANSITIONS
 from amove_operator.models.crds import crds
 from amove_operator.models.key_rules import KEY_RULES, KEY_TRANSITIONS
 from amove_operator.models.rules import Rule
+from amove_operator.models.shared import API_VERSION
 from controlplane.launcher import ControlPlane
 
 REPOSITORY = Path(__file__).parents[3]

@@ -101,10 +101,10 @@ def test_an_annotation_of_256_characters_is_acted_on_and_a_longer_one_is_told() 
 
     fits, over = read("x" * 256), read("x" * 257)
     assert fits.annotation("rotate-requested-at") == "x" * 256
-    assert overlong(fits) == ""
+    assert overlong(fits.overlong) == ""
     assert over.annotation("rotate-requested-at") is None
-    assert "storage.amove.io/rotate-requested-at" in overlong(over)
-    assert "256" in overlong(over)
+    assert "storage.amove.io/rotate-requested-at" in overlong(over.overlong)
+    assert "256" in overlong(over.overlong)
 
 
 def test_a_note_is_told_once_and_not_pushed_out_by_a_long_message() -> None:

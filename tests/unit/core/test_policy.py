@@ -9,7 +9,6 @@ import pytest
 
 from amove_operator.core.policy import (
     Defaults,
-    RotationLimits,
     bucket_not_permitted,
     invalid,
     key_not_permitted,
@@ -135,7 +134,7 @@ def test_a_wrong_spec_stalls_with_every_fault_named() -> None:
 
 # ---------------------------------------------------------------- rotation
 
-LIMITS = RotationLimits(timedelta(hours=1), timedelta(hours=168))
+LIMITS = {"min_interval": timedelta(hours=1), "max_grace": timedelta(hours=168)}
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ LIMITS = RotationLimits(timedelta(hours=1), timedelta(hours=168))
     ],
 )
 def test_a_rotation_is_held_to_the_settings(rotation: dict[str, str], faults: list[str]) -> None:
-    found = rotation_faults(key({**REFS, "rotation": rotation}), LIMITS)
+    found = rotation_faults(key({**REFS, "rotation": rotation}), **LIMITS)
     assert len(found) == len(faults)
     for message, expected in zip(found, faults, strict=True):
         assert expected in message
@@ -177,6 +176,6 @@ def test_a_rotation_fault_names_the_setting_and_its_value_as_users_write_it(
     limit: timedelta, shown: str
 ) -> None:
     asked = key({**REFS, "rotation": {"interval": "1s", "gracePeriod": "9000h"}})
-    grace, interval, _ = rotation_faults(asked, RotationLimits(timedelta(hours=9), limit))
+    grace, interval, _ = rotation_faults(asked, min_interval=timedelta(hours=9), max_grace=limit)
     assert grace == f"spec.rotation.gracePeriod: at most {shown} (setting AMOVE_MAX_GRACE)"
     assert interval == ("spec.rotation.interval: at least 9h (setting AMOVE_MIN_ROTATION_INTERVAL)")

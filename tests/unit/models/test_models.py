@@ -20,21 +20,19 @@ from amove_operator.models import (
     AmoveStorageKey,
     BucketFlags,
     BucketStatus,
-    Condition,
     CurrentKey,
-    IssuedScope,
     KeySpec,
     KeyStatus,
     ObjectMeta,
     RecentIssue,
-    RetiringKey,
-    SecretBinding,
     parse_duration,
     parse_faults,
     spec_faults_bucket,
     spec_faults_key,
 )
 from amove_operator.models.bucket_rules import is_bucket_name
+from amove_operator.models.key_status import IssuedScope, RetiringKey, SecretBinding
+from amove_operator.models.shared import Condition
 
 SPECS = Path(__file__).parents[2] / "specs"
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))

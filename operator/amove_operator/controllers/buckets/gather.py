@@ -18,11 +18,14 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
     account = account or d.accounts.default_account or ""
     since, listing = d.names.list_needed_since(meta.namespace), d.key_lists.latest
     return BucketSnapshot(
-        bucket=bucket,
+        meta=meta,
+        spec=bucket.spec,
+        status=status,
+        name=name,
         account=account,
         default_account=d.accounts.default_account,
         fault=None if meta.deleting else bucket_fault(d, bucket, account),
-        claim=d.names.claim_of(bucket),
+        claimed_by=d.names.claimed_by(bucket),
         name_in_use=None if status.ours else d.names.name_in_use(meta.namespace, name),
         list_needed_since=None if listing is not None and listing.begun >= since else since,
         orphaned=status.ours and d.names.is_reached_by_orphan(meta.namespace, name),

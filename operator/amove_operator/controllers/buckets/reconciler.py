@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from math import inf
-from typing import Any
+from typing import Any, TypeAlias
 
 from amove_operator.amove import BucketAddress
 from amove_operator.controllers.buckets.gather import gather_bucket
@@ -17,7 +17,7 @@ from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
-from amove_operator.core.conditions import find
+from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.keyed_lock import KeyedLock
@@ -28,13 +28,9 @@ from amove_operator.models.refs import ObjectId
 _SLOWLY = 5.0
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
-_EFFECTS = (
-    steps.WriteStatus,
-    steps.Create,
-    steps.Repair,
-    steps.Delete,
-    steps.RemoveFinalizer,
-)
+_EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
+
+BucketDecision: TypeAlias = Decision[AmoveBucket, BucketMemory]
 
 
 class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
@@ -43,6 +39,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     So the claim of a name is decided and used in one pass: two objects of one name that were
     served side by side could both create, or one delete what the other has just created.
     """
+
+    model = AmoveBucket
 
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies)
@@ -60,9 +58,9 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     async def _read_accounts_anew(self, bucket: AmoveBucket) -> None:
         """Whoever asks again about an account that could not be used wants the accounts of now."""
         memory = self.d.memories.buckets.get(bucket.metadata.uid)
-        stalled = find(bucket.status.conditions, "Stalled")
+        stalled = reason_of(bucket.status.conditions, "Stalled")
         asked = memory is not None and memory.fingerprint != fingerprint(bucket.metadata)
-        if asked and stalled is not None and stalled.reason in _ACCOUNT_REASONS:
+        if asked and stalled in _ACCOUNT_REASONS:
             with suppress(ApiError):  # the accounts known so far go on
                 await self.d.accounts.load()
 
@@ -72,14 +70,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """A pass over a bucket learns nothing that is not remembered."""
         return self.d.memories.bucket(uid)
 
-    def find(self, item: ObjectId) -> AmoveBucket | None:
-        """That AmoveBucket as last seen, if it still needs something."""
-        found = self.d.store.find(item)
-        return found if isinstance(found, AmoveBucket) else None
-
-    def decide(
-        self, seen: AmoveBucket, progress: BucketMemory
-    ) -> Decision[AmoveBucket, BucketMemory]:
+    def decide(self, seen: AmoveBucket, progress: BucketMemory) -> BucketDecision:
         """Gather and plan; before an effect, on an observation that is at most seconds old."""
         memory = progress
         memory.expire(seen, self.d.clock())
@@ -94,7 +85,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     # -- steps -----------------------------------------------------------------------------------
 
-    async def perform(self, decision: Decision[AmoveBucket, BucketMemory]) -> None:
+    async def perform(self, decision: BucketDecision) -> None:
         """Perform a step at the service. Raises ApiError too."""
         bucket, memory = decision.seen, decision.progress
         where = BucketAddress(decision.snapshot.account, decision.snapshot.name)
@@ -109,11 +100,10 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
                 if await self._is_current(bucket):
                     await self._delete(bucket, memory, where)
 
-    def status_written(self, decision: Decision[AmoveBucket, BucketMemory]) -> None:
+    def status_written(self, decision: BucketDecision) -> None:
         """After a refusal because the name is taken: whose bucket it is must be observed."""
-        memory = decision.progress
-        if memory.name_is_taken:
-            memory.seen = None
+        if decision.progress.name_is_taken:
+            decision.progress.seen = None
 
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -217,7 +207,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             await self.d.status.emit_event(bucket, "Deleted", f"Deleted bucket {where[1]}.")
 
     def failed(
-        self, decision: Decision[AmoveBucket, BucketMemory], error: ApiError
+        self, decision: BucketDecision, error: ApiError
     ) -> steps.Finish[BucketStatus] | None:
         """Without a key list the pass ends; without an answer about the bucket, plan on that."""
         step = decision.step
@@ -229,10 +219,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     # -- the end of a pass -----------------------------------------------------------------------
 
     async def finish(
-        self,
-        decision: Decision[AmoveBucket, BucketMemory],
-        end: steps.Finish[BucketStatus],
-        error: ApiError | None,
+        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: ApiError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         bucket, memory = decision.seen, decision.progress
@@ -282,11 +269,3 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             for rival in self.d.store.buckets_named(after.bucket_name):
                 if rival.metadata.uid != after.metadata.uid:
                     self.d.queue.add(rival.object_id)
-
-    def forget(self, seen: AmoveBucket) -> None:
-        """It is served to its end: whoever waits for the name is reconciled again."""
-        item = seen.object_id
-        self.d.store.forget(item)
-        self.d.forget_bucket(item)
-        self.d.queue.forget(item)
-        self.d.enqueue.claimants(seen.bucket_name)

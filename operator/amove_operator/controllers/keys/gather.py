@@ -7,15 +7,14 @@ from datetime import datetime, timedelta
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
-from amove_operator.core.buckets.snapshot import ClaimHeld
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages, snapshot
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.naming import Marker, marker_of
-from amove_operator.core.policy import RotationLimits, invalid, key_not_permitted, rotation_faults
+from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import SecretMetadata, SecretOwner
+from amove_operator.core.secrets.manifest import SecretMetadata
 from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
@@ -102,13 +101,6 @@ class KeyGatherer:
         """The marker of this object's keys."""
         return marker_of(self._d.cluster_uid, key.metadata.uid)
 
-    def owner(self, key: AmoveStorageKey) -> SecretOwner:
-        """Whose the Secret is; under a permitted ``Retain`` it does not go with its object."""
-        meta = key.metadata
-        trusted = self._d.settings.trusts(meta.namespace)
-        retained = key.spec.deletion_policy == "Retain" and trusted
-        return SecretOwner(meta.namespace, meta.name, meta.uid, owning=not retained)
-
     def _listed_at(self) -> datetime | None:
         """When the list at hand was begun, by the wall clock."""
         listing = self._d.key_lists.latest
@@ -131,19 +123,17 @@ class KeyGatherer:
                 return messages.no_bucket(name)
             status = bucket.proven
             if status.provenance is None or status.cloud_account_id is None:
-                return messages.bucket_not_created(key, bucket)
-            holds_name = isinstance(self._d.names.claim_of(bucket), ClaimHeld)
+                return messages.bucket_not_created(key.status.conditions, bucket)
+            holds_name = self._d.names.claimed_by(bucket) is None
             unready = unready or messages.bucket_not_ready(bucket, holds_name=holds_name)
             names.append(bucket.bucket_name)
             accounts.add(status.cloud_account_id)
         if len(accounts | ({key.spec.cloud_account_id} - {None})) != 1:
-            return messages.account_mismatch(key.spec, accounts)
+            return messages.account_mismatch(key.spec.cloud_account_id, accounts)
         scope = self._scope(key, accounts.pop(), tuple(names))
-        return (
-            snapshot.Blocked(Reason.BucketNotReady, unready, scope)
-            if unready is not None
-            else scope
-        )
+        if unready is not None:
+            return snapshot.Blocked(Reason.BucketNotReady, unready, scope)
+        return scope
 
     def _scope_by_name(self, key: AmoveStorageKey) -> Scope | None:
         """The scope of ``bucketNames`` or ``allBuckets``: no CR vouches for those buckets."""
@@ -178,8 +168,8 @@ class KeyGatherer:
         d, spec, namespace = self._d, key.spec, key.metadata.namespace
         if (fault := d.store.faults.get(key.object_id.ref)) is not None:
             return fault
-        limits = RotationLimits(d.settings.min_rotation_interval, d.settings.max_grace)
-        if found := invalid(rotation_faults(spec, limits)):
+        least, most = d.settings.min_rotation_interval, d.settings.max_grace
+        if found := invalid(rotation_faults(spec, min_interval=least, max_grace=most)):
             return found
         defaults = d.accounts.judging_defaults(spec.cloud_account_id, spec.storage_dn)
         trusted = d.settings.trusts(namespace)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
-
 from amove_operator.amove import NewKey
 from amove_operator.controllers.keys.gather import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.naming import key_name, marker_of
@@ -27,9 +24,8 @@ class KeyService:
         scope, memory = step.scope, progress.memory
         before = memory.expectations
         readable = key.spec.key_name or f"{key.metadata.namespace}-{key.metadata.name}"
-        name = key_name(
-            readable, marker_of(self._d.cluster_uid, key.metadata.uid), scope.names9, step.serial
-        )
+        marker = marker_of(self._d.cluster_uid, key.metadata.uid)
+        name = key_name(readable, marker, scope.names9, step.serial)
         new = NewKey(
             name=name,
             region=scope.region,
@@ -55,23 +51,12 @@ class KeyService:
             raise
         register_secret(issued.secret_key.get_secret_value())
         progress.secret_fresh = False
-        self._received(key, progress, step, issued.named(name), issued.secret_key)
+        rotate_request = key.metadata.annotation("rotate-requested-at") or ""
+        pending = PendingKey(issued.named(name), issued.secret_key, scope, rotate_request)
+        self._received(key, progress, pending)
 
-    def _received(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        step: steps.Mint,
-        remote: RemoteKey,
-        secret_key: SecretStr,
-    ) -> None:
-        memory, recorded = progress.memory, key.proven.key
-        pending = PendingKey(
-            key=remote,
-            secret_key=secret_key,
-            scope=step.scope,
-            rotate_request=key.metadata.annotation("rotate-requested-at") or "",
-        )
+    def _received(self, key: AmoveStorageKey, progress: ReconcilePass, pending: PendingKey) -> None:
+        memory, remote, recorded = progress.memory, pending.key, key.proven.key
         memory.expectations = memory.expectations.received(pending, self._d.clock())
         self._d.key_lists.issued(remote)
         self._d.metrics.keys_minted.inc()

@@ -9,16 +9,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList, RemoteKey
-from amove_operator.core.keys.orphans import (
-    OrphanScan,
-    OrphanSuspects,
-    holds,
-    may_hold,
-    without_owner,
-)
+from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold
 from amove_operator.core.secrets.record import OWNER_UID
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import Kube
@@ -95,7 +90,7 @@ class OrphanWatch:
         scan = OrphanScan.of(d.cluster_uid, listing, uids, ())
         held: set[str] = set()
         holders: dict[str, str] = {}
-        for key in list(without_owner(listing, scan.cluster8, scan.owners)):
+        for key in scan.unowned().values():
             try:
                 holder = await holder_of(d.kube, key, d.secrets.claiming(key.id), listing)
             except (KubeUnavailable, KubeRefused) as error:
@@ -105,7 +100,7 @@ class OrphanWatch:
             if holder is not None:
                 held.add(key.id)
                 holders[key.id] = holder.namespace
-        return OrphanScan(scan.cluster8, listing, scan.owners, frozenset(held)), holders
+        return replace(scan, held=frozenset(held)), holders
 
 
 def _log_orphans(orphans: tuple[RemoteKey, ...]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
@@ -20,11 +19,10 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.keys.status import status_of
+from amove_operator.core.naming import marker_of
 from amove_operator.core.reasons import Reason
-from amove_operator.core.secrets.rendering import TemplateFault
-from amove_operator.errors import ApiError, KubeRefused, Rejected
+from amove_operator.errors import ApiError, Rejected
 from amove_operator.models import AmoveStorageKey, KeyStatus
-from amove_operator.models.refs import ObjectId
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
@@ -32,10 +30,12 @@ KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     """Serves AmoveStorageKeys, one pass at a time for each UID (the queue sees to that)."""
 
+    model = AmoveStorageKey
+
     def __init__(self, dependencies: Dependencies) -> None:
         super().__init__(dependencies)
         self._gatherer = KeyGatherer(dependencies)
-        self._secrets = SecretWriter(dependencies, self._gatherer)
+        self._secrets = SecretWriter(dependencies)
         self._service = KeyService(dependencies)
 
     # -- deciding --------------------------------------------------------------------------------
@@ -47,11 +47,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
             memories[uid] = KeyMemory(known)
         return ReconcilePass(memories[uid])
-
-    def find(self, item: ObjectId) -> AmoveStorageKey | None:
-        """That AmoveStorageKey as last seen, if it still needs something."""
-        found = self.d.store.find(item)
-        return found if isinstance(found, AmoveStorageKey) else None
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""
@@ -94,14 +89,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             case steps.ReadSecret():
                 await self._secrets.read(key, progress)
             case steps.DryRun():
-                await self._dry_run(key, progress, decision.step)
+                await self._secrets.dry_run(key, progress, decision.step.scope)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
                 await self._service.create(key, progress, decision.step)
             case steps.WriteSecret():
-                await self._write_secret(key, progress, decision.step)
+                await self._secrets.write(key, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
                 await self._secrets.repair_metadata(key, progress, secret)
             case steps.Revoke():
@@ -126,39 +121,12 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """Status took its time: what needs a Secret read just now reads it anew after it."""
         decision.progress.forget_secret()
 
-    async def _dry_run(
-        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.DryRun
-    ) -> None:
-        try:
-            await self._secrets.dry_run(key, progress, step.scope)
-        except KubeRefused as error:
-            progress.refused = str(error)
-        else:
-            progress.dry_run_passed = True
-
-    async def _write_secret(
-        self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.WriteSecret
-    ) -> None:
-        """Write the Secret; a refusal that no dry run foretold costs the pending key."""
-        try:
-            await self._secrets.write(key, progress, step)
-        except (KubeRefused, TemplateFault) as error:
-            progress.memory.refused, progress.memory.refused_at = str(error), self.d.clock()
-
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""
         secret, key = decision.snapshot.secret, decision.seen
         if isinstance(secret, SecretOurs) and not secret.deleting:
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
         await self._report_unconfirmed(key, decision.progress)
-
-    def forget(self, seen: AmoveStorageKey) -> None:
-        """It is served to its end: whoever waits for its bucket names is reconciled again."""
-        item = seen.object_id
-        self.d.store.forget(item)
-        self.d.forget_key(item)
-        self.d.queue.forget(item)
-        self.d.enqueue.buckets_of(seen)
 
     # -- the end of a pass -----------------------------------------------------------------------
 
@@ -196,14 +164,15 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         else:
             queue.forget(item)
         if end.requeue_at is not None:
-            queue.add_after(item, _seconds_until(end.requeue_at, self.d.now()))
+            left = (end.requeue_at - self.d.now()).total_seconds()
+            queue.add_after(item, max(left, 0.0) + 0.05)
 
     def _release_names(self, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation."""
         if memory.expectations.pending_key is not None:
             return
-        marker, listing = self._gatherer.marker(key), self.d.key_lists.latest
-        alive = memory.expectations.live(marker, listing, self.d.settle)
+        marker = marker_of(self.d.cluster_uid, key.metadata.uid)
+        alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
         if alive is not None and {one.id for one in alive} <= named_ids(status):
             self.d.enqueue.waiting(self.d.store.release(key.object_id))
 
@@ -222,7 +191,3 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
                 "check the storage service."
             )
             await self.d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
-
-
-def _seconds_until(moment: datetime, now: datetime) -> float:
-    return max((moment.astimezone(UTC) - now).total_seconds(), 0.0) + 0.05

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.keys.gather import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import snapshot
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.steps import WriteSecret
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import (
-    OPAQUE,
-    SecretMetadata,
-    metadata_drifted,
-    new_secret,
-    recorded,
-    rewrite,
-    whose,
-    with_names,
-)
+from amove_operator.core.secrets import manifest, rendering
 from amove_operator.core.secrets.record import SecretRecord, sound_record
-from amove_operator.core.secrets.rendering import RenderContext, format_digest, render
 from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
 from amove_operator.models import AmoveStorageKey
+from amove_operator.times import whole_seconds
 
 _STAND_IN = "0" * 40
 
@@ -33,9 +24,8 @@ _STAND_IN = "0" * 40
 class SecretWriter:
     """The Secret's side of the key reconciler. Remembers no secret data."""
 
-    def __init__(self, dependencies: Dependencies, gatherer: KeyGatherer) -> None:
+    def __init__(self, dependencies: Dependencies) -> None:
         self._d = dependencies
-        self._gatherer = gatherer
 
     def recall(self, key: AmoveStorageKey, memory: KeyMemory) -> None:
         """Trust what was read before only while the watch shows the same version."""
@@ -60,10 +50,7 @@ class SecretWriter:
             progress.namespace_terminating = await kube.namespace_terminating(meta.namespace)
 
     def _take_in(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        view: SecretView | None,
+        self, key: AmoveStorageKey, progress: ReconcilePass, view: SecretView | None
     ) -> None:
         memory = progress.memory
         progress.secret = seen = self._judge(key, memory, view)
@@ -86,14 +73,12 @@ class SecretWriter:
         if view is None:
             memory.record = memory.record_uid = None
             return snapshot.SecretAbsent()
-        owner = self._gatherer.owner(key)
-        seen = _metadata(view)
-        stranger, leftover = whose(seen, owner, key.spec.secret.type or OPAQUE)
+        owner, seen = self._owner(key), _metadata(view)
+        stranger, leftover = manifest.whose(seen, owner, key.spec.secret.type or manifest.OPAQUE)
         if stranger is not None:
             advice = "" if leftover else "; delete it, or give this key another spec.secret.name"
-            return snapshot.SecretForeign(
-                f"Secret {view.name} is not ours: {stranger}{advice}.", leftover
-            )
+            message = f"Secret {view.name} is not ours: {stranger}{advice}."
+            return snapshot.SecretForeign(message, leftover)
         status = key.proven.key
         record, data_matches = sound_record(
             owner.uid,
@@ -112,79 +97,78 @@ class SecretWriter:
             record=record,
             data_matches=data_matches,
             metadata_drifted=data_matches
-            and metadata_drifted(seen, owner, key.spec.secret, self._formatted(key, record)),
+            and manifest.metadata_drifted(
+                seen, owner, key.spec.secret, self._formatted(key, record)
+            ),
             deleting=view.deleting,
         )
 
     def _formatted(self, key: AmoveStorageKey, record: SecretRecord) -> SecretRecord:
         """An annotation of the format that was edited away is written anew."""
-        return record if record.format8 else replace(record, format8=format_digest(key.spec.secret))
+        return replace(record, format8=record.format8 or rendering.format_digest(key.spec.secret))
+
+    def _owner(self, key: AmoveStorageKey) -> manifest.SecretOwner:
+        """Whose the Secret is; under a permitted ``Retain`` it does not go with its object."""
+        meta = key.metadata
+        retained = key.spec.deletion_policy == "Retain" and self._d.settings.trusts(meta.namespace)
+        return manifest.SecretOwner(meta.namespace, meta.name, meta.uid, owning=not retained)
 
     # -- writes --------------------------------------------------------------------------------
 
     async def dry_run(self, key: AmoveStorageKey, progress: ReconcilePass, scope: Scope) -> None:
-        """Have the server check the write that the next key is for. Raises KubeRefused."""
-        format8 = format_digest(key.spec.secret)
-        record = SecretRecord("0" * 36, self._d.now(), "", format8, "")
-        place = self._place(scope, "0" * 63)
-        data = render(key.spec.secret, place, _STAND_IN[:20], _STAND_IN)
-        await self._send(key, progress, record, data, dry_run=True)
+        """Have the server check the write that the next key is for."""
+        spec = key.spec.secret
+        record = SecretRecord("0" * 36, self._d.now(), "", rendering.format_digest(spec), "")
+        data = rendering.render(spec, self._place(scope, "0" * 63), _STAND_IN[:20], _STAND_IN)
+        try:
+            await self._send(key, progress, record, data, dry_run=True)
+        except KubeRefused as error:
+            progress.refused = str(error)
+        else:
+            progress.dry_run_passed = True
 
-    async def write(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        step: WriteSecret,
-    ) -> None:
+    async def write(self, key: AmoveStorageKey, progress: ReconcilePass, step: WriteSecret) -> None:
         """Put the pending key into the Secret, in one request.
 
-        A Conflict is no failure: the Secret is read anew, and the planner decides again.
+        A Conflict is no failure: the Secret is read anew, and the planner decides again. A refusal
+        that no dry run foretold costs the pending key.
         """
-        pending, spec = step.pending_key, key.spec.secret
+        pending, spec, memory = step.pending_key, key.spec.secret, progress.memory
         place = self._place(pending.scope, pending.key.name)
         secret_key = pending.secret_key.get_secret_value()
-        data = render(spec, place, pending.key.access_key, secret_key)
         record = SecretRecord(
             key_id=pending.key.id,
-            issued_at=self._d.now().replace(microsecond=0),
+            issued_at=whole_seconds(self._d.now()),
             rotate_request=pending.rotate_request,
-            format8=format_digest(spec),
+            format8=rendering.format_digest(spec),
             checksum="",
             retiring=step.retiring,
         )
         try:
+            data = rendering.render(spec, place, pending.key.access_key, secret_key)
             view = await self._send(key, progress, record, data)
         except Conflict:
             progress.forget_secret()
-            return
-        self._written(key, progress, recorded(record, spec, key.metadata.uid, data), view)
+        except (KubeRefused, rendering.TemplateFault) as error:
+            memory.refused, memory.refused_at = str(error), self._d.clock()
+        else:
+            full = manifest.recorded(record, spec, key.metadata.uid, data)
+            self._written(key, progress, full, view)
 
     async def repair_metadata(
-        self,
-        key: AmoveStorageKey,
-        progress: ReconcilePass,
-        secret: snapshot.SecretOurs,
+        self, key: AmoveStorageKey, progress: ReconcilePass, secret: snapshot.SecretOurs
     ) -> None:
         """Repair labels, annotations and owner; the data stay as they are."""
         if progress.metadata is None:
             await self.read(key, progress)
             return
-        owner = self._gatherer.owner(key)
         record = self._formatted(key, secret.record)
-        spec = key.spec.secret
-        patch = rewrite(progress.metadata, owner, spec, record, None, secret.record.written)
         try:
-            repaired = await self._d.kube.patch_secret(
-                owner.namespace,
-                key.secret_name,
-                patch,
-                uid=secret.uid,
-                resource_version=secret.resource_version,
-            )
+            repaired = await self._patch(key, progress.metadata, secret, record, None)
         except Conflict:
             progress.forget_secret()
-            return
-        self._written(key, progress, with_names(record, spec), repaired)
+        else:
+            self._written(key, progress, manifest.with_names(record, key.spec.secret), repaired)
 
     def _written(
         self, key: AmoveStorageKey, progress: ReconcilePass, record: SecretRecord, view: SecretView
@@ -202,27 +186,37 @@ class SecretWriter:
         *,
         dry_run: bool = False,
     ) -> SecretView:
-        owner = self._gatherer.owner(key)
-        spec = key.spec.secret
-        full = recorded(record, spec, owner.uid, data)
-        secret = progress.secret
-        if not isinstance(secret, snapshot.SecretOurs) or progress.metadata is None:
-            manifest = new_secret(key.secret_name, owner, spec, full, data)
-            return await self._d.kube.create_secret(manifest, dry_run=dry_run)
-        patch = rewrite(progress.metadata, owner, spec, full, data, secret.record.written)
+        secret, seen, spec = progress.secret, progress.metadata, key.spec.secret
+        full = manifest.recorded(record, spec, key.metadata.uid, data)
+        if isinstance(secret, snapshot.SecretOurs) and seen is not None:
+            return await self._patch(key, seen, secret, full, data, dry_run=dry_run)
+        body = manifest.new_secret(key.secret_name, self._owner(key), spec, full, data)
+        return await self._d.kube.create_secret(body, dry_run=dry_run)
+
+    async def _patch(
+        self,
+        key: AmoveStorageKey,
+        seen: manifest.SecretMetadata,
+        secret: snapshot.SecretOurs,
+        record: SecretRecord,
+        data: dict[str, str] | None,
+        *,
+        dry_run: bool = False,
+    ) -> SecretView:
+        owner, former = self._owner(key), secret.record.written
         return await self._d.kube.patch_secret(
             owner.namespace,
             key.secret_name,
-            patch,
+            manifest.rewrite(seen, owner, key.spec.secret, record, data, former),
             uid=secret.uid,
             resource_version=secret.resource_version,
             dry_run=dry_run,
         )
 
-    def _place(self, scope: Scope, name: str) -> RenderContext:
+    def _place(self, scope: Scope, name: str) -> rendering.RenderContext:
         endpoint = self._d.accounts.endpoint(scope.account, scope.storage_dn)
-        return RenderContext(scope, endpoint, name)
+        return rendering.RenderContext(scope, endpoint, name)
 
 
-def _metadata(view: SecretView) -> SecretMetadata:
-    return SecretMetadata(view.labels, view.annotations, view.owner_references, view.type)
+def _metadata(view: SecretView) -> manifest.SecretMetadata:
+    return manifest.SecretMetadata(view.labels, view.annotations, view.owner_references, view.type)

@@ -6,7 +6,6 @@ The settings are asked first, then the service (docs/amove-api.md, "The account 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from amove_operator.amove import AmoveClient, CloudAccount
@@ -45,16 +44,13 @@ class CloudAccounts:
                 _log.warning("the cloud accounts cannot be read again: %s", failure)
                 return
             self.failure = failure
-            if not (self._settings_say_it_all and _has_no_such_call(failure)):
+            needed = (self._settings.cloud_account_id, self._settings.storage_dn)
+            if None in needed or not _has_no_such_call(failure):
                 raise
             _log.warning("the cloud accounts cannot be read: %s", failure)
             found = ()
         self._accounts = {account.id.lower(): account for account in found}
         self.loaded, self.failure = True, None
-
-    @property
-    def _settings_say_it_all(self) -> bool:
-        return self._settings.cloud_account_id is not None and self._settings.storage_dn is not None
 
     @property
     def default_account(self) -> str | None:
@@ -67,36 +63,29 @@ class CloudAccounts:
     def defaults(self) -> Defaults:
         """What a spec may leave out."""
         account = self.default_account
-        return Defaults(
-            account=account,
-            storage_dn=self.storage_dn(account) if account else self._settings.storage_dn,
-            region=self._settings.region,
-        )
+        storage_dn = self.storage_dn(account) if account else self._settings.storage_dn
+        return Defaults(account, storage_dn, self._settings.region)
 
     def judging_defaults(self, account: str | None, storage_dn: str | None) -> Defaults:
         """The defaults to judge a spec by.
 
         Until the accounts are read, whatever the spec names counts as the default.
         """
-        defaults = self.defaults()
+        found = self.defaults()
         if self.loaded:
-            return defaults
-        return replace(
-            defaults,
-            account=defaults.account or account,
-            storage_dn=defaults.storage_dn or storage_dn,
-        )
+            return found
+        return Defaults(found.account or account, found.storage_dn or storage_dn, found.region)
 
     def storage_dn(self, account: str) -> str | None:
         """The storage host of an account: the setting for the default one, else its serviceUrl."""
         if self._settings.storage_dn is not None and account == self.default_account:
             return self._settings.storage_dn
-        return self._service_host(account) or self._settings.storage_dn
+        parts = self._service_url(account)
+        return parts[1] if parts is not None else self._settings.storage_dn
 
     def endpoint(self, account: str, storage_dn: str) -> str:
         """``https://<storageDn>``, unless serviceUrl names the same host with another scheme."""
-        known = self._accounts.get(account)
-        parts = _split(known.service_url) if known is not None else None
+        parts = self._service_url(account)
         if parts is not None and parts[0] in ("http", "https") and parts[1] == storage_dn:
             return f"{parts[0]}://{storage_dn}"
         return f"https://{storage_dn}"
@@ -126,10 +115,9 @@ class CloudAccounts:
             "set AMOVE_CLOUD_ACCOUNT_ID, or spec.cloudAccountId."
         )
 
-    def _service_host(self, account: str) -> str | None:
+    def _service_url(self, account: str) -> tuple[str, str] | None:
         known = self._accounts.get(account)
-        parts = _split(known.service_url) if known is not None else None
-        return parts[1] if parts is not None else None
+        return _split(known.service_url) if known is not None else None
 
 
 def _split(url: str | None) -> tuple[str, str] | None:

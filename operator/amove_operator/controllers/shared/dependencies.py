@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from amove_operator.amove import AmoveClient
@@ -18,6 +17,7 @@ from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import NameRegistry
 from amove_operator.controllers.shared.status_writer import StatusWriter
 from amove_operator.controllers.shared.store import Store
+from amove_operator.core.naming import cluster_digest
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import Kube
 from amove_operator.models.refs import ObjectId
@@ -25,35 +25,54 @@ from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
 
 
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What is handed to every part; each of these alone changes what it remembers."""
+    """What is handed to every part; each of these alone changes what it remembers.
 
-    settings: Settings
-    kube: Kube
-    api: AmoveClient
-    metrics: Metrics
-    cluster_uid: str
-    queue: WorkQueue[ObjectId]
-    clock: Callable[[], float]
-    now: Callable[[], datetime]
-    accounts: CloudAccounts
-    key_lists: KeyListCache
-    secrets: KnownSecrets
-    leadership: Leadership
-    namespaces: Namespaces
-    store: Store
-    memories: Memories
-    names: NameRegistry
-    bucket_losses: BucketLosses
-    key_losses: KeyLosses
-    enqueue: Enqueuer
-    status: StatusWriter
+    ``cluster_uid``: the UID of namespace kube-system.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        kube: Kube,
+        api: AmoveClient,
+        metrics: Metrics,
+        cluster_uid: str,
+        *,
+        queue: WorkQueue[ObjectId] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.kube = kube
+        self.api = api
+        self.metrics = metrics
+        self.cluster_uid = cluster_uid
+        self.clock = clock
+        self.now = now
+        self.queue = queue if queue is not None else WorkQueue(backoff_cap=self.resync)
+        self.accounts = CloudAccounts(settings, api)
+        self.key_lists = KeyListCache(api, clock, self.settle)
+        self.secrets = KnownSecrets()
+        self.leadership = Leadership()
+        self.namespaces = Namespaces()
+        self.store = Store()
+        self.memories = Memories()
+        self.names = NameRegistry(
+            self.store,
+            self.memories,
+            self.key_lists,
+            self.secrets,
+            self.leadership,
+            self.namespaces,
+            self.settle,
+            self.watches_all,
+            cluster_digest(cluster_uid),
+        )
+        self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics, clock)
+        self.key_losses = KeyLosses(self.store, self.memories, self.settle)
+        self.enqueue = Enqueuer(self.queue, self.store, self.memories)
+        self.status = StatusWriter(kube, self.store, now)
 
     @property
     def settle(self) -> float:
@@ -76,68 +95,13 @@ class Dependencies:
         """Whether an object that is not in the store is gone."""
         return not self.settings.watch_namespaces
 
-    def forget_bucket(self, item: ObjectId) -> None:
-        """An AmoveBucket is gone, and all that was remembered of it goes."""
+    def forget(self, item: ObjectId) -> None:
+        """An object of either kind is gone, and all that was remembered of it goes.
+
+        Whoever waits for a bucket name that was reserved for a key is reconciled again.
+        """
         self.memories.forget(item.uid)
         self.bucket_losses.forget(item)
         self.names.forget(item)
-
-    def forget_key(self, item: ObjectId) -> None:
-        """An AmoveStorageKey is gone, and all that was remembered of it goes.
-
-        Whoever waits for a bucket name that was reserved for it is reconciled again.
-        """
-        self.memories.forget(item.uid)
         self.key_losses.forget(item.uid)
         self.enqueue.waiting(self.store.release(item))
-
-
-def wire(
-    settings: Settings,
-    kube: Kube,
-    api: AmoveClient,
-    metrics: Metrics,
-    cluster_uid: str,
-    *,
-    queue: WorkQueue[ObjectId] | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    now: Callable[[], datetime] = utc_now,
-) -> Dependencies:
-    """Build the one of everything. ``cluster_uid``: the UID of namespace kube-system."""
-    settle = settings.listing_settle.total_seconds()
-    if queue is None:
-        queue = WorkQueue(backoff_cap=settings.resync_interval.total_seconds())
-    store, memories = Store(), Memories()
-    leadership, namespaces, secrets = Leadership(), Namespaces(), KnownSecrets()
-    key_lists = KeyListCache(api, clock, settle)
-    return Dependencies(
-        settings=settings,
-        kube=kube,
-        api=api,
-        metrics=metrics,
-        cluster_uid=cluster_uid,
-        queue=queue,
-        clock=clock,
-        now=now,
-        accounts=CloudAccounts(settings, api),
-        key_lists=key_lists,
-        secrets=secrets,
-        leadership=leadership,
-        namespaces=namespaces,
-        store=store,
-        memories=memories,
-        names=NameRegistry(
-            store,
-            memories,
-            key_lists,
-            secrets,
-            leadership,
-            namespaces,
-            settings,
-            cluster_uid,
-        ),
-        bucket_losses=BucketLosses(store, memories, queue, metrics, clock),
-        key_losses=KeyLosses(store, memories, settle),
-        enqueue=Enqueuer(queue, store, memories),
-        status=StatusWriter(kube, store, now),
-    )

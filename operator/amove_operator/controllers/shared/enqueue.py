@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
-from amove_operator.core.conditions import find
+from amove_operator.core.conditions import reason_of
+from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey
@@ -39,8 +40,8 @@ class Enqueuer:
         """Only the buckets whose condition says that they wait for a key."""
         for name in names:
             for bucket in self._store.buckets_named(name):
-                synced = find(bucket.status.conditions, "Synced")
-                if synced and synced.reason in (Reason.NameInUse, Reason.DeletionBlocked):
+                synced = reason_of(bucket.status.conditions, "Synced")
+                if synced in (Reason.NameInUse, Reason.DeletionBlocked):
                     self._add(bucket.object_id)
 
     def keys_reaching(self, name: str) -> None:
@@ -52,6 +53,13 @@ class Enqueuer:
         """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
         for item in self._store.keys_referring_to(bucket):
             self._add(item)
+
+    def freed_by(self, gone: Object) -> None:
+        """Whoever waits for the end of an object, and for the bucket names that go free with it."""
+        if isinstance(gone, AmoveBucket):
+            self.claimants(gone.bucket_name)
+        else:
+            self.buckets_of(gone)
 
     def buckets_of(self, key: AmoveStorageKey) -> None:
         """The buckets that a key referred to or reached: their deletion or claim may wait."""

@@ -17,12 +17,7 @@ class KeyListCache:
     out. So a key keeps its bucket names also when its CR is let go of meanwhile.
     """
 
-    def __init__(
-        self,
-        api: AmoveClient,
-        clock: Callable[[], float],
-        settle: float = 0.0,
-    ) -> None:
+    def __init__(self, api: AmoveClient, clock: Callable[[], float], settle: float = 0.0) -> None:
         self.latest: KeyList | None = None
         self._api = api
         self._clock = clock

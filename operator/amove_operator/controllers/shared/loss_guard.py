@@ -7,15 +7,17 @@ may be concluded".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
 from amove_operator.controllers.shared.memory import BucketMemory, Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.buckets.snapshot import Absent, BucketLoss
-from amove_operator.core.conditions import deletion_begun, find
+from amove_operator.core.conditions import deletion_begun, reason_of
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.mass_loss import is_mass_loss, most_lost
+from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
@@ -31,22 +33,26 @@ def _is_new_acceptance(meta: ObjectMeta, before: str | None) -> bool:
     return bool(value) and value != before
 
 
+def is_being_ended(seen: Object) -> bool:
+    """Whether status says that its bucket or key is deleted at the service by ourselves."""
+    return seen.metadata.deleting and deletion_begun(seen.status.conditions)
+
+
 def is_expected(bucket: AmoveBucket) -> bool:
     """Whether a bucket ought to be there: ours, not being deleted, not reported as missing before.
 
     A loss that was concluded in an earlier sweep is no part of a later one.
     """
-    meta, seen = bucket.metadata, bucket.status.conditions
-    begun = meta.deleting and deletion_begun(seen)
-    return bucket.proven.provenance is not None and not (begun or is_concluded(bucket))
+    ended = is_being_ended(bucket) or is_concluded(bucket)
+    return bucket.proven.provenance is not None and not ended
 
 
 def is_concluded(bucket: AmoveBucket) -> bool:
     """Whether a lost bucket is reported for good: not made here, so not made again."""
-    stalled = find(bucket.status.conditions, "Stalled")
-    return stalled is not None and stalled.reason == Reason.BucketMissing
+    return reason_of(bucket.status.conditions, "Stalled") == Reason.BucketMissing
 
 
+@dataclass(slots=True)
 class BucketLosses:
     """Which of our buckets are absent, and whether that may be acted on.
 
@@ -55,23 +61,15 @@ class BucketLosses:
     max(3, 20 %) are absent, nor as long as those not observed since could make it so many.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        memories: Memories,
-        queue: WorkQueue[ObjectId],
-        metrics: Metrics,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._memories = memories
-        self._queue = queue
-        self._metrics = metrics
-        self._clock = clock
-        self._lost_at: dict[ObjectId, float] = {}
-        self._accept_before: dict[str, str | None] = {}
-        self._counted = (-inf, 0)
-        self._held_up = False
+    _store: Store
+    _memories: Memories
+    _queue: WorkQueue[ObjectId]
+    _metrics: Metrics
+    _clock: Callable[[], float]
+    _lost_at: dict[ObjectId, float] = field(default_factory=dict)
+    _accept_before: dict[str, str | None] = field(default_factory=dict)
+    _counted: tuple[float, int] = (-inf, 0)
+    _held_up: bool = False
 
     # -- what was observed -----------------------------------------------------------------------
 
@@ -191,19 +189,19 @@ class BucketLosses:
                 self._queue.add(bucket.object_id)
 
 
+@dataclass(slots=True)
 class KeyLosses:
     """Which AmoveStorageKeys miss the key that status names, by complete lists.
 
     ``missing``: their UIDs. ``is_mass``: more than max(3, 20 %) of the known keys are missing.
     """
 
-    def __init__(self, store: Store, memories: Memories, settle: float) -> None:
-        self._store = store
-        self._memories = memories
-        self._settle = settle
-        self._accept_before: dict[str, str | None] = {}
-        self.missing: set[str] = set()
-        self.is_mass = False
+    _store: Store
+    _memories: Memories
+    _settle: float
+    _accept_before: dict[str, str | None] = field(default_factory=dict)
+    missing: set[str] = field(default_factory=set)
+    is_mass: bool = False
 
     def observe(self, listing: KeyList) -> None:
         """Judge every known key by a complete list.
@@ -220,7 +218,7 @@ class KeyLosses:
                 continue
             gone = current.id not in listing.owners
             self._note(key, gone=gone)
-            if not is_being_revoked(key):  # by us, now or before a restart: no loss
+            if not is_being_ended(key):  # by us, now or before a restart: no loss
                 known += 1
                 missing += gone
         self.is_mass = is_mass_loss(missing, known)
@@ -243,7 +241,7 @@ class KeyLosses:
         if not self.missing:
             return set()
         keys = self._store.keys.values()
-        return self.missing - {key.metadata.uid for key in keys if is_being_revoked(key)}
+        return self.missing - {key.metadata.uid for key in keys if is_being_ended(key)}
 
     def forget(self, uid: str) -> None:
         """The AmoveStorageKey is gone."""
@@ -266,8 +264,3 @@ class KeyLosses:
         (self.missing.add if gone else self.missing.discard)(uid)
         if not noted:
             self._accept_before[uid] = key.metadata.annotation("accept-loss")
-
-
-def is_being_revoked(key: AmoveStorageKey) -> bool:
-    """Whether status says that the key on record is deleted at the service by ourselves."""
-    return key.metadata.deleting and deletion_begun(key.status.conditions)

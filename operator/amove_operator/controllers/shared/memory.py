@@ -13,6 +13,7 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.errors import Rejected
 from amove_operator.models import AmoveBucket, ObjectMeta
+from amove_operator.models.shared import ACTED_ON
 
 REPAIRS = 2
 """How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
@@ -20,14 +21,7 @@ REPAIRS = 2
 
 def fingerprint(meta: ObjectMeta) -> tuple[object, ...]:
     """What a person changes to have an object observed and tried anew."""
-    return (
-        meta.generation,
-        meta.deleting,
-        meta.annotation("paused"),
-        meta.annotation("reconcile-requested-at"),
-        meta.annotation("rotate-requested-at"),
-        meta.annotation("accept-loss"),
-    )
+    return meta.generation, meta.deleting, *map(meta.annotation, ACTED_ON)
 
 
 @dataclass(slots=True)
@@ -115,9 +109,8 @@ class BucketMemory:
     def refused(self, what: snapshot.Refused, error: Exception) -> None:
         """The service refused a write."""
         self.refusals_in_a_row += 1
-        self.refusal = snapshot.Refusal(
-            what, f"The service answered {error}", self.refusals_in_a_row
-        )
+        message = f"The service answered {error}"
+        self.refusal = snapshot.Refusal(what, message, self.refusals_in_a_row)
 
     def accepted(self) -> None:
         """A write was answered 200: observe what came of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
@@ -10,15 +11,13 @@ from amove_operator.controllers.shared.leadership import Leadership, Namespaces
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
-from amove_operator.core.buckets.snapshot import Claim, ClaimHeld, ClaimLost
 from amove_operator.core.conditions import find
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.names import Claimant, claim_holder
-from amove_operator.core.naming import Marker, cluster_digest, may_reach
+from amove_operator.core.naming import Marker, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket, AmoveStorageKey
-from amove_operator.models.refs import ObjectId, Ref
-from amove_operator.settings import Settings
+from amove_operator.models.refs import Kind, ObjectId, Ref
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -32,40 +31,30 @@ _NO_CLAIM = {
 }
 
 
+@dataclass(slots=True)
 class NameRegistry:
     """Claims of bucket names, and what is on record about the live keys that reach buckets.
 
     ``wanted``: by bucket name, the AmoveBucket that waits for keys of other teams to go.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        memories: Memories,
-        key_lists: KeyListCache,
-        secrets: KnownSecrets,
-        leadership: Leadership,
-        namespaces: Namespaces,
-        settings: Settings,
-        cluster_uid: str,
-    ) -> None:
-        self._store = store
-        self._memories = memories
-        self._key_lists = key_lists
-        self._secrets = secrets
-        self._leadership = leadership
-        self._namespaces = namespaces
-        self._settle = settings.listing_settle.total_seconds()
-        self._watches_all = not settings.watch_namespaces
-        self._holders: dict[str, str] = {}
-        self._may_have_unlisted: frozenset[str] = frozenset()
-        self.cluster8 = cluster_digest(cluster_uid)
-        self.wanted: dict[str, ObjectId] = {}
+    _store: Store
+    _memories: Memories
+    _key_lists: KeyListCache
+    _secrets: KnownSecrets
+    _leadership: Leadership
+    _namespaces: Namespaces
+    _settle: float
+    _watches_all: bool
+    cluster8: str
+    wanted: dict[str, ObjectId] = field(default_factory=dict)
+    _holders: dict[str, str] = field(default_factory=dict)
+    _may_have_unlisted: frozenset[str] = frozenset()
 
     # -- claims: which AmoveBucket has a name ----------------------------------------------------
 
-    def claim_of(self, bucket: AmoveBucket) -> Claim:
-        """Whether this object is the one of its bucket name, among all namespaces and accounts.
+    def claimed_by(self, bucket: AmoveBucket) -> Ref | None:
+        """Which other AmoveBucket, of whatever namespace and account, has this one's bucket name.
 
         A vanished one has no claim against one that is there: its successor's data stay.
         """
@@ -77,8 +66,8 @@ class NameRegistry:
         else:
             holder = claim_holder([_claimant(bucket, asking=True), *rivals])
         if holder is None or holder.uid == uid:
-            return ClaimHeld()
-        return ClaimLost(holder.namespace, holder.name)
+            return None
+        return Ref(Kind.BUCKET, holder.namespace, holder.name)
 
     def is_taken_from(self, namespace: str, name: str) -> bool:
         """Whether an AmoveBucket of another namespace holds the name, or waits to have it.
@@ -123,12 +112,10 @@ class NameRegistry:
 
     def blockers(self, bucket: Ref, name: str) -> tuple[str, ...]:
         """The keys that keep a bucket's deletion waiting, as its owner may read them."""
-        waiting = {
-            f"AmoveStorageKey {item.ref.name}" for item in self._store.keys_referring_to(bucket)
-        }
-        for key in self._store.keys_reaching(name):
-            if key.metadata.namespace == bucket.namespace:
-                waiting.add(f"AmoveStorageKey {key.metadata.name}")
+        keys = [item.ref for item in self._store.keys_referring_to(bucket)]
+        keys += [key.object_id.ref for key in self._store.keys_reaching(name)]
+        ours = (ref for ref in keys if ref.namespace == bucket.namespace)
+        waiting = {f"AmoveStorageKey {ref.name}" for ref in ours}
         for keeper in names.keepers_by_status(self, name):
             if keeper.namespace != bucket.namespace:
                 waiting.add(keeper.what)
@@ -271,4 +258,4 @@ def _has_no_claim(bucket: AmoveBucket) -> bool:
     found = find(bucket.status.conditions, "Stalled")
     if found is None or found.observed_generation != bucket.metadata.generation:
         return False
-    return found.reason in {str(one) for one in _NO_CLAIM}
+    return found.reason in _NO_CLAIM

@@ -60,7 +60,7 @@ class StatusWriter:
         if not meta.deleting and conditions.deletion_begun(before):
             # Restored from a backup that was made in the middle of a deletion.
             before = tuple(one for one in before if one.type != "Reconciling")
-        conclusion = conditions.noting(conclusion, overlong(meta))
+        conclusion = conditions.noting(conclusion, overlong(meta.overlong))
         merged = conditions.merge(before, conclusion, meta.generation, self._now())
         wanted = status.model_copy(
             update={"conditions": merged, "observed_generation": meta.generation}

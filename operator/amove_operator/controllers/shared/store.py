@@ -163,12 +163,10 @@ class Store:
             index.drop(item)
         self.unserved.discard(item.uid)
 
-    def keep_vanished(self, last: Object) -> ObjectId:
+    def keep_vanished(self, last: Object) -> None:
         """Keep an object that seems to have vanished until its protocol is served."""
-        item = last.object_id
-        self.unconfirmed.add(item)
-        self._keep(item, last.as_vanished())
-        return item
+        self.unconfirmed.add(last.object_id)
+        self._keep(last.object_id, last.as_vanished())
 
     def _keep(self, item: ObjectId, copy: Object) -> None:
         self.vanished[item] = copy

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from amove_operator.core import conditions
-from amove_operator.core.buckets import messages, steps
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    BucketLoss,
-    BucketSnapshot,
-    ClaimLost,
-    Refused,
-    Unknown,
-)
-from amove_operator.core.buckets.status import as_it_was, found_absent, found_present
+from amove_operator.core.buckets import messages, status, steps
+from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, Refused, Unknown
 from amove_operator.core.reasons import Reason
 
 Step = steps.BucketStep
@@ -47,7 +39,7 @@ def report_paused(snapshot: BucketSnapshot) -> Step | None:
         return None
     waits = ", and the deletion waits" if snapshot.meta.deleting else ""
     paused = conditions.unsynced(Reason.Paused, f"Paused by annotation; nothing is called{waits}.")
-    return steps.Finish(as_it_was(snapshot), paused)
+    return steps.Finish(status.as_it_was(snapshot), paused)
 
 
 def observe(snapshot: BucketSnapshot) -> Step | None:
@@ -57,7 +49,7 @@ def observe(snapshot: BucketSnapshot) -> Step | None:
     if not isinstance(snapshot.seen, Unknown):
         return None
     unknown = conditions.unsynced(snapshot.seen.reason, snapshot.seen.message)
-    return steps.Finish(as_it_was(snapshot), unknown, retry=True)
+    return steps.Finish(status.as_it_was(snapshot), unknown, retry=True)
 
 
 # ---------------------------------------------------------------- asked before a deletion
@@ -68,7 +60,7 @@ def report_other_finalizer(snapshot: BucketSnapshot) -> Step | None:
     if not snapshot.meta.let_go or snapshot.meta.vanished:
         return None
     message = "Let go of here; another finalizer still holds this object (metadata.finalizers)."
-    return steps.Finish(as_it_was(snapshot), conditions.unsynced(Reason.Deleting, message))
+    return steps.Finish(status.as_it_was(snapshot), conditions.unsynced(Reason.Deleting, message))
 
 
 def keep_bucket(snapshot: BucketSnapshot) -> Step | None:
@@ -80,7 +72,7 @@ def keep_bucket(snapshot: BucketSnapshot) -> Step | None:
     meta, spec = snapshot.meta, snapshot.spec
     stays = spec.deletion_policy == "Retain" or snapshot.observe_only
     stays = stays or (meta.vanished and meta.annotation("paused") == "true")
-    theirs = not snapshot.ours or snapshot.intent_void or isinstance(snapshot.claim, ClaimLost)
+    theirs = not snapshot.ours or snapshot.intent_void or snapshot.claimed_by is not None
     return steps.RemoveFinalizer() if stays or theirs else None
 
 
@@ -88,24 +80,24 @@ def report_blockers(snapshot: BucketSnapshot) -> Step | None:
     """Name the keys that reach the bucket."""
     if not snapshot.blockers:
         return None
-    return steps.Finish(as_it_was(snapshot), messages.blocked(snapshot), retry=True)
+    return steps.Finish(status.as_it_was(snapshot), messages.blocked(snapshot), retry=True)
 
 
 def await_key_list(snapshot: BucketSnapshot) -> Step | None:
     """Wait for a key list that is recent enough to show every live key."""
     if (since := snapshot.list_needed_since) is None:
         return None
-    return steps.AwaitKeyList(as_it_was(snapshot), messages.await_key_list(snapshot), since)
+    return steps.AwaitKeyList(status.as_it_was(snapshot), messages.await_key_list(snapshot), since)
 
 
 def let_go_of_absent(snapshot: BucketSnapshot) -> Step | None:
     """The bucket is gone: let go, unless the whole account may be gone with it."""
-    if not isinstance(snapshot.seen, Absent):
+    if not snapshot.absent:
         return None
     deleted_here = snapshot.delete_sent or conditions.deletion_begun(snapshot.status.conditions)
     if deleted_here or snapshot.loss is BucketLoss.NONE:
         return steps.RemoveFinalizer()
-    return steps.Finish(found_absent(snapshot), messages.loss(snapshot), retry=True)
+    return steps.Finish(status.found_absent(snapshot), messages.loss(snapshot), retry=True)
 
 
 # ---------------------------------------------------------------- asked of a bucket that is there
@@ -114,11 +106,12 @@ def let_go_of_absent(snapshot: BucketSnapshot) -> Step | None:
 def report_refused_delete(snapshot: BucketSnapshot) -> Step | None:
     """Say what the service has against the deletion."""
     if snapshot.refused(Refused.NOT_EMPTY):
-        return steps.Finish(found_present(snapshot), messages.not_empty(snapshot), retry=True)
-    if (refusal := snapshot.refused(Refused.DELETE)) is None:
+        refused = messages.not_empty(snapshot)
+    elif (refusal := snapshot.refused(Refused.DELETE)) is not None:
+        refused = messages.delete_refused(snapshot, refusal)
+    else:
         return None
-    refused = messages.delete_refused(snapshot, refusal)
-    return steps.Finish(found_present(snapshot), refused, retry=True)
+    return steps.Finish(status.found_present(snapshot), refused, retry=True)
 
 
 def await_deletion(snapshot: BucketSnapshot) -> Step | None:
@@ -127,7 +120,7 @@ def await_deletion(snapshot: BucketSnapshot) -> Step | None:
         return None
     message = "The service took the deletion, but still shows the bucket."
     slow = conditions.progressing(Reason.Deleting, message)
-    return steps.Finish(found_present(snapshot), slow, retry=True)
+    return steps.Finish(status.found_present(snapshot), slow, retry=True)
 
 
 def note_deletion(snapshot: BucketSnapshot) -> Step | None:
@@ -135,10 +128,10 @@ def note_deletion(snapshot: BucketSnapshot) -> Step | None:
 
     Another try at what was refused changes nothing in status, unless it works.
     """
-    halted = conditions.find(snapshot.status.conditions, "Stalled")
-    refused = halted is not None and halted.reason in (Reason.BucketNotEmpty, Reason.DeleteRefused)
-    if refused or conditions.deletion_begun(snapshot.status.conditions):
+    before = snapshot.status.conditions
+    halted = conditions.reason_of(before, "Stalled")
+    refused = (Reason.BucketNotEmpty, Reason.DeleteRefused)
+    if halted in refused or conditions.deletion_begun(before):
         return None
-    return steps.WriteStatus(
-        as_it_was(snapshot), conditions.deleting("The bucket is being deleted.")
-    )
+    begun = conditions.deleting("The bucket is being deleted.")
+    return steps.WriteStatus(status.as_it_was(snapshot), begun)

@@ -12,22 +12,11 @@ _SPEC_NAMES = {
 }
 
 
-def flags_at_creation(spec: BucketSpec) -> BucketFlags:
-    """All four flags of a new bucket: what is left out is false, but a lock needs versions."""
-    lock = bool(spec.object_lock_enabled)
-    versioning = lock if spec.versioning_enabled is None else spec.versioning_enabled
-    return BucketFlags(
-        is_public=bool(spec.public),
-        encryption_enabled=bool(spec.encryption_enabled),
-        versioning_enabled=versioning,
-        object_lock_enabled=lock,
-    )
-
-
 def flags_wanted(spec: BucketSpec, seen: BucketFlags) -> BucketFlags:
     """What the flags should be: a flag that is not managed stays as it was seen.
 
-    The object lock is only compared; it is no flag that an update could carry.
+    Of a new bucket all are seen as false, but a lock needs versions. The object lock of one that is
+    there is only compared; it is no flag that an update could carry.
     """
     versioning = spec.versioning_enabled
     if versioning is None and spec.object_lock_enabled:

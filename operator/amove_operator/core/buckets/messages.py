@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 from amove_operator.core import conditions
-from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, ClaimLost, Refusal
+from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, Refusal
 from amove_operator.core.reasons import Reason
+from amove_operator.models.refs import Ref
 
 REFUSALS_UNTIL_STALLED = 5
 _ACCEPT_LOSS = "or the annotation storage.amove.io/accept-loss is set to a new value"
@@ -76,7 +77,7 @@ def await_key_list(snapshot: BucketSnapshot) -> conditions.Conclusion:
     return conditions.progressing(Reason.WaitingForListing, message)
 
 
-def claimed(snapshot: BucketSnapshot, holder: ClaimLost) -> conditions.Conclusion:
+def claimed(snapshot: BucketSnapshot, holder: Ref) -> conditions.Conclusion:
     """Another AmoveBucket has the name; of another team's only the namespace is named."""
     ours = holder.namespace == snapshot.meta.namespace
     who = f"AmoveBucket {holder.name}" if ours else f"an AmoveBucket of {holder.namespace}"

@@ -6,23 +6,10 @@ performs the step, gathers a new snapshot, and asks again.
 
 from __future__ import annotations
 
-from amove_operator.core.buckets import messages, steps
+from amove_operator.core.buckets import messages, status, steps
 from amove_operator.core.buckets.deletion import observe, plan_deletion, report_paused
-from amove_operator.core.buckets.flags import drift, flags_at_creation, flags_wanted
-from amove_operator.core.buckets.snapshot import (
-    Absent,
-    BucketLoss,
-    BucketSnapshot,
-    ClaimLost,
-    Refused,
-)
-from amove_operator.core.buckets.status import (
-    as_it_was,
-    disowned,
-    found_absent,
-    found_present,
-    intending,
-)
+from amove_operator.core.buckets.flags import drift, flags_wanted
+from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, Refused
 from amove_operator.core.conditions import Conclusion, progressing, unchanged
 from amove_operator.core.reasons import Reason
 
@@ -40,7 +27,7 @@ def plan_bucket(snapshot: BucketSnapshot) -> Step:
         or report_lost_claim(snapshot)  # another AmoveBucket has the bucket name
         or add_finalizer(snapshot)  # before anything of ours is at the service
         or observe(snapshot)  # only the service's answer proves presence or absence
-        or (_plan_absent if isinstance(snapshot.seen, Absent) else _plan_present)(snapshot)
+        or (_plan_absent if snapshot.absent else _plan_present)(snapshot)
     )
 
 
@@ -53,7 +40,7 @@ def _plan_absent(snapshot: BucketSnapshot) -> Step:
         or await_free_name(snapshot)  # live keys of others would reach the new bucket
         or await_creation(snapshot)  # answered 200, and not shown yet
         or note_intent(snapshot)  # before the call: after a crash it alone proves the bucket ours
-        or steps.Create(flags_at_creation(snapshot.spec))
+        or steps.Create(flags_wanted(snapshot.spec, snapshot.flags))
     )
 
 
@@ -77,19 +64,19 @@ def disown_unmade_bucket(snapshot: BucketSnapshot) -> Step | None:
     message = "The service says the name is taken; checking whose bucket it is."
     if snapshot.refused(Refused.UNSENT):
         message = "The create was not done; it is tried again."
-    return steps.WriteStatus(disowned(snapshot), _trying(snapshot, message))
+    return steps.WriteStatus(status.disowned(snapshot), _trying(snapshot, message))
 
 
 def report_refused_spec(snapshot: BucketSnapshot) -> Step | None:
     """Say why our own rules refuse the spec."""
-    return steps.Finish(as_it_was(snapshot), snapshot.fault) if snapshot.fault else None
+    return steps.Finish(status.as_it_was(snapshot), snapshot.fault) if snapshot.fault else None
 
 
 def report_lost_claim(snapshot: BucketSnapshot) -> Step | None:
     """Say which AmoveBucket has the bucket name."""
-    if not isinstance(snapshot.claim, ClaimLost):
+    if snapshot.claimed_by is None:
         return None
-    return steps.Finish(as_it_was(snapshot), messages.claimed(snapshot, snapshot.claim))
+    return steps.Finish(status.as_it_was(snapshot), messages.claimed(snapshot, snapshot.claimed_by))
 
 
 def add_finalizer(snapshot: BucketSnapshot) -> Step | None:
@@ -105,13 +92,13 @@ def report_loss(snapshot: BucketSnapshot) -> Step | None:
     lost = snapshot.loss is BucketLoss.UNCONFIRMED and snapshot.status.provenance is not None
     if not lost and snapshot.loss is not BucketLoss.MASS:
         return None
-    return steps.Finish(found_absent(snapshot), messages.loss(snapshot), retry=True)
+    return steps.Finish(status.found_absent(snapshot), messages.loss(snapshot), retry=True)
 
 
 def report_missing(snapshot: BucketSnapshot) -> Step | None:
     """Say that a bucket is gone which was not made here."""
     if snapshot.observe_only or snapshot.status.provenance == "Adopted":
-        return steps.Finish(found_absent(snapshot), messages.missing(snapshot))
+        return steps.Finish(status.found_absent(snapshot), messages.missing(snapshot))
     return None
 
 
@@ -120,13 +107,13 @@ def report_refused_create(snapshot: BucketSnapshot) -> Step | None:
     if (refusal := snapshot.refused(Refused.CREATE)) is None:
         return None
     refused = messages.create_refused(refusal)
-    return steps.Finish(disowned(snapshot), refused, retry=refused.stalled is None)
+    return steps.Finish(status.disowned(snapshot), refused, retry=refused.stalled is None)
 
 
 def report_taken_name(snapshot: BucketSnapshot) -> Step | None:
     """Say that another account has the name: our create was answered that it exists."""
     if snapshot.refused(Refused.EXISTS):
-        return steps.Finish(found_absent(snapshot), messages.taken(snapshot))
+        return steps.Finish(status.found_absent(snapshot), messages.taken(snapshot))
     return None
 
 
@@ -139,7 +126,7 @@ def await_creation(snapshot: BucketSnapshot) -> Step | None:
         return None
     message = "The service took the creation, but does not show the bucket yet."
     slow = progressing(Reason.Progressing, message)
-    return steps.Finish(found_absent(snapshot), slow, retry=True)
+    return steps.Finish(status.found_absent(snapshot), slow, retry=True)
 
 
 def note_intent(snapshot: BucketSnapshot) -> Step | None:
@@ -148,7 +135,7 @@ def note_intent(snapshot: BucketSnapshot) -> Step | None:
     if snapshot.status.observed is None if recreating else snapshot.intent:
         return None
     message = "It was gone; creating it again." if recreating else "Creating the bucket."
-    return steps.WriteStatus(intending(snapshot), _trying(snapshot, message))
+    return steps.WriteStatus(status.intending(snapshot), _trying(snapshot, message))
 
 
 _TRIED_AGAIN = {
@@ -172,7 +159,7 @@ def report_strangers_bucket(snapshot: BucketSnapshot) -> Step | None:
     """Say that the bucket was not made here, and how it could become ours."""
     if snapshot.ours or snapshot.may_adopt:
         return None
-    return steps.Finish(found_present(snapshot), messages.exists(snapshot))
+    return steps.Finish(status.found_present(snapshot), messages.exists(snapshot))
 
 
 def report_other_lock(snapshot: BucketSnapshot) -> Step | None:
@@ -180,7 +167,7 @@ def report_other_lock(snapshot: BucketSnapshot) -> Step | None:
     wanted = snapshot.spec.object_lock_enabled
     if snapshot.observe_only or wanted in (None, snapshot.flags.object_lock_enabled):
         return None
-    return steps.Finish(found_present(snapshot), messages.lock_differs(snapshot))
+    return steps.Finish(status.found_present(snapshot), messages.lock_differs(snapshot))
 
 
 def repair(snapshot: BucketSnapshot) -> Step | None:
@@ -188,7 +175,7 @@ def repair(snapshot: BucketSnapshot) -> Step | None:
     differs = drift(snapshot.spec, snapshot.flags)
     if not differs or snapshot.observe_only:
         return None
-    found = found_present(snapshot, adopt=True)
+    found = status.found_present(snapshot, adopt=True)
     if (refusal := snapshot.refused(Refused.UPDATE)) is not None:
         refused = messages.update_refused(snapshot, refusal)
         return steps.Finish(found, refused, retry=refused.stalled is None)
@@ -205,7 +192,7 @@ def report_present(snapshot: BucketSnapshot) -> Step:
         conclusion = messages.reached_by_orphan(snapshot)
     else:
         conclusion = messages.available(snapshot)
-    return steps.Finish(found_present(snapshot, adopt=True), conclusion)
+    return steps.Finish(status.found_present(snapshot, adopt=True), conclusion)
 
 
 # ---------------------------------------------------------------- both
@@ -215,10 +202,9 @@ def await_free_name(snapshot: BucketSnapshot) -> Step | None:
     """Wait until no live key of another team reaches, or may reach, the bucket name."""
     if snapshot.ours:
         return None
-    absent = isinstance(snapshot.seen, Absent)
-    status = found_absent(snapshot) if absent else found_present(snapshot)
+    found = (status.found_absent if snapshot.absent else status.found_present)(snapshot)
     if snapshot.name_in_use is not None:
-        return steps.Finish(status, progressing(Reason.NameInUse, snapshot.name_in_use))
+        return steps.Finish(found, progressing(Reason.NameInUse, snapshot.name_in_use))
     if (since := snapshot.list_needed_since) is None:
         return None
-    return steps.AwaitKeyList(status, messages.await_key_list(snapshot), since)
+    return steps.AwaitKeyList(found, messages.await_key_list(snapshot), since)

@@ -7,7 +7,8 @@ from enum import Enum, StrEnum, auto
 
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.reasons import Reason
-from amove_operator.models import AmoveBucket, BucketFlags, BucketSpec, BucketStatus, ObjectMeta
+from amove_operator.models import BucketFlags, BucketSpec, BucketStatus, ObjectMeta
+from amove_operator.models.refs import Ref
 
 # ---------------------------------------------------------------- observations
 
@@ -45,23 +46,7 @@ class BucketLoss(Enum):
     """Too many buckets of ours are gone at once."""
 
 
-# ---------------------------------------------------------------- claims
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimHeld:
-    """This CR is the one AmoveBucket of its name."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimLost:
-    """Another CR has the name."""
-
-    namespace: str
-    name: str
-
-
-Claim = ClaimHeld | ClaimLost
+# ---------------------------------------------------------------- refusals
 
 
 class Refused(StrEnum):
@@ -88,23 +73,28 @@ class Refusal:
 class BucketSnapshot:
     """All that is known about one AmoveBucket at one moment.
 
-    ``account``: the bucket's cloud account; ``default_account``: the one of a spec that names none.
-    ``fault``: why our own rules refuse the spec. ``name_in_use``: whose live keys still reach the
-    bucket name, in words for a person. ``list_needed_since``: from when a key list must be begun
-    (monotonic) before the name is taken or the bucket deleted; None: the list at hand is recent
-    enough. ``orphaned``: a live key whose CR is gone may reach the bucket. ``blockers``: the keys
-    that keep a deletion waiting.
+    ``status`` proves: it is empty if it was written for another object or bucket. ``name``: the
+    bucket's at the service; ``account``: its cloud account; ``default_account``: the one of a spec
+    that names none. ``fault``: why our own rules refuse the spec. ``claimed_by``: another
+    AmoveBucket that has the name. ``name_in_use``: whose live keys still reach the bucket name, in
+    words for a person. ``list_needed_since``: from when a key list must be begun (monotonic) before
+    the name is taken or the bucket deleted; None: the list at hand is recent enough. ``orphaned``:
+    a live key whose CR is gone may reach the bucket. ``blockers``: the keys that keep a deletion
+    waiting.
 
     ``created``: our create was answered 200; status may not say so yet. ``delete_sent``: our
     delete was sent. ``effect_pending``: one of them was answered 200 a moment ago and may not
     show yet. ``repairs_left``: update_bucket calls left before FlagRejected.
     """
 
-    bucket: AmoveBucket
+    meta: ObjectMeta
+    spec: BucketSpec
+    status: BucketStatus
+    name: str
     account: str
     default_account: str | None = None
     fault: Conclusion | None = None
-    claim: Claim = ClaimHeld()
+    claimed_by: Ref | None = None
     name_in_use: str | None = None
     list_needed_since: float | None = None
     orphaned: bool = False
@@ -118,24 +108,9 @@ class BucketSnapshot:
     repairs_left: int = 2
 
     @property
-    def meta(self) -> ObjectMeta:
-        """The CR's metadata."""
-        return self.bucket.metadata
-
-    @property
-    def spec(self) -> BucketSpec:
-        """What the team asks for."""
-        return self.bucket.spec
-
-    @property
-    def status(self) -> BucketStatus:
-        """The status that proves: empty if it was written for another object or bucket."""
-        return self.bucket.proven
-
-    @property
-    def name(self) -> str:
-        """The bucket's name at the service."""
-        return self.bucket.bucket_name
+    def absent(self) -> bool:
+        """The service answered that there is no such bucket."""
+        return isinstance(self.seen, Absent)
 
     @property
     def flags(self) -> BucketFlags:
@@ -165,7 +140,7 @@ class BucketSnapshot:
         our next create is answered "exists". A bucket that shows up later is the stranger's.
         """
         if self.refused(Refused.EXISTS):
-            return self.intent or (self.recreating and isinstance(self.seen, Absent))
+            return self.intent or (self.recreating and self.absent)
         return self.intent and self.refused(Refused.UNSENT) is not None
 
     def refused(self, what: Refused) -> Refusal | None:

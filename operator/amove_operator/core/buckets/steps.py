@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amove_operator.core.steps import (
-    AddFinalizer,
-    AwaitKeyList,
-    Finish,
-    RemoveFinalizer,
-    WriteStatus,
-)
+from amove_operator.core import steps
 from amove_operator.models import BucketFlags, BucketStatus
 
-__all__ = [
-    "AddFinalizer",
-    "AwaitKeyList",
-    "BucketStep",
-    "Create",
-    "Delete",
-    "Finish",
-    "Observe",
-    "RemoveFinalizer",
-    "Repair",
-    "WriteStatus",
-]
+AddFinalizer = steps.AddFinalizer
+RemoveFinalizer = steps.RemoveFinalizer
+WriteStatus = steps.WriteStatus
+AwaitKeyList = steps.AwaitKeyList
+Finish = steps.Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +38,4 @@ class Delete:
     """Send ``delete_bucket``; the service refuses where objects are left."""
 
 
-BucketStep = (
-    AddFinalizer
-    | Observe
-    | AwaitKeyList[BucketStatus]
-    | WriteStatus[BucketStatus]
-    | Create
-    | Repair
-    | Delete
-    | RemoveFinalizer
-    | Finish[BucketStatus]
-)
+BucketStep = steps.CommonStep[BucketStatus] | Observe | Create | Repair | Delete

@@ -45,9 +45,8 @@ def wait_for_recent_key_to_show(snapshot: KeySnapshot) -> steps.KeyStep | None:
     since = derived.recent_key_shows_at(snapshot)
     if since is None:
         return None
-    return await_key_list(
-        snapshot, messages.await_list(snapshot, messages.Showing.RECENT_KEY), since
-    )
+    waiting = messages.await_list(snapshot, messages.Showing.RECENT_KEY)
+    return await_key_list(snapshot, waiting, since)
 
 
 def report_secret_conflict(snapshot: KeySnapshot) -> steps.KeyStep | None:

@@ -17,7 +17,8 @@ def plan_deletion(snapshot: KeySnapshot) -> steps.KeyStep:
         return steps.ReadSecret()
     if (pending := snapshot.expectations.pending_key) is not None:
         return revoke_pending_key(snapshot, pending)
-    if not _never_issued(snapshot) and snapshot.live is None:
+    never_issued = snapshot.expectations.is_new and snapshot.status.key is None
+    if not never_issued and snapshot.live is None:
         return await_key_list(snapshot, messages.await_list(snapshot, messages.Showing.ALL_KEYS))
     kept = _kept(snapshot)
     if (revocation := _next_revocation(snapshot, kept)) is not None:
@@ -39,10 +40,6 @@ def _abandoned(snapshot: KeySnapshot) -> bool:
     there we take the finalizer off ourselves while the key lives.
     """
     return snapshot.spec.deletion_policy == "Delete" and not snapshot.paused and bool(snapshot.live)
-
-
-def _never_issued(snapshot: KeySnapshot) -> bool:
-    return snapshot.expectations.is_new and snapshot.status.key is None
 
 
 def _wants_retention(snapshot: KeySnapshot) -> bool:

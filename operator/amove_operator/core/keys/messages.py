@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +13,8 @@ from amove_operator.core.keys.derived import is_usable, revoke_times
 from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.reasons import Reason
-from amove_operator.models import AmoveBucket, AmoveStorageKey, KeySpec
+from amove_operator.models import AmoveBucket
+from amove_operator.models.shared import Condition
 from amove_operator.times import rfc3339
 
 DISPLACED = progressing(
@@ -130,13 +132,13 @@ def no_bucket(name: str) -> Blocked:
     return Blocked(Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
 
 
-def bucket_not_created(key: AmoveStorageKey, bucket: AmoveBucket) -> Blocked:
-    """The AmoveBucket is there, and its bucket is not.
+def bucket_not_created(before: Iterable[Condition], bucket: AmoveBucket) -> Blocked:
+    """The AmoveBucket is there, and its bucket is not; ``before``: the key's conditions until now.
 
     A key that waits for the AmoveBucket goes on saying so while the bucket is on its way: Ready
     comes next, and is worth a write.
     """
-    waiting = conditions.find(key.status.conditions, "Reconciling")
+    waiting = conditions.find(before, "Reconciling")
     begun = bucket.status.conditions
     on_its_way = not begun or conditions.is_true(begun, "Reconciling")
     if waiting is not None and waiting.reason == Reason.BucketNotFound and on_its_way:
@@ -156,12 +158,12 @@ def bucket_not_ready(bucket: AmoveBucket, *, holds_name: bool) -> str | None:
     return None if ready else f"AmoveBucket {name} is not ready."
 
 
-def account_mismatch(spec: KeySpec, accounts: set[str]) -> Blocked:
+def account_mismatch(named: str | None, accounts: set[str]) -> Blocked:
     """A key is of one cloud account, and its buckets are not."""
     message = "spec.bucketRefs: the buckets are in several cloud accounts; one key, one account."
     if len(accounts) == 1:
         message = (
-            f"spec.cloudAccountId is {spec.cloud_account_id}, but the buckets are in "
+            f"spec.cloudAccountId is {named}, but the buckets are in "
             f"{next(iter(accounts))}: leave it out."
         )
     return Blocked(Reason.AccountMismatch, message)

@@ -7,7 +7,7 @@ if it seemed one in a scan at least the listing lag earlier, and in every scan s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -39,16 +39,14 @@ class OrphanScan:
         return cls(cluster_digest(cluster_uid), listing, owners, frozenset(held))
 
     def unowned(self) -> dict[str, RemoteKey]:
-        """The keys that have neither CR nor Secret now, by id."""
-        keys = without_owner(self.listing, self.cluster8, self.owners)
-        return {key.id: key for key in keys if key.id not in self.held}
-
-
-def without_owner(listing: KeyList, cluster8: str, owners: frozenset[str]) -> Iterator[RemoteKey]:
-    """The keys of this cluster that no CR of ``owners`` (digests) can have been issued."""
-    for marker, keys in listing.marked.items():
-        if marker.cluster == cluster8 and marker.owner not in owners:
-            yield from keys
+        """The keys of this cluster that have neither CR nor Secret now, by id."""
+        return {
+            key.id: key
+            for marker, keys in self.listing.marked.items()
+            if marker.cluster == self.cluster8 and marker.owner not in self.owners
+            for key in keys
+            if key.id not in self.held
+        }
 
 
 def may_hold(annotated_owner: str, key: RemoteKey, listing: KeyList) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from amove_operator import models
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import derived, steps
 from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.scope import Scope
+from amove_operator.models import key_status
 
 
 def finish(
@@ -18,7 +18,7 @@ def finish(
     *,
     requeue_at: datetime | None = None,
     retry: bool = False,
-) -> steps.Finish[models.KeyStatus]:
+) -> steps.Finish[key_status.KeyStatus]:
     """Write status and rest until ``requeue_at``, or until a grace or an interval ends."""
     moments = [when for when in (requeue_at, derived.wake_time(snapshot)) if when is not None]
     return steps.Finish(status_of(snapshot), conclusion, min(moments, default=None), retry)
@@ -26,7 +26,7 @@ def finish(
 
 def await_key_list(
     snapshot: KeySnapshot, conclusion: Conclusion, since: datetime | None = None
-) -> steps.AwaitKeyList[models.KeyStatus]:
+) -> steps.AwaitKeyList[key_status.KeyStatus]:
     """Wait for a list that shows every key; for one begun at a moment, where that is later."""
     begun = snapshot.expectations.knows_from
     if since is not None:
@@ -34,7 +34,7 @@ def await_key_list(
     return steps.AwaitKeyList(status_of(snapshot), conclusion, begun)
 
 
-def status_of(snapshot: KeySnapshot) -> models.KeyStatus:
+def status_of(snapshot: KeySnapshot) -> key_status.KeyStatus:
     """What to write: only facts, so that the same facts are never written again."""
     update: dict[str, object] = {"owner_uid": snapshot.uid}
     if snapshot.secret is not None:
@@ -45,12 +45,14 @@ def status_of(snapshot: KeySnapshot) -> models.KeyStatus:
             "retiring": _retiring(snapshot),
             "recent_issues": _issues(snapshot, key),
             "next_rotation": derived.rotation_due(snapshot),
-            "binding": models.SecretBinding(name=snapshot.secret_name) if ours else None,
+            "binding": key_status.SecretBinding(name=snapshot.secret_name) if ours else None,
         }
     return snapshot.status.model_copy(update=update)
 
 
-def _issues(snapshot: KeySnapshot, key: models.CurrentKey | None) -> tuple[models.RecentIssue, ...]:
+def _issues(
+    snapshot: KeySnapshot, key: key_status.CurrentKey | None
+) -> tuple[key_status.RecentIssue, ...]:
     """The first issue is noted after the fact; every later one before it is made.
 
     One dated in the future (the clock jumped) counts from now on, and is written so: else it
@@ -64,10 +66,10 @@ def _issues(snapshot: KeySnapshot, key: models.CurrentKey | None) -> tuple[model
         )
     scope = Scope.recorded(key)
     noted = scope.record if scope is not None else None
-    return (models.RecentIssue(serial=key.serial, issued_at=key.issued_at, scope=noted),)
+    return (key_status.RecentIssue(serial=key.serial, issued_at=key.issued_at, scope=noted),)
 
 
-def _current(snapshot: KeySnapshot) -> models.CurrentKey | None:
+def _current(snapshot: KeySnapshot) -> key_status.CurrentKey | None:
     """The held key once the list confirms it; until then what status said before."""
     held, before = derived.held_key(snapshot), snapshot.status.key
     scope = derived.known_scope(snapshot, held) if held is not None else None
@@ -81,7 +83,9 @@ def _current(snapshot: KeySnapshot) -> models.CurrentKey | None:
     return before
 
 
-def _without_dead_buckets(snapshot: KeySnapshot, key: models.CurrentKey) -> models.CurrentKey:
+def _without_dead_buckets(
+    snapshot: KeySnapshot, key: key_status.CurrentKey
+) -> key_status.CurrentKey:
     """A key that is proven dead stays named, for its account and its user, but reaches no bucket.
 
     Its buckets' names are free for other teams from then on, so a list that lacks the key is not
@@ -103,8 +107,8 @@ def _without_dead_buckets(snapshot: KeySnapshot, key: models.CurrentKey) -> mode
     return key.model_copy(update={"buckets": ()}) if dead else key
 
 
-def _described(held: RemoteKey, scope: Scope, issued: datetime) -> models.CurrentKey:
-    return models.CurrentKey(
+def _described(held: RemoteKey, scope: Scope, issued: datetime) -> key_status.CurrentKey:
+    return key_status.CurrentKey(
         id=held.id,
         name=held.name,
         access_key=held.access_key,
@@ -115,7 +119,7 @@ def _described(held: RemoteKey, scope: Scope, issued: datetime) -> models.Curren
     )
 
 
-def _retiring(snapshot: KeySnapshot) -> tuple[models.RetiringKey, ...]:
+def _retiring(snapshot: KeySnapshot) -> tuple[key_status.RetiringKey, ...]:
     """The keys that wait for their grace, with the buckets that each still reaches.
 
     The key that status names while no Secret holds it starts its grace here, so that it
@@ -127,13 +131,15 @@ def _retiring(snapshot: KeySnapshot) -> tuple[models.RetiringKey, ...]:
         grace_ends = (snapshot.now + snapshot.rotation.grace).replace(microsecond=0)
         times.setdefault(lost, grace_ends)
     return tuple(
-        models.RetiringKey(id=key_id, buckets=buckets, issued_for=field, revoke_after=when)
+        key_status.RetiringKey(id=key_id, buckets=buckets, issued_for=field, revoke_after=when)
         for key_id, when in sorted(times.items())
         for buckets, field in [_reach(snapshot, key_id)]
     )
 
 
-def _reach(snapshot: KeySnapshot, key_id: str) -> tuple[tuple[str, ...], models.ScopeField | None]:
+def _reach(
+    snapshot: KeySnapshot, key_id: str
+) -> tuple[tuple[str, ...], key_status.ScopeField | None]:
     """The buckets that one key of this CR reaches, and by which field of the spec.
 
     Where nobody knows, none are named, and the key's own marker keeps its names.

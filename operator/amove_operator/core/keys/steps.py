@@ -103,17 +103,13 @@ class DeleteSecret:
 
 
 KeyStep = (
-    AddFinalizer
+    steps.CommonStep[KeyStatus]
     | ReadSecret
-    | AwaitKeyList[KeyStatus]
     | DryRun
     | RecordIssue
-    | WriteStatus[KeyStatus]
     | Mint
     | WriteSecret
     | RepairSecretMetadata
     | Revoke
     | DeleteSecret
-    | RemoveFinalizer
-    | Finish[KeyStatus]
 )

@@ -90,10 +90,8 @@ def recorded(
 ) -> SecretRecord:
     """``record`` with the checksum and the names of what is about to be written."""
     encoded = {name: text.encode() for name, text in data.items()}
-    written = Written(
-        tuple(sorted(data)), tuple(sorted(spec.labels or {})), tuple(sorted(spec.annotations or {}))
-    )
-    return replace(record, checksum=checksum(owner_uid, record.key_id, encoded), written=written)
+    digest, written = checksum(owner_uid, record.key_id, encoded), Written(tuple(sorted(data)))
+    return with_names(replace(record, checksum=digest, written=written), spec)
 
 
 def new_secret(
@@ -169,18 +167,16 @@ def _metadata_patch(
     wanted = _metadata(owner, spec, with_names(record, spec))
     if MANAGED_BY in seen.labels:
         del wanted["labels"][MANAGED_BY]  # somebody else's by now, or as we wrote it
-    gone: dict[str, dict[str, str | None]] = {
-        "labels": dict.fromkeys(name for name in former.labels if name not in _OWN_LABELS),
-        "annotations": dict.fromkeys((*former.annotations, *_NOT_ALWAYS)),
-    }
+    labels = dict.fromkeys(name for name in former.labels if name not in _OWN_LABELS)
+    annotations = dict.fromkeys((*former.annotations, *_NOT_ALWAYS))
     others = [
         ref.model_dump(by_alias=True, exclude_none=True)
         for ref in seen.owners
         if ref.uid != owner.uid
     ]
     return {
-        "labels": {**gone["labels"], **wanted["labels"]},
-        "annotations": {**gone["annotations"], **wanted["annotations"]},
+        "labels": {**labels, **wanted["labels"]},
+        "annotations": {**annotations, **wanted["annotations"]},
         "ownerReferences": [*others, *([owner.reference()] if owner.owning else [])],
     }
 

@@ -87,9 +87,8 @@ class SecretRecord:
     def matches(self, owner_uid: str, data: Mapping[str, bytes]) -> bool:
         """Whether the data keys that we wrote are all there and unedited."""
         ours = {name: data[name] for name in self.written.data if name in data}
-        return len(ours) == len(self.written.data) > 0 and self.checksum == checksum(
-            owner_uid, self.key_id, ours
-        )
+        complete = len(ours) == len(self.written.data) > 0
+        return complete and self.checksum == checksum(owner_uid, self.key_id, ours)
 
 
 def _compact(value: object) -> str:

@@ -16,7 +16,7 @@ from amove_operator import cli
 from amove_operator.amove import AmoveClient
 from amove_operator.commands import orphans as orphans_command
 from amove_operator.controllers.keys.orphan_watch import OrphanWatch
-from amove_operator.controllers.shared.dependencies import wire
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold, too_many
 from amove_operator.core.naming import key_name, marker_of, names_digest
@@ -167,7 +167,9 @@ class Leader:
         self.data: dict[tuple[str, str], dict[str, bytes]] = {}
         self.read: list[tuple[str, str]] = []
         self.down = False
-        self.d = wire(settings, cast(Kube, self), cast(AmoveClient, None), self.metrics, CLUSTER)
+        self.d = Dependencies(
+            settings, cast(Kube, self), cast(AmoveClient, None), self.metrics, CLUSTER
+        )
         self.store = self.d.store
         self._watch = OrphanWatch(self.d)
 
@@ -244,11 +246,11 @@ def test_the_leader_takes_no_key_of_a_known_cr_or_of_one_that_vanished_for_an_or
 
     last = leader.store.keys[ref]
     leader.store.drop(ref)
-    item = leader.store.keep_vanished(last)
+    leader.store.keep_vanished(last)
     leader.lists(2 * SETTLE, marked("a"))
     assert leader.lists(3 * SETTLE, marked("a")) == 0, "its deletion is still being served"
 
-    leader.store.forget_vanished(item)
+    leader.store.forget_vanished(last.object_id)
     leader.lists(4 * SETTLE, marked("a"))
     assert leader.lists(5 * SETTLE, marked("a")) == 1
 

@@ -15,7 +15,6 @@ from amove_operator.core.buckets.snapshot import (
     BucketLoss,
     BucketSeen,
     BucketSnapshot,
-    ClaimLost,
     Present,
     Refusal,
     Refused,
@@ -25,6 +24,7 @@ from amove_operator.core.conditions import Conclusion, deleting, merge, stalled,
 from amove_operator.core.policy import Defaults, bucket_not_permitted
 from amove_operator.core.reasons import Reason
 from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec, BucketStatus
+from amove_operator.models.refs import Kind, Ref
 from amove_operator.models.shared import Condition
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -53,14 +53,20 @@ def world(
     spec: BucketSpec | None = None, status: BucketStatus | None = None, **known: Any
 ) -> BucketSnapshot:
     """A protected, unpaused, claimed, undisturbed AmoveBucket called team/media."""
-    bucket = AmoveBucket.model_validate({"metadata": _METADATA, "spec": {}})
     known = {"spec": spec or BucketSpec(), "status": status or BucketStatus(), **known}
-    return changed(BucketSnapshot(bucket=bucket, account=ACCOUNT), **known)
+    return changed(
+        of_bucket(AmoveBucket.model_validate({"metadata": _METADATA, "spec": {}})), **known
+    )
+
+
+def of_bucket(bucket: AmoveBucket, **known: Any) -> BucketSnapshot:
+    """What is known of ``bucket``."""
+    meta, spec = bucket.metadata, bucket.spec
+    return BucketSnapshot(meta, spec, bucket.proven, bucket.bucket_name, ACCOUNT, **known)
 
 
 def changed(before: BucketSnapshot, **known: Any) -> BucketSnapshot:
     """The same with other fields, or with another spec, status, pause, deletion or finalizer."""
-    bucket: AmoveBucket = known.pop("bucket", before.bucket)
     metadata: dict[str, Any] = {}
     if "finalizer" in known:
         metadata["finalizer_at"] = 0 if known.pop("finalizer") else None
@@ -68,11 +74,16 @@ def changed(before: BucketSnapshot, **known: Any) -> BucketSnapshot:
         metadata["deletion_timestamp"] = NOW if known.pop("deleting") else None
     if "paused" in known:
         metadata["annotations"] = {"paused": "true"} if known.pop("paused") else {}
-    updated = {"metadata": bucket.metadata.model_copy(update=metadata)}
-    if "spec" in known:
-        updated["spec"] = known.pop("spec")
-    status = known.pop("status", bucket.status)
-    return replace(before, bucket=bucket.model_copy(update=updated).with_status(status), **known)
+    meta = before.meta.model_copy(update=metadata)
+    bucket = AmoveBucket(metadata=meta, spec=known.get("spec", before.spec))
+    status = bucket.with_status(known.get("status", before.status)).proven
+    known |= {"meta": meta, "status": status, "name": bucket.bucket_name}
+    return replace(before, **known)
+
+
+def vanished(before: BucketSnapshot) -> BucketSnapshot:
+    """The same of an object that is gone without our finalizer's protocol."""
+    return replace(before, meta=before.meta.model_copy(update={"vanished": True}))
 
 
 def fault_of(spec: BucketSpec, *, trusted: bool) -> Conclusion | None:
@@ -174,7 +185,7 @@ DISTURBANCES: list[tuple[str, Any]] = [
     ("paused", True),
     ("fault", stalled(Reason.NotPermitted, "not permitted")),
     ("fault", unsynced(Reason.Progressing, "The cloud accounts are being read.")),
-    ("claim", ClaimLost("other", "theirs")),
+    ("claimed_by", Ref(Kind.BUCKET, "other", "theirs")),
     ("name_in_use", "Waiting until key a/b is revoked."),
     ("list_needed_since", 7.0),
     ("orphaned", True),

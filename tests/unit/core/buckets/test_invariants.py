@@ -14,8 +14,6 @@ from amove_operator.core.buckets.snapshot import (
     Absent,
     BucketLoss,
     BucketSnapshot,
-    ClaimHeld,
-    ClaimLost,
     Present,
     Refused,
 )
@@ -61,7 +59,7 @@ def test_an_unknown_bucket_is_never_created_changed_or_deleted(world: BucketSnap
 
 @thorough
 @given(
-    worlds(seen=UNKNOWN, deleting=True, claim=ClaimHeld(), refusal=None),
+    worlds(seen=UNKNOWN, deleting=True, claimed_by=None, refusal=None),
     st.sampled_from(DELETE),
 )
 def test_an_unknown_bucket_that_is_to_be_deleted_keeps_its_finalizer(
@@ -81,7 +79,7 @@ def test_a_bucket_is_deleted_only_when_everything_says_so(world: BucketSnapshot)
         assert world.spec.deletion_policy == "Delete"
         assert world.spec.management_policy == "Manage"
         assert is_ours(world)
-        assert not isinstance(world.claim, ClaimLost)
+        assert world.claimed_by is None
         assert not world.blockers
         assert world.list_needed_since is None
         assert isinstance(world.seen, Present)
@@ -129,7 +127,7 @@ def test_paused_makes_no_remote_call_and_keeps_the_finalizer(world: BucketSnapsh
 @thorough
 @every_world
 def test_what_our_own_rules_refuse_makes_no_remote_call(world: BucketSnapshot) -> None:
-    if world.fault is not None or isinstance(world.claim, ClaimLost):
+    if world.fault is not None or world.claimed_by is not None:
         step = plan_bucket(changed(world, deleting=False))
         assert not remote_call(step)
         assert not isinstance(step, steps.Observe)
@@ -239,7 +237,7 @@ def test_no_report_adopts_where_the_spec_does_not_ask_for_it(world: BucketSnapsh
         assert world.fault is None
         assert not world.meta.paused
         assert not world.meta.deleting
-        assert isinstance(world.claim, ClaimHeld)
+        assert world.claimed_by is None
         observed = world.spec.management_policy == "Observe"
         assert observed or world.spec.adoption_policy == "IfExists"
 
@@ -267,7 +265,7 @@ def test_ready_is_said_only_of_a_bucket_that_was_seen(world: BucketSnapshot) -> 
 
 @thorough
 @given(
-    worlds(seen=Absent(), loss=BucketLoss.MASS, delete_sent=False, claim=ClaimHeld()),
+    worlds(seen=Absent(), loss=BucketLoss.MASS, delete_sent=False, claimed_by=None),
     st.sampled_from(DELETE),
     st.sampled_from([CREATED, ADOPTED]),
 )

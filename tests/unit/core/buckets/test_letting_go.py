@@ -13,7 +13,6 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import (
     Absent,
     BucketLoss,
-    ClaimLost,
     Present,
     Refused,
     Unknown,
@@ -21,6 +20,7 @@ from amove_operator.core.buckets.snapshot import (
 from amove_operator.core.conditions import deletion_begun, merge
 from amove_operator.core.reasons import Reason
 from amove_operator.models import FINALIZER, AmoveBucket, BucketFlags, BucketSpec
+from amove_operator.models.refs import Kind, Ref
 from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     BEGUN,
@@ -32,6 +32,7 @@ from tests.unit.core.buckets.bucket_snapshots import (
     UNKNOWN,
     changed,
     conditions_of,
+    of_bucket,
     proved,
     refusal,
     report,
@@ -39,6 +40,7 @@ from tests.unit.core.buckets.bucket_snapshots import (
     spec,
     stalled_for,
     told,
+    vanished,
     world,
 )
 
@@ -71,8 +73,7 @@ def test_the_line_that_makes_a_bucket_ours_is_never_cut_off() -> None:
             "spec": {"bucketName": "b" * 63},
         }
     )
-    longest = changed(world(seen=Present(PLAIN)), bucket=bucket)
-    step = report(plan_bucket(longest))
+    step = report(plan_bucket(of_bucket(bucket, seen=Present(PLAIN))))
     (ready, *_) = merge((), step.conclusion, 1, NOW)
     assert ready.message.endswith("}}'")
 
@@ -152,15 +153,15 @@ def test_a_bucket_is_not_deleted_before_a_list_tells_who_reaches_it() -> None:
 @pytest.mark.parametrize(
     ("holder", "told", "untold"),
     [
-        (ClaimLost("other", "theirs"), "an AmoveBucket of other;", "theirs"),
-        (ClaimLost("team", "sibling"), "AmoveBucket sibling;", "team"),
+        (Ref(Kind.BUCKET, "other", "theirs"), "an AmoveBucket of other;", "theirs"),
+        (Ref(Kind.BUCKET, "team", "sibling"), "AmoveBucket sibling;", "team"),
     ],
     ids=["another team's by its namespace only", "one of the same team by its name"],
 )
 def test_a_claim_that_is_lost_tells_who_has_it_and_calls_nothing(
-    holder: ClaimLost, told: str, untold: str
+    holder: Ref, told: str, untold: str
 ) -> None:
-    step = report(plan_bucket(world(claim=holder, finalizer=False)))
+    step = report(plan_bucket(world(claimed_by=holder, finalizer=False)))
     assert said(step.conclusion) == stalled_for("BucketClaimed")
     assert told in step.conclusion.synced.message
     assert untold not in step.conclusion.synced.message
@@ -305,7 +306,7 @@ def test_who_lost_the_claim_lets_go_without_deleting() -> None:
         proved(**CREATED),
         deleting=True,
         seen=Present(PLAIN),
-        claim=ClaimLost("other", "theirs"),
+        claimed_by=Ref(Kind.BUCKET, "other", "theirs"),
     )
     assert plan_bucket(before) == steps.RemoveFinalizer()
 
@@ -317,8 +318,6 @@ def test_without_our_finalizer_a_going_object_is_left_alone() -> None:
 
 def test_a_vanished_bucket_is_served_by_its_policy_but_stays_where_it_was_paused() -> None:
     before = world(DELETE, proved(**CREATED), finalizer=False)
-    vanished = changed(before, bucket=before.bucket.as_vanished())
-    assert plan_bucket(vanished) == steps.Observe()
+    assert plan_bucket(vanished(before)) == steps.Observe()
     paused = changed(before, paused=True)
-    kept = changed(paused, bucket=paused.bucket.as_vanished())
-    assert plan_bucket(kept) == steps.RemoveFinalizer()
+    assert plan_bucket(vanished(paused)) == steps.RemoveFinalizer()

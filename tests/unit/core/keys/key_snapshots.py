@@ -20,7 +20,8 @@ from amove_operator.core.naming import key_name, marker_of, mask_bit
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring, SecretRecord
-from amove_operator.models import CurrentKey, KeySpec, KeyStatus, RecentIssue, RetiringKey
+from amove_operator.models import CurrentKey, KeySpec, KeyStatus, RecentIssue
+from amove_operator.models.key_status import RetiringKey
 
 
 def _same_bit(name: str) -> str:

@@ -13,7 +13,8 @@ from amove_operator.core.keys import steps
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import LossVerdict, SecretAbsent, SecretForeign
 from amove_operator.core.reasons import Reason
-from amove_operator.models import KeySpec, KeyStatus, RetiringKey
+from amove_operator.models import KeySpec, KeyStatus
+from amove_operator.models.key_status import RetiringKey
 from tests.unit.core.keys.key_snapshots import (
     FIRST,
     HOUR,
