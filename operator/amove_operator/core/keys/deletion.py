@@ -17,8 +17,7 @@ def plan_deletion(snapshot: KeySnapshot) -> steps.KeyStep:
         return steps.ReadSecret()
     if (pending := snapshot.expectations.pending_key) is not None:
         return revoke_pending_key(snapshot, pending)
-    never_issued = snapshot.expectations.is_new and snapshot.status.key is None
-    if not never_issued and snapshot.live is None:
+    if snapshot.live is None and not _never_issued(snapshot):
         return await_key_list(snapshot, messages.await_list(snapshot, messages.Showing.ALL_KEYS))
     kept = _kept(snapshot)
     if (revocation := _next_revocation(snapshot, kept)) is not None:
@@ -30,6 +29,11 @@ def plan_deletion(snapshot: KeySnapshot) -> steps.KeyStep:
         return steps.DeleteSecret(ours.uid) if snapshot.secret_fresh else steps.ReadSecret()
     # The Secret must not go with its CR: without an owner it stays.
     return steps.RepairSecretMetadata(ours) if ours.metadata_drifted else steps.RemoveFinalizer()
+
+
+def _never_issued(snapshot: KeySnapshot) -> bool:
+    """Whether no process can have issued a key: then no list needs to be waited for."""
+    return snapshot.expectations.is_new and snapshot.status.key is None
 
 
 def _abandoned(snapshot: KeySnapshot) -> bool:
