@@ -71,8 +71,8 @@ class OrphanWatch:
     async def judge(self, listing: KeyList) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
         d, before, known = self._d, self._suspects.orphans, set(self._d.names.holders)
-        scan, holders = await self._scan(listing)
-        if d.names.holders_found(holders, known):
+        scan, judged = await self._scan(listing)
+        if d.names.holders_found(judged, known, listing):
             d.enqueue.waiting(d.names.wanted)  # whose a key is says whom it keeps out
         if not d.watches_all:
             return
@@ -82,25 +82,24 @@ class OrphanWatch:
         if {key.id for key in orphans} != {key.id for key in before}:
             _log_orphans(orphans)
 
-    async def _scan(self, listing: KeyList) -> tuple[OrphanScan, dict[str, str]]:
-        """Where the CRs and Secrets stand now, and the namespace of each key that one holds."""
+    async def _scan(self, listing: KeyList) -> tuple[OrphanScan, dict[str, str | None]]:
+        """Where the CRs and Secrets stand now; of each key without a CR, which namespace has it."""
         d = self._d
         # The keys of a vanished object are still being dealt with.
         uids = [key.metadata.uid for key in d.store.all_keys()]
         scan = OrphanScan.of(d.cluster_uid, listing, uids, ())
-        held: set[str] = set()
-        holders: dict[str, str] = {}
+        unread: set[str] = set()
+        judged: dict[str, str | None] = {}
         for key in scan.unowned().values():
             try:
                 holder = await holder_of(d.kube, key, d.secrets.claiming(key.id), listing)
             except (KubeUnavailable, KubeRefused) as error:
                 _log.warning("whether a Secret holds key %s is not known: %s", key.name, error)
-                held.add(key.id)
-                continue
-            if holder is not None:
-                held.add(key.id)
-                holders[key.id] = holder.namespace
-        return replace(scan, held=frozenset(held)), holders
+                unread.add(key.id)
+            else:
+                judged[key.id] = holder.namespace if holder is not None else None
+        held = {key_id for key_id, where in judged.items() if where is not None}
+        return replace(scan, held=frozenset(held | unread)), judged
 
 
 def _log_orphans(orphans: tuple[RemoteKey, ...]) -> None:

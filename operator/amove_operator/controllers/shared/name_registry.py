@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
@@ -161,11 +161,23 @@ class NameRegistry:
         """By key id, the namespace of the Secret whose data carry a key without an object."""
         return dict(self._holders)
 
-    def holders_found(self, found: dict[str, str], known_before: Collection[str]) -> bool:
-        """Replace the holders, but for those noted since the search began; whether that differs."""
-        since = {one: where for one, where in self._holders.items() if one not in known_before}
-        before, self._holders = self._holders, {**found, **since}
-        return before != self._holders
+    def holders_found(
+        self, judged: Mapping[str, str | None], known_before: Collection[str], listing: KeyList
+    ) -> bool:
+        """Take in which namespace's Secret has each judged key, if any; whether that differs.
+
+        A key that was not judged keeps its holder while it is listed. Its object may have been
+        there when the scan began and have been let go of since: without its holder it would be
+        reported as an orphan's, if only until the next list.
+        """
+        former = self._holders
+        stays = {key_id: where for key_id, where in former.items() if key_id in listing.owners}
+        stays |= {one: where for one, where in former.items() if one not in known_before}
+        found = {
+            key_id: where for key_id, where in {**stays, **judged}.items() if where is not None
+        }
+        self._holders = found
+        return found != former
 
     def note_holder(self, key_id: str, namespace: str) -> None:
         """A Secret stays with its key: known before a list is judged, which is no orphan then."""

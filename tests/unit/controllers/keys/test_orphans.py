@@ -263,6 +263,25 @@ def test_the_leader_takes_no_key_that_a_retained_secret_holds_for_an_orphan() ->
     assert leader.d.names.holders == {"a": "team"}
 
 
+def test_a_list_that_comes_while_an_object_is_let_go_of_forgets_no_holder() -> None:
+    leader = Leader()
+    leader.knows(GONE)
+    leader.d.names.note_holder("a", "team")
+    leader.lists(0, marked("a"))
+    assert leader.d.names.holders == {"a": "team"}, "not judged: its object is still there"
+    leader.lists(SETTLE)
+    assert leader.d.names.holders == {}, "the key is gone"
+
+
+def test_a_secret_that_cannot_be_read_for_once_keeps_its_key_from_being_an_orphans() -> None:
+    leader = Leader()
+    leader.has_secret("team", "app", b"AK-a")
+    leader.lists(0, marked("a"))
+    leader.down = True
+    leader.lists(SETTLE, marked("a"))
+    assert leader.d.names.holders == {"a": "team"}
+
+
 @pytest.mark.parametrize(
     "forged",
     [
