@@ -35,7 +35,7 @@ demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=
 		$(if $(call given,KUBECONFIG),--kubeconfig "$(KUBECONFIG)")
 
 .PHONY: test
-test: lint controlplane ## Lint and every test but the long ones, with coverage (about half an hour)
+test: lint controlplane ## Lint and every test but the long ones, with coverage (about 20 minutes on two cores)
 	@echo "== Tests, on real control planes"
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m tests.side_by_side --cov --cov-report= --durations=15
