@@ -67,6 +67,9 @@ class KeyListCache:
         limit = begun - self._settle
         self._issued = {one: pair for one, pair in self._issued.items() if pair[1] > limit}
         self._revoked = {one: at for one, at in self._revoked.items() if at > limit}
-        for key_id, (key, _) in self._issued.items():
-            listed.setdefault(key_id, key)
-        return KeyList.of(begun, (key for key in listed.values() if key.id not in self._revoked))
+        shown = (key for key in listed.values() if key.id not in self._revoked)
+        listing = KeyList.of(begun, shown)
+        for key, _ in self._issued.values():
+            # Added, and not listed: it is no evidence of whose keys the service shows.
+            listing.add(key)
+        return listing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -104,3 +105,14 @@ def test_a_list_that_cannot_be_had_leaves_the_one_at_hand() -> None:
         lists.fresh(150)
     assert lists.key_lists.latest is not None
     assert lists.key_lists.latest.begun == 100
+
+
+def test_a_key_of_our_own_that_a_list_lacks_does_not_say_whose_the_list_is() -> None:
+    """Else a token that changed hands within the settle time would seem to be the former user's."""
+    lists = Lists()
+    lists.shown = [replace(FIRST, user_id="stranger")]
+    lists.key_lists.issued(replace(SECOND, user_id="mine"))
+    assert lists.fresh(101) == ["id-1", "id-2"]
+    assert lists.key_lists.latest is not None
+    assert lists.key_lists.latest.speaks_for("mine") is False
+    assert lists.key_lists.latest.speaks_for("stranger") is True
