@@ -138,7 +138,6 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         item = seen.object_id
         self.d.store.forget(item)
         self.d.forget(item)
-        self.d.queue.forget(item)
         self.d.enqueue.freed_by(seen)
 
     # -- what differs by kind --------------------------------------------------------------------

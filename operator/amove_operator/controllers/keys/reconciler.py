@@ -153,11 +153,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if not key.metadata.vanished:
             before = key.proven
             await self.d.status.write(key, end.status, end.conclusion)
+            memory = decision.progress.memory
+            memory.expectations = memory.expectations.named(named_ids(end.status))
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(named_ids(end.status)))
             await self._report_unconfirmed(key, decision.progress)
-            self._release_names(key, decision.progress.memory, end.status)
+            self._release_names(key, memory, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
             queue.fail(item, cap=self.d.resync, at_least=at_least)

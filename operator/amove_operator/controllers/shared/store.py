@@ -32,12 +32,15 @@ def is_unserved(seen: Object) -> bool:
 class Store:
     """All objects by reference, and by identity those that vanished and still need their end.
 
+    Of each object there is one copy: as it is, or as it was last seen before it vanished.
+
     An object *vanishes* when it is gone without our finalizer's protocol: somebody took the
     finalizer off, or forced the deletion. Its last copy, marked ``metadata.vanished``, is served
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: vanished objects of which no GET has shown yet that they are gone.
+    ``unconfirmed``: objects that seem to have vanished, and of which no GET has shown yet whether
+    they did; also one that an event shows again meanwhile.
     """
 
     def __init__(self) -> None:
@@ -106,6 +109,7 @@ class Store:
     def _index(self, seen: Object) -> None:
         item = seen.object_id
         ref = item.ref
+        self.vanished.pop(item, None)  # by an event that is newer than its end seemed to be
         if isinstance(seen, AmoveBucket):
             self.buckets[ref] = seen
             self._by_bucket_name.put(item, [seen.bucket_name])
@@ -147,8 +151,9 @@ class Store:
 
     def forget(self, item: ObjectId) -> None:
         """That very object is served to its end; one made anew under its name stays."""
-        if item in self.vanished:
-            self.forget_vanished(item)
+        self.unconfirmed.discard(item)
+        if self.vanished.pop(item, None) is not None:
+            self.key_index.drop(item)
         elif self.find(item) is not None:
             self.drop(item.ref)
 
@@ -173,12 +178,13 @@ class Store:
         if isinstance(copy, AmoveStorageKey):
             self.key_index.put(item, copy)
 
-    def forget_vanished(self, item: ObjectId) -> None:
-        """The vanished object's protocol is served, or the object is there after all."""
-        self.vanished.pop(item, None)
+    def confirm_vanished(self, item: ObjectId) -> None:
+        """A GET shows that the object is gone, whatever an event showed since: serve its end."""
         self.unconfirmed.discard(item)
-        if self.find(item) is None:
-            self.key_index.drop(item)
+        last = self.get(item.ref)
+        if last is not None and last.metadata.uid == item.uid:
+            self.drop(item.ref)
+            self._keep(item, last.as_vanished())
 
     # -- look-ups --------------------------------------------------------------------------------
 
