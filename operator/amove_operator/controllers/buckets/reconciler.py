@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from amove_operator.amove import BucketAddress
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
+from amove_operator.controllers.shared.bucket_losses import is_concluded
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.loss_guard import is_concluded
 from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory, fingerprint
 from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.status_writer import explain, failed
