@@ -9,13 +9,12 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages, snapshot
-from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import SecretMetadata
-from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
+from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
+from amove_operator.core.secrets.rendering import longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
 
@@ -58,7 +57,7 @@ class KeyGatherer:
     def gather(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.KeySnapshot:
         """All that is known about one AmoveStorageKey as of now."""
         d, meta, spec, expectations = self._d, key.metadata, key.spec, progress.memory.expectations
-        gate = self.gate(key)
+        gate, trusted = self.gate(key), d.settings.trusts(meta.namespace)
         interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
         return snapshot.KeySnapshot(
             now=d.now(),
@@ -67,8 +66,7 @@ class KeyGatherer:
             spec=spec,
             status=key.proven,
             gate=gate,
-            secret_name=key.secret_name,
-            format8=format_digest(spec.secret),
+            desired_secret=DesiredSecret.of(key, trusted=trusted),
             rotation=snapshot.Rotation(
                 parse_duration(spec.rotation.grace_period),
                 interval,
@@ -79,7 +77,7 @@ class KeyGatherer:
             finalizer=meta.finalized_by_us or meta.vanished,
             deleting=meta.deleting,
             paused=meta.paused,
-            trusted=d.settings.trusts(meta.namespace),
+            trusted=trusted,
             namespace_terminating=progress.namespace_terminating,
             fault=None if meta.deleting else self.fault(key, gate),
             secret=progress.secret if progress.secret is not None else progress.memory.secret,
@@ -237,7 +235,7 @@ class KeyGatherer:
         gone = {key_id for key_id, _ in progress.memory.expectations.deleted}
         if listing is None or listing.begun < progress.memory.expectations.knows_from:
             return frozenset(gone)
-        named, mine = named_ids(key.proven), self.marker(key)
+        named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
         if progress.loss_accepted or (not losses.is_mass and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
@@ -263,6 +261,6 @@ class KeyGatherer:
         if listing is None or self._speaks_for_user(key):
             return frozenset()
         asked = progress.memory.expectations.asked
-        ours = named_ids(key.proven) | {key_id for key_id, _ in progress.memory.expectations.scopes}
+        ours = key.proven.named_ids | {key_id for key_id, _ in progress.memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
         return frozenset(ours - listing.owners.keys() - asked - dead)

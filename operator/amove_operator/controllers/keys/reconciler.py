@@ -10,11 +10,11 @@ from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.memory import KeyMemory, fingerprint
+from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.keys import steps
-from amove_operator.core.keys.derived import is_usable, named_ids
+from amove_operator.core.keys.derived import is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
@@ -52,7 +52,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """Gather a snapshot, and have the planner choose the next step."""
         self._expire(seen, progress)
         if progress.secret is None:
-            self._secrets.recall(seen, progress.memory)
+            known = self.d.secrets.get((seen.metadata.namespace, seen.secret_name))
+            progress.memory.recall_secret(known)
         snapshot = self._gatherer.gather(seen, progress)
         return Decision(seen, progress, snapshot, plan_key(snapshot))
 
@@ -60,9 +61,9 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """Forget what a person's change made void."""
         memory = progress.memory
         progress.loss_accepted = self.d.key_losses.accepted(key)
-        if memory.fingerprint != (print_now := fingerprint(key.metadata)):
+        if memory.fingerprint != key.metadata.fingerprint:
             memory.secret = None  # whether its metadata drifted was judged by the former spec
-            memory.fingerprint = print_now
+            memory.fingerprint = key.metadata.fingerprint
             memory.refused = ""
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
@@ -87,23 +88,24 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         memory = progress.memory
         match decision.step:
             case steps.ReadSecret():
-                await self._secrets.read(key, progress)
+                await self._secrets.read(snapshot, progress)
             case steps.DryRun():
-                await self._secrets.dry_run(key, progress, decision.step.scope)
+                desired = snapshot.desired_secret
+                await self._secrets.dry_run(desired, progress, decision.step.scope)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
                 await self._service.create(key, progress, decision.step)
             case steps.WriteSecret():
-                await self._secrets.write(key, progress, decision.step)
+                await self._secrets.write(snapshot, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
-                await self._secrets.repair_metadata(key, progress, secret)
+                await self._secrets.repair_metadata(snapshot, progress, secret)
             case steps.Revoke():
                 await self._service.revoke(key, progress, decision.step)
             case steps.DeleteSecret(uid):
-                namespace = key.metadata.namespace
-                await self.d.kube.delete_secret(namespace, snapshot.secret_name, uid=uid)
+                secret = snapshot.desired_secret
+                await self.d.kube.delete_secret(secret.owner.namespace, secret.name, uid=uid)
                 progress.forget_secret()
 
     async def add_finalizer(self, decision: KeyDecision) -> None:
@@ -155,7 +157,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             await self.d.status.write(key, end.status, end.conclusion)
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
-                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(named_ids(end.status)))
+                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
             await self._report_unconfirmed(key, decision.progress)
             self._release_names(key, decision.progress.memory, end.status)
         if end.retry:
@@ -173,7 +175,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             return
         marker = marker_of(self.d.cluster_uid, key.metadata.uid)
         alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
-        if alive is not None and {one.id for one in alive} <= named_ids(status):
+        if alive is not None and {one.id for one in alive} <= status.named_ids:
             self.d.enqueue.waiting(self.d.store.release(key.object_id))
 
     async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
@@ -181,7 +183,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         memory = progress.memory
         if not memory.expectations.unconfirmed:
             return
-        unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, progress)
+        unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
         reported = memory.expectations.unconfirmed - unproven
         memory.expectations = memory.expectations.unconfirmed_reported()
         for key_id in reported:
