@@ -15,17 +15,24 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
-from amove_operator.errors import ApiError, Conflict
+from amove_operator.core.conditions import unsynced
+from amove_operator.core.reasons import Reason
+from amove_operator.errors import ApiError, Conflict, KubeInternalError, KubeRefused, OperatorError
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 from amove_operator.models.refs import ObjectId
 
 MOST_STEPS = 40
+SOON_AGAIN = 30.0
+"""The longest back-off for what may come right by itself: a webhook that is down."""
+
+_log = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen", AmoveBucket, AmoveStorageKey)
 Pass = TypeVar("Pass")
@@ -68,11 +75,10 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
             try:
-                ended = await self._take(decision)
-            except ApiError as error:
-                end = self.failed(decision, error)
-                if ended := end is not None:
-                    await self.finish(decision, end, error)
+                ended = await self._take_or_report(decision)
+            except (KubeRefused, KubeInternalError) as error:
+                await self._report_refused(decision, error)
+                return
             if ended:
                 return
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
@@ -81,6 +87,46 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """That very object as last seen, if it still needs something."""
         found = self.d.store.find(item)
         return found if isinstance(found, self.model) else None
+
+    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> bool:
+        """Perform one step, or say in status why the service did not; whether the pass ends."""
+        try:
+            return await self._take(decision)
+        except ApiError as error:
+            end = self.failed(decision, error)
+            if end is not None:
+                await self.finish(decision, end, error)
+            return end is not None
+
+    async def _report_refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> None:
+        """Say in status what Kubernetes refused. Raises the same where status cannot be written."""
+        seen = decision.seen
+        if seen.metadata.vanished:
+            raise error
+        try:
+            await self.finish(decision, self.refused(decision, error), error)
+        except (KubeRefused, KubeInternalError):
+            raise error from None
+        _log.error("%s: Kubernetes refused: %s", seen.object_id.ref, error)
+
+    def refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> steps.Finish[Any]:
+        """How the pass ends when Kubernetes refused the step: only Synced says so.
+
+        Where a status was refused, the former one may pass with that.
+        """
+        writes_status = hasattr(decision.step, "status")
+        status = decision.seen.status if writes_status else self.known_status(decision)
+        said = f"Kubernetes refused a request for this object: {error}"
+        return steps.Finish(status, unsynced(Reason.KubernetesRefused, said), retry=True)
+
+    def longest_pause(self, error: Exception | None) -> float:
+        """The most that a back-off may grow to."""
+        again = isinstance(error, KubeInternalError)
+        return min(SOON_AGAIN, self.d.resync) if again else self.d.resync
 
     async def _take(self, decision: Decision[Seen, Pass]) -> bool:
         """Perform one step; whether the pass ends with it. Raises ApiError too."""
@@ -160,8 +206,12 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """How the pass ends after a failed call; ``None``: noted, let the planner choose again."""
 
     @abstractmethod
+    def known_status(self, decision: Decision[Seen, Pass]) -> Any:
+        """The status that says what is known, and nothing of the step."""
+
+    @abstractmethod
     async def finish(
-        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: ApiError | None
+        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: OperatorError | None
     ) -> None:
         """Write status, and set the time to come again."""
 

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     ApiUnavailable = "ApiUnavailable"
     ApiUnauthorized = "ApiUnauthorized"
     ApiRefused = "ApiRefused"
+    KubernetesRefused = "KubernetesRefused"
     Deleting = "Deleting"
     WaitingForListing = "WaitingForListing"
     # Buckets
