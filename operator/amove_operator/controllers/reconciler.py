@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
+from amove_operator.core.reading import conditions_are_lost, status_unreadable
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, Conflict, KubeInternalError, KubeRefused, OperatorError
 from amove_operator.models import AmoveBucket, AmoveStorageKey
@@ -72,6 +73,9 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             seen = self.find(item)
             if seen is None or item in self.d.store.unconfirmed:
                 return  # one that vanished just now is read before anything is done for it
+            if seen.unread_status:
+                await self.report_unreadable(seen)
+                return
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
             try:
@@ -87,6 +91,22 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """That very object as last seen, if it still needs something."""
         found = self.d.store.find(item)
         return found if isinstance(found, self.model) else None
+
+    async def report_unreadable(self, seen: Seen) -> None:
+        """Leave alone what a newer version wrote, and say so.
+
+        A vanished object, of which nothing can be said, is forgotten: its keys are orphans.
+        """
+        item, unread = seen.object_id, seen.unread_status
+        said = status_unreadable(unread)
+        if seen.metadata.vanished:
+            _log.warning("%s vanished, and is let go of as it was: %s", item, said.synced.message)
+            self.forget(seen)
+        elif conditions_are_lost(unread):
+            await self.d.status.emit_unwritten(seen, said.synced.reason, said.synced.message)
+        else:
+            await self.d.status.write(seen, seen.status, said)
+        self.d.queue.forget(item)
 
     async def _take_or_report(self, decision: Decision[Seen, Pass]) -> bool:
         """Perform one step, or say in status why the service did not; whether the pass ends."""

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     ApiUnauthorized = "ApiUnauthorized"
     ApiRefused = "ApiRefused"
     KubernetesRefused = "KubernetesRefused"
+    StatusUnreadable = "StatusUnreadable"
     Deleting = "Deleting"
     WaitingForListing = "WaitingForListing"
     # Buckets
