@@ -15,17 +15,25 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
-from amove_operator.errors import ApiError, Conflict
+from amove_operator.core.conditions import unsynced
+from amove_operator.core.reading import conditions_are_lost, status_unreadable
+from amove_operator.core.reasons import Reason
+from amove_operator.errors import ApiError, Conflict, KubeInternalError, KubeRefused, OperatorError
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 from amove_operator.models.refs import ObjectId
 
 MOST_STEPS = 40
+SOON_AGAIN = 30.0
+"""The longest back-off for what may come right by itself: a webhook that is down."""
+
+_log = logging.getLogger(__name__)
 
 Seen = TypeVar("Seen", AmoveBucket, AmoveStorageKey)
 Pass = TypeVar("Pass")
@@ -65,14 +73,16 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             seen = self.find(item)
             if seen is None or item in self.d.store.unconfirmed:
                 return  # one that vanished just now is read before anything is done for it
+            if seen.unread_status:
+                await self.report_unreadable(seen)
+                return
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
             try:
-                ended = await self._take(decision)
-            except ApiError as error:
-                end = self.failed(decision, error)
-                if ended := end is not None:
-                    await self.finish(decision, end, error)
+                ended = await self._take_or_report(decision)
+            except (KubeRefused, KubeInternalError) as error:
+                await self._report_refused(decision, error)
+                return
             if ended:
                 return
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
@@ -81,6 +91,62 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """That very object as last seen, if it still needs something."""
         found = self.d.store.find(item)
         return found if isinstance(found, self.model) else None
+
+    async def report_unreadable(self, seen: Seen) -> None:
+        """Leave alone what a newer version wrote, and say so.
+
+        A vanished object, of which nothing can be said, is forgotten: its keys are orphans.
+        """
+        item, unread = seen.object_id, seen.unread_status
+        said = status_unreadable(unread)
+        if seen.metadata.vanished:
+            _log.warning("%s vanished, and is let go of as it was: %s", item, said.synced.message)
+            self.forget(seen)
+        elif conditions_are_lost(unread):
+            await self.d.status.emit_unwritten(seen, said.synced.reason, said.synced.message)
+        else:
+            await self.d.status.write(seen, seen.status, said)
+        self.d.queue.forget(item)
+
+    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> bool:
+        """Perform one step, or say in status why the service did not; whether the pass ends."""
+        try:
+            return await self._take(decision)
+        except ApiError as error:
+            end = self.failed(decision, error)
+            if end is not None:
+                await self.finish(decision, end, error)
+            return end is not None
+
+    async def _report_refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> None:
+        """Say in status what Kubernetes refused. Raises the same where status cannot be written."""
+        seen = decision.seen
+        if seen.metadata.vanished:
+            raise error
+        try:
+            await self.finish(decision, self.refused(decision, error), error)
+        except (KubeRefused, KubeInternalError):
+            raise error from None
+        _log.error("%s: Kubernetes refused: %s", seen.object_id.ref, error)
+
+    def refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> steps.Finish[Any]:
+        """How the pass ends when Kubernetes refused the step: only Synced says so.
+
+        Where a status was refused, the former one may pass with that.
+        """
+        writes_status = hasattr(decision.step, "status")
+        status = decision.seen.status if writes_status else self.known_status(decision)
+        said = f"Kubernetes refused a request for this object: {error}"
+        return steps.Finish(status, unsynced(Reason.KubernetesRefused, said), retry=True)
+
+    def longest_pause(self, error: Exception | None) -> float:
+        """The most that a back-off may grow to."""
+        again = isinstance(error, KubeInternalError)
+        return min(SOON_AGAIN, self.d.resync) if again else self.d.resync
 
     async def _take(self, decision: Decision[Seen, Pass]) -> bool:
         """Perform one step; whether the pass ends with it. Raises ApiError too."""
@@ -160,8 +226,12 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """How the pass ends after a failed call; ``None``: noted, let the planner choose again."""
 
     @abstractmethod
+    def known_status(self, decision: Decision[Seen, Pass]) -> Any:
+        """The status that says what is known, and nothing of the step."""
+
+    @abstractmethod
     async def finish(
-        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: ApiError | None
+        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: OperatorError | None
     ) -> None:
         """Write status, and set the time to come again."""
 

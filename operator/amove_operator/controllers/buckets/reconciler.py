@@ -17,11 +17,20 @@ from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
+from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.keyed_lock import KeyedLock
-from amove_operator.errors import AlreadyExists, ApiError, Conflict, NotEmpty, NotFound, Rejected
+from amove_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NotEmpty,
+    NotFound,
+    OperatorError,
+    Rejected,
+)
 from amove_operator.models import AmoveBucket, BucketStatus
 from amove_operator.models.refs import ObjectId
 
@@ -216,10 +225,14 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         decision.progress.not_observed(error, *explain(error), self.d.clock())
         return None
 
+    def known_status(self, decision: BucketDecision) -> BucketStatus:
+        """What was observed is not in it: the next pass observes anew."""
+        return as_it_was(decision.snapshot)
+
     # -- the end of a pass -----------------------------------------------------------------------
 
     async def finish(
-        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: ApiError | None
+        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: OperatorError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         bucket, memory = decision.seen, decision.progress
@@ -231,14 +244,18 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if end.conclusion.synced.status == "True":
             memory.repairs_left = REPAIRS
-        self._requeue(bucket.object_id, memory, end)
+        self._requeue(bucket.object_id, memory, end, self.longest_pause(error))
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
         self.d.bucket_losses.judge()
 
     def _requeue(
-        self, item: ObjectId, memory: BucketMemory, end: steps.Finish[BucketStatus]
+        self,
+        item: ObjectId,
+        memory: BucketMemory,
+        end: steps.Finish[BucketStatus],
+        longest: float,
     ) -> None:
         clock, queue = self.d.clock(), self.d.queue
         if not end.retry:
@@ -250,7 +267,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             # What a person must mend first is not tried hastily.
             slowly = min(_SLOWLY, self.d.resync) if memory.refusal is not None else 0.0
             at_least = max(slowly, memory.retry_after)
-            memory.retry_at = clock + queue.fail(item, cap=self.d.resync, at_least=at_least)
+            memory.retry_at = clock + queue.fail(item, cap=longest, at_least=at_least)
         memory.retry_after = 0.0
 
     def _enqueue_concerned(self, before: AmoveBucket) -> None:

@@ -13,16 +13,24 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.core.conditions import Verdict, unsynced
-from amove_operator.core.keys import steps
+from amove_operator.core.keys import messages, steps
 from amove_operator.core.keys.derived import is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
-from amove_operator.core.keys.status import status_of
+from amove_operator.core.keys.status import finish, status_of
 from amove_operator.core.naming import marker_of
 from amove_operator.core.reasons import Reason
-from amove_operator.errors import ApiError, Rejected
+from amove_operator.errors import (
+    ApiError,
+    KubeInternalError,
+    KubeRefused,
+    OperatorError,
+    Rejected,
+)
 from amove_operator.models import AmoveStorageKey, KeyStatus
+
+_SECRET_WRITES = (steps.DryRun, steps.WriteSecret, steps.RepairSecretMetadata)
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
@@ -147,8 +155,23 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             conclusion = replace(conclusion, ready=Verdict("False", reason, message))
         return steps.Finish(status_of(snapshot), conclusion, retry=True)
 
+    def known_status(self, decision: KeyDecision) -> KeyStatus:
+        """What is known of its keys, so that other teams learn what was revoked."""
+        return status_of(decision.snapshot)
+
+    def refused(
+        self, decision: KeyDecision, error: KubeRefused | KubeInternalError
+    ) -> steps.Finish[KeyStatus]:
+        """What concerns the Secret itself has a reason of its own; a verdict stalls the object."""
+        snapshot = decision.snapshot
+        if not isinstance(decision.step, _SECRET_WRITES):
+            return super().refused(decision, error)
+        if isinstance(error, KubeRefused):
+            return finish(snapshot, messages.secret_refused(snapshot, str(error)), retry=True)
+        return finish(snapshot, messages.secret_not_taken(snapshot, str(error)), retry=True)
+
     async def finish(
-        self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: ApiError | None
+        self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: OperatorError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         key, item, queue = decision.seen, decision.seen.object_id, self.d.queue
@@ -162,7 +185,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self._release_names(key, decision.progress.memory, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
-            queue.fail(item, cap=self.d.resync, at_least=at_least)
+            queue.fail(item, cap=self.longest_pause(error), at_least=at_least)
         else:
             queue.forget(item)
         if end.requeue_at is not None:

@@ -102,6 +102,7 @@ class Dependencies:
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
         self.memories.forget(item.uid)
+        self.status.forget(item.uid)
         self.bucket_losses.forget(item)
         self.names.forget(item.uid)
         self.key_losses.forget(item.uid)

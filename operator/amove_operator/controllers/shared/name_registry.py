@@ -256,8 +256,8 @@ def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
 
 
 def _is_proven(bucket: AmoveBucket) -> bool:
-    status = bucket.proven
-    ours = status.provenance is not None or bool(status.create_intent)
+    # A status that cannot be read may say so in words of a newer version.
+    ours = bucket.proven.ours or bool(bucket.unread_status)
     return ours and not bucket.metadata.let_go
 
 

@@ -41,12 +41,20 @@ def failed(error: ApiError) -> Conclusion:
 
 
 class StatusWriter:
-    """Writes what changed, and emits an Event for a changed reason of Ready or Synced."""
+    """Writes what changed, and emits an Event for a changed reason of Ready or Synced.
+
+    ``_unwritten``: the UIDs of objects of which an Event says what status cannot.
+    """
 
     def __init__(self, kube: Kube, store: Store, now: Callable[[], datetime]) -> None:
         self._kube = kube
         self._store = store
         self._now = now
+        self._unwritten: set[str] = set()
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self._unwritten.discard(uid)
 
     async def write(
         self, seen: Object, status: BucketStatus | KeyStatus, conclusion: Conclusion
@@ -77,6 +85,7 @@ class StatusWriter:
                 raise
             self._store.note_status(seen, wanted)
             return
+        self._unwritten.discard(meta.uid)
         if body is not None:
             self._store.put(ref, body)
             await self._emit_change(seen, merged)
@@ -94,6 +103,13 @@ class StatusWriter:
             if bad or (kind == "Ready" and new.status == "True"):
                 await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
                 return
+
+    async def emit_unwritten(self, seen: Object, reason: Reason, message: str) -> None:
+        """An Event that says what status cannot: one, until status can be written again."""
+        uid = seen.metadata.uid
+        if uid not in self._unwritten:
+            self._unwritten.add(uid)
+            await self.emit_event(seen, reason, message, warning=True)
 
     async def emit_event(
         self, seen: Object, reason: str, message: str, *, warning: bool = False

@@ -225,4 +225,5 @@ def _same(known: Object, now: Object) -> bool:
         return False
     as_now = {name: getattr(now.metadata, name) for name in moved}
     before = known.metadata.model_copy(update=as_now)
-    return (before, known.spec, known.status) == (now.metadata, now.spec, now.status)
+    acted_on = (known.spec, known.status, known.unread_status)
+    return before == now.metadata and acted_on == (now.spec, now.status, now.unread_status)

@@ -79,7 +79,7 @@ def within_budget(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | No
 def secret_writable(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | None:
     """The API server is asked whether it would take the Secret before a key is issued for it."""
     if snapshot.refused:
-        return finish(snapshot, messages.secret_refused(snapshot), retry=True)
+        return finish(snapshot, messages.secret_refused(snapshot, snapshot.refused), retry=True)
     if not snapshot.secret_fresh:
         return steps.ReadSecret()
     return None if snapshot.dry_run_passed else steps.DryRun(mint.scope)

@@ -206,10 +206,18 @@ def _sentence(why: IssueReason) -> str:
 # ---------------------------------------------------------------- the Secret
 
 
-def secret_refused(snapshot: KeySnapshot) -> Conclusion:
-    """Kubernetes would not take, or did not take, the Secret."""
-    message = f"Kubernetes refuses Secret {snapshot.desired_secret.name}: {snapshot.refused}"
+def secret_refused(snapshot: KeySnapshot, why: str) -> Conclusion:
+    """Kubernetes would not take, or did not take, the Secret: a person must change something."""
+    message = f"Kubernetes refuses Secret {snapshot.desired_secret.name}: {why}"
     return stalled(Reason.SecretWriteRefused, message)
+
+
+def secret_not_taken(snapshot: KeySnapshot, why: str) -> Conclusion:
+    """Kubernetes could not take the Secret just now, such as for a webhook that is down."""
+    reason = Reason.SecretWriteRefused
+    message = f"Kubernetes could not take Secret {snapshot.desired_secret.name}, tried again: {why}"
+    unready = None if is_usable(snapshot) else Verdict("False", reason, message)
+    return replace(unsynced(reason, message), ready=unready)
 
 
 def secret_foreign(secret: SecretForeign) -> Conclusion:
