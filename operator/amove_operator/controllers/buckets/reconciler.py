@@ -246,7 +246,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             memory.repairs_left = REPAIRS
         self._requeue(bucket.object_id, memory, end, self.longest_pause(error))
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
-        if self.d.names.want(bucket, waits=waits):
+        if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
         self.d.bucket_losses.judge()
 

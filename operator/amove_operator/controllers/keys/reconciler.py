@@ -199,7 +199,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         marker = marker_of(self.d.cluster_uid, key.metadata.uid)
         alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
         if alive is not None and {one.id for one in alive} <= status.named_ids:
-            self.d.enqueue.waiting(self.d.store.release(key.object_id))
+            self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 
     async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
