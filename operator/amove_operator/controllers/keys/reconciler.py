@@ -54,7 +54,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if uid not in memories:
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
             memories[uid] = KeyMemory(known)
-        return ReconcilePass(memories[uid])
+        return ReconcilePass(memories[uid], self.d.clock())
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""

@@ -20,6 +20,7 @@ GATES: tuple[Callable[[KeySnapshot, steps.Mint], steps.KeyStep | None], ...] = (
     gates.two_live_keys,  # never a third: the retiring key goes, or its grace is waited for
     gates.within_budget,  # a few at once, then slower and slower
     gates.secret_writable,  # by a fresh read and a dry run
+    gates.list_of_this_pass,  # the one that lacks our keys may have been another user's
     gates.attempt_recorded,  # in status, with serial and scope
 )
 

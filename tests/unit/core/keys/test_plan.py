@@ -107,6 +107,16 @@ MINTING: list[Row] = [
         "AwaitKeyList",
     ),
     (
+        "no successor is issued by an old list that may be another user's",
+        {"live": (), "list_outdated": True},
+        "AwaitKeyList",
+    ),
+    (
+        "that list is not read anew while a bucket is not ready",
+        {"live": (), "list_outdated": True, "gate": Blocked(Reason.BucketNotReady, "no", WIDE)},
+        "Finish BucketNotReady",
+    ),
+    (
         "a sound Secret needs no listing after a restart",
         {"live": None, "listed_at": None},
         "Finish Settled",
