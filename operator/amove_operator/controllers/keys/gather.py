@@ -203,7 +203,7 @@ class KeyGatherer:
             return snapshot.LossVerdict.NONE
         if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
-        if losses.is_mass and (key.metadata.uid in losses.missing or current is None):
+        if losses.may_be_mass(key.metadata.uid) or (losses.is_mass and current is None):
             return snapshot.LossVerdict.MASS_LOSS
         return snapshot.LossVerdict.NONE
 
@@ -241,7 +241,8 @@ class KeyGatherer:
             return frozenset(gone)
         named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
-        if progress.loss_accepted or (not losses.is_mass and self._lacks_ours_alone(key)):
+        held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
+        if progress.loss_accepted or (not held_up and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)
 
