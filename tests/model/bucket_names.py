@@ -104,7 +104,7 @@ def _put(cache: Store, cr: int, one: Known) -> None:
         "spec": {"permission": "ReadWrite", "bucketRefs": [{"name": "b"}]},
         "status": status_in_words(cr, one.status, one.born).model_dump(mode="json", by_alias=True),
     }
-    cache.put(ref, body)
+    cache.put(Kind.KEY, body)
     for scope in one.expects:
         cache.key_index.reserve(uid, SCOPES[scope].buckets)
 

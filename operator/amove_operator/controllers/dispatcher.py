@@ -62,7 +62,7 @@ class Dispatcher:
     def on_object_event(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         """Take in one watch event; ``change`` is ``DELETED`` or anything else."""
         meta, store = body["metadata"], self.d.store
-        ref = Ref(kind, meta.get("namespace", ""), meta["name"])
+        ref = Ref.of(kind, meta)
         known = store.get(ref)
         if change == "DELETED":
             # Before this process leads, the list that leads to the lead shows what is gone.
@@ -75,7 +75,7 @@ class Dispatcher:
             return
         if known is not None and known.metadata.uid != meta["uid"]:
             self.on_object_gone(ref)
-        now = store.put(ref, body)
+        now = store.put(kind, body)
         if now is None:
             return
         if isinstance(now, AmoveBucket) and isinstance(known, AmoveBucket):
@@ -156,7 +156,7 @@ class Dispatcher:
         store.forget_vanished(item)
         self.d.queue.forget(item)
         if shown is None:
-            store.put_back(ref, body)
+            store.put_back(ref.kind, body)
             self._enqueue_changed(item)
         return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +19,7 @@ from amove_operator.core.reasons import Reason
 from amove_operator.models.refs import Kind
 
 Object = models.AmoveBucket | models.AmoveStorageKey
+Seen = TypeVar("Seen", models.AmoveBucket, models.AmoveStorageKey)
 MAX_OBJECT_BYTES = 512 * 1024
 _MOST_FAULTS = 8
 

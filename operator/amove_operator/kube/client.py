@@ -132,8 +132,8 @@ class Kube:
 
     async def add_finalizer(self, ref: Ref, meta: ObjectMeta) -> dict[str, Any]:
         """Append our finalizer to the very version that ``meta`` shows; the new object."""
-        body = patches.adding_finalizer(meta)
-        return await self._write("PATCH", _object_path(ref), body, content=JSON_PATCH)
+        path, body = _object_path(ref), patches.adding_finalizer(meta)
+        return await self._write("PATCH", path, body, content=JSON_PATCH)
 
     async def remove_finalizer(self, ref: Ref, meta: ObjectMeta) -> None:
         """Remove only our finalizer from the very version that ``meta`` shows, every copy of it.
@@ -142,10 +142,10 @@ class Kube:
         """
         if not meta.finalized_by_us:
             return
-        body = patches.removing_finalizer(meta)
+        path, body = _object_path(ref), patches.removing_finalizer(meta)
         try:
             while body:
-                left = await self._write("PATCH", _object_path(ref), body, content=JSON_PATCH)
+                left = await self._write("PATCH", path, body, content=JSON_PATCH)
                 body = patches.removing_copies(left["metadata"])
         except _Vanished:
             return

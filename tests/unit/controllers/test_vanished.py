@@ -50,7 +50,8 @@ def listing(cluster: BucketCluster, meanwhile: Callable[[], Any]) -> Census:
 def replaced(cluster: BucketCluster, ref: Ref, *, told: bool = True, **spec: Any) -> None:
     """Deleted by our protocol, and made again: another object of that name."""
     old = cluster.kube.crs.pop(ref)
-    cluster.d.store.let_go(ObjectId(ref, old["metadata"]["uid"]))
+    with cluster.d.store.letting_go(ObjectId(ref, old["metadata"]["uid"])):
+        pass
     if told:
         cluster.dispatcher.on_object_event(ref.kind, "DELETED", old)
     else:

@@ -29,7 +29,7 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
         name_in_use=None if status.ours else d.names.name_in_use(meta.namespace, name),
         list_needed_since=None if listing is not None and listing.begun >= since else since,
         orphaned=status.ours and d.names.is_reached_by_orphan(meta.namespace, name),
-        blockers=d.names.blockers(bucket.object_id.ref, name) if meta.deleting else (),
+        blockers=d.names.blockers(bucket) if meta.deleting else (),
         seen=memory.seen,
         loss=d.bucket_losses.verdict(bucket, memory),
         refusal=memory.refusal,

@@ -50,6 +50,10 @@ class ReconcilePass:
         """
         self.secret, self.secret_fresh = None, False
 
+    def status_written(self) -> None:
+        """Status took its time: what needs a Secret read just now reads it anew after it."""
+        self.forget_secret()
+
 
 class KeyGatherer:
     """Makes the snapshot of one AmoveStorageKey."""

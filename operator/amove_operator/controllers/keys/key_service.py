@@ -62,8 +62,9 @@ class KeyService:
         self._d.metrics.keys_minted.inc()
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and remote.user_id not in (None, known_user)
-        if changed and not self._d.key_losses.accepted(key):
-            self._d.key_losses.other_user(key)
+        uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
+        if changed and not self._d.key_losses.accepted(uid, accept_loss):
+            self._d.key_losses.other_user(uid, accept_loss)
             memory.expectations = memory.expectations.other_user(self._d.clock())
 
     async def revoke(

@@ -68,7 +68,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     def _expire(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """Forget what a person's change made void."""
         memory = progress.memory
-        progress.loss_accepted = self.d.key_losses.accepted(key)
+        accept_loss = key.metadata.annotation("accept-loss")
+        progress.loss_accepted = self.d.key_losses.accepted(key.metadata.uid, accept_loss)
         if memory.fingerprint != key.metadata.fingerprint:
             memory.secret = None  # whether its metadata drifted was judged by the former spec
             memory.fingerprint = key.metadata.fingerprint
@@ -116,20 +117,15 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
                 await self.d.kube.delete_secret(secret.owner.namespace, secret.name, uid=uid)
                 progress.forget_secret()
 
-    async def add_finalizer(self, decision: KeyDecision) -> None:
-        """Put our finalizer on: the first one proves that no earlier process issued a key.
+    def finalizer_added(self, decision: KeyDecision) -> None:
+        """Our first finalizer proves that no earlier process issued a key.
 
         Unless this very process did before, and somebody removed the finalizer since.
         """
-        await super().add_finalizer(decision)
         status, memory = decision.seen.status, decision.progress.memory
         is_new = status.observed_generation in (None, -1) and not status.conditions
         if is_new and memory.expectations.is_empty:
             memory.expectations = Expectations.for_new()
-
-    def status_written(self, decision: KeyDecision) -> None:
-        """Status took its time: what needs a Secret read just now reads it anew after it."""
-        decision.progress.forget_secret()
 
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""

@@ -124,7 +124,7 @@ class BucketLosses:
         return next(islice(self._unobserved(item), max(most, 0), None), None) is not None
 
     def _is_accepted(self, meta: ObjectMeta) -> bool:
-        return is_new_acceptance(meta, self._accept_before.get(meta.uid))
+        return is_new_acceptance(meta.annotation("accept-loss"), self._accept_before.get(meta.uid))
 
     def _lost(self) -> int:
         """How many buckets of ours are absent, without those whose loss a person accepted."""

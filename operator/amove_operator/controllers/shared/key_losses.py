@@ -70,14 +70,13 @@ class KeyLosses:
         too_new = sum(at <= seen for at in self._too_new)
         return is_mass_loss(missing + too_new, known + too_new)
 
-    def accepted(self, key: AmoveStorageKey) -> bool:
+    def accepted(self, uid: str, accept_loss: str | None) -> bool:
         """Whether ``accept-loss`` was set to a new value after the loss was seen."""
-        now = key.metadata.annotation("accept-loss")
-        return is_new_acceptance(key.metadata, self._accept_before.get(key.metadata.uid, now))
+        return is_new_acceptance(accept_loss, self._accept_before.get(uid, accept_loss))
 
-    def other_user(self, key: AmoveStorageKey) -> None:
+    def other_user(self, uid: str, accept_loss: str | None) -> None:
         """A key came back for another user: only a later ``accept-loss`` accepts that."""
-        self._accept_before[key.metadata.uid] = key.metadata.annotation("accept-loss")
+        self._accept_before[uid] = accept_loss
 
     def unexplained(self) -> set[str]:
         """The UIDs of CRs whose key a list lacks although we did not revoke it.

@@ -93,6 +93,11 @@ class BucketMemory:
         if not self.delete_sent:
             self.effect_at = -inf  # the create shows; a deleted one may still show for a while
 
+    def status_written(self) -> None:
+        """After a refusal because the name is taken: whose bucket it is must be observed."""
+        if self.name_is_taken:
+            self.seen = None
+
     def not_observed(self, error: Exception, reason: Reason, message: str, at: float) -> None:
         """A call failed: nothing is known of the bucket until it is tried again."""
         self.seen = snapshot.Unknown(reason, message)

@@ -108,14 +108,15 @@ class NameRegistry:
             return None
         return f"Waiting until {keeper.what} is revoked, which may reach bucket {name}."
 
-    def blockers(self, bucket: Ref, name: str) -> tuple[str, ...]:
+    def blockers(self, bucket: AmoveBucket) -> tuple[str, ...]:
         """The keys that keep a bucket's deletion waiting, as its owner may read them."""
-        keys = [item.ref for item in self._store.keys_referring_to(bucket)]
+        namespace, name = bucket.metadata.namespace, bucket.bucket_name
+        keys = [one.ref for one in self._store.keys_referring_to(namespace, bucket.metadata.name)]
         keys += [key.object_id.ref for key in self._store.keys_reaching(name)]
-        ours = (ref for ref in keys if ref.namespace == bucket.namespace)
+        ours = (ref for ref in keys if ref.namespace == namespace)
         waiting = {f"AmoveStorageKey {ref.name}" for ref in ours}
         for keeper in names.keepers_by_status(self, name):
-            if keeper.namespace != bucket.namespace:
+            if keeper.namespace != namespace:
                 waiting.add(keeper.what)
         waiting |= {keeper.what for _, keeper in names.unaccounted_keys(self, name)}
         return tuple(sorted(waiting))
