@@ -14,8 +14,8 @@ from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import SecretMetadata
-from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
+from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
+from amove_operator.core.secrets.rendering import longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
 
@@ -58,7 +58,7 @@ class KeyGatherer:
     def gather(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.KeySnapshot:
         """All that is known about one AmoveStorageKey as of now."""
         d, meta, spec, expectations = self._d, key.metadata, key.spec, progress.memory.expectations
-        gate = self.gate(key)
+        gate, trusted = self.gate(key), d.settings.trusts(meta.namespace)
         interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
         return snapshot.KeySnapshot(
             now=d.now(),
@@ -67,8 +67,7 @@ class KeyGatherer:
             spec=spec,
             status=key.proven,
             gate=gate,
-            secret_name=key.secret_name,
-            format8=format_digest(spec.secret),
+            desired_secret=DesiredSecret.of(key, trusted=trusted),
             rotation=snapshot.Rotation(
                 parse_duration(spec.rotation.grace_period),
                 interval,
@@ -79,7 +78,7 @@ class KeyGatherer:
             finalizer=meta.finalized_by_us or meta.vanished,
             deleting=meta.deleting,
             paused=meta.paused,
-            trusted=d.settings.trusts(meta.namespace),
+            trusted=trusted,
             namespace_terminating=progress.namespace_terminating,
             fault=None if meta.deleting else self.fault(key, gate),
             secret=progress.secret if progress.secret is not None else progress.memory.secret,

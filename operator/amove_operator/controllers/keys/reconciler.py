@@ -60,7 +60,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """Gather a snapshot, and have the planner choose the next step."""
         self._expire(seen, progress)
         if progress.secret is None:
-            self._secrets.recall(seen, progress.memory)
+            known = self.d.secrets.get((seen.metadata.namespace, seen.secret_name))
+            progress.memory.recall_secret(known)
         snapshot = self._gatherer.gather(seen, progress)
         return Decision(seen, progress, snapshot, plan_key(snapshot))
 
@@ -95,23 +96,24 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         memory = progress.memory
         match decision.step:
             case steps.ReadSecret():
-                await self._secrets.read(key, progress)
+                await self._secrets.read(snapshot, progress)
             case steps.DryRun():
-                await self._secrets.dry_run(key, progress, decision.step.scope)
+                desired = snapshot.desired_secret
+                await self._secrets.dry_run(desired, progress, decision.step.scope)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
                 await self._service.create(key, progress, decision.step)
             case steps.WriteSecret():
-                await self._secrets.write(key, progress, decision.step)
+                await self._secrets.write(snapshot, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
-                await self._secrets.repair_metadata(key, progress, secret)
+                await self._secrets.repair_metadata(snapshot, progress, secret)
             case steps.Revoke():
                 await self._service.revoke(key, progress, decision.step)
             case steps.DeleteSecret(uid):
-                namespace = key.metadata.namespace
-                await self.d.kube.delete_secret(namespace, snapshot.secret_name, uid=uid)
+                secret = snapshot.desired_secret
+                await self.d.kube.delete_secret(secret.owner.namespace, secret.name, uid=uid)
                 progress.forget_secret()
 
     async def add_finalizer(self, decision: KeyDecision) -> None:

@@ -12,6 +12,7 @@ from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.errors import Rejected
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket, ObjectMeta
 from amove_operator.models.shared import ACTED_ON
 
@@ -154,6 +155,12 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+
+    def recall_secret(self, known: SecretMeta | None) -> None:
+        """Trust what was read before only while the watch shows the same version."""
+        version = (known.uid, known.resource_version) if known is not None else None
+        if self.secret is not None and version != self.secret_version:
+            self.secret = None
 
 
 class Memories:

@@ -215,7 +215,7 @@ def reissue_reason(snapshot: KeySnapshot) -> IssueReason | None:
         scope = Scope.recorded(named) if named is not None else None
     if scope is not None and snapshot.wanted_scope not in (None, scope):
         return IssueReason.SCOPE
-    if secret.record.format8 and secret.record.format8 != snapshot.format8:
+    if secret.record.format8 and secret.record.format8 != snapshot.desired_secret.format8:
         return IssueReason.FORMAT
     if snapshot.rotation.requested not in ("", secret.record.rotate_request):
         return IssueReason.REQUESTED

@@ -12,6 +12,7 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.manifest import DesiredSecret
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.models import KeySpec, KeyStatus
 
@@ -124,8 +125,7 @@ class KeySnapshot:
     spec: KeySpec
     status: KeyStatus
     gate: Scope | Blocked | None
-    secret_name: str
-    format8: str
+    desired_secret: DesiredSecret
     rotation: Rotation
     expectations: Expectations
     limits: KeyLimits = KeyLimits()

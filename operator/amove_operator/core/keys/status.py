@@ -45,7 +45,9 @@ def status_of(snapshot: KeySnapshot) -> key_status.KeyStatus:
             "retiring": _retiring(snapshot),
             "recent_issues": _issues(snapshot, key),
             "next_rotation": derived.rotation_due(snapshot),
-            "binding": key_status.SecretBinding(name=snapshot.secret_name) if ours else None,
+            "binding": key_status.SecretBinding(name=snapshot.desired_secret.name)
+            if ours
+            else None,
         }
     return snapshot.status.model_copy(update=update)
 

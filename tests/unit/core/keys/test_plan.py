@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,8 +21,9 @@ from amove_operator.core.keys.snapshot import (
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import Retiring
-from amove_operator.models import KeySpec, KeyStatus, RecentIssue
+from amove_operator.models import KeySpec, KeyStatus, RecentIssue, SecretSpec
 from tests.unit.core.keys.key_snapshots import (
+    DESIRED_SECRET,
     FIRST,
     GRACE,
     HOUR,
@@ -44,6 +46,7 @@ from tests.unit.core.keys.key_snapshots import (
 
 SECOND = key(2, age=timedelta(minutes=10))
 GONE = SecretAbsent()
+OTHER_FORMAT = replace(DESIRED_SECRET, spec=SecretSpec(format="CredentialsFile"))
 NEW = {"status": status(None), "secret": GONE, "live": (), "is_new": True}
 ROTATED = {
     "status": status(SECOND, retiring(FIRST, HOUR / 2)),
@@ -158,7 +161,11 @@ REASONS: list[Row] = [
         "Mint 2 the key is gone at the service",
     ),
     ("another scope costs a new key", {"gate": NARROW}, "Mint 2 the scope changed"),
-    ("another format costs a new key", {"format8": "other"}, "Mint 2 the Secret's format changed"),
+    (
+        "another format costs a new key",
+        {"desired_secret": OTHER_FORMAT},
+        "Mint 2 the Secret's format changed",
+    ),
     ("a rotation asked for is done", {"rotate_request": "x"}, "Mint 2 a rotation was requested"),
     (
         "a rotation that is due is done",
@@ -509,7 +516,11 @@ def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
 
 
 def test_a_message_that_waits_for_a_grace_says_why_and_until_when() -> None:
-    wide = {**ROTATED, "status": status(SECOND, retiring(FIRST, HOUR / 2)), "format8": "other"}
+    wide = {
+        **ROTATED,
+        "status": status(SECOND, retiring(FIRST, HOUR / 2)),
+        "desired_secret": OTHER_FORMAT,
+    }
     message = reported(**wide).conclusion.synced.message
     assert message.startswith("The Secret's format changed; two keys live already")
     assert "2026-03-01T12:30:00Z" in message
