@@ -25,10 +25,10 @@ class ReconcilePass:
     """What one pass over a key has learnt so far and does not remember beyond itself.
 
     ``begun``: when, in monotonic seconds.
-    ``secret_fresh``: the Secret was read or written in this pass, and no create, no deletion of it
-    and no ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then
-    had. ``refused``: why the dry run was; why a write was, the memory says. ``failed``: ids whose
-    revocation the service refused once in this pass, so that a second refusal ends it.
+    ``secret_fresh``: the Secret was read or written in this pass, and no deletion of it and no
+    ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then had.
+    ``failed``: ids whose revocation the service refused once in this pass, so that a second refusal
+    ends it.
     """
 
     memory: KeyMemory
@@ -38,7 +38,6 @@ class ReconcilePass:
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
-    refused: str = ""
     failed: set[str] = field(default_factory=set)
     namespace_terminating: bool = False
 
@@ -97,7 +96,7 @@ class KeyGatherer:
             ),
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
-            refused=progress.refused or progress.memory.refused,
+            refused=progress.memory.refused,
             loss=self._loss(key, progress),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),

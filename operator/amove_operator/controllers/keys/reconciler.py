@@ -99,8 +99,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             case steps.ReadSecret():
                 await self._secrets.read(snapshot, progress)
             case steps.DryRun():
-                desired = snapshot.desired_secret
-                await self._secrets.dry_run(desired, progress, decision.step.scope)
+                await self._secrets.dry_run(snapshot, progress, decision.step)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)

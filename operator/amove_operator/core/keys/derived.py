@@ -10,7 +10,7 @@ from amove_operator.core.keys.snapshot import Blocked, KeySnapshot
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.record import issue_date
+from amove_operator.core.secrets.record import Retiring, issue_date
 from amove_operator.models import CurrentKey
 
 
@@ -165,6 +165,14 @@ def retiring_keys(snapshot: KeySnapshot) -> tuple[RemoteKey, ...]:
     if current is None and snapshot.live:
         current = snapshot.live[-1]
     return tuple(key for key in snapshot.live or () if key is not current)
+
+
+def retiring_beside(snapshot: KeySnapshot, fresh: str | None = None) -> tuple[Retiring, ...]:
+    """What the Secret lists as retiring beside a fresh key: every other live one."""
+    times = revoke_times(snapshot)
+    end = (snapshot.now + snapshot.rotation.grace).replace(microsecond=0)
+    others = (key.id for key in snapshot.live or () if key.id != fresh)
+    return tuple(Retiring(key_id, min(times.get(key_id, end), end)) for key_id in others)
 
 
 def displaced_keys(snapshot: KeySnapshot) -> frozenset[str]:

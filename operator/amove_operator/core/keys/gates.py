@@ -80,9 +80,11 @@ def secret_writable(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | 
     """The API server is asked whether it would take the Secret before a key is issued for it."""
     if snapshot.refused:
         return finish(snapshot, messages.secret_refused(snapshot, snapshot.refused), retry=True)
-    if not snapshot.secret_fresh:
+    if snapshot.secret is not None and not snapshot.secret_fresh:
         return steps.ReadSecret()
-    return None if snapshot.dry_run_passed else steps.DryRun(mint.scope)
+    if snapshot.dry_run_passed:
+        return None
+    return steps.DryRun(mint.scope, derived.retiring_beside(snapshot))
 
 
 def list_of_this_pass(snapshot: KeySnapshot, _mint: steps.Mint) -> steps.KeyStep | None:
