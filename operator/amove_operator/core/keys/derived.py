@@ -129,9 +129,11 @@ def recent_key_shows_at(snapshot: KeySnapshot) -> datetime | None:
     Another process issued the key at 12:00:00 and wrote the Secret; our list of 12:00:10 may lack
     it. Only one begun at 12:00:30 proves it gone: believed at once, two operators would replace
     each other's keys in turn. A moment in the future is a forgery or a wrong clock: it protects no
-    key.
+    key. Nor is one waited for that we revoked ourselves: the 200 proves it gone.
     """
     if snapshot.live is None or snapshot.sound_secret is None or held_key(snapshot) is not None:
+        return None
+    if snapshot.expectations.was_deleted(snapshot.sound_secret.record.key_id):
         return None
     issued = issued_at(snapshot)
     if issued is None or issued > snapshot.now:

@@ -689,6 +689,24 @@ def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revok
     assert report.status.key.dead
 
 
+def test_a_key_that_we_revoked_a_moment_after_its_issue_is_not_waited_for() -> None:
+    """Its list is too old to prove it gone, but our revocation was answered 200."""
+    second = timedelta(seconds=1)
+    young = key(1, age=second)
+    report = reported(
+        status=status(young),
+        secret=ours(young, age=second),
+        live=(),
+        revoked=frozenset({young.id}),
+        gate=Blocked(Reason.BucketNotFound, "gone"),
+    )
+    assert reason(report) is Reason.BucketNotFound
+    assert report.conclusion.ready is not None
+    assert report.conclusion.ready.status == "False"
+    assert report.status.key is not None
+    assert report.status.key.buckets == ()
+
+
 def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
     """Such a list speaks for nobody else: nothing of ours is forgotten by it."""
     report = reported(live=(), gate=Blocked(Reason.BucketNotFound, "gone"))
