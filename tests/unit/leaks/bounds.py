@@ -112,6 +112,7 @@ BOUNDS: dict[str, Bound] = {
     "Store._by_bucket_ref._items[]": at_most(_several(keys, _MOST_NAMES)),
     "Store._by_bucket_ref._names": at_most(keys),
     "Store._by_bucket_ref._names[]": at_most(_several(keys, _MOST_NAMES)),
+    "Store._by_bucket_ref._names[][]": each(2),
     "Store._by_secret._items": at_most(keys),
     "Store._by_secret._items[]": at_most(_several(keys, 3)),
     "Store._by_secret._names": at_most(keys),
@@ -128,8 +129,8 @@ BOUNDS: dict[str, Bound] = {
     "KeyIndex._reaching._items[]": at_most(_several(keys, _MOST_NAMES)),
     "KeyIndex._reaching._names": exactly(keys),
     "KeyIndex._reaching._names[]": at_most(_several(keys, _MOST_NAMES)),
-    "KeyIndex._reserved": NOTHING,
-    "KeyIndex._reserved[]": each(_MOST_NAMES),
+    "KeyIndex._reserved._items": NOTHING,
+    "KeyIndex._reserved._names": NOTHING,
     # What left is remembered until a list that was begun later is there.
     "Departed._left": NOTHING,
     "Departed._listed": constant(8),  # one of each kind and watched namespace
@@ -144,10 +145,11 @@ BOUNDS: dict[str, Bound] = {
     "Written.data": each(16),
     "Written.labels": each(32),
     "Written.annotations": each(32),
-    # Expectations: until a list shows it, or as long as status names it.
-    "Expectations.created": NOTHING,
+    # Expectations: until a list shows it (one comes each six hours here, in which a key is replaced
+    # once at most), or as long as status names it.
+    "Expectations.created": at_most(keys),
     "Expectations.created[]": each(2),
-    "Expectations.deleted": NOTHING,
+    "Expectations.deleted": at_most(keys),
     "Expectations.deleted[]": each(2),
     "Expectations.failed_revokes": NOTHING,
     "Expectations.unconfirmed": NOTHING,
@@ -163,9 +165,10 @@ BOUNDS: dict[str, Bound] = {
     "KeyList.kept": at_most(_several(live, 40)),  # a mask has 40 bits
     "KeyList.kept[]": at_most(_several(live, 40)),
     "KeyList.user_ids": constant(1),
-    "KeyListCache._issued": NOTHING,
+    "KeyList.added": at_most(keys),
+    "KeyListCache._issued": at_most(keys),
     "KeyListCache._issued[]": each(2),
-    "KeyListCache._revoked": NOTHING,
+    "KeyListCache._revoked": at_most(keys),
     "KeyListCache._subscribers": constant(1),
     "OrphanSuspects.suspects": at_most(live),
     "OrphanSuspects.orphans": at_most(live),
@@ -190,6 +193,9 @@ BOUNDS: dict[str, Bound] = {
     "BucketLosses._counted": each(2),
     "KeyLosses.missing": at_most(keys),
     "KeyLosses._accept_before": at_most(keys),
+    "KeyLosses._counted": each(2),
+    "KeyLosses._too_new": at_most(keys),
+    "StatusWriter._unwritten": at_most(objects),
     # The queue holds what exists: at once (a standby), later, or after failed runs.
     "Dependencies.queue._ready": at_most(objects),
     "Dependencies.queue._processing": NOTHING,
@@ -208,8 +214,8 @@ BOUNDS: dict[str, Bound] = {
     "TokenFile._seen": constant(4),
     "CloudAccounts._accounts": constant(0),  # as many as the service has
     "Alarms._events": NOTHING,
-    # Events of the last ten minutes, so that none is repeated.
-    "EventLog._sent_at": at_most(_several(objects, 2)),
+    # Events of the ten minutes before the last one, so that none is repeated.
+    "EventLog._sent_at": constant(64),
     "EventLog._sent_at[]": each(3),
     # The last credentials, in the few spellings that each may show in.
     "SecretValues._spellings": constant(16 + 128),

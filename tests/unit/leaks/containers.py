@@ -86,8 +86,12 @@ class Walk:
         self.sizes.setdefault(name, Size()).add(members)
 
 
+def _is_in_package(module: str) -> bool:
+    return module.partition(".")[0] == PACKAGE
+
+
 def _is_ours(found: object) -> bool:
-    return type(found).__module__.partition(".")[0] == PACKAGE
+    return _is_in_package(type(found).__module__)
 
 
 def _attributes(found: object) -> Iterator[tuple[str, object]]:
@@ -103,7 +107,7 @@ def _attributes(found: object) -> Iterator[tuple[str, object]]:
 
 def modules() -> Iterator[tuple[str, types.ModuleType]]:
     for name, module in sorted(sys.modules.items()):
-        if name.partition(".")[0] == PACKAGE and module is not None:
+        if _is_in_package(name) and module is not None:
             yield name.removeprefix(f"{PACKAGE}."), module
 
 
@@ -123,6 +127,6 @@ def constants() -> dict[str, int]:
                 for inner, held in vars(value).items():
                     if isinstance(held, _CONSTANT) and not inner.startswith("__"):
                         found[f"{name}.{attribute}.{inner}"] = len(held)
-            if hasattr(value, "cache_info"):
+            if hasattr(value, "cache_info") and _is_in_package(value.__module__):
                 found[f"{name}.{attribute}()"] = value.cache_info().currsize
     return found

@@ -385,10 +385,10 @@ class Month:
         """Of a namespace that goes on; only where each has a role of its own."""
         if self.settings.watch_namespaces:
             self.api.closed.add("passing")
-            self._later(lambda: self.api.closed.discard("passing"), HOUR, DAY)
+            self._later(lambda: self.api.closed.discard("passing"), 60, HOUR)
 
     def take_namespace_away(self) -> None:
-        """With all that is in it; it comes back days later."""
+        """With all that is in it; it comes back later: where it is watched, it is asked for often."""
         for ref in self._objects():
             if ref.namespace == "passing":
                 self._delete(ref)
@@ -397,7 +397,7 @@ class Month:
                 self.api.delete(secret_place("passing", body["metadata"]["name"]))
         if self.settings.watch_namespaces:
             self.api.gone.add("passing")
-            self._later(lambda: self.api.gone.discard("passing"), DAY, 3 * DAY)
+            self._later(lambda: self.api.gone.discard("passing"), 600, 2 * HOUR)
 
     def break_service(self) -> None:
         self.amove.down = True
