@@ -70,7 +70,7 @@ class Dependencies:
             self.watches_all,
             cluster_digest(cluster_uid),
         )
-        self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics, clock)
+        self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics)
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
         self.enqueue = Enqueuer(self.queue, self.store, self.memories)
         self.status = StatusWriter(kube, self.store, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
@@ -52,6 +52,11 @@ class Store:
         self._by_bucket_name: Index[str, ObjectId] = Index()
         self._by_bucket_ref: Index[Ref, ObjectId] = Index()
         self._by_secret: Index[tuple[str, str], ObjectId] = Index()
+        self._on_bucket: Callable[[ObjectId], None] = lambda _item: None
+
+    def subscribe_to_buckets(self, changed: Callable[[ObjectId], None]) -> None:
+        """Have an AmoveBucket counted anew whenever it is taken in, or is gone."""
+        self._on_bucket = changed
 
     def __iter__(self) -> Iterator[ObjectId]:
         """The objects that are there, buckets first."""
@@ -109,6 +114,7 @@ class Store:
         if isinstance(seen, AmoveBucket):
             self.buckets[ref] = seen
             self._by_bucket_name.put(item, [seen.bucket_name])
+            self._on_bucket(item)
             return
         self.keys[ref] = seen
         named = seen.spec.bucket_refs or ()
@@ -162,6 +168,7 @@ class Store:
         for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self.key_index):
             index.drop(item)
         self.unserved.discard(item.uid)
+        self._on_bucket(item)
 
     def keep_vanished(self, last: Object) -> None:
         """Keep an object that seems to have vanished until its protocol is served."""
