@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from amove_operator.core.conditions import deletion_begun
 from amove_operator.core.reading import Object
-from amove_operator.models import ObjectMeta
 
 _FEW = 3
 _SHARE = 0.2
@@ -79,10 +78,9 @@ def holds_up(namespace: str, lost: Tally, known: Tally) -> bool:
     return beyond > _SHARE * others
 
 
-def is_new_acceptance(meta: ObjectMeta, before: str | None) -> bool:
+def is_new_acceptance(accept_loss: str | None, before: str | None) -> bool:
     """Whether ``accept-loss`` was set to a new value after the loss was seen."""
-    value = meta.annotation("accept-loss")
-    return bool(value) and value != before
+    return bool(accept_loss) and accept_loss != before
 
 
 def is_being_ended(seen: Object) -> bool:

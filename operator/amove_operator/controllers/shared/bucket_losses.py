@@ -34,7 +34,8 @@ def is_expected(bucket: AmoveBucket) -> bool:
     A loss that was concluded in an earlier sweep is no part of a later one.
     """
     ended = is_being_ended(bucket) or is_concluded(bucket)
-    return bucket.proven.provenance is not None and not ended
+    observed = not bucket.unread_status  # else it is left alone, and nobody waits for it
+    return bucket.proven.provenance is not None and observed and not ended
 
 
 def is_concluded(bucket: AmoveBucket) -> bool:
@@ -173,7 +174,7 @@ class BucketLosses:
                 yield other
 
     def _is_accepted(self, meta: ObjectMeta) -> bool:
-        return is_new_acceptance(meta, self._accept_before.get(meta.uid))
+        return is_new_acceptance(meta.annotation("accept-loss"), self._accept_before.get(meta.uid))
 
     # -- counting --------------------------------------------------------------------------------
 

@@ -102,7 +102,8 @@ class Dependencies:
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
         self.memories.forget(item.uid)
+        self.status.forget(item.uid)
         self.bucket_losses.forget(item)
-        self.names.forget(item)
+        self.names.forget(item.uid)
         self.key_losses.forget(item.uid)
-        self.enqueue.waiting(self.store.release(item))
+        self.enqueue.waiting(self.store.key_index.release(item.uid))
