@@ -34,7 +34,7 @@ def is_expected(bucket: AmoveBucket) -> bool:
 
     A loss that was concluded in an earlier sweep is no part of a later one.
     """
-    ended = is_being_ended(bucket) or is_concluded(bucket)
+    ended = is_concluded(bucket) or is_being_ended(bucket)
     observed = not bucket.unread_status  # else it is left alone, and nobody waits for it
     return bucket.proven.provenance is not None and observed and not ended
 
@@ -58,7 +58,7 @@ class BucketLosses:
     _queue: WorkQueue[ObjectId]
     _metrics: Metrics
     _clock: Callable[[], float]
-    _lost_at: dict[ObjectId, float] = field(default_factory=dict)
+    _lost_at: dict[str, float] = field(default_factory=dict)
     _accept_before: dict[str, str | None] = field(default_factory=dict)
     _counted: tuple[float, int] = (-inf, 0)
     _held_up: bool = False
@@ -67,28 +67,28 @@ class BucketLosses:
 
     def observed_absent(self, bucket: AmoveBucket, memory: BucketMemory) -> None:
         """The service says that there is no such bucket."""
-        item, meta = bucket.object_id, bucket.metadata
-        self._accept_before.setdefault(meta.uid, meta.annotation("accept-loss"))
-        if item in self._lost_at or memory.delete_sent or not is_expected(bucket):
+        uid, accept_loss = bucket.metadata.uid, bucket.metadata.annotation("accept-loss")
+        self._accept_before.setdefault(uid, accept_loss)
+        if uid in self._lost_at or memory.delete_sent or not is_expected(bucket):
             return
-        self._lost_at[item] = memory.seen_at
+        self._lost_at[uid] = memory.seen_at
         self._metrics.buckets_lost.inc()
-        self._observe_the_others(item)
+        self._observe_the_others(uid)
 
     def observed_present(self, bucket: AmoveBucket) -> None:
         """The bucket is there. What was absent with it may be back as well: all are asked anew."""
         self._accept_before.pop(bucket.metadata.uid, None)
-        if self._lost_at.pop(bucket.object_id, None) is not None:
+        if self._lost_at.pop(bucket.metadata.uid, None) is not None:
             self._requeue_absent(observe=True)
 
-    def concluded(self, item: ObjectId) -> None:
+    def concluded(self, uid: str) -> None:
         """The loss is dealt with: created again, or reported for good."""
-        self._lost_at.pop(item, None)
+        self._lost_at.pop(uid, None)
 
-    def forget(self, item: ObjectId) -> None:
+    def forget(self, uid: str) -> None:
         """The AmoveBucket is gone."""
-        self._lost_at.pop(item, None)
-        self._accept_before.pop(item.uid, None)
+        self._lost_at.pop(uid, None)
+        self._accept_before.pop(uid, None)
 
     def judge(self) -> None:
         """Let go on what a mass loss held up, as soon as it is none any more."""
@@ -106,7 +106,7 @@ class BucketLosses:
             return BucketLoss.NONE  # reported as missing before: nothing is made of it anyhow
         if self.is_mass:
             return BucketLoss.MASS
-        unconfirmed = self._is_unconfirmed(bucket.object_id)
+        unconfirmed = self._is_unconfirmed(bucket.metadata.uid)
         return BucketLoss.UNCONFIRMED if unconfirmed else BucketLoss.NONE
 
     @property
@@ -115,26 +115,25 @@ class BucketLosses:
         lost = self._lost()
         return is_mass_loss(lost, 0) and is_mass_loss(lost, self._expected())
 
-    def _is_unconfirmed(self, item: ObjectId) -> bool:
+    def _is_unconfirmed(self, uid: str) -> bool:
         """Whether it could be a mass loss, were all that were not observed since gone as well.
 
         So a few that cannot be read, for whatever reason, hold nobody up.
         """
         most = most_lost(self._expected()) - self._lost()
-        return next(islice(self._unobserved(item), max(most, 0), None), None) is not None
+        return next(islice(self._unobserved(uid), max(most, 0), None), None) is not None
 
     def _is_accepted(self, meta: ObjectMeta) -> bool:
         return is_new_acceptance(meta.annotation("accept-loss"), self._accept_before.get(meta.uid))
 
     def _lost(self) -> int:
         """How many buckets of ours are absent, without those whose loss a person accepted."""
-        found = ((item, self._store.buckets.get(item.ref)) for item in self._lost_at)
         return sum(
-            bucket is not None
-            and bucket.metadata.uid == item.uid
+            isinstance(bucket, AmoveBucket)
+            and not bucket.metadata.vanished
             and is_expected(bucket)
             and not self._is_accepted(bucket.metadata)
-            for item, bucket in found
+            for bucket in map(self._store.find, self._lost_at)
         )
 
     def _expected(self) -> int:
@@ -147,9 +146,9 @@ class BucketLosses:
 
     # -- who is observed next --------------------------------------------------------------------
 
-    def _observe_the_others(self, item: ObjectId) -> None:
+    def _observe_the_others(self, uid: str) -> None:
         """One of ours is gone: is it alone? A few are asked at once, many by the resync."""
-        others = list(islice(self._unobserved(item), _FEW + 1))
+        others = list(islice(self._unobserved(uid), _FEW + 1))
         if len(others) > _FEW:
             return
         for other in others:
@@ -158,14 +157,14 @@ class BucketLosses:
         # With many, each would requeue all the others: they have a retry of their own.
         self._requeue_absent()
 
-    def _unobserved(self, item: ObjectId) -> Iterator[ObjectId]:
-        """The buckets that ought to be there, and gave no clear answer since ``item`` was lost."""
-        since = self._lost_at.get(item)
+    def _unobserved(self, uid: str) -> Iterator[ObjectId]:
+        """The buckets that ought to be there, and gave no clear answer since that one was lost."""
+        since = self._lost_at.get(uid)
         if since is None:
             return
         for bucket in self._store.buckets.values():
             other = bucket.object_id
-            if other == item or other in self._lost_at:
+            if other.uid in self._lost_at:
                 continue
             memory = self._memories.buckets.get(other.uid)
             seen = memory is not None and memory.seen_at >= since
