@@ -317,7 +317,6 @@ class Planner:
                 live=live,
                 listed_at=None if shown is None else NOW - listed * TICK,
                 dry_run_passed=memory.dry or not self._rules.dry_runs,
-                refused="no" if memory.refused else "",
                 gone=GoneKeys(
                     confirmed=_confirmed_gone(cr, status, memory, shown),
                     presumed=_presumed_gone(cr, status, memory, shown),

@@ -115,6 +115,7 @@ class OwnerReference(KubeModel):
     name: str = ""
     uid: str = ""
     controller: bool | None = None
+    block_owner_deletion: bool | None = None
 
 
 ACTED_ON = ("paused", "reconcile-requested-at", "rotate-requested-at", "accept-loss")

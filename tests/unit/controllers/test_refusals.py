@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from amove_operator.errors import KubeInternalError, KubeRefused
+from amove_operator.kube.views import SecretView
 from amove_operator.models.refs import Ref
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
 
@@ -230,5 +234,213 @@ def test_a_repair_of_the_secret_that_is_refused_stalls_and_one_that_is_held_up_d
             await cluster.passes(3600)
             assert cluster.says(key)["Ready"] == ("True", "Issued")
         assert len(cluster.service.created) == 1
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- admission that changes the Secret
+
+Admission = Callable[[SecretView], SecretView]
+SECRET = ("team", "app")
+
+
+def admitting(cluster: BucketCluster, admission: Admission, *, dry_runs: bool) -> Allowed:
+    """Admission changes what is written of Secrets; ``dry_runs``: also what is only tried."""
+    sent = {call: getattr(cluster.kube, call) for call in ("create_secret", "patch_secret")}
+
+    def changing(call: str) -> Callable[..., Any]:
+        async def changed(*given: Any, dry_run: bool = False, **named: Any) -> Any:
+            view = await sent[call](*given, dry_run=dry_run, **named)
+            if dry_run and not dry_runs:
+                return view
+            view = admission(view)
+            if not dry_run:
+                stored = cluster.kube.secrets[view.namespace, view.name]
+                stored["metadata"]["labels"] = dict(view.labels)
+                stored["metadata"]["annotations"] = dict(view.annotations)
+                encoded = {
+                    name: base64.b64encode(data).decode() for name, data in view.data.items()
+                }
+                stored["data"] = encoded
+            return view
+
+        return changed
+
+    for call in sent:
+        setattr(cluster.kube, call, changing(call))
+
+    def allowed() -> None:
+        for call in sent:
+            delattr(cluster.kube, call)
+
+    return allowed
+
+
+def relabelled(view: SecretView) -> SecretView:
+    return replace(view, labels={**view.labels, "team": "platform"})
+
+
+def disowned(view: SecretView) -> SecretView:
+    left = {name: text for name, text in view.annotations.items() if "owner-uid" not in name}
+    return replace(view, annotations=left)
+
+
+def blanked(view: SecretView) -> SecretView:
+    return replace(view, data={**view.data, "AWS_REGION": b"elsewhere"})
+
+
+def decorated(view: SecretView) -> SecretView:
+    labels = {**view.labels, "app.kubernetes.io/managed-by": "platform", "scanned": "yes"}
+    return replace(view, labels=labels, data={**view.data, "injected": b"1"})
+
+
+async def a_labelled_key(cluster: BucketCluster) -> Ref:
+    cluster.apply("team", "media")
+    key = cluster.apply_key("team", "app", "media", secret={"labels": {"team": "web"}})
+    await cluster.passes(60)
+    return key
+
+
+@pytest.mark.parametrize(
+    ("admission", "field"),
+    [
+        (relabelled, "metadata.labels[team]"),
+        (disowned, "metadata.annotations[storage.amove.io/owner-uid]"),
+        (blanked, "data[AWS_REGION]"),
+    ],
+)
+@pytest.mark.parametrize("dry_runs", [True, False], ids=["dry runs too", "writes alone"])
+def test_admission_that_changes_what_is_sent_stalls_and_leaves_no_key(
+    admission: Admission, field: str, dry_runs: bool
+) -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        allowed = admitting(cluster, admission, dry_runs=dry_runs)
+        key = await a_labelled_key(cluster)
+        said = cluster.says(key)
+        assert said["Stalled"] == ("True", "SecretWriteRefused")
+        assert said["Ready"] == ("False", "SecretWriteRefused")
+        assert f"changes or drops {field};" in message(cluster, key, "Stalled")
+        assert cluster.service.keys == {}
+        await cluster.passes(2 * 3600)
+        assert cluster.service.keys == {}
+        assert len(cluster.service.created) <= (0 if dry_runs else 4)
+        allowed()
+        if admission is disowned:
+            cluster.kube.secrets.clear()  # without our mark it is nobody's: a person deletes it
+        cluster.annotate(key, reconcile_requested_at="now")
+        await cluster.passes(3600)
+        assert cluster.says(key)["Ready"] == ("True", "Issued")
+        assert len(cluster.service.keys) == 1
+
+    on_cluster(scenario)
+
+
+def test_what_admission_adds_is_its_own_and_so_is_who_manages_the_secret() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        admitting(cluster, decorated, dry_runs=True)
+        key = await a_labelled_key(cluster)
+        assert cluster.says(key) == {"Ready": ("True", "Issued"), "Synced": ("True", "Settled")}
+        version = cluster.kube.secrets[SECRET]["metadata"]["resourceVersion"]
+        cluster.annotate(key, reconcile_requested_at="now")
+        await cluster.passes(2 * 3600)
+        assert cluster.kube.secrets[SECRET]["metadata"]["resourceVersion"] == version
+        assert len(cluster.service.created) == 1
+
+    on_cluster(scenario)
+
+
+def test_a_repair_that_admission_undoes_stalls_with_few_tries_and_the_key_stays() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_labelled_key(cluster)
+        allowed = admitting(cluster, relabelled, dry_runs=True)
+        cluster.edit_secret(SECRET, format="edited")
+        await cluster.passes(3600)
+        assert cluster.says(key)["Stalled"] == ("True", "SecretWriteRefused")
+        version = int(cluster.kube.secrets[SECRET]["metadata"]["resourceVersion"])
+        await cluster.passes(24 * 3600)
+        assert int(cluster.kube.secrets[SECRET]["metadata"]["resourceVersion"]) - version < 60
+        assert len(cluster.service.created) == len(cluster.service.keys) == 1
+        allowed()
+        await cluster.passes(3600)
+        assert cluster.says(key)["Ready"] == ("True", "Issued")
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- what is sent
+
+
+def test_a_new_key_costs_no_read_of_its_secret_and_a_dry_run_of_the_very_write() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        refusing(cluster, "read_secret")
+        create, bodies = cluster.kube.create_secret, {False: [], True: []}  # type: ignore[var-annotated]
+
+        async def noted(manifest: Any, *, dry_run: bool = False) -> Any:
+            bodies[dry_run].append(manifest)
+            return await create(manifest, dry_run=dry_run)
+
+        setattr(cluster.kube, "create_secret", noted)  # noqa: B010
+        cluster.apply("team", "media")
+        key = cluster.apply_key("team", "app", "media")
+        cluster.annotate(key, rotate_requested_at="r" * 256)
+        await cluster.passes(60)
+        assert cluster.says(key)["Ready"] == ("True", "Issued")
+        ((tried,), (written,)) = bodies[True], bodies[False]
+        for part in ("labels", "annotations"):
+            assert tried["metadata"][part].keys() == written["metadata"][part].keys()
+        for name, text in written["metadata"]["annotations"].items():
+            assert len(tried["metadata"]["annotations"][name]) >= len(text), name
+        for name, text in written["data"].items():
+            assert len(tried["data"][name]) >= len(text), name
+        assert len(json.dumps(tried)) >= len(json.dumps(written))
+
+    on_cluster(scenario)
+
+
+def test_the_dry_run_of_a_rotation_says_which_keys_retire() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_ready_key(cluster)
+        patch, bodies = cluster.kube.patch_secret, []
+
+        async def noted(*given: Any, dry_run: bool = False, **named: Any) -> Any:
+            bodies.append((dry_run, given[2]["metadata"]["annotations"]))
+            return await patch(*given, dry_run=dry_run, **named)
+
+        setattr(cluster.kube, "patch_secret", noted)  # noqa: B010
+        cluster.annotate(key, rotate_requested_at="now")
+        await cluster.passes(60)
+        (tried, tried_notes), (written, written_notes) = bodies
+        assert (tried, written) == (True, False)
+        for name in ("retiring", "rotate-requested-at"):
+            full = f"storage.amove.io/{name}"
+            assert tried_notes[full] == written_notes[full] is not None
+
+    on_cluster(scenario)
+
+
+# ---------------------------------------------------------------- a stranger's Secret in its place
+
+
+def test_a_key_whose_secret_was_replaced_by_a_strangers_retires_with_its_grace() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await a_ready_key(cluster)
+        theirs = cluster.kube.secrets[SECRET]
+        theirs |= {"data": {"password": "dGhlaXJz"}}
+        theirs["metadata"] |= {"labels": {}, "annotations": {}, "ownerReferences": []}
+        cluster.kube.touch(theirs)
+        before = json.dumps(theirs)
+        cluster.show_secrets()
+        await cluster.passes(60)
+        assert cluster.says(key)["Stalled"] == ("True", "SecretConflict")
+        assert len(cluster.kube.crs[key]["status"]["retiring"]) == 1
+        assert len(cluster.service.keys) == 1
+        await cluster.passes(3600)
+        assert cluster.service.keys == {}
+        assert json.dumps(cluster.kube.secrets[SECRET]) == before
+        cluster.kube.secrets.clear()
+        cluster.annotate(key, reconcile_requested_at="now")
+        await cluster.passes(60)
+        assert cluster.says(key)["Ready"] == ("True", "Issued")
+        assert cluster.kube.crs[key]["status"].get("retiring", []) == []
 
     on_cluster(scenario)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
@@ -23,19 +24,20 @@ from amove_operator.models.refs import Kind, Ref
 class ReconcilePass:
     """What one pass over a key has learnt so far and does not remember beyond itself.
 
-    ``secret_fresh``: the Secret was read or written in this pass, and no create, no deletion of it
-    and no ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then
-    had. ``refused``: why the dry run was; why a write was, the memory says. ``failed``: ids whose
-    revocation the service refused once in this pass, so that a second refusal ends it.
+    ``begun``: when, in monotonic seconds.
+    ``secret_fresh``: the Secret was read or written in this pass, and no deletion of it and no
+    ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then had.
+    ``failed``: ids whose revocation the service refused once in this pass, so that a second refusal
+    ends it.
     """
 
     memory: KeyMemory
+    begun: float = -inf
     loss_accepted: bool = False
     secret: snapshot.SecretSeen | None = None
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
-    refused: str = ""
     failed: set[str] = field(default_factory=set)
     namespace_terminating: bool = False
 
@@ -88,12 +90,13 @@ class KeyGatherer:
             secret_fresh=progress.secret_fresh,
             live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
             listed_at=self._listed_at(),
+            list_outdated=self._is_list_outdated(key, progress),
             gone=snapshot.GoneKeys(
                 self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
             ),
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
-            refused=progress.refused or progress.memory.refused,
+            refused=progress.memory.refused,
             loss=self._loss(key, progress),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
@@ -266,6 +269,18 @@ class KeyGatherer:
         if listing is None or self._speaks_for_user(key):
             return frozenset()
         asked = progress.memory.expectations.asked
-        ours = key.proven.named_ids | {key_id for key_id, _ in progress.memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
-        return frozenset(ours - listing.owners.keys() - asked - dead)
+        return frozenset(_ours(key, progress) - listing.owners.keys() - asked - dead)
+
+    def _is_list_outdated(self, key: AmoveStorageKey, progress: ReconcilePass) -> bool:
+        """Whether a list from before this pass lacks keys of ours and may be another user's."""
+        listing = self._d.key_lists.latest
+        if listing is None or listing.begun >= progress.begun or self._speaks_for_user(key):
+            return False
+        return not _ours(key, progress) <= listing.owners.keys()
+
+
+def _ours(key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
+    """The ids of ours that status names or that this process issued."""
+    issued = (key_id for key_id, _ in progress.memory.expectations.scopes)
+    return key.proven.named_ids.union(issued)

@@ -50,7 +50,6 @@ class KeyService:
                 memory.expectations = memory.expectations.not_sent(before)
             raise
         register_secret(issued.secret_key.get_secret_value())
-        progress.secret_fresh = False
         rotate_request = key.metadata.annotation("rotate-requested-at") or ""
         pending = PendingKey(issued.named(name), issued.secret_key, scope, rotate_request)
         self._received(key, progress, pending)

@@ -54,7 +54,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if uid not in memories:
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
             memories[uid] = KeyMemory(known)
-        return ReconcilePass(memories[uid])
+        return ReconcilePass(memories[uid], self.d.clock())
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""
@@ -99,8 +99,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             case steps.ReadSecret():
                 await self._secrets.read(snapshot, progress)
             case steps.DryRun():
-                desired = snapshot.desired_secret
-                await self._secrets.dry_run(desired, progress, decision.step.scope)
+                await self._secrets.dry_run(snapshot, progress, decision.step)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)

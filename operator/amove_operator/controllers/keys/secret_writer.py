@@ -15,7 +15,7 @@ from amove_operator.core.keys.snapshot import (
     SecretOurs,
     SecretSeen,
 )
-from amove_operator.core.keys.steps import WriteSecret
+from amove_operator.core.keys.steps import DryRun, WriteSecret
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
 from amove_operator.core.secrets.record import SecretRecord, sound_record
@@ -24,7 +24,9 @@ from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
 from amove_operator.times import whole_seconds
 
-_STAND_IN = "0" * 40
+# As long as an access key or a secret key can be: what is too long is found before one is issued.
+_STAND_IN = "0" * 128
+_MOST_FIELDS = 8
 
 
 class SecretWriter:
@@ -62,8 +64,10 @@ class SecretWriter:
             return
         if memory.expectations.is_new:  # not new: its finalizer was taken off once
             memory.expectations = Expectations.for_known(self._d.leadership.since, self._d.settle)
-        pending = memory.expectations.pending_key
-        if pending is not None and ours.data_matches and ours.record.key_id == pending.key.id:
+        pending, taken = memory.expectations.pending_key, not memory.refused
+        if pending is None or ours.record.key_id != pending.key.id:
+            return
+        if taken and ours.data_matches:
             memory.expectations = memory.expectations.written()
 
     def _judge(
@@ -101,16 +105,30 @@ class SecretWriter:
 
     # -- writes --------------------------------------------------------------------------------
 
-    async def dry_run(self, desired: DesiredSecret, progress: ReconcilePass, scope: Scope) -> None:
-        """Have the server check the write that the next key is for."""
-        record = SecretRecord("0" * 36, self._d.now(), "", desired.format8, "")
-        data = render(desired.spec, self._place(scope, "0" * 63), _STAND_IN[:20], _STAND_IN)
+    async def dry_run(self, snapshot: KeySnapshot, progress: ReconcilePass, step: DryRun) -> None:
+        """Have the server check the very write that the next key is for, as long as it can become.
+
+        A create that passes also proves that there is no Secret; one that is there is read. Raises
+        KubeRefused.
+        """
+        desired = snapshot.desired_secret
+        record = SecretRecord(
+            key_id="0" * 64,
+            issued_at=whole_seconds(self._d.now()),
+            rotate_request=snapshot.rotation.requested,
+            format8=desired.format8,
+            checksum="",
+            retiring=step.retiring,
+        )
+        data = render(desired.spec, self._place(step.scope, "0" * 63), _STAND_IN, _STAND_IN)
         try:
-            await self._send(desired, progress, record, data, dry_run=True)
-        except KubeRefused as error:
-            progress.refused = str(error)
-        else:
-            progress.dry_run_passed = True
+            await self._send(snapshot, progress, record, data, dry_run=True)
+        except Conflict:
+            await self.read(snapshot, progress)
+            return
+        if not isinstance(progress.secret, SecretOurs):
+            self._take_in(snapshot, progress, None)
+        progress.dry_run_passed = True
 
     async def write(
         self, snapshot: KeySnapshot, progress: ReconcilePass, step: WriteSecret
@@ -133,18 +151,20 @@ class SecretWriter:
         )
         try:
             data = render(desired.spec, place, pending.key.access_key, secret_key)
-            view = await self._send(desired, progress, record, data)
+            view = await self._send(snapshot, progress, record, data)
         except Conflict:
             progress.forget_secret()
         except (KubeRefused, TemplateFault) as error:
             memory.refused, memory.refused_at = str(error), self._d.clock()
+            if isinstance(error, _Altered):
+                self._take_in(snapshot, progress, error.answer)
         else:
             self._written(snapshot, progress, desired.recorded(record, data), view)
 
     async def repair_metadata(
         self, snapshot: KeySnapshot, progress: ReconcilePass, secret: SecretOurs
     ) -> None:
-        """Repair labels, annotations and owner; the data stay as they are."""
+        """Repair labels, annotations and owner; the data stay as they are. Raises KubeRefused."""
         if progress.metadata is None:
             await self.read(snapshot, progress)
             return
@@ -155,6 +175,9 @@ class SecretWriter:
             repaired = await self._patch(desired, secret, patch)
         except Conflict:
             progress.forget_secret()
+        except _Altered as error:
+            self._take_in(snapshot, progress, error.answer)
+            raise
         else:
             self._written(snapshot, progress, record, repaired)
 
@@ -171,18 +194,21 @@ class SecretWriter:
 
     async def _send(
         self,
-        desired: DesiredSecret,
+        snapshot: KeySnapshot,
         progress: ReconcilePass,
         record: SecretRecord,
         data: dict[str, str],
         *,
         dry_run: bool = False,
     ) -> SecretView:
-        secret, seen, full = progress.secret, progress.metadata, desired.recorded(record, data)
+        secret, seen, desired = progress.secret, progress.metadata, snapshot.desired_secret
+        full = desired.recorded(record, data)
         if isinstance(secret, SecretOurs) and seen is not None:
             patch = desired.patch(seen, full, data, secret.record.written)
             return await self._patch(desired, secret, patch, dry_run=dry_run)
-        return await self._d.kube.create_secret(desired.manifest(full, data), dry_run=dry_run)
+        manifest = desired.manifest(full, data)
+        answer = await self._d.kube.create_secret(manifest, dry_run=dry_run)
+        return _as_sent(desired, manifest, answer)
 
     async def _patch(
         self,
@@ -192,7 +218,7 @@ class SecretWriter:
         *,
         dry_run: bool = False,
     ) -> SecretView:
-        return await self._d.kube.patch_secret(
+        answer = await self._d.kube.patch_secret(
             desired.owner.namespace,
             desired.name,
             patch,
@@ -200,10 +226,31 @@ class SecretWriter:
             resource_version=secret.resource_version,
             dry_run=dry_run,
         )
+        return _as_sent(desired, patch, answer)
 
     def _place(self, scope: Scope, name: str) -> RenderContext:
         endpoint = self._d.accounts.endpoint(scope.account, scope.storage_dn)
         return RenderContext(scope, endpoint, name)
+
+
+class _Altered(KubeRefused):
+    """Admission took the write and changed it; ``answer`` is the Secret as it is now."""
+
+    def __init__(self, fields: list[str], answer: SecretView) -> None:
+        shown = ", ".join(fields[:_MOST_FIELDS]) + (" and more" if fields[_MOST_FIELDS:] else "")
+        super().__init__(
+            f"a webhook or policy of the cluster changes or drops {shown}; have it leave this "
+            "Secret as it is written, or ask for what it makes of it",
+            status=200,
+        )
+        self.answer = answer
+
+
+def _as_sent(desired: DesiredSecret, sent: dict[str, Any], answer: SecretView) -> SecretView:
+    """The answer to a write, where nothing that was sent is otherwise in it. Raises KubeRefused."""
+    if fields := desired.altered(sent, _metadata(answer), answer.data):
+        raise _Altered(fields, answer)
+    return answer
 
 
 def _metadata(view: SecretView) -> SecretMetadata:

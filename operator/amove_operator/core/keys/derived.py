@@ -10,7 +10,7 @@ from amove_operator.core.keys.snapshot import Blocked, KeySnapshot
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.record import issue_date
+from amove_operator.core.secrets.record import Retiring, issue_date
 from amove_operator.models import CurrentKey
 
 
@@ -129,9 +129,11 @@ def recent_key_shows_at(snapshot: KeySnapshot) -> datetime | None:
     Another process issued the key at 12:00:00 and wrote the Secret; our list of 12:00:10 may lack
     it. Only one begun at 12:00:30 proves it gone: believed at once, two operators would replace
     each other's keys in turn. A moment in the future is a forgery or a wrong clock: it protects no
-    key.
+    key. Nor is one waited for that we revoked ourselves: the 200 proves it gone.
     """
     if snapshot.live is None or snapshot.sound_secret is None or held_key(snapshot) is not None:
+        return None
+    if snapshot.expectations.was_deleted(snapshot.sound_secret.record.key_id):
         return None
     issued = issued_at(snapshot)
     if issued is None or issued > snapshot.now:
@@ -165,6 +167,14 @@ def retiring_keys(snapshot: KeySnapshot) -> tuple[RemoteKey, ...]:
     if current is None and snapshot.live:
         current = snapshot.live[-1]
     return tuple(key for key in snapshot.live or () if key is not current)
+
+
+def retiring_beside(snapshot: KeySnapshot, fresh: str | None = None) -> tuple[Retiring, ...]:
+    """What the Secret lists as retiring beside a fresh key: every other live one."""
+    times = revoke_times(snapshot)
+    end = (snapshot.now + snapshot.rotation.grace).replace(microsecond=0)
+    others = (key.id for key in snapshot.live or () if key.id != fresh)
+    return tuple(Retiring(key_id, min(times.get(key_id, end), end)) for key_id in others)
 
 
 def displaced_keys(snapshot: KeySnapshot) -> frozenset[str]:

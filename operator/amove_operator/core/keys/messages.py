@@ -102,6 +102,7 @@ class Showing(StrEnum):
 
     RECENT_KEY = "can show the key in the Secret"
     STILL_NEEDED = "shows whether the new key is still needed"
+    STILL_GONE = "shows whether the key is still missing"
     EARLIER_KEYS = "would show a key that an earlier process issued"
     LOST_CALL = "shows what became of a call without an answer"
     ALL_KEYS = "shows every key that must be revoked before the object goes"

@@ -20,7 +20,7 @@ from amove_operator.core.secrets.record import (
 )
 from amove_operator.core.secrets.rendering import checksum, format_digest
 from amove_operator.models import AmoveStorageKey, SecretSpec
-from amove_operator.models.shared import API_VERSION, OwnerReference
+from amove_operator.models.shared import API_VERSION, GROUP, OwnerReference
 
 OPAQUE = "Opaque"
 KIND = "AmoveStorageKey"
@@ -124,7 +124,7 @@ class DesiredSecret:
             wanted: Mapping[str, str | None] = patch[part]
             if any(have.get(name) != wanted[name] for name in wanted.keys() - _NEVER_COMPARED):
                 return True
-        return (self.owner.uid in {ref.uid for ref in seen.owners}) != self.owner.owning
+        return self._owns(seen) != self.owner.owning
 
     # -- what is written -------------------------------------------------------------------------
 
@@ -179,6 +179,35 @@ class DesiredSecret:
             patch["data"] = {**dict.fromkeys(former.data), **_encoded(data)}
         return patch
 
+    def altered(
+        self, sent: Mapping[str, Any], seen: SecretMetadata, data: Mapping[str, bytes]
+    ) -> list[str]:
+        """The fields of ``sent`` that are not so in the Secret with which it was answered.
+
+        ``sent``: a manifest or a patch. Fields are named, values never. What admission adds is its
+        own affair; but a data key that was to go holds a former key, and may not stay.
+        """
+        meta, sent_data = sent["metadata"], sent.get("data") or {}
+        parts: tuple[tuple[str, Mapping[str, Any], Mapping[str, Any]], ...] = (
+            ("metadata.labels", meta["labels"], seen.labels),
+            ("metadata.annotations", meta["annotations"], seen.annotations),
+            ("data", {name: _decoded(text) for name, text in sent_data.items()}, data),
+        )
+        fields = [
+            f"{part}[{name}]"
+            for part, wanted, have in parts
+            for name, value in wanted.items()
+            if have.get(name) != value and (value is not None or _must_go(part, name))
+            if name != MANAGED_BY
+        ]
+        owners = [_reference(ref).items() for ref in seen.owners]
+        kept = all(
+            any(sent.items() <= found for found in owners) for sent in meta["ownerReferences"]
+        )
+        if not kept or self._owns(seen) != self.owner.owning:
+            fields.append("metadata.ownerReferences")
+        return fields + (["type"] if sent.get("type", seen.type) != seen.type else [])
+
     def _metadata(self, record: SecretRecord) -> dict[str, Any]:
         spec = self.spec
         return {
@@ -194,19 +223,33 @@ class DesiredSecret:
             del wanted["labels"][MANAGED_BY]  # somebody else's by now, or as we wrote it
         labels = dict.fromkeys(name for name in former.labels if name not in _OWN_LABELS)
         annotations = dict.fromkeys((*former.annotations, *_NOT_ALWAYS))
-        others = [
-            ref.model_dump(by_alias=True, exclude_none=True)
-            for ref in seen.owners
-            if ref.uid != self.owner.uid
-        ]
+        others = [_reference(ref) for ref in seen.owners if ref.uid != self.owner.uid]
         return {
             "labels": {**labels, **wanted["labels"]},
             "annotations": {**annotations, **wanted["annotations"]},
             "ownerReferences": [*others, *self._owners()],
         }
 
+    def _owns(self, seen: SecretMetadata) -> bool:
+        """Whether a Secret goes with the CR."""
+        return any(ref.uid == self.owner.uid for ref in seen.owners)
+
     def _owners(self) -> list[dict[str, Any]]:
         return [self.owner.reference()] if self.owner.owning else []
+
+
+def _reference(ref: OwnerReference) -> dict[str, Any]:
+    """As an entry of ``metadata.ownerReferences``."""
+    return ref.model_dump(by_alias=True, exclude_none=True)
+
+
+def _must_go(part: str, name: str) -> bool:
+    """Whether what is taken out may not be put back by others: data, and what only we state."""
+    return part == "data" or name.startswith(f"{GROUP}/")
+
+
+def _decoded(text: str | None) -> bytes | None:
+    return None if text is None else base64.b64decode(text)
 
 
 def _encoded(data: Mapping[str, str]) -> dict[str, str]:

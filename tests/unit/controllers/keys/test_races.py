@@ -478,6 +478,23 @@ def test_a_changed_api_user_frees_no_bucket_names(walked: Walked) -> None:
     assert [key.id for key in walked.visible()] == []
 
 
+def test_no_third_key_is_issued_by_a_list_of_another_user_once_the_right_token_is_back(
+    walked: Walked,
+) -> None:
+    created(walked)
+    served(walked)
+    annotated(walked, "rotate-requested-at", "1")
+    served(walked, after=100)
+    assert live(walked) == ["key-1", "key-2"], "the first retires"
+    walked.service.user = "user-2"
+    walked.time.seconds += 100
+    walked.sweep()
+    walked.service.user = "user-1"
+    walked.serve(REF)
+    assert live(walked) == ["key-1", "key-2"]
+    assert condition(walked, "Synced") == ("True", "Settled")
+
+
 def test_who_was_let_go_is_missed_no_more(walked: Walked) -> None:
     for ref in (REF, OTHER):
         created(walked, ref)

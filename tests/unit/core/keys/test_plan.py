@@ -76,6 +76,16 @@ MINTING: list[Row] = [
     ("nothing happens before the finalizer is on", {**NEW, "finalizer": False}, "AddFinalizer"),
     ("the Secret is read before anything is decided", {"secret": None}, "ReadSecret"),
     (
+        "of a new CR the dry run shows whether there is a Secret",
+        {**NEW, "secret": None, "secret_fresh": False, "dry_run_passed": False},
+        "DryRun",
+    ),
+    (
+        "the Secret of a new CR is read before a key is revoked that somebody else left",
+        {**NEW, "secret": None, "secret_fresh": False, "live": (FIRST,)},
+        "ReadSecret",
+    ),
+    (
         "a Secret that was only remembered is read again before a mint",
         {"rotate_request": "now", "secret_fresh": False},
         "ReadSecret",
@@ -105,6 +115,16 @@ MINTING: list[Row] = [
         "nothing is minted before the list tells what an earlier process did",
         {"status": status(None), "secret": GONE, "live": None},
         "AwaitKeyList",
+    ),
+    (
+        "no successor is issued by an old list that may be another user's",
+        {"live": (), "list_outdated": True},
+        "AwaitKeyList",
+    ),
+    (
+        "that list is not read anew while a bucket is not ready",
+        {"live": (), "list_outdated": True, "gate": Blocked(Reason.BucketNotReady, "no", WIDE)},
+        "Finish BucketNotReady",
     ),
     (
         "a sound Secret needs no listing after a restart",
@@ -445,6 +465,11 @@ HELD_BACK: list[Row] = [
         "Finish SecretConflict",
     ),
     (
+        "a write of ours of which admission made a foreign Secret was refused",
+        {"secret": SecretForeign("not ours"), "refused": "admission changes it"},
+        "Finish SecretWriteRefused",
+    ),
+    (
         "a leftover Secret is waited for",
         {"secret": SecretForeign("an earlier one", leftover=True)},
         "Finish SecretBeingCollected",
@@ -664,6 +689,24 @@ def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revok
     assert report.status.key.dead
 
 
+def test_a_key_that_we_revoked_a_moment_after_its_issue_is_not_waited_for() -> None:
+    """Its list is too old to prove it gone, but our revocation was answered 200."""
+    second = timedelta(seconds=1)
+    young = key(1, age=second)
+    report = reported(
+        status=status(young),
+        secret=ours(young, age=second),
+        live=(),
+        revoked=frozenset({young.id}),
+        gate=Blocked(Reason.BucketNotFound, "gone"),
+    )
+    assert reason(report) is Reason.BucketNotFound
+    assert report.conclusion.ready is not None
+    assert report.conclusion.ready.status == "False"
+    assert report.status.key is not None
+    assert report.status.key.buckets == ()
+
+
 def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
     """Such a list speaks for nobody else: nothing of ours is forgotten by it."""
     report = reported(live=(), gate=Blocked(Reason.BucketNotFound, "gone"))
@@ -705,12 +748,24 @@ def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> N
     assert report.status.key.buckets == ("one", "two")
 
 
-def test_a_status_that_names_a_key_of_a_lost_secret_starts_its_grace_once() -> None:
-    closed = {"secret": GONE, "gate": Blocked(Reason.BucketNotReady, "not yet")}
-    first = reported(**closed)
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"secret": GONE, "gate": Blocked(Reason.BucketNotReady, "not yet")},
+        {"secret": SecretForeign("not ours")},
+    ],
+    ids=["gone", "replaced by a stranger's"],
+)
+def test_a_status_that_names_a_key_of_a_lost_secret_starts_its_grace_once(
+    lost: dict[str, Any],
+) -> None:
+    first = reported(**lost)
     assert [one.revoke_after for one in first.status.retiring] == [NOW + GRACE]
-    later = reported(**closed, status=first.status, now=NOW + HOUR / 2)
+    assert first.requeue_at == NOW + GRACE
+    later = reported(**lost, status=first.status, now=NOW + HOUR / 2)
     assert later.status == first.status
+    assert later.requeue_at == NOW + GRACE
+    assert planned(**lost, status=first.status, now=NOW + GRACE) == "Revoke id-1 retired"
 
 
 UNMOVED: list[tuple[str, dict[str, Any]]] = [

@@ -345,3 +345,92 @@ def test_a_list_of_retiring_keys_that_are_revoked_by_now_is_not_untidy() -> None
     full = PLAIN.recorded(RECORD, DATA)
     before = seen(annotations=full.annotations("uid-1"))
     assert not PLAIN.metadata_drifted(before, replace(full, retiring=()))
+
+
+# ---------------------------------------------------------------- what admission makes of a write
+
+
+def answered(sent: dict[str, Any], **changes: Any) -> tuple[SecretMetadata, dict[str, bytes]]:
+    """The Secret that the API server answers with; ``changes`` by part, None takes a name out."""
+    meta = sent["metadata"]
+    parts = {"labels": meta["labels"], "annotations": meta["annotations"], "data": sent["data"]}
+    merged = {
+        part: {
+            name: text
+            for name, text in {**had, **changes.get(part, {})}.items()
+            if text is not None
+        }
+        for part, had in parts.items()
+    }
+    owners = changes.get("owners", meta["ownerReferences"])
+    metadata = SecretMetadata(
+        merged["labels"],
+        merged["annotations"],
+        tuple(OwnerReference.model_validate(owner) for owner in owners),
+        changes.get("type", sent.get("type", "Opaque")),
+    )
+    return metadata, {name: base64.b64decode(text) for name, text in merged["data"].items()}
+
+
+CREATED = DESIRED.manifest(DESIRED.recorded(RECORD, DATA), DATA)
+FORMER = Written(("a", "old"), ("tier",), ("example.com/was",))
+PATCHED = DESIRED.patch(seen(owners=(US, HELM)), DESIRED.recorded(RECORD, DATA), DATA, FORMER)
+BLOCKING = {**OWNER.reference(), "blockOwnerDeletion": True}
+ELSE = base64.b64encode(b"else").decode()
+
+
+@pytest.mark.parametrize("sent", [CREATED, PATCHED], ids=["created", "patched"])
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({}, []),
+        ({"labels": {"team": "ops"}}, ["metadata.labels[team]"]),
+        ({"labels": {"team": None}}, ["metadata.labels[team]"]),
+        ({"labels": {MANAGED: None}}, [f"metadata.labels[{MANAGED}]"]),
+        ({"labels": {MANAGED_BY: "platform"}}, []),
+        ({"labels": {MANAGED_BY: None}}, []),
+        ({"labels": {"added": "yes", "tier": "gold"}}, []),
+        ({"annotations": {"example.com/note": "bye"}}, ["metadata.annotations[example.com/note]"]),
+        ({"annotations": {OWNER_UID: None}}, [f"metadata.annotations[{OWNER_UID}]"]),
+        ({"annotations": {RETIRING: "{}"}}, [f"metadata.annotations[{RETIRING}]"]),
+        ({"annotations": {"added": "yes", "example.com/was": "that"}}, []),
+        ({"data": {"a": ELSE}}, ["data[a]"]),
+        ({"data": {"b": None}}, ["data[b]"]),
+        ({"data": {"added": ELSE}}, []),
+        ({"owners": []}, ["metadata.ownerReferences"]),
+        ({"owners": [{**OWNER.reference(), "name": "other"}]}, ["metadata.ownerReferences"]),
+    ],
+    ids=str,
+)
+def test_what_of_a_write_is_otherwise_in_its_answer_is_named_and_additions_are_fine(
+    sent: dict[str, Any], changes: dict[str, Any], fields: list[str]
+) -> None:
+    if "owners" not in changes:
+        changes = {**changes, "owners": [BLOCKING, *sent["metadata"]["ownerReferences"][:-1]]}
+    assert DESIRED.altered(sent, *answered(sent, **changes)) == fields
+
+
+def test_another_type_is_named() -> None:
+    assert DESIRED.altered(CREATED, *answered(CREATED, type="example.org/x")) == ["type"]
+
+
+def test_a_former_data_key_and_a_former_record_that_are_put_back_are_named() -> None:
+    """A pod would go on with the former key; a label that admission sets again does no harm."""
+    sent = DESIRED.patch(seen(), replace(RECORD, retiring=()), DATA, FORMER)
+    assert sent["metadata"]["annotations"][RETIRING] is None
+    back = {"data": {"old": ELSE}, "annotations": {RETIRING: "{}"}, "labels": {"tier": "gold"}}
+    fields = [f"metadata.annotations[{RETIRING}]", "data[old]"]
+    assert DESIRED.altered(sent, *answered(sent, **back)) == fields
+
+
+def test_an_owner_that_is_taken_off_and_put_back_is_named() -> None:
+    sent = RETAINED.patch(seen(), RECORD, DATA, Written())
+    assert RETAINED.altered(sent, *answered(sent)) == []
+    back = answered(sent, owners=[OWNER.reference()])
+    assert RETAINED.altered(sent, *back) == ["metadata.ownerReferences"]
+
+
+def test_what_others_wrote_of_their_own_ownership_is_left_to_them() -> None:
+    theirs = HELM.model_copy(update={"block_owner_deletion": True})
+    patch = DESIRED.patch(seen(owners=(US, theirs)), RECORD, None, Written())
+    assert patch["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] is True
