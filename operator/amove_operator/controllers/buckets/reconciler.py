@@ -158,7 +158,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     async def _emit_created(self, bucket: AmoveBucket) -> None:
         name, metrics = bucket.bucket_name, self.d.metrics
-        self.d.bucket_losses.concluded(bucket.object_id)
+        self.d.bucket_losses.concluded(bucket.metadata.uid)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
             await self.d.status.emit_event(bucket, "Created", f"Created bucket {name}.")
@@ -236,7 +236,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if not bucket.metadata.vanished:
             after = await self.d.status.write(bucket, end.status, end.conclusion)
             if is_concluded(after):
-                self.d.bucket_losses.concluded(after.object_id)
+                self.d.bucket_losses.concluded(after.metadata.uid)
             self.d.enqueue.concerned_by(bucket, after)
         memory.created = False  # from here on only status proves that the bucket is ours
         if memory.seen is None:

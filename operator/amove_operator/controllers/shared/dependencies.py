@@ -103,7 +103,7 @@ class Dependencies:
         """
         self.memories.forget(item.uid)
         self.status.forget(item.uid)
-        self.bucket_losses.forget(item)
+        self.bucket_losses.forget(item.uid)
         self.names.forget(item.uid)
         self.key_losses.forget(item.uid)
         self.enqueue.waiting(self.store.key_index.release(item.uid))
