@@ -114,7 +114,7 @@ class Walk(RuleBasedStateMachine):
             case "rotate":
                 meta["annotations"]["storage.amove.io/rotate-requested-at"] = value
             case "accept":
-                meta["annotations"]["storage.amove.io/accept-loss"] = value
+                self.walked.accept_loss(ref, value)
             case "scope":
                 spec["bucketNames"] = ["one"] if len(spec["bucketNames"]) > 1 else ["one", "shared"]
             case "grace":
