@@ -116,7 +116,7 @@ class Dispatcher:
         unserved = item.uid in store.unserved
         store.drop(ref)
         self.d.queue.forget(item)
-        self.d.key_losses.missing.discard(item.uid)
+        self.d.key_losses.missing.pop(item.uid, None)
         if self.d.leadership.leading and unserved:
             store.keep_vanished(last)
             self.d.queue.add(item)

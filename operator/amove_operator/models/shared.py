@@ -179,6 +179,11 @@ class ObjectMeta(KubeModel):
         """Our protocol was served to its end: only somebody else's finalizer keeps the object."""
         return self.deleting and not self.finalized_by_us
 
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What a person changes to have an object observed and tried anew."""
+        return self.generation, self.deleting, *map(self.annotation, ACTED_ON)
+
     def annotation(self, name: str) -> str | None:
         """The value of ``storage.amove.io/<name>``, one of :data:`ACTED_ON`."""
         return self.annotations.get(name)

@@ -450,7 +450,7 @@ def test_a_bucket_that_goes_while_it_waits_for_a_name_wants_it_no_more() -> None
         ref = cluster.apply("team", "media")
         await cluster.passes()
         bucket = cluster.d.store.buckets[ref]
-        assert cluster.d.names.want(bucket, waits=True)
+        assert cluster.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=True)
         cluster.delete(ref)
         await cluster.passes(60)
         assert ref not in cluster.kube.crs

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 from amove_operator.amove import BucketAddress
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
+from amove_operator.controllers.shared.bucket_losses import is_concluded
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.loss_guard import is_concluded
-from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory, fingerprint
+from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
@@ -68,7 +68,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Whoever asks again about an account that could not be used wants the accounts of now."""
         memory = self.d.memories.buckets.get(bucket.metadata.uid)
         stalled = reason_of(bucket.status.conditions, "Stalled")
-        asked = memory is not None and memory.fingerprint != fingerprint(bucket.metadata)
+        asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
         if asked and stalled in _ACCOUNT_REASONS:
             with suppress(ApiError):  # the accounts known so far go on
                 await self.d.accounts.load()
@@ -246,7 +246,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             memory.repairs_left = REPAIRS
         self._requeue(bucket.object_id, memory, end, self.longest_pause(error))
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
-        if self.d.names.want(bucket, waits=waits):
+        if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
         self.d.bucket_losses.judge()
 

@@ -9,7 +9,6 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages, snapshot
-from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
@@ -199,7 +198,7 @@ class KeyGatherer:
             return snapshot.LossVerdict.NONE
         if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
-        if losses.is_mass and (key.metadata.uid in losses.missing or current is None):
+        if losses.may_be_mass(key.metadata.uid) or (losses.is_mass and current is None):
             return snapshot.LossVerdict.MASS_LOSS
         return snapshot.LossVerdict.NONE
 
@@ -235,9 +234,10 @@ class KeyGatherer:
         gone = {key_id for key_id, _ in progress.memory.expectations.deleted}
         if listing is None or listing.begun < progress.memory.expectations.knows_from:
             return frozenset(gone)
-        named, mine = named_ids(key.proven), self.marker(key)
+        named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
-        if progress.loss_accepted or (not losses.is_mass and self._lacks_ours_alone(key)):
+        held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
+        if progress.loss_accepted or (not held_up and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)
 
@@ -261,6 +261,6 @@ class KeyGatherer:
         if listing is None or self._speaks_for_user(key):
             return frozenset()
         asked = progress.memory.expectations.asked
-        ours = named_ids(key.proven) | {key_id for key_id, _ in progress.memory.expectations.scopes}
+        ours = key.proven.named_ids | {key_id for key_id, _ in progress.memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
         return frozenset(ours - listing.owners.keys() - asked - dead)

@@ -36,7 +36,7 @@ class KeyService:
             cloud_account_id=scope.account,
         )
         if key.spec.bucket_refs is not None:
-            self._d.store.reserve(key.object_id, scope.buckets)
+            self._d.store.key_index.reserve(key.metadata.uid, scope.buckets)
         memory.expectations = before.sending(step.serial)
         try:
             issued = await self._d.api.create_storage_key(new)

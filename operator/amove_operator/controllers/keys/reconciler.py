@@ -10,11 +10,11 @@ from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.memory import KeyMemory, fingerprint
+from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.keys import messages, steps
-from amove_operator.core.keys.derived import is_usable, named_ids
+from amove_operator.core.keys.derived import is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
@@ -69,9 +69,9 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """Forget what a person's change made void."""
         memory = progress.memory
         progress.loss_accepted = self.d.key_losses.accepted(key)
-        if memory.fingerprint != (print_now := fingerprint(key.metadata)):
+        if memory.fingerprint != key.metadata.fingerprint:
             memory.secret = None  # whether its metadata drifted was judged by the former spec
-            memory.fingerprint = print_now
+            memory.fingerprint = key.metadata.fingerprint
             memory.refused = ""
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
@@ -179,7 +179,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             await self.d.status.write(key, end.status, end.conclusion)
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
-                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(named_ids(end.status)))
+                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
             await self._report_unconfirmed(key, decision.progress)
             self._release_names(key, decision.progress.memory, end.status)
         if end.retry:
@@ -197,15 +197,15 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             return
         marker = marker_of(self.d.cluster_uid, key.metadata.uid)
         alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
-        if alive is not None and {one.id for one in alive} <= named_ids(status):
-            self.d.enqueue.waiting(self.d.store.release(key.object_id))
+        if alive is not None and {one.id for one in alive} <= status.named_ids:
+            self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 
     async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
         memory = progress.memory
         if not memory.expectations.unconfirmed:
             return
-        unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, progress)
+        unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
         reported = memory.expectations.unconfirmed - unproven
         memory.expectations = memory.expectations.unconfirmed_reported()
         for key_id in reported:

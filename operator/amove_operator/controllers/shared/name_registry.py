@@ -17,7 +17,7 @@ from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket, AmoveStorageKey
-from amove_operator.models.refs import Kind, ObjectId, Ref
+from amove_operator.models.refs import Kind, Ref
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -35,7 +35,7 @@ _NO_CLAIM = {
 class NameRegistry:
     """Claims of bucket names, and what is on record about the live keys that reach buckets.
 
-    ``wanted``: by bucket name, the AmoveBucket that waits for keys of other teams to go.
+    ``wanted``: by bucket name, the UID of the AmoveBucket that waits for keys of other teams to go.
     """
 
     _store: Store
@@ -47,7 +47,7 @@ class NameRegistry:
     _settle: float
     _watches_all: bool
     cluster8: str
-    wanted: dict[str, ObjectId] = field(default_factory=dict)
+    wanted: dict[str, str] = field(default_factory=dict)
     _holders: dict[str, str] = field(default_factory=dict)
     _may_have_unlisted: frozenset[str] = frozenset()
 
@@ -77,21 +77,19 @@ class NameRegistry:
         holder = claim_holder(map(_claimant, self._store.buckets_named(name)))
         if holder is None or holder.namespace == namespace:
             return False
-        waiting = self.wanted.get(name)
-        return holder.proven or (waiting is not None and waiting.uid == holder.uid)
+        return holder.proven or self.wanted.get(name) == holder.uid
 
-    def want(self, bucket: AmoveBucket, *, waits: bool) -> bool:
-        """Note whether a bucket waits for keys to go; whether it does."""
-        name, item = bucket.bucket_name, bucket.object_id
+    def want(self, name: str, uid: str, *, waits: bool) -> bool:
+        """Note whether an AmoveBucket waits for keys that reach its name to go; whether it does."""
         if waits:
-            self.wanted[name] = item
-        elif self.wanted.get(name) == item:
+            self.wanted[name] = uid
+        elif self.wanted.get(name) == uid:
             del self.wanted[name]
         return waits
 
-    def forget(self, item: ObjectId) -> None:
+    def forget(self, uid: str) -> None:
         """The AmoveBucket is gone: it waits for nothing any more."""
-        self.wanted = {name: one for name, one in self.wanted.items() if one != item}
+        self.wanted = {name: one for name, one in self.wanted.items() if one != uid}
 
     def wanted_and_kept_by(self, key_ids: Iterable[str]) -> list[str]:
         """The wanted names that the mark in the remote name of one of these keys keeps."""

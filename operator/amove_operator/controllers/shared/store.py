@@ -217,24 +217,6 @@ class Store:
         found = map(self.find, items)
         return [key for key in found if isinstance(key, AmoveStorageKey)]
 
-    # -- names that a key is about to reach ------------------------------------------------------
-
-    def reserve(self, item: ObjectId, names: Iterable[str]) -> None:
-        """A key for these names is about to be issued: they count before status can say so."""
-        self.key_index.reserve(item.uid, names)
-        self._index_keys_of(item)
-
-    def release(self, item: ObjectId) -> frozenset[str]:
-        """Drop the reservation of this object; returns the bucket names that it held."""
-        names = self.key_index.release(item.uid)
-        if names:
-            self._index_keys_of(item)
-        return names
-
-    def _index_keys_of(self, item: ObjectId) -> None:
-        if isinstance(key := self.find(item), AmoveStorageKey):
-            self.key_index.put(item, key)
-
 
 def _same(known: Object, now: Object) -> bool:
     """Whether nothing that is acted on differs: labels and what is others' come and go."""

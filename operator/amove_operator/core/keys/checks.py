@@ -15,7 +15,7 @@ def report_paused(snapshot: KeySnapshot) -> steps.KeyStep | None:
     """
     if not snapshot.paused:
         return None
-    unnamed = derived.live_ids(snapshot) - derived.named_ids(snapshot.status)
+    unnamed = derived.live_ids(snapshot) - snapshot.status.named_ids
     if (snapshot.displaced.keys or unnamed) and snapshot.secret is None:
         return steps.ReadSecret()
     return finish(snapshot, messages.paused(snapshot))

@@ -11,13 +11,7 @@ from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring, issue_date
-from amove_operator.models import CurrentKey, KeyStatus
-
-
-def named_ids(status: KeyStatus) -> frozenset[str]:
-    """The ids that a status names: the current key and the retiring ones."""
-    current = () if status.key is None else (status.key.id,)
-    return frozenset((*current, *(key.id for key in status.retiring)))
+from amove_operator.models import CurrentKey
 
 
 def live_ids(snapshot: KeySnapshot) -> frozenset[str]:
@@ -98,7 +92,7 @@ def revoke_times(snapshot: KeySnapshot) -> dict[str, datetime]:
         times[key_id] = min(times.get(key_id, when), when, _grace_ends(snapshot, key_id))
     if status.key is not None and held is not None and status.key.id != held:
         times.setdefault(status.key.id, _grace_ends(snapshot, status.key.id))
-    alive = named_ids(status)
+    alive = status.named_ids
     if snapshot.live is not None:
         # A missing key is believed gone only after we asked to revoke it: the list may be another
         # user's, and then the key still works.
@@ -158,7 +152,7 @@ def wake_time(snapshot: KeySnapshot) -> datetime | None:
 def dangling_keys(snapshot: KeySnapshot) -> tuple[RemoteKey, ...]:
     """The live keys under the CR's marker that neither Secret nor status nor this process names."""
     pending = snapshot.expectations.pending_key
-    known = {held_id(snapshot), *named_ids(snapshot.status), *revoke_times(snapshot)}
+    known = {held_id(snapshot), *snapshot.status.named_ids, *revoke_times(snapshot)}
     known |= {pending.key.id} if pending is not None else set()
     return tuple(key for key in snapshot.live or () if key.id not in known)
 
