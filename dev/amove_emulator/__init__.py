@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amove_emulator.control import ControlError, EmulatorControl
+from amove_emulator.odd_answers import ODD_ANSWERS
 from amove_emulator.settings import (
     CLOUD_ACCOUNT_ID,
     TENANT_ID,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOUD_ACCOUNT_ID",
+    "ODD_ANSWERS",
     "TENANT_ID",
     "USER_EMAIL",
     "USER_ID",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from amove_emulator.answers import Answer, AuthenticationError, as_json
-from amove_emulator.faults import FaultSpec
 from amove_emulator.inputs import (
     BucketQuery,
     BucketRef,
@@ -22,10 +21,9 @@ from amove_emulator.inputs import (
     parse_query,
 )
 from amove_emulator.keys import page_of
+from amove_emulator.odd_answers import Odd
 from amove_emulator.settings import User
 from amove_emulator.state import State
-
-NO_FAULT: Final = FaultSpec()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Request:
     user: User | None
     query: Mapping[str, str]
     body: bytes
-    fault: FaultSpec
+    odd: Odd
 
     @property
     def caller(self) -> User:
@@ -48,25 +46,16 @@ Effect = Callable[[State, Request], Answer]
 
 
 def get_storage_key(state: State, request: Request) -> Answer:
+    page = _page_asked_for(request)
+    seconds_ago = state.behaviour.stale_by if request.odd.stale else 0.0
+    keys = state.keys.listed(request.caller, page, seconds_ago)
+    shown = [state.keys.shown(key) for key in page_of(keys, page)]
+    return as_json({"data": shown, "total": len(keys), "options": _options(page)})
+
+
+def _page_asked_for(request: Request) -> Page:
     page = parse_query(Page, request.query)
-    keys = state.keys.listed(request.caller, page)
-    shown = [state.keys.shown(key) for key in _page_with_fault(keys, page, request.fault)]
-    total = len(keys) + request.fault.total_delta
-    return as_json({"data": shown, "total": total, "options": _options(page)})
-
-
-def _page_with_fault(keys: list[Any], page: Page, fault: FaultSpec) -> list[Any]:
-    match fault.page:
-        case "empty":
-            return []
-        case "missing_last":
-            return page_of(keys, page)[:-1]
-        case "repeat_previous":
-            return page_of(keys, page.model_copy(update={"page": max(1, page.page - 1)}))
-        case "ignore_parameters":
-            return page_of(keys, Page())
-        case _:
-            return page_of(keys, page)
+    return Page.model_validate(request.odd.asked(page.model_dump()))
 
 
 def _options(page: Page) -> dict[str, Any]:
@@ -80,20 +69,21 @@ def _options(page: Page) -> dict[str, Any]:
 
 def create_storage_key(state: State, request: Request) -> Answer:
     call = parse_body(CreateStorageKey, request.body)
-    key, secret = state.keys.create(request.caller, call, request.fault.half)
+    taken_for = CreateStorageKey.model_validate(request.odd.asked(call.model_dump()))
+    key, secret = state.keys.create(request.caller, taken_for, request.odd.half)
     state.secrets.append(secret)
     return as_json(state.keys.shown_once(key, secret))
 
 
 def delete_storage_key(state: State, request: Request) -> Answer:
     call = parse_query(KeyId, request.query)
-    state.keys.delete(request.caller, call.id, request.fault.half)
+    state.keys.delete(request.caller, call.id, request.odd.half)
     return Answer()
 
 
 def create_bucket(state: State, request: Request) -> Answer:
     call = parse_body(CreateBucket, request.body)
-    state.buckets.create(request.caller, call, request.fault.half)
+    state.buckets.create(request.caller, call, request.odd.half)
     return Answer()
 
 
@@ -103,7 +93,7 @@ def bucket_status(state: State, request: Request) -> Answer:
 
 def update_bucket(state: State, request: Request) -> Answer:
     call = parse_body(UpdateBucket, request.body)
-    state.buckets.update(request.caller, call, request.fault.half)
+    state.buckets.update(request.caller, call, request.odd.half)
     return Answer()
 
 
@@ -113,7 +103,7 @@ def delete_bucket(state: State, request: Request) -> Answer:
 
 
 def get_all(state: State, request: Request) -> Answer:
-    page = parse_query(Page, request.query)
+    page = _page_asked_for(request)
     accounts = state.accounts.shown_to(request.caller)
     shown = page_of(accounts, page)
     return as_json({"data": shown, "total": len(accounts), "options": _options(page)})

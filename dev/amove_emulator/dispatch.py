@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from aiohttp import web
 
 from amove_emulator.answers import Answer, AuthenticationError, RefusalError, problem
-from amove_emulator.calls import AUTH, NO_FAULT, Effect, Request
-from amove_emulator.faults import Fault, FaultSpec, Moment, kill_process
+from amove_emulator.calls import AUTH, Effect, Request
+from amove_emulator.faults import Fault, FaultSpec, Moment, Strike, kill_process
 from amove_emulator.journal import Entry
+from amove_emulator.odd_answers import TRUTH, Odd
 from amove_emulator.state import State
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+NO_FAULT: Final = FaultSpec()
 
 
 class _UnansweredError(Exception):
@@ -45,13 +48,14 @@ class Dispatcher:
         journal, query = self._state.journal, dict(request.query)
         entry = journal.open(call, request.method, request.path, query, body)
         text = f"{request.path_qs}\n{body.decode('utf-8', 'replace')}"
-        fault = self._state.faults.strike(call, text)
-        entry.fault = fault.id if fault else None
+        strike = self._state.faults.strike(call, text)
+        if strike is not None:
+            entry.fault, entry.odd = strike.fault.id, strike.name
         entry.user = self._caller(request)
         answer: Answer | None = None
         try:
-            answer = await self._answer(entry, effect, request, body, fault)
-            return await _send(request, answer, fault.spec if fault else NO_FAULT)
+            answer = await self._answer(entry, effect, request, body, strike)
+            return await _send(request, answer, strike.fault.spec if strike else NO_FAULT)
         except _UnansweredError:
             return _cut(request)
         finally:
@@ -72,27 +76,28 @@ class Dispatcher:
         effect: Effect,
         request: web.Request,
         body: bytes,
-        fault: Fault | None,
+        strike: Strike | None,
     ) -> Answer:
         """The answer as it would go out whole. Raises _UnansweredError."""
+        fault, odd = (strike.fault, strike.odd) if strike else (None, TRUTH)
         spec = fault.spec if fault else NO_FAULT
         generation = self._state.generation
         await asyncio.sleep(self._state.behaviour.latency)
         await _pause(fault, spec.delay_before)
         await _hold(fault, "before")
-        if spec.prevents_effect():
+        if spec.prevents_effect(odd):
             await _cut_off(fault, "before")
-            return _instead(spec, None)
+            return _instead(spec, odd, None)
         if generation != self._state.generation:
             raise _UnansweredError
-        real = self._take_effect(entry, effect, request, body, spec)
+        real = self._take_effect(entry, effect, request, body, odd)
         await _pause(fault, spec.delay_after)
         await _hold(fault, "after")
         await _cut_off(fault, "after")
-        return _instead(spec, real)
+        return _instead(spec, odd, real)
 
     def _take_effect(
-        self, entry: Entry, effect: Effect, request: web.Request, body: bytes, spec: FaultSpec
+        self, entry: Entry, effect: Effect, request: web.Request, body: bytes, odd: Odd
     ) -> Answer:
         try:
             user = None
@@ -100,7 +105,7 @@ class Dispatcher:
                 user = self._state.identities.authenticate(request.headers.get("Authorization"))
             if body and request.content_type != "application/json":
                 raise RefusalError("DEFAULT", "The body is not declared as application/json.")
-            answer = effect(self._state, Request(user, request.query, body, spec))
+            answer = effect(self._state, Request(user, request.query, body, odd))
         except RefusalError as refusal:
             return problem(refusal.code, refusal.message)
         except AuthenticationError:
@@ -138,13 +143,11 @@ async def _cut_off(fault: Fault | None, moment: str) -> None:
         raise _UnansweredError
 
 
-def _instead(spec: FaultSpec, real: Answer | None) -> Answer:
+def _instead(spec: FaultSpec, odd: Odd, real: Answer | None) -> Answer:
     """What the fault makes of the real answer (None: there was no effect)."""
     if real is not None and real.status != 200:
         return real  # refused: there was no effect to be half done or badly told
-    answer = real or Answer()
-    if spec.half is not None and spec.status is None:
-        answer = Answer(500)
+    answer = odd.answered(real or Answer())
     if spec.status is not None:
         coded = spec.status == 499 and spec.code is not None
         answer = problem(spec.code or "", spec.message) if coded else Answer(spec.status)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from itertools import count
-from typing import Annotated, Any, Final, Literal
+from random import Random
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from amove_emulator.odd_answers import ODD_ANSWERS, TRUTH, Odd
+
 ANY_CALL: Final = "*"
 Moment = Literal["before", "after"]
-HALVES: Final = {
-    "create_storage_key": ("backing_only", "record_only"),
-    "delete_storage_key": ("backing_only", "record_only"),
-    "create_bucket": ("bare",),
-    "update_bucket": ("first_flag",),
-}
 
 
 class Kill(BaseModel):
@@ -37,7 +35,7 @@ class Kill(BaseModel):
 
 
 class FaultSpec(BaseModel):
-    """One fault. It strikes from the ``nth`` matching call after it was set, ``times`` times."""
+    """One fault: from the ``nth`` matching call after it was set, it strikes ``times`` of them."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,6 +46,11 @@ class FaultSpec(BaseModel):
     nth: Annotated[int, Field(ge=1)] = 1
     times: Annotated[int, Field(ge=1)] | None = 1
     """None: until the fault is cleared."""
+    rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of those calls that it strikes."""
+    seed: int = 0
+    """Whether the third ``create_bucket`` is struck, and with which of several odd answers,
+    depends on this number alone."""
 
     # When
     delay_before: Annotated[float, Field(ge=0)] = 0.0
@@ -55,7 +58,12 @@ class FaultSpec(BaseModel):
     hold: Moment | None = None
     """Held until the fault is cleared; then the call goes on as the rest of the fault says."""
 
-    # What is answered instead; by itself this prevents the effect
+    # What becomes of the answer, and of the effect
+    odd: tuple[str, ...] = ()
+    """One of these odd answers (odd_answers.py), drawn anew for each call that it can be given to.
+    What the fault says of status, body and headers comes on top of it."""
+
+    # What is answered instead; a status by itself prevents the effect
     status: Annotated[int, Field(ge=200, le=599)] | None = None
     code: str | None = None
     """With status 499: problem details and the ``error-code`` header."""
@@ -77,30 +85,53 @@ class FaultSpec(BaseModel):
     """With truncate_at: Content-Length is that of the full body (the connection breaks off) or
     that of the cut one (a whole answer that is no JSON)."""
 
-    # Half an effect, then a bodiless 500 (or ``status``)
-    half: Literal["backing_only", "record_only", "bare", "first_flag"] | None = None
-
-    # A wrong listing
-    page: Literal["empty", "missing_last", "repeat_previous", "ignore_parameters"] | None = None
-    total_delta: int = 0
+    @field_validator("odd", mode="before")
+    @classmethod
+    def _one_or_several(cls, odd: object) -> object:
+        return (odd,) if isinstance(odd, str) else odd
 
     @model_validator(mode="after")
     def _is_sound(self) -> FaultSpec:
-        if self.half is not None and self.half not in HALVES.get(self.call, ()):
-            raise ValueError(f"half {self.half!r} is not one of call {self.call!r}: {HALVES}")
-        if (self.page or self.total_delta) and self.call != "get_storage_key":
-            raise ValueError("page and total_delta are for call 'get_storage_key'")
+        for name in self.odd:
+            if name not in ODD_ANSWERS:
+                raise ValueError(f"odd {name!r} is none of {', '.join(ODD_ANSWERS)}")
+            if self.call != ANY_CALL and self.call not in ODD_ANSWERS[name].calls:
+                raise ValueError(f"odd {name!r} is for {sorted(ODD_ANSWERS[name].calls)} only")
         if sum(x is not None for x in (self.drop, self.hang, self.kill)) > 1:
             raise ValueError("drop, hang and kill exclude each other")
         return self
 
-    def prevents_effect(self) -> bool:
+    def odd_answers_to(self, call: str) -> list[str]:
+        """Those of ``odd`` that this call can be given."""
+        return [name for name in self.odd if call in ODD_ANSWERS[name].calls]
+
+    def strikes_at(self, call: str, text: str) -> bool:
+        """Whether this call is one that the fault is about."""
+        suits = not self.odd or bool(self.odd_answers_to(call))
+        return self.call in (ANY_CALL, call) and (self.contains or "") in text and suits
+
+    def prevents_effect(self, odd: Odd) -> bool:
         """Whether the call is cut off before it does anything."""
-        kill = self.kill.when if self.kill else None
-        if "before" in (self.drop, self.hang, kill):
+        cut_off = (self.drop, self.hang, self.kill.when if self.kill else None)
+        if "before" in cut_off:
             return True
-        ends_after = "after" in (self.drop, self.hang, kill)
-        return self.status is not None and not (self.effect or self.half or ends_after)
+        if "after" in cut_off:
+            return False
+        if self.status is not None:
+            return not (self.effect or odd.half)
+        return not odd.done
+
+
+class Strike(NamedTuple):
+    """A fault that strikes one call, and the odd answer that was drawn for it (or none)."""
+
+    fault: Fault
+    name: str | None = None
+
+    @property
+    def odd(self) -> Odd:
+        """What ``name`` stands for."""
+        return TRUTH if self.name is None else ODD_ANSWERS[self.name]
 
 
 class Fault:
@@ -111,20 +142,26 @@ class Fault:
         self.spec = spec
         self.matched = 0
         self.struck = 0
+        self._chosen = 0
+        self._matched_of: Counter[str] = Counter()
         self.released = asyncio.Event()
         """Set when the fault is cleared: what is delayed or held goes on, what hangs is cut off."""
 
-    def strikes(self, call: str, text: str) -> bool:
-        """Whether this call, which it counts, is one to strike."""
+    def strike(self, call: str, text: str) -> Strike | None:
+        """How this call, which it counts, is struck; None where it is not."""
         spec = self.spec
-        if spec.call not in (ANY_CALL, call) or (spec.contains or "") not in text:
-            return False
+        if not spec.strikes_at(call, text):
+            return None
         self.matched += 1
-        past = self.matched - spec.nth
-        if past < 0 or (spec.times is not None and past >= spec.times):
-            return False
-        self.struck += 1
-        return True
+        if self.matched < spec.nth:
+            return None
+        self._matched_of[call] += 1
+        chance = Random(f"{spec.seed}/{call}/{self._matched_of[call]}")  # noqa: S311 (repeatable)
+        if chance.random() >= spec.rate or (spec.times is not None and self._chosen >= spec.times):
+            return None
+        self._chosen += 1
+        names = spec.odd_answers_to(call)
+        return Strike(self, chance.choice(names) if names else None)
 
     def shown(self) -> dict[str, Any]:
         spec = self.spec.model_dump(exclude_defaults=True)
@@ -141,12 +178,13 @@ class Faults:
         self._set[fault.id] = fault
         return fault
 
-    def strike(self, call: str, text: str) -> Fault | None:
-        """The first fault to strike this call. All that match count it."""
-        striking = [fault for fault in self._set.values() if fault.strikes(call, text)]
-        for fault in striking[1:]:
-            fault.struck -= 1
-        return striking[0] if striking else None
+    def strike(self, call: str, text: str) -> Strike | None:
+        """By the first fault to strike this call. All that match count it."""
+        strikes = [fault.strike(call, text) for fault in self._set.values()]
+        first = next(filter(None, strikes), None)
+        if first is not None:
+            first.fault.struck += 1
+        return first
 
     def clear(self, fault_id: int | None = None) -> None:
         for each in [fault_id] if fault_id is not None else list(self._set):

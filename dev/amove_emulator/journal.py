@@ -17,6 +17,7 @@ class Entry:
 
     ``time`` is ``time.monotonic()`` of this process, ``wall`` seconds since the epoch. ``effect``
     says whether the call changed or read what it was meant to; ``done`` whether it is over.
+    ``odd`` is the name of the odd answer that it was given.
     """
 
     seq: int
@@ -32,6 +33,7 @@ class Entry:
     code: str | None = None
     effect: bool = False
     fault: int | None = None
+    odd: str | None = None
     done: bool = False
     duration: float | None = None
 

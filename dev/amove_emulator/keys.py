@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import inf
 from typing import Any, Final
 
 from amove_emulator.accounts import Accounts
@@ -21,7 +22,10 @@ _GRANTS: Final = {0: "Read", 1: "Write", 2: "Read and write"}
 
 @dataclass(slots=True)
 class Key:
-    """``identity`` None: no longer (or never) live on the backing storage."""
+    """``identity`` None: no longer (or never) live on the backing storage.
+
+    The list shows it from ``shown_from`` until ``shown_until`` (monotonic seconds).
+    """
 
     id: str
     user: User
@@ -35,8 +39,13 @@ class Key:
     identity: Identity | None
     created: int
     order: int
-    visible_from: float
-    listed: bool = True
+    shown_from: float
+    shown_until: float = inf
+
+    @property
+    def listed(self) -> bool:
+        """Whether there is a record of it."""
+        return self.shown_until == inf
 
     @property
     def description(self) -> str:
@@ -75,8 +84,8 @@ class Keys:
             identity=identity,
             created=self._now(),
             order=next(self._order),
-            visible_from=time.monotonic() + self._behaviour.listing_lag,
-            listed=half != "backing_only",
+            shown_from=time.monotonic() + self._behaviour.listing_lag,
+            shown_until=-inf if half == "backing_only" else inf,
         )
         self.all[key_id] = key
         self._tell("created", key)
@@ -97,7 +106,7 @@ class Keys:
         if half != "record_only":
             self.revoke_backing(key)
         if half != "backing_only":
-            key.listed = False
+            self.remove_record(key)
 
     def revoke_backing(self, key: Key) -> None:
         if key.identity is not None:
@@ -105,13 +114,17 @@ class Keys:
             key.identity = None
             self._tell("revoked", key)
 
-    def listed(self, user: User, page: Page) -> list[Key]:
-        """All keys that this user may see now, in the order that ``page`` asks for."""
-        now = time.monotonic()
+    def remove_record(self, key: Key) -> None:
+        if key.listed:
+            key.shown_until = time.monotonic()
+
+    def listed(self, user: User, page: Page, seconds_ago: float = 0.0) -> list[Key]:
+        """All keys that this user might see then, in the order that ``page`` asks for."""
+        then = time.monotonic() - seconds_ago
         shown = [
             key
             for key in self.all.values()
-            if key.listed and key.user.id == user.id and key.visible_from <= now
+            if key.user.id == user.id and key.shown_from <= then < key.shown_until
         ]
         by_name = page.sortfield.lower() == "name"
         shown.sort(

@@ -30,6 +30,8 @@ class Behaviour(BaseModel):
     """Added to every API call, before anything else is done."""
     listing_lag: float = Field(default=0.0, ge=0)
     """A new key shows in the list only after this time."""
+    stale_by: float = Field(default=2.0, ge=0)
+    """How old a list is that is given as a stale one (odd answer ``stale_list``)."""
     storage_tier_in_create: bool = False
     """Whether the answer to create_storage_key has ``storageTier`` (the vendor's example: no)."""
     dates: Literal["fraction", "zulu", "minimum"] = "fraction"

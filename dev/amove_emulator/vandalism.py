@@ -185,10 +185,11 @@ def change_key(state: State, call: ChangeKey) -> None:
     key.name = key.name if call.name is None else call.name
     if call.created_seconds_ago is not None:
         key.created = time.time_ns() - int(call.created_seconds_ago * 1e9)
+        key.shown_from = min(key.shown_from, time.monotonic() - call.created_seconds_ago)
     if call.revoke in ("both", "backing"):
         state.keys.revoke_backing(key)
     if call.revoke in ("both", "record"):
-        key.listed = False
+        state.keys.remove_record(key)
 
 
 def add_account(state: State, call: AddAccount) -> dict[str, Any]:

@@ -8,6 +8,7 @@
     ├── Conflict                    Kubernetes: the object changed since we read it
     ├── KubeRefused                 Kubernetes answered 4xx (forbidden, invalid, admission)
     ├── KubeUnavailable             Kubernetes could not be reached or answered 429/5xx
+    │   └── KubeInternalError       … a 500 in its own words: what it asked for us failed
     └── ApiError                    a call to the Amove API that did not succeed
         ├── Rejected                499: the service understood and refused
         │   ├── NotFound            … a bucket (or record) that does not exist
@@ -59,6 +60,13 @@ class KubeRefused(OperatorError):
 
 class KubeUnavailable(OperatorError):
     """Kubernetes did not answer, or answered 429 or 5xx: try again later."""
+
+
+class KubeInternalError(KubeUnavailable):
+    """The API server answered this one request with its own 500, such as for a dead webhook.
+
+    Others may well be answered: the object can say so.
+    """
 
 
 class ApiError(OperatorError):

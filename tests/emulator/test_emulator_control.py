@@ -83,7 +83,7 @@ def test_the_most_keys_live_at_one_moment_are_counted_per_group_of_names(
 def test_a_key_that_no_list_shows_counts_as_live(
     api: PlainClient, control: EmulatorControl
 ) -> None:
-    control.fault("create_storage_key", half="backing_only")
+    control.fault("create_storage_key", odd="key_made_unlisted")
     api.create_storage_key("ghost-1")
     api.create_storage_key("ghost-2")
     assert control.max_live_keys_per_name_prefix("ghost-") == 2

@@ -50,7 +50,7 @@ def _apply(cluster: Cluster, _: Emulator, name: str) -> None:
 
 def _apply_to_be_half_made(cluster: Cluster, emulator: Emulator, name: str) -> None:
     """The first create to reach the service leaves the flags off, and answers 200."""
-    emulator.control.fault("create_bucket", half="bare", status=200, contains=name)
+    emulator.control.fault("create_bucket", odd="bucket_made_bare", status=200, contains=name)
     cluster.apply(_manifest(name))
 
 

@@ -20,7 +20,7 @@ from amove_operator.core.buckets.snapshot import Absent, BucketSnapshot
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import Marker, cluster_digest
 from amove_operator.models import FINALIZER, AmoveBucket
-from amove_operator.models.refs import Kind, ObjectId, Ref
+from amove_operator.models.refs import Kind, Ref
 from tests.model.small_world import NAME, SCOPES, SETTLE, Born, Cr, Process, Status
 from tests.model.translation import key_id, live_key, status_in_words
 
@@ -104,9 +104,9 @@ def _put(cache: Store, cr: int, one: Known) -> None:
         "spec": {"permission": "ReadWrite", "bucketRefs": [{"name": "b"}]},
         "status": status_in_words(cr, one.status, one.born).model_dump(mode="json", by_alias=True),
     }
-    cache.put(ref, body)
+    cache.put(Kind.KEY, body)
     for scope in one.expects:
-        cache.reserve(ObjectId(ref, uid), SCOPES[scope].buckets)
+        cache.key_index.reserve(uid, SCOPES[scope].buckets)
 
 
 def may_leave_unlisted(crs: tuple[Cr, ...]) -> bool:

@@ -69,6 +69,7 @@ class Walked:
         self.revoked: set[str] = set()
         self.lost: set[str] = set()
         self.misled: set[str] = set()
+        self.given_up: set[str] = set()
         self.serving: ObjectId | None = None
         self.vanished_before = False
         self.uid = ""
@@ -172,6 +173,14 @@ class Walked:
             if owners and not any(one["uid"] in uids for one in owners):
                 del self.kube.secrets[where]
 
+    def accept_loss(self, ref: Ref, value: str) -> None:
+        """A person says that the keys which no list of this user shows are gone."""
+        body = self.kube.crs[ref]
+        body["metadata"]["annotations"]["storage.amove.io/accept-loss"] = value
+        owner = _digest(body["metadata"]["uid"])
+        others = [key for key in self.service.keys.values() if key.user != self.service.user]
+        self.given_up |= {key.id for key in others if _owner(key.name) == owner}
+
     def _meanwhile(self, word: str) -> None:
         assert self.serving is not None
         ref = self.serving.ref
@@ -193,7 +202,7 @@ class Walked:
         uid, parsed = self.uid, parse_name(new.name)
         assert parsed is not None
         assert parsed.marker == marker_of(CLUSTER, uid)
-        live = [key.id for key in self.visible() if _owner(key.name) == parsed.marker.owner]
+        live = self._live(parsed.marker.owner)
         if parsed.marker.owner not in self.looks_new:
             assert len(live) < 2, f"a third live key beside {live}"
         self._is_needed(ref, uid, parsed, new)
@@ -243,14 +252,17 @@ class Walked:
 
     def _listed(self, shown: list[StoredKey]) -> None:
         """A complete list tells who lost a key; more than three are a mass loss."""
-        if not shown:  # which could be that of the user who issued our keys
-            self.misled |= {key.id for key in self.service.keys.values()}
+        keys = self.service.keys.values()
+        self.misled |= {key.id for key in keys if key.user != self.service.user}
+        self.given_up -= {key.id for key in shown}
         ids, lost = {key.id for key in shown} | self.revoked, set()
         for key in self.d.store.keys.values():
             current = key.proven.key
             if current is None or current.dead or key.metadata.deleting or current.id in ids:
                 continue
-            if (self.time.true() - current.issued_at).total_seconds() > SETTLE + 1:
+            # Not by status: a clock that was wrong may have dated it.
+            issued = [at for at, name in self.service.created if name == current.name]
+            if self.time.elapsed() - issued[-1] > SETTLE + 1:
                 lost.add(key.metadata.uid)
         self.lost = lost if len(lost) > 3 else set()
 
@@ -258,7 +270,7 @@ class Walked:
         """What holds after every move."""
         for body in self.kube.crs.values():
             owner = _digest(body["metadata"]["uid"])
-            live = [key.id for key in self.visible() if _owner(key.name) == owner]
+            live = self._live(owner)
             assert len(live) <= 2 or owner in self.looks_new, f"more than two live keys: {live}"
         for where, body in self.foreign.items():
             assert self.kube.secrets.get(where) == body, "a foreign Secret was touched"
@@ -271,6 +283,14 @@ class Walked:
     def visible(self) -> list[StoredKey]:
         """The live keys of the user whose token is in use."""
         return [key for key in self.service.keys.values() if key.user == self.service.user]
+
+    def _live(self, owner: str) -> list[str]:
+        """The live keys under one marker, without those of which a person said that they are gone.
+
+        Until a list shows those again: whose the token is, only its list or a new key can tell.
+        """
+        visible = [key.id for key in self.visible() if _owner(key.name) == owner]
+        return [key_id for key_id in visible if key_id not in self.given_up]
 
     def _where(self, ref: Ref) -> Where:
         return ref.namespace, ref.name
@@ -334,8 +354,7 @@ class Walked:
         body = self.kube.crs.get(ref)
         reasons = {word[2] for word in _words(body)} if body is not None else set()
         if body is not None and reasons & {"ApiUserChanged", "MassKeyLoss"}:
-            version = self.kube.version()
-            body["metadata"]["annotations"]["storage.amove.io/accept-loss"] = version
+            self.accept_loss(ref, self.kube.version())
             self.kube.touch(body)
 
     def unsettled(self) -> list[str]:
@@ -356,8 +375,7 @@ class Walked:
     def _is_left(self, key: StoredKey, owners: set[str]) -> bool:
         """A key without a CR, unless a person was told that its revocation was not confirmed.
 
-        An empty list proves a key gone, also where it was that of another user;
-        then one whose id nobody was answered is an orphan.
+        A list of another user lacks the key. One whose id nobody was answered is an orphan then.
         """
         owner = _owner(key.name)
         told = key.id in self.kube.to_be_checked or owner in self.orphaned | self.looks_new

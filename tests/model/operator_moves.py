@@ -93,8 +93,7 @@ class OperatorMoves:
             case steps.AwaitKeyList():
                 yield from self._await(label, at, step)
             case steps.DryRun():
-                done = at.memory._replace(dry=not self.rules.refusing, refused=self.rules.refusing)
-                yield Move(label, True, at.with_memory(done).state)
+                yield Move(label, True, self._dry_run(at, world).state)
             case steps.RecordIssue(serial, scope, status):
                 noted = told_status(at.cr, status, at.one.born)
                 yield from self._record(
@@ -141,7 +140,7 @@ class OperatorMoves:
     def _unread(self, at: World) -> World:
         """The reconcile ends, or looks again: the object as it is now, the Secret unread."""
         memory = at.memory._replace(
-            secret="unread", fresh=False, dry=False, refused=False, view=self._view(at.one)
+            secret="unread", fresh=False, dry=False, view=self._view(at.one)
         )
         return at.with_memory(memory)
 
@@ -176,6 +175,15 @@ class OperatorMoves:
             return seen
         held = secret.holder == key_id(at.cr, memory.hand.key)
         return seen.learnt(Expectations.written) if held else seen
+
+    def _dry_run(self, at: World, world: KeySnapshot) -> World:
+        """A create that passes proves that there is no Secret; on a conflict it is read."""
+        if self.rules.refusing:
+            return self._rest(at, told_status(at.cr, status_of(world), at.one.born))
+        known = None if at.memory.secret == "unread" else at.memory.secret
+        if known != at.one.secret:
+            return self._read(at)
+        return at.with_memory(at.memory._replace(secret=known, fresh=True, dry=True))
 
     def _protect(self, at: World) -> World:
         if self._stale(at):
@@ -224,7 +232,7 @@ class OperatorMoves:
         )
         key = pending_key(at.cr, hand, made.one.born[hand.key])
         got = made.learnt(lambda expectations: expectations.received(key, 0.0))
-        yield Move(label, True, got.with_memory(got.memory._replace(fresh=False)).state)
+        yield Move(label, True, got.state)
         if not at.state.chances.losses:
             return
         status = told_status(at.cr, status_of(world), at.one.born)

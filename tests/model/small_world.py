@@ -144,7 +144,6 @@ class Memory(NamedTuple):
     secret: Secret | str | None = "unread"
     fresh: bool = False
     dry: bool = False
-    refused: bool = False
     view: View | None = None
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from amove_operator.controllers.shared import name_registry
-from amove_operator.controllers.shared.store import Store
+from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core import names
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
@@ -271,7 +271,7 @@ def _status_keeps_nothing(patch: Patch, _moves: Moves) -> None:
 
 
 def _nothing_is_expected(patch: Patch, _moves: Moves) -> None:
-    patch.setattr(Store, "reserve", lambda *_: None)
+    patch.setattr(KeyIndex, "reserve", lambda *_: None)
 
 
 def _a_digest_proves(patch: Patch, _moves: Moves) -> None:

@@ -29,6 +29,7 @@ from amove_operator.core.keys.snapshot import (
 from amove_operator.core.naming import key_name, marker_of
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.manifest import DesiredSecret, SecretOwner
 from amove_operator.core.secrets.record import Retiring, SecretRecord
 from amove_operator.models import CurrentKey, KeyStatus, RecentIssue
 from amove_operator.models.key_status import RetiringKey
@@ -49,6 +50,9 @@ from tests.model.small_world import (
     Secret,
     Status,
 )
+
+_DESIRED = DesiredSecret(SecretOwner("team", "s", "uid"), "s", SPEC.secret)
+_FORMAT8 = _DESIRED.format8
 
 
 def key_id(cr: int, place: int) -> str:
@@ -250,7 +254,7 @@ def _secret(secret: Secret | str | None) -> SecretSeen | None:
         key_id=secret.holder,
         issued_at=NOW - secret.age * TICK,
         rotate_request=str(secret.rotation or ""),
-        format8="f",
+        format8=_FORMAT8,
         checksum="",
         retiring=tuple(Retiring(key, NOW + left * TICK) for key, left in secret.retiring),
     )
@@ -302,8 +306,7 @@ class Planner:
                 spec=SPEC,
                 status=status_in_words(cr, status, one.born),
                 gate=_gate(wish.scope, name),
-                secret_name="s",
-                format8="f",
+                desired_secret=_DESIRED,
                 rotation=Rotation(self._rules.grace * TICK, requested=str(wish.rotation or "")),
                 expectations=expectations,
                 limits=KeyLimits(self._rules.budget, SETTLE * TICK),
@@ -314,7 +317,6 @@ class Planner:
                 live=live,
                 listed_at=None if shown is None else NOW - listed * TICK,
                 dry_run_passed=memory.dry or not self._rules.dry_runs,
-                refused="no" if memory.refused else "",
                 gone=GoneKeys(
                     confirmed=_confirmed_gone(cr, status, memory, shown),
                     presumed=_presumed_gone(cr, status, memory, shown),

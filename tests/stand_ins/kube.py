@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable
+from amove_operator.kube import patches
 from amove_operator.kube.events import EventType
 from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import FINALIZER, ObjectMeta
@@ -112,12 +113,12 @@ class InMemoryKube:
     async def write_status(
         self, ref: Ref, version: str, old: Mapping[str, Any], new: Mapping[str, Any]
     ) -> Body | None:
-        if old == new:
+        if not (difference := patches.merge_difference(old, new)):
             return None
 
         def done() -> Body:
             body = self._own(ref, version)
-            body["status"] = copy.deepcopy(dict(new))
+            body["status"] = _merged(body.get("status"), difference)
             self.writes += 1
             return self.touch(body)
 

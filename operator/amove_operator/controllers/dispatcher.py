@@ -10,12 +10,20 @@ from typing import Any
 from amove_operator.controllers.buckets.reconciler import BucketReconciler
 from amove_operator.controllers.keys.orphan_watch import OrphanWatch
 from amove_operator.controllers.keys.reconciler import KeyReconciler
+from amove_operator.controllers.reconciler import SOON_AGAIN
 from amove_operator.controllers.shared.departed import is_newer
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
+from amove_operator.core.reasons import Reason
+from amove_operator.errors import (
+    Conflict,
+    KubeInternalError,
+    KubeRefused,
+    KubeUnavailable,
+    NotLeading,
+)
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket
 from amove_operator.models.refs import Kind, ObjectId, Ref
@@ -23,7 +31,6 @@ from amove_operator.telemetry import log_context
 
 _log = logging.getLogger(__name__)
 _SOON = 5.0
-_LATER = 30.0
 
 
 class Dispatcher:
@@ -55,7 +62,7 @@ class Dispatcher:
     def on_object_event(self, kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
         """Take in one watch event; ``change`` is ``DELETED`` or anything else."""
         meta, store = body["metadata"], self.d.store
-        ref = Ref(kind, meta.get("namespace", ""), meta["name"])
+        ref = Ref.of(kind, meta)
         known = store.get(ref)
         if change == "DELETED":
             # Before this process leads, the list that leads to the lead shows what is gone.
@@ -68,7 +75,7 @@ class Dispatcher:
             return
         if known is not None and known.metadata.uid != meta["uid"]:
             self.on_object_gone(ref)
-        now = store.put(ref, body)
+        now = store.put(kind, body)
         if now is None:
             return
         if isinstance(now, AmoveBucket) and isinstance(known, AmoveBucket):
@@ -109,7 +116,7 @@ class Dispatcher:
         unserved = item.uid in store.unserved
         store.drop(ref)
         self.d.queue.forget(item)
-        self.d.key_losses.missing.discard(item.uid)
+        self.d.key_losses.missing.pop(item.uid, None)
         if self.d.leadership.leading and unserved:
             store.keep_vanished(last)
             self.d.queue.add(item)
@@ -149,7 +156,7 @@ class Dispatcher:
         store.forget_vanished(item)
         self.d.queue.forget(item)
         if shown is None:
-            store.put_back(ref, body)
+            store.put_back(ref.kind, body)
             self._enqueue_changed(item)
         return True
 
@@ -220,15 +227,23 @@ class Dispatcher:
             _log.warning("%s: nothing was done: %s", ref, error)
             queue.fail(item, cap=_SOON)
             return "not_leading"
+        except (KubeRefused, KubeInternalError) as error:
+            _log.error("%s: Kubernetes refused: %s", ref, error)
+            refused = isinstance(error, KubeRefused)
+            queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
+            await self._emit_unwritten(item, error)
+            return "kube_refused"
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
-            queue.fail(item, cap=_LATER)
+            queue.fail(item, cap=SOON_AGAIN)
             return "kube_unavailable"
-        except KubeRefused as error:
-            _log.error("%s: Kubernetes refused: %s", ref, error)
-            queue.fail(item, cap=self.d.resync)
-            return "kube_refused"
         return "ok"
+
+    async def _emit_unwritten(self, item: ObjectId, error: KubeRefused | KubeInternalError) -> None:
+        """An Event, where status cannot say what Kubernetes refused."""
+        if (seen := self.d.store.find(item)) is not None:
+            said = f"Kubernetes refused a request for this object, and its status: {error}"
+            await self.d.status.emit_unwritten(seen, Reason.KubernetesRefused, said)
 
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""

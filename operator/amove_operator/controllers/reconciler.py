@@ -15,20 +15,33 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
-from amove_operator.errors import ApiError, Conflict
-from amove_operator.models import AmoveBucket, AmoveStorageKey
+from amove_operator.core.conditions import unsynced
+from amove_operator.core.reading import Seen, conditions_are_lost, status_unreadable
+from amove_operator.core.reasons import Reason
+from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
 from amove_operator.models.refs import ObjectId
 
 MOST_STEPS = 40
+SOON_AGAIN = 30.0
+"""The longest back-off for what may come right by itself: a webhook that is down."""
 
-Seen = TypeVar("Seen", AmoveBucket, AmoveStorageKey)
-Pass = TypeVar("Pass")
+_log = logging.getLogger(__name__)
+
+Pass = TypeVar("Pass", bound="Progress")
+
+
+class Progress(Protocol):
+    """What one pass goes by beside the object."""
+
+    def status_written(self) -> None:
+        """Status was written before an effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +78,16 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             seen = self.find(item)
             if seen is None or item in self.d.store.unconfirmed:
                 return  # one that vanished just now is read before anything is done for it
+            if seen.unread_status:
+                await self.report_unreadable(seen)
+                return
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
             try:
-                ended = await self._take(decision)
-            except ApiError as error:
-                end = self.failed(decision, error)
-                if ended := end is not None:
-                    await self.finish(decision, end, error)
+                ended = await self._take_or_report(decision)
+            except (KubeRefused, KubeInternalError) as error:
+                await self._report_refused(decision, error)
+                return
             if ended:
                 return
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
@@ -82,55 +97,97 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         found = self.d.store.find(item)
         return found if isinstance(found, self.model) else None
 
-    async def _take(self, decision: Decision[Seen, Pass]) -> bool:
-        """Perform one step; whether the pass ends with it. Raises ApiError too."""
+    async def report_unreadable(self, seen: Seen) -> None:
+        """Leave alone what a newer version wrote, and say so.
+
+        A vanished object, of which nothing can be said, is forgotten: its keys are orphans.
+        """
+        item, unread = seen.object_id, seen.unread_status
+        said = status_unreadable(unread)
+        if seen.metadata.vanished:
+            _log.warning("%s vanished, and is let go of as it was: %s", item, said.synced.message)
+            self.forget(seen)
+        elif conditions_are_lost(unread):
+            await self.d.status.emit_unwritten(seen, said.synced.reason, said.synced.message)
+        else:
+            await self.d.status.write(seen, seen.status, said)
+        self.d.queue.forget(item)
+
+    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> bool:
+        """Perform one step, or say in status why the service did not; whether the pass ends."""
+        error = None
+        try:
+            end = await self._take(decision)
+        except ApiError as failure:
+            error, end = failure, self.failed(decision, failure)
+        if end is not None:
+            await self.finish(decision, end, error)
+        return end is not None
+
+    async def _report_refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> None:
+        """Say in status what Kubernetes refused. Raises the same where status cannot be written."""
+        seen = decision.seen
+        if seen.metadata.vanished:
+            raise error
+        try:
+            await self.finish(decision, self.refused(decision, error), error)
+        except (KubeRefused, KubeInternalError):
+            raise error from None
+        _log.error("%s: Kubernetes refused: %s", seen.object_id.ref, error)
+
+    def refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> steps.Finish[Any]:
+        """How the pass ends when Kubernetes refused the step: only Synced says so.
+
+        Where a status was refused, the former one may pass with that.
+        """
+        writes_status = hasattr(decision.step, "status")
+        status = decision.seen.status if writes_status else self.known_status(decision)
+        said = f"Kubernetes refused a request for this object: {error}"
+        return steps.Finish(status, unsynced(Reason.KubernetesRefused, said), retry=True)
+
+    def longest_pause(self, error: Exception | None) -> float:
+        """The most that a back-off may grow to."""
+        again = isinstance(error, KubeInternalError)
+        return min(SOON_AGAIN, self.d.resync) if again else self.d.resync
+
+    async def _take(self, decision: Decision[Seen, Pass]) -> steps.Finish[Any] | None:
+        """Perform one step; how the pass ends, if it does with that. Raises ApiError too.
+
+        An object that was let go of is found no more by the next round.
+        """
         seen = decision.seen
         match decision.step:
             case steps.Finish():
-                await self.finish(decision, decision.step, None)
-                return True
-            case steps.AwaitKeyList():
-                return await self._await_key_list(decision, decision.step)
+                return decision.step
+            case steps.AwaitKeyList(status, conclusion, since):
+                if (left := since - self.d.clock()) > 0:
+                    self.d.queue.add_after(seen.object_id, left)
+                    return steps.Finish(status, conclusion)
+                await self.d.key_lists.begun_since(since)
             case steps.AddFinalizer():
-                await self.add_finalizer(decision)
+                body = await self.d.kube.add_finalizer(seen.object_id.ref, seen.metadata)
+                self.d.store.put(self.model.KIND, body)
+                self.finalizer_added(decision)
             case steps.WriteStatus(status, conclusion):
                 await self.d.status.write(seen, status, conclusion)
-                self.status_written(decision)
+                decision.progress.status_written()
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
-                return True
             case _:
                 await self.perform(decision)
-        return False
-
-    async def _await_key_list(
-        self, decision: Decision[Seen, Pass], step: steps.AwaitKeyList[Any]
-    ) -> bool:
-        """Have a key list begun since that moment; one that lies ahead ends the pass until then."""
-        left = step.since - self.d.clock()
-        if left <= 0:
-            await self.d.key_lists.begun_since(step.since)
-            return False
-        await self.finish(decision, steps.Finish(step.status, step.conclusion), None)
-        self.d.queue.add_after(decision.seen.object_id, left)
-        return True
-
-    async def add_finalizer(self, decision: Decision[Seen, Pass]) -> None:
-        """Put our finalizer on."""
-        ref, meta = decision.seen.object_id.ref, decision.seen.metadata
-        self.d.store.put(ref, await self.d.kube.add_finalizer(ref, meta))
+        return None
 
     async def _remove_finalizer(self, decision: Decision[Seen, Pass]) -> None:
         """Let go of the object; of a vanished one, nothing is left but our copy."""
         item, meta = decision.seen.object_id, decision.seen.metadata
         await self.before_release(decision)
         if not meta.vanished:
-            self.d.store.let_go(item)
-            try:
+            with self.d.store.letting_go(item):
                 await self.d.kube.remove_finalizer(item.ref, meta)
-            except Conflict:
-                self.d.store.not_let_go(item)
-                raise
         self.forget(decision.seen)
 
     def forget(self, seen: Seen) -> None:
@@ -160,13 +217,17 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """How the pass ends after a failed call; ``None``: noted, let the planner choose again."""
 
     @abstractmethod
+    def known_status(self, decision: Decision[Seen, Pass]) -> Any:
+        """The status that says what is known, and nothing of the step."""
+
+    @abstractmethod
     async def finish(
-        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: ApiError | None
+        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: OperatorError | None
     ) -> None:
         """Write status, and set the time to come again."""
 
-    def status_written(self, decision: Decision[Seen, Pass]) -> None:
-        """Status was written before an effect."""
+    def finalizer_added(self, decision: Decision[Seen, Pass]) -> None:
+        """Our finalizer was put on."""
 
     async def before_release(self, decision: Decision[Seen, Pass]) -> None:
         """The finalizer is about to be taken off."""

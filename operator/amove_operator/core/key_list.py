@@ -39,13 +39,15 @@ class KeyList:
     A key issued since the list was read is added and a revoked one taken out, so that the thousand
     CRs that share the list need no copy each. ``begun``: when the list's first call was sent,
     whatever was added later. ``marked``: the keys by the marker in their names. ``owners``: every
-    listed id, with the marker of its name or ``None``. ``kept``: the keys of one bucket by their
-    ``names9``, those of several by each bit of their mask.
+    listed id, with the marker of its name or ``None``. ``added``: those that this process added.
+    ``kept``: the keys of one bucket by their ``names9``, those of several by each bit of their
+    mask.
     """
 
     begun: float
     marked: dict[Marker, tuple[RemoteKey, ...]] = field(default_factory=dict, repr=False)
     owners: dict[str, Marker | None] = field(default_factory=dict, repr=False)
+    added: set[str] = field(default_factory=set, repr=False)
     user_ids: frozenset[str] = frozenset()
     kept: dict[str | int, list[RemoteKey]] = field(default_factory=dict, repr=False)
 
@@ -55,13 +57,16 @@ class KeyList:
         listed = tuple(keys)
         listing = cls(begun, user_ids=frozenset(key.user_id for key in listed if key.user_id))
         for key in listed:
-            listing.add(key)
+            listing._index(key)
         return listing
 
     def add(self, key: RemoteKey) -> None:
         """Add a key that was issued since this list was read. Changes the list in place."""
-        if key.id in self.owners:
-            return
+        if key.id not in self.owners:
+            self.added.add(key.id)
+            self._index(key)
+
+    def _index(self, key: RemoteKey) -> None:
         parsed = parse_name(key.name)
         self.owners[key.id] = parsed.marker if parsed else None
         if parsed is not None:
@@ -74,6 +79,10 @@ class KeyList:
         marker = self.owners.pop(key_id, None)
         if marker is not None:
             self.marked[marker] = tuple(key for key in self.marked[marker] if key.id != key_id)
+
+    def shows(self, key_id: str) -> bool:
+        """Whether the service listed the key: what was added here proves nothing."""
+        return key_id in self.owners and key_id not in self.added
 
     def speaks_for(self, user_id: str | None) -> bool | None:
         """Whether the list would show that user's keys; ``None`` where nobody can tell.

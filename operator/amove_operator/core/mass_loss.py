@@ -6,6 +6,9 @@ For example a token of another user, who sees none of our 40 buckets: making the
 
 from __future__ import annotations
 
+from amove_operator.core.conditions import deletion_begun
+from amove_operator.core.reading import Object
+
 _FEW = 3
 _SHARE = 0.2
 
@@ -18,3 +21,13 @@ def most_lost(known: int) -> int:
 def is_mass_loss(missing: int, known: int) -> bool:
     """More than that is missing."""
     return missing > most_lost(known)
+
+
+def is_new_acceptance(accept_loss: str | None, before: str | None) -> bool:
+    """Whether ``accept-loss`` was set to a new value after the loss was seen."""
+    return bool(accept_loss) and accept_loss != before
+
+
+def is_being_ended(seen: Object) -> bool:
+    """Whether status says that its bucket or key is deleted at the service by ourselves."""
+    return seen.metadata.deleting and deletion_begun(seen.status.conditions)

@@ -7,18 +7,19 @@ its spec is read, and one that is too large keeps its identity, its policies and
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from amove_operator import models
-from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.conditions import Conclusion, stalled, unsynced
 from amove_operator.core.policy import invalid
 from amove_operator.core.reasons import Reason
 from amove_operator.models.refs import Kind
 
 Object = models.AmoveBucket | models.AmoveStorageKey
+Seen = TypeVar("Seen", models.AmoveBucket, models.AmoveStorageKey)
 MAX_OBJECT_BYTES = 512 * 1024
 _MOST_FAULTS = 8
 
@@ -59,11 +60,37 @@ def read_object(kind: Kind, body: Mapping[str, Any]) -> tuple[Object, Conclusion
     metadata = models.ObjectMeta.model_validate(body["metadata"])
     spec, fault = _spec(spec_model, kind, body)
     fault = fault or invalid(spec_faults(metadata.name, spec))
+    status, unread = _status(status_model, body.get("status") or {})
+    found = model(metadata=metadata, spec=spec, status=status)
+    found.mark_unread(unread)
+    return found, fault
+
+
+def status_unreadable(unread: Iterable[str]) -> Conclusion:
+    """A newer version wrote the status: what is not understood may be what forbids the next call.
+
+    Only Synced says so: pods may go on with what that version confirmed.
+    """
+    return unsynced(
+        Reason.StatusUnreadable,
+        "Nothing is done for this object, as a newer version of the operator wrote its status: "
+        f"run that version again. Not understood: {'; '.join(unread)}",
+    )
+
+
+def conditions_are_lost(unread: Iterable[str]) -> bool:
+    """Whether a write of conditions would lose some, since not all can be read."""
+    return any(fault.startswith("status.conditions") for fault in unread)
+
+
+def _status(model: Any, given: Any) -> tuple[Any, list[str]]:
+    """The status, each field read alone where the whole cannot be, and what is wrong with it."""
     try:
-        status = status_model.model_validate(body.get("status") or {})
-    except ValidationError:
-        status = status_model(observed_generation=0)  # not -1: nobody may take the object for new
-    return model(metadata=metadata, spec=spec, status=status), fault
+        return model.model_validate(given), []
+    except ValidationError as error:
+        faults = models.parse_faults(error, at="status")[:_MOST_FAULTS]
+        fields = given.items() if isinstance(given, Mapping) else ()
+        return model.model_validate({k: v for k, v in fields if _reads(model, {k: v})}), faults
 
 
 def read_bucket(body: Mapping[str, Any]) -> models.AmoveBucket:

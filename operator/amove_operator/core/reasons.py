@@ -21,6 +21,8 @@ class Reason(StrEnum):
     ApiUnavailable = "ApiUnavailable"
     ApiUnauthorized = "ApiUnauthorized"
     ApiRefused = "ApiRefused"
+    KubernetesRefused = "KubernetesRefused"
+    StatusUnreadable = "StatusUnreadable"
     Deleting = "Deleting"
     WaitingForListing = "WaitingForListing"
     # Buckets

@@ -31,6 +31,10 @@ class Index(Generic[Name, Item]):
             if not found:
                 del self._items[name]
 
+    def names(self, item: Item) -> frozenset[Name]:
+        """The names of that item."""
+        return self._names.get(item, frozenset())
+
     def get(self, name: Name) -> list[Item]:
         """The items of that name, in a stable order."""
         return sorted(self._items.get(name, ()), key=str)

@@ -21,8 +21,6 @@ from amove_operator.kube.transport import (
     Request,
     Transport,
     namespace_path,
-    object_path,
-    objects_path,
     path_of,
     secret_path,
 )
@@ -30,6 +28,17 @@ from amove_operator.kube.views import ObjectReference, SecretView
 from amove_operator.models import GROUP, VERSION, ObjectMeta
 from amove_operator.models.fence import FENCE
 from amove_operator.models.refs import Kind, Ref
+
+
+def _objects_path(kind: Kind, namespace: str | None) -> str:
+    """The path of a namespace's objects of one kind, or of all namespaces'."""
+    where = ("namespaces", namespace) if namespace else ()
+    return path_of("apis", GROUP, VERSION, *where, kind.plural)
+
+
+def _object_path(ref: Ref) -> str:
+    """The path of one object of ours."""
+    return _objects_path(ref.kind, ref.namespace) + path_of(ref.name)
 
 
 class Kube:
@@ -115,16 +124,16 @@ class Kube:
         Page by page, so that the cluster's objects are never in memory together. Complete where
         it does not raise; a list that had to begin anew shows some of them twice.
         """
-        return await each_item(self.transport, objects_path(kind, namespace), take)
+        return await each_item(self.transport, _objects_path(kind, namespace), take)
 
     async def get_object(self, ref: Ref) -> dict[str, Any] | None:
         """The object as it is now; None only when the API server says that there is none."""
-        return await self._get(object_path(ref))
+        return await self._get(_object_path(ref))
 
     async def add_finalizer(self, ref: Ref, meta: ObjectMeta) -> dict[str, Any]:
         """Append our finalizer to the very version that ``meta`` shows; the new object."""
-        body = patches.adding_finalizer(meta)
-        return await self._write("PATCH", object_path(ref), body, content=JSON_PATCH)
+        path, body = _object_path(ref), patches.adding_finalizer(meta)
+        return await self._write("PATCH", path, body, content=JSON_PATCH)
 
     async def remove_finalizer(self, ref: Ref, meta: ObjectMeta) -> None:
         """Remove only our finalizer from the very version that ``meta`` shows, every copy of it.
@@ -133,10 +142,10 @@ class Kube:
         """
         if not meta.finalized_by_us:
             return
-        body = patches.removing_finalizer(meta)
+        path, body = _object_path(ref), patches.removing_finalizer(meta)
         try:
             while body:
-                left = await self._write("PATCH", object_path(ref), body, content=JSON_PATCH)
+                left = await self._write("PATCH", path, body, content=JSON_PATCH)
                 body = patches.removing_copies(left["metadata"])
         except _Vanished:
             return
@@ -148,7 +157,7 @@ class Kube:
         if not (difference := patches.merge_difference(old, new)):
             return None
         body = {"metadata": {"resourceVersion": resource_version}, "status": difference}
-        path = object_path(ref) + path_of("status")
+        path = _object_path(ref) + path_of("status")
         return await self._write("PATCH", path, body, content=MERGE_PATCH)
 
     # -- Secrets -------------------------------------------------------------------------------

@@ -7,10 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, OperatorError
+from amove_operator.errors import (
+    Conflict,
+    KubeInternalError,
+    KubeRefused,
+    KubeUnavailable,
+    OperatorError,
+)
 from amove_operator.telemetry.redaction import mask_values
 
 MAX_TEXT = 1024
+# The server's words around those of a webhook, and of a ValidatingAdmissionPolicy.
+_DENIALS = ("denied the request", "denied request")
 
 
 class NamespaceTerminating(KubeRefused):
@@ -46,14 +54,19 @@ def failure(status: int, raw: bytes, *, values: Sequence[str] = ()) -> OperatorE
 
     ``values`` are the texts of the Secret that was sent: what an admission webhook echoes of
     them is masked. A 404 speaks of an absence only when the API server names the object: the
-    plain "404 page not found" of an unserved resource, or a proxy's, does not.
+    plain "404 page not found" of an unserved resource, or a proxy's, does not. A webhook or policy
+    chooses the code of its denial: a 404 of its would speak of no absence, a 401 of no token.
     """
     body = read_json(raw)
     answer = body if body is not None and body.get("kind") == "Status" else None
     text = _text(status, answer, values)
+    if answer is not None and _is_denial(answer):
+        return KubeRefused(text, status=status)
     named = str(((answer or {}).get("details") or {}).get("name") or "")
     if status == 404 and not named:
         return NotServed(text)
+    if answer is not None and status == 500:
+        return KubeInternalError(text)
     if answer is None or status < 400 or status in (401, 408, 429) or status >= 500:
         return KubeUnavailable(text)
     causes = (answer.get("details") or {}).get("causes") or ()
@@ -74,7 +87,13 @@ def is_failed_test(status: int, raw: bytes) -> bool:
     (docs/kubernetes.md, "Writes and their refusals").
     """
     body = read_json(raw) or {}
-    return status == 422 and body.get("kind") == "Status" and not body.get("details")
+    empty = body.get("kind") == "Status" and not body.get("details")
+    return status == 422 and empty and not _is_denial(body)
+
+
+def _is_denial(answer: Mapping[str, Any]) -> bool:
+    """Whether a webhook or an admission policy denied the request."""
+    return any(words in str(answer.get("message")) for words in _DENIALS)
 
 
 def _text(status: int, answer: Mapping[str, Any] | None, values: Sequence[str]) -> str:

@@ -19,8 +19,6 @@ from amove_operator.clock import SYSTEM_CLOCK, Clock, parse_http_date
 from amove_operator.errors import Conflict, KubeUnavailable
 from amove_operator.kube.connection import Access
 from amove_operator.kube.failures import failure, is_failed_test, read_json
-from amove_operator.models import GROUP, VERSION
-from amove_operator.models.refs import Kind, Ref
 
 _client: Any = kubernetes.aio.client
 
@@ -46,17 +44,6 @@ def path_of(*segments: str) -> str:
     if any(segment in ("", ".", "..") for segment in segments):
         raise ValueError(f"not a name of anything in Kubernetes: {segments!r}")
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
-
-
-def objects_path(kind: Kind, namespace: str | None) -> str:
-    """The path of a namespace\'s objects of one kind, or of all namespaces\'."""
-    where = ("namespaces", namespace) if namespace else ()
-    return path_of("apis", GROUP, VERSION, *where, kind.plural)
-
-
-def object_path(ref: Ref) -> str:
-    """The path of one object of ours."""
-    return objects_path(ref.kind, ref.namespace) + path_of(ref.name)
 
 
 def namespace_path(name: str) -> str:

@@ -124,6 +124,14 @@ class AmoveBucket(shared.KubeObject):
         """The bucket's name at Amove: immutable by the CRD's rules."""
         return self.spec.bucket_name or self.metadata.name
 
+    @property
+    def in_sync(self) -> bool:
+        """Whether status says that this generation is in sync, by our own word."""
+        true = {one.type for one in self.status.conditions if one.status == "True"}
+        of_now = self.status.observed_generation == self.metadata.generation
+        ours = self.proven.provenance is not None and not self.metadata.deleting
+        return of_now and ours and true >= {"Ready", "Synced"}
+
     def _judge_status(self) -> None:
         status, account = self.status, self.spec.cloud_account_id
         named = (status.owner_uid, status.bucket_name) == (self.metadata.uid, self.bucket_name)

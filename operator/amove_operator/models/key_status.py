@@ -129,3 +129,9 @@ class KeyStatus(shared.KubeModel):
     observed_generation: shared.ObservedGeneration | None = Field(
         default=None, description=shared.OBSERVED_GENERATION_DESCRIPTION
     )
+
+    @property
+    def named_ids(self) -> frozenset[str]:
+        """The ids that it names: the current key and the retiring ones."""
+        current = () if self.key is None else (self.key.id,)
+        return frozenset((*current, *(key.id for key in self.retiring)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Kind(StrEnum):
@@ -24,6 +25,11 @@ class Ref(NamedTuple):
     kind: Kind
     namespace: str
     name: str
+
+    @classmethod
+    def of(cls, kind: Kind, metadata: Mapping[str, Any]) -> Ref:
+        """The name of the object of that kind which has that metadata."""
+        return cls(kind, metadata.get("namespace", ""), metadata["name"])
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}"

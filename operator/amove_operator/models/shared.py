@@ -8,7 +8,7 @@ a trailing newline, so Python code uses ``re.fullmatch`` only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    PrivateAttr,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -114,6 +115,7 @@ class OwnerReference(KubeModel):
     name: str = ""
     uid: str = ""
     controller: bool | None = None
+    block_owner_deletion: bool | None = None
 
 
 ACTED_ON = ("paused", "reconcile-requested-at", "rotate-requested-at", "accept-loss")
@@ -177,6 +179,11 @@ class ObjectMeta(KubeModel):
         """Our protocol was served to its end: only somebody else's finalizer keeps the object."""
         return self.deleting and not self.finalized_by_us
 
+    @property
+    def fingerprint(self) -> tuple[object, ...]:
+        """What a person changes to have an object observed and tried anew."""
+        return self.generation, self.deleting, *map(self.annotation, ACTED_ON)
+
     def annotation(self, name: str) -> str | None:
         """The value of ``storage.amove.io/<name>``, one of :data:`ACTED_ON`."""
         return self.annotations.get(name)
@@ -195,6 +202,19 @@ class KubeObject(KubeModel):
 
     KIND: ClassVar[Kind]
     metadata: ObjectMeta
+    _unread_status: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def unread_status(self) -> tuple[str, ...]:
+        """What of ``status`` cannot be read, in sentences that name the field.
+
+        A newer version wrote it. ``status`` has the rest of it, which is not acted on.
+        """
+        return self._unread_status
+
+    def mark_unread(self, faults: Iterable[str]) -> None:
+        """Note what of ``status`` cannot be read, when the object is parsed."""
+        self._unread_status = tuple(faults)
 
     @property
     def object_id(self) -> ObjectId:

@@ -30,7 +30,7 @@ def test_the_intent_is_there_before_the_create_and_goes_with_its_outcome(
 ) -> None:
     run_operator()
     silence = emulator.control.fault("create_bucket", hang="before")
-    emulator.control.fault("create_bucket", nth=2, half="bare")
+    emulator.control.fault("create_bucket", nth=2, odd="bucket_made_bare")
     cluster.apply(a_bucket("photos", encryptionEnabled=True, versioningEnabled=True))
 
     emulator.control.wait_for_calls("create_bucket", 1, arrived=True)

@@ -167,7 +167,7 @@ async def test_exists_row(amove: AmoveClient, emulator: Emulator, way: str) -> N
 async def test_half_bucket_row(amove: AmoveClient, emulator: Emulator) -> None:
     """A create that failed half-way shows in the status and is repaired by an update."""
     wanted = BucketFlags(encryption_enabled=True, versioning_enabled=True)
-    emulator.control.fault("create_bucket", half="bare")
+    emulator.control.fault("create_bucket", odd="bucket_made_bare")
     error = await error_of(amove.create_bucket(at(emulator), wanted))
     assert error.maybe_done
     assert emulator.control.count("create_bucket") == 1

@@ -30,13 +30,13 @@ async def users(amove: AmoveClient) -> set[str | None]:
 
 
 UNSURE_LISTS: list[dict[str, Any]] = [
-    {"page": "empty"},
-    {"page": "missing_last"},
-    {"page": "repeat_previous", "nth": 2},
-    {"page": "ignore_parameters"},
-    {"total_delta": 1},
-    {"total_delta": -1},
-    {"total_delta": 1, "nth": 2},
+    {"odd": "page_lost"},
+    {"odd": "page_cut"},
+    {"odd": "page_repeated", "nth": 2},
+    {"odd": "page_parameters_ignored"},
+    {"odd": "total_too_high"},
+    {"odd": "total_too_low"},
+    {"odd": "total_too_high", "nth": 2},
     {"status": 500},
     {"status": 200, "body": '{"data": []}'},
     {"status": 200, "body": '{"total": 0}'},
@@ -59,12 +59,12 @@ async def test_absent_key_row(
     assert len(await amove.get_storage_keys()) == 60
 
 
-@pytest.mark.parametrize(("half", "listed"), [("backing_only", 0), ("record_only", 1)])
+@pytest.mark.parametrize(("odd", "listed"), [("key_made_unlisted", 0), ("key_made_dead", 1)])
 async def test_half_created_row(
-    amove: AmoveClient, emulator: Emulator, half: str, listed: int
+    amove: AmoveClient, emulator: Emulator, odd: str, listed: int
 ) -> None:
     """A failed create is sent once, and says that something may be left of it."""
-    emulator.control.fault("create_storage_key", half=half)
+    emulator.control.fault("create_storage_key", odd=odd)
     error = await error_of(amove.create_storage_key(new_key(emulator)))
     assert isinstance(error, ServerFault)
     assert error.maybe_done
@@ -77,7 +77,7 @@ async def test_half_deleted_row_the_key_died_but_its_record_stayed(
 ) -> None:
     """A failed delete is tried again until it answers 200."""
     issued = await amove.create_storage_key(new_key(emulator))
-    emulator.control.fault("delete_storage_key", half="backing_only")
+    emulator.control.fault("delete_storage_key", odd="key_deleted_listed")
     await amove.delete_storage_key(issued.id)
     assert emulator.control.count("delete_storage_key") == 2
     assert await amove.get_storage_keys() == ()
@@ -88,7 +88,7 @@ async def test_half_deleted_row_the_record_went_but_the_key_lives(
 ) -> None:
     """The retry is refused: an error with ``maybe_done``, so that the caller looks at the list."""
     issued = await amove.create_storage_key(new_key(emulator))
-    emulator.control.fault("delete_storage_key", half="record_only")
+    emulator.control.fault("delete_storage_key", odd="key_deleted_unlisted")
     error = await error_of(amove.delete_storage_key(issued.id))
     assert isinstance(error, Rejected)
     assert error.maybe_done
@@ -112,7 +112,7 @@ async def test_paging_row(amove: AmoveClient, emulator: Emulator) -> None:
     """Newest first is asked for, and a total that moves between two pages starts a new reading."""
     for number in range(60):
         emulator.control.add_key(f"key-{number}")
-    emulator.control.fault("get_storage_key", nth=2, total_delta=1)
+    emulator.control.fault("get_storage_key", nth=2, odd="total_too_high")
     assert len(await amove.get_storage_keys()) == 60
     asked = [entry["query"] for entry in emulator.control.journal("get_storage_key")]
     assert [query["page"] for query in asked] == ["1", "2", "1", "2"]
@@ -183,7 +183,7 @@ async def test_ignored_pages_row(amove: AmoveClient, emulator: Emulator) -> None
     """A server that gives page 1 for every page is noticed at its second page."""
     for number in range(60):
         emulator.control.add_key(f"key-{number}")
-    emulator.control.fault("get_storage_key", page="ignore_parameters", times=None)
+    emulator.control.fault("get_storage_key", odd="page_parameters_ignored", times=None)
     error = await error_of(amove.get_storage_keys())
     assert isinstance(error, IncompleteListing)
     assert emulator.control.count("get_storage_key") == 2 * 4

@@ -50,7 +50,8 @@ def listing(cluster: BucketCluster, meanwhile: Callable[[], Any]) -> Census:
 def replaced(cluster: BucketCluster, ref: Ref, *, told: bool = True, **spec: Any) -> None:
     """Deleted by our protocol, and made again: another object of that name."""
     old = cluster.kube.crs.pop(ref)
-    cluster.d.store.let_go(ObjectId(ref, old["metadata"]["uid"]))
+    with cluster.d.store.letting_go(ObjectId(ref, old["metadata"]["uid"])):
+        pass
     if told:
         cluster.dispatcher.on_object_event(ref.kind, "DELETED", old)
     else:
@@ -450,7 +451,7 @@ def test_a_bucket_that_goes_while_it_waits_for_a_name_wants_it_no_more() -> None
         ref = cluster.apply("team", "media")
         await cluster.passes()
         bucket = cluster.d.store.buckets[ref]
-        assert cluster.d.names.want(bucket, waits=True)
+        assert cluster.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=True)
         cluster.delete(ref)
         await cluster.passes(60)
         assert ref not in cluster.kube.crs

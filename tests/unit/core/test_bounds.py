@@ -70,28 +70,35 @@ def heavy(size: int = MAX_OBJECT_BYTES) -> dict[str, str]:
 # ---------------------------------------------------------------- metadata
 
 
-def test_of_metadata_only_what_is_acted_on_is_kept() -> None:
+def heavy_with_what_is_others(name: str) -> dict[str, Any]:
+    """An object of megabytes, of whose metadata one finalizer and one annotation are ours."""
     foreign = [f"example.com/{number}" for number in range(20_000)]
     notes = {f"example.com/{number}": "n" * 1000 for number in range(250)}
+    full = body(
+        name=name,
+        uid=f"uid-{name}",
+        finalizers=[*foreign[:7], FINALIZER, *foreign[7:]],
+        annotations={**notes, "storage.amove.io/paused": "true"},
+        ownerReferences=[{"kind": "Pod", "name": f"p-{n}", "uid": str(n)} for n in range(500)],
+        managedFields=[{"manager": f"m-{number}"} for number in range(999)],
+    )
+    return cast("dict[str, Any]", json.loads(json.dumps(full)))
+
+
+def test_of_metadata_only_what_is_acted_on_is_kept() -> None:
     cache = Store()
+    # What Python keeps for the first object of all (classes it was compared with) is nobody's.
+    cache.put(Kind.KEY, heavy_with_what_is_others("first"))
     tracemalloc.start()
     try:
-        full = body(
-            finalizers=[*foreign[:7], FINALIZER, *foreign[7:]],
-            annotations={**notes, "storage.amove.io/paused": "true"},
-            ownerReferences=[{"kind": "Pod", "name": f"p-{n}", "uid": str(n)} for n in range(999)],
-            managedFields=[{"manager": f"m-{number}"} for number in range(999)],
-        )
-        del full["metadata"]["ownerReferences"][500:]
-        cache.put(REF, json.loads(json.dumps(full)))
-        del full, foreign, notes
+        cache.put(Kind.KEY, heavy_with_what_is_others("app"))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     meta = cache.keys[REF].metadata
     assert (meta.finalizer_at, meta.finalizer_count) == (7, 20_001)
     assert meta.annotations == {"paused": "true"}
-    assert kept < 64 * KIB
+    assert kept < 32 * KIB
 
 
 def test_an_annotation_of_256_characters_is_acted_on_and_a_longer_one_is_told() -> None:
@@ -117,19 +124,21 @@ def test_a_note_is_told_once_and_not_pushed_out_by_a_long_message() -> None:
 
 def test_an_event_that_changes_nothing_we_act_on_wakes_nobody() -> None:
     cache = Store()
-    assert cache.put(REF, body(finalizers=[FINALIZER])) is not None
+    assert cache.put(Kind.KEY, body(finalizers=[FINALIZER])) is not None
     touched = body(
         resourceVersion="2",
         labels={"a": "b"},
         annotations={"c": "d"},
         finalizers=["x/y", FINALIZER],
     )
-    assert cache.put(REF, touched) is None
+    assert cache.put(Kind.KEY, touched) is None
     meta = cache.keys[REF].metadata
     assert (meta.resource_version, meta.finalizer_at, meta.finalizer_count) == ("2", 1, 2)
     paused: dict[str, Any] = {"annotations": {"storage.amove.io/paused": "true"}}
-    assert cache.put(REF, body(resourceVersion="3", finalizers=[FINALIZER], **paused)) is not None
-    assert cache.put(REF, body(resourceVersion="4", finalizers=[], **paused)) is not None
+    assert (
+        cache.put(Kind.KEY, body(resourceVersion="3", finalizers=[FINALIZER], **paused)) is not None
+    )
+    assert cache.put(Kind.KEY, body(resourceVersion="4", finalizers=[], **paused)) is not None
 
 
 # ---------------------------------------------------------------- objects that are too large
@@ -226,7 +235,7 @@ def test_a_thousand_large_objects_keep_no_more_than_small_ones() -> None:
             spec = {"permission": "Read", "allBuckets": True, "secret": {"template": texts}}
             large = body(labels=heavy(), spec=spec)
             large["metadata"] |= {"name": f"app-{number}", "uid": f"uid-{number}"}
-            cache.put(REF._replace(name=f"app-{number}"), large)
+            cache.put(Kind.KEY, large)
         large, texts, spec = {}, {}, {}
         kept, _ = tracemalloc.get_traced_memory()
     finally:

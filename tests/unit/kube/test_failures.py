@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, OperatorError
+from amove_operator.errors import (
+    Conflict,
+    KubeInternalError,
+    KubeRefused,
+    KubeUnavailable,
+    OperatorError,
+)
 from amove_operator.kube.failures import (
     Gone,
     NamespaceTerminating,
@@ -31,6 +37,9 @@ NAMED = status(name="photos", kind="amovebuckets")
 GOING = status(name="s", causes=[{"reason": "NamespaceTerminating", "field": "metadata.namespace"}])
 OTHER_UID = status(name="s", causes=[{"reason": "FieldValueInvalid", "field": "metadata.uid"}])
 OTHER_TYPE = status(name="s", causes=[{"reason": "FieldValueInvalid", "field": "type"}])
+DEAD = status('Internal error occurred: failed calling webhook "team": connection refused')
+WEBHOOK = 'admission webhook "team" denied the request: no'
+POLICY = "s is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"
 PAGE = b"<html>404 Not Found</html>"
 
 
@@ -53,7 +62,9 @@ PAGE = b"<html>404 Not Found</html>"
         ("a redirect is no answer", 302, b"", KubeUnavailable),
         ("an outdated token passes", 401, status(), KubeUnavailable),
         ("too many requests pass", 429, status(), KubeUnavailable),
-        ("a server's fault passes", 500, status(), KubeUnavailable),
+        ("a webhook that is down is the server's own word", 500, DEAD, KubeInternalError),
+        ("a proxy's fault is no word of the server", 500, PAGE, KubeUnavailable),
+        ("a server that begins passes", 503, status(), KubeUnavailable),
         ("a starting server passes", 503, b"", KubeUnavailable),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -66,6 +77,17 @@ def test_an_answer_becomes_one_error(
     assert f"HTTP {code}" in str(error)
     if isinstance(error, KubeRefused):
         assert error.status == code
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 408, 409, 410, 422, 429, 500, 503])
+@pytest.mark.parametrize("words", [WEBHOOK, POLICY], ids=["webhook", "policy"])
+def test_a_denial_is_a_verdict_whatever_code_a_webhook_or_policy_gives_it(
+    code: int, words: str
+) -> None:
+    """Else it could pass for an absence, for a conflict or for a token that ran out."""
+    for raw in (status(words), status(words, name="s", kind="secrets")):
+        assert type(failure(code, raw)) is KubeRefused
+        assert not is_failed_test(code, raw)
 
 
 def test_no_absence_is_a_kube_unavailable_and_no_unavailability_an_absence() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.memory import BucketMemory, is_in_sync
+from amove_operator.controllers.shared.memory import BucketMemory
 from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.policy import bucket_not_permitted
@@ -29,7 +29,7 @@ def gather_bucket(d: Dependencies, bucket: AmoveBucket, memory: BucketMemory) ->
         name_in_use=None if status.ours else d.names.name_in_use(meta.namespace, name),
         list_needed_since=None if listing is not None and listing.begun >= since else since,
         orphaned=status.ours and d.names.is_reached_by_orphan(meta.namespace, name),
-        blockers=d.names.blockers(bucket.object_id.ref, name) if meta.deleting else (),
+        blockers=d.names.blockers(bucket) if meta.deleting else (),
         seen=memory.seen,
         loss=d.bucket_losses.verdict(bucket, memory),
         refusal=memory.refusal,
@@ -50,7 +50,7 @@ def bucket_fault(d: Dependencies, bucket: AmoveBucket, account: str) -> Conclusi
     if found := bucket_not_permitted(bucket.spec, namespace, defaults, trusted=trusted):
         return found
     if (pending := d.accounts.pending()) is not None:
-        return None if is_in_sync(bucket) else pending
+        return None if bucket.in_sync else pending
     if not account:
         return stalled(Reason.AccountUnknown, d.accounts.unknown())
     if bucket.proven.provenance is not None:

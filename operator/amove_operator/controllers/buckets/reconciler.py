@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from math import inf
 from typing import Any, TypeAlias
 
 from amove_operator.amove import BucketAddress
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
+from amove_operator.controllers.shared.bucket_losses import is_concluded
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.loss_guard import is_concluded
-from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory, fingerprint
-from amove_operator.controllers.shared.name_registry import holds_claim
+from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
+from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.keyed_lock import KeyedLock
-from amove_operator.errors import AlreadyExists, ApiError, Conflict, NotEmpty, NotFound, Rejected
+from amove_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NotEmpty,
+    NotFound,
+    OperatorError,
+    Rejected,
+)
 from amove_operator.models import AmoveBucket, BucketStatus
 from amove_operator.models.refs import ObjectId
 
@@ -59,7 +68,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Whoever asks again about an account that could not be used wants the accounts of now."""
         memory = self.d.memories.buckets.get(bucket.metadata.uid)
         stalled = reason_of(bucket.status.conditions, "Stalled")
-        asked = memory is not None and memory.fingerprint != fingerprint(bucket.metadata)
+        asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
         if asked and stalled in _ACCOUNT_REASONS:
             with suppress(ApiError):  # the accounts known so far go on
                 await self.d.accounts.load()
@@ -72,14 +81,13 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     def decide(self, seen: AmoveBucket, progress: BucketMemory) -> BucketDecision:
         """Gather and plan; before an effect, on an observation that is at most seconds old."""
-        memory = progress
-        memory.expire(seen, self.d.clock())
-        snapshot = gather_bucket(self.d, seen, memory)
+        progress.expire(seen, self.d.clock())
+        snapshot = gather_bucket(self.d, seen, progress)
         step = plan_bucket(snapshot)
-        age = self.d.clock() - memory.seen_at
-        if isinstance(step, _EFFECTS) and memory.seen is not None and age > _FRESH_SECONDS:
-            memory.seen = None  # it may have waited long for another pass: observe before acting
-            snapshot = gather_bucket(self.d, seen, memory)
+        age = self.d.clock() - progress.seen_at
+        if isinstance(step, _EFFECTS) and progress.seen is not None and age > _FRESH_SECONDS:
+            progress.seen = None  # it may have waited long for another pass: observe before acting
+            snapshot = replace(snapshot, seen=None)
             step = plan_bucket(snapshot)
         return Decision(seen, progress, snapshot, step)
 
@@ -97,13 +105,10 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             case steps.Repair(flags):
                 await self._repair(memory, where, flags)
             case steps.Delete():
-                if await self._is_current(bucket):
-                    await self._delete(bucket, memory, where)
-
-    def status_written(self, decision: BucketDecision) -> None:
-        """After a refusal because the name is taken: whose bucket it is must be observed."""
-        if decision.progress.name_is_taken:
-            decision.progress.seen = None
+                if await self._is_current(bucket) and await self._delete(memory, where):
+                    self.d.metrics.buckets_deleted.inc()
+                    message = f"Deleted bucket {where.bucket_name}."
+                    await self.d.status.emit_event(bucket, "Deleted", message)
 
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -183,11 +188,10 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             return False
         if body is None or body["metadata"]["uid"] != meta.uid:
             raise Conflict(f"{ref} is gone or another")
-        return self.d.store.put(ref, body) is None
+        return self.d.store.put(bucket.KIND, body) is None
 
-    async def _delete(
-        self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
-    ) -> None:
+    async def _delete(self, memory: BucketMemory, where: BucketAddress) -> bool:
+        """Send ``delete_bucket``; whether it was answered 200. Raises ApiError too."""
         try:
             await self.d.api.delete_bucket(where)
         except NotFound:
@@ -203,8 +207,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         else:
             memory.effect_began(self.d.clock())
             memory.delete_sent = True
-            self.d.metrics.buckets_deleted.inc()
-            await self.d.status.emit_event(bucket, "Deleted", f"Deleted bucket {where[1]}.")
+            return True
+        return False
 
     def failed(
         self, decision: BucketDecision, error: ApiError
@@ -216,29 +220,39 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         decision.progress.not_observed(error, *explain(error), self.d.clock())
         return None
 
+    def known_status(self, decision: BucketDecision) -> BucketStatus:
+        """What was observed is not in it: the next pass observes anew."""
+        return as_it_was(decision.snapshot)
+
     # -- the end of a pass -----------------------------------------------------------------------
 
     async def finish(
-        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: ApiError | None
+        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: OperatorError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         bucket, memory = decision.seen, decision.progress
         if not bucket.metadata.vanished:
-            await self.d.status.write(bucket, end.status, end.conclusion)
-            self._enqueue_concerned(bucket)
+            after = await self.d.status.write(bucket, end.status, end.conclusion)
+            if is_concluded(after):
+                self.d.bucket_losses.concluded(after.object_id)
+            self.d.enqueue.concerned_by(bucket, after)
         memory.created = False  # from here on only status proves that the bucket is ours
         if memory.seen is None:
             memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if end.conclusion.synced.status == "True":
             memory.repairs_left = REPAIRS
-        self._requeue(bucket.object_id, memory, end)
+        self._requeue(bucket.object_id, memory, end, self.longest_pause(error))
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
-        if self.d.names.want(bucket, waits=waits):
+        if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
         self.d.bucket_losses.judge()
 
     def _requeue(
-        self, item: ObjectId, memory: BucketMemory, end: steps.Finish[BucketStatus]
+        self,
+        item: ObjectId,
+        memory: BucketMemory,
+        end: steps.Finish[BucketStatus],
+        longest: float,
     ) -> None:
         clock, queue = self.d.clock(), self.d.queue
         if not end.retry:
@@ -250,22 +264,5 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             # What a person must mend first is not tried hastily.
             slowly = min(_SLOWLY, self.d.resync) if memory.refusal is not None else 0.0
             at_least = max(slowly, memory.retry_after)
-            memory.retry_at = clock + queue.fail(item, cap=self.d.resync, at_least=at_least)
+            memory.retry_at = clock + queue.fail(item, cap=longest, at_least=at_least)
         memory.retry_after = 0.0
-
-    def _enqueue_concerned(self, before: AmoveBucket) -> None:
-        """Keys wait for the bucket to be ready; rivals for its name wait for its claim to go."""
-        after = self.find(before.object_id)
-        if after is None:
-            return
-        if is_concluded(after):
-            self.d.bucket_losses.concluded(after.object_id)
-        if after.status == before.status:
-            return
-        self.d.enqueue.keys_of(after.object_id.ref)
-        if holds_claim(before) and not holds_claim(after):
-            self.d.enqueue.claimants(after.bucket_name)
-        if before.proven.provenance is None and after.proven.provenance is not None:
-            for rival in self.d.store.buckets_named(after.bucket_name):
-                if rival.metadata.uid != after.metadata.uid:
-                    self.d.queue.add(rival.object_id)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import inf
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.keys import messages, snapshot
-from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import SecretMetadata
-from amove_operator.core.secrets.rendering import format_digest, longest_context, template_fault
+from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
+from amove_operator.core.secrets.rendering import longest_context, template_fault
 from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
 
@@ -24,19 +24,20 @@ from amove_operator.models.refs import Kind, Ref
 class ReconcilePass:
     """What one pass over a key has learnt so far and does not remember beyond itself.
 
-    ``secret_fresh``: the Secret was read or written in this pass, and no create, no deletion of it
-    and no ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then
-    had. ``refused``: why the dry run was; why a write was, the memory says. ``failed``: ids whose
-    revocation the service refused once in this pass, so that a second refusal ends it.
+    ``begun``: when, in monotonic seconds.
+    ``secret_fresh``: the Secret was read or written in this pass, and no deletion of it and no
+    ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then had.
+    ``failed``: ids whose revocation the service refused once in this pass, so that a second refusal
+    ends it.
     """
 
     memory: KeyMemory
+    begun: float = -inf
     loss_accepted: bool = False
     secret: snapshot.SecretSeen | None = None
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
-    refused: str = ""
     failed: set[str] = field(default_factory=set)
     namespace_terminating: bool = False
 
@@ -48,6 +49,10 @@ class ReconcilePass:
         """
         self.secret, self.secret_fresh = None, False
 
+    def status_written(self) -> None:
+        """Status took its time: what needs a Secret read just now reads it anew after it."""
+        self.forget_secret()
+
 
 class KeyGatherer:
     """Makes the snapshot of one AmoveStorageKey."""
@@ -58,7 +63,7 @@ class KeyGatherer:
     def gather(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.KeySnapshot:
         """All that is known about one AmoveStorageKey as of now."""
         d, meta, spec, expectations = self._d, key.metadata, key.spec, progress.memory.expectations
-        gate = self.gate(key)
+        gate, trusted = self.gate(key), d.settings.trusts(meta.namespace)
         interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
         return snapshot.KeySnapshot(
             now=d.now(),
@@ -67,8 +72,7 @@ class KeyGatherer:
             spec=spec,
             status=key.proven,
             gate=gate,
-            secret_name=key.secret_name,
-            format8=format_digest(spec.secret),
+            desired_secret=DesiredSecret.of(key, trusted=trusted),
             rotation=snapshot.Rotation(
                 parse_duration(spec.rotation.grace_period),
                 interval,
@@ -79,19 +83,20 @@ class KeyGatherer:
             finalizer=meta.finalized_by_us or meta.vanished,
             deleting=meta.deleting,
             paused=meta.paused,
-            trusted=d.settings.trusts(meta.namespace),
+            trusted=trusted,
             namespace_terminating=progress.namespace_terminating,
             fault=None if meta.deleting else self.fault(key, gate),
             secret=progress.secret if progress.secret is not None else progress.memory.secret,
             secret_fresh=progress.secret_fresh,
             live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
             listed_at=self._listed_at(),
+            list_outdated=self._is_list_outdated(key, progress),
             gone=snapshot.GoneKeys(
                 self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
             ),
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
-            refused=progress.refused or progress.memory.refused,
+            refused=progress.memory.refused,
             loss=self._loss(key, progress),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
@@ -201,7 +206,7 @@ class KeyGatherer:
             return snapshot.LossVerdict.NONE
         if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
-        if losses.is_mass and (key.metadata.uid in losses.missing or current is None):
+        if losses.may_be_mass(key.metadata.uid) or (losses.is_mass and current is None):
             return snapshot.LossVerdict.MASS_LOSS
         return snapshot.LossVerdict.NONE
 
@@ -237,9 +242,10 @@ class KeyGatherer:
         gone = {key_id for key_id, _ in progress.memory.expectations.deleted}
         if listing is None or listing.begun < progress.memory.expectations.knows_from:
             return frozenset(gone)
-        named, mine = named_ids(key.proven), self.marker(key)
+        named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
-        if progress.loss_accepted or (not losses.is_mass and self._lacks_ours_alone(key)):
+        held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
+        if progress.loss_accepted or (not held_up and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)
 
@@ -263,6 +269,18 @@ class KeyGatherer:
         if listing is None or self._speaks_for_user(key):
             return frozenset()
         asked = progress.memory.expectations.asked
-        ours = named_ids(key.proven) | {key_id for key_id, _ in progress.memory.expectations.scopes}
         dead = {current.id} if current is not None and current.dead else set()
-        return frozenset(ours - listing.owners.keys() - asked - dead)
+        return frozenset(_ours(key, progress) - listing.owners.keys() - asked - dead)
+
+    def _is_list_outdated(self, key: AmoveStorageKey, progress: ReconcilePass) -> bool:
+        """Whether a list from before this pass lacks keys of ours and may be another user's."""
+        listing = self._d.key_lists.latest
+        if listing is None or listing.begun >= progress.begun or self._speaks_for_user(key):
+            return False
+        return not _ours(key, progress) <= listing.owners.keys()
+
+
+def _ours(key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
+    """The ids of ours that status names or that this process issued."""
+    issued = (key_id for key_id, _ in progress.memory.expectations.scopes)
+    return key.proven.named_ids.union(issued)

@@ -36,7 +36,7 @@ class KeyService:
             cloud_account_id=scope.account,
         )
         if key.spec.bucket_refs is not None:
-            self._d.store.reserve(key.object_id, scope.buckets)
+            self._d.store.key_index.reserve(key.metadata.uid, scope.buckets)
         memory.expectations = before.sending(step.serial)
         try:
             issued = await self._d.api.create_storage_key(new)
@@ -50,7 +50,6 @@ class KeyService:
                 memory.expectations = memory.expectations.not_sent(before)
             raise
         register_secret(issued.secret_key.get_secret_value())
-        progress.secret_fresh = False
         rotate_request = key.metadata.annotation("rotate-requested-at") or ""
         pending = PendingKey(issued.named(name), issued.secret_key, scope, rotate_request)
         self._received(key, progress, pending)
@@ -62,8 +61,9 @@ class KeyService:
         self._d.metrics.keys_minted.inc()
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and remote.user_id not in (None, known_user)
-        if changed and not self._d.key_losses.accepted(key):
-            self._d.key_losses.other_user(key)
+        uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
+        if changed and not self._d.key_losses.accepted(uid, accept_loss):
+            self._d.key_losses.other_user(uid, accept_loss)
             memory.expectations = memory.expectations.other_user(self._d.clock())
 
     async def revoke(

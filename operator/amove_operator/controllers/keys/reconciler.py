@@ -10,19 +10,27 @@ from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.memory import KeyMemory, fingerprint
+from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.core.conditions import Verdict, unsynced
-from amove_operator.core.keys import steps
-from amove_operator.core.keys.derived import is_usable, named_ids
+from amove_operator.core.keys import messages, steps
+from amove_operator.core.keys.derived import is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
-from amove_operator.core.keys.status import status_of
+from amove_operator.core.keys.status import finish, status_of
 from amove_operator.core.naming import marker_of
 from amove_operator.core.reasons import Reason
-from amove_operator.errors import ApiError, Rejected
+from amove_operator.errors import (
+    ApiError,
+    KubeInternalError,
+    KubeRefused,
+    OperatorError,
+    Rejected,
+)
 from amove_operator.models import AmoveStorageKey, KeyStatus
+
+_SECRET_WRITES = (steps.DryRun, steps.WriteSecret, steps.RepairSecretMetadata)
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
 
@@ -46,23 +54,25 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if uid not in memories:
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
             memories[uid] = KeyMemory(known)
-        return ReconcilePass(memories[uid])
+        return ReconcilePass(memories[uid], self.d.clock())
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""
         self._expire(seen, progress)
         if progress.secret is None:
-            self._secrets.recall(seen, progress.memory)
+            known = self.d.secrets.get((seen.metadata.namespace, seen.secret_name))
+            progress.memory.recall_secret(known)
         snapshot = self._gatherer.gather(seen, progress)
         return Decision(seen, progress, snapshot, plan_key(snapshot))
 
     def _expire(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """Forget what a person's change made void."""
         memory = progress.memory
-        progress.loss_accepted = self.d.key_losses.accepted(key)
-        if memory.fingerprint != (print_now := fingerprint(key.metadata)):
+        accept_loss = key.metadata.annotation("accept-loss")
+        progress.loss_accepted = self.d.key_losses.accepted(key.metadata.uid, accept_loss)
+        if memory.fingerprint != key.metadata.fingerprint:
             memory.secret = None  # whether its metadata drifted was judged by the former spec
-            memory.fingerprint = print_now
+            memory.fingerprint = key.metadata.fingerprint
             memory.refused = ""
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
@@ -87,39 +97,34 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         memory = progress.memory
         match decision.step:
             case steps.ReadSecret():
-                await self._secrets.read(key, progress)
+                await self._secrets.read(snapshot, progress)
             case steps.DryRun():
-                await self._secrets.dry_run(key, progress, decision.step.scope)
+                await self._secrets.dry_run(snapshot, progress, decision.step)
             case steps.RecordIssue(serial, scope, status, conclusion):
                 await self.d.status.write(key, status, conclusion)
                 memory.expectations = memory.expectations.issue_recorded(serial, scope)
             case steps.Mint():
                 await self._service.create(key, progress, decision.step)
             case steps.WriteSecret():
-                await self._secrets.write(key, progress, decision.step)
+                await self._secrets.write(snapshot, progress, decision.step)
             case steps.RepairSecretMetadata(secret):
-                await self._secrets.repair_metadata(key, progress, secret)
+                await self._secrets.repair_metadata(snapshot, progress, secret)
             case steps.Revoke():
                 await self._service.revoke(key, progress, decision.step)
             case steps.DeleteSecret(uid):
-                namespace = key.metadata.namespace
-                await self.d.kube.delete_secret(namespace, snapshot.secret_name, uid=uid)
+                secret = snapshot.desired_secret
+                await self.d.kube.delete_secret(secret.owner.namespace, secret.name, uid=uid)
                 progress.forget_secret()
 
-    async def add_finalizer(self, decision: KeyDecision) -> None:
-        """Put our finalizer on: the first one proves that no earlier process issued a key.
+    def finalizer_added(self, decision: KeyDecision) -> None:
+        """Our first finalizer proves that no earlier process issued a key.
 
         Unless this very process did before, and somebody removed the finalizer since.
         """
-        await super().add_finalizer(decision)
         status, memory = decision.seen.status, decision.progress.memory
         is_new = status.observed_generation in (None, -1) and not status.conditions
         if is_new and memory.expectations.is_empty:
             memory.expectations = Expectations.for_new()
-
-    def status_written(self, decision: KeyDecision) -> None:
-        """Status took its time: what needs a Secret read just now reads it anew after it."""
-        decision.progress.forget_secret()
 
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""
@@ -145,8 +150,23 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             conclusion = replace(conclusion, ready=Verdict("False", reason, message))
         return steps.Finish(status_of(snapshot), conclusion, retry=True)
 
+    def known_status(self, decision: KeyDecision) -> KeyStatus:
+        """What is known of its keys, so that other teams learn what was revoked."""
+        return status_of(decision.snapshot)
+
+    def refused(
+        self, decision: KeyDecision, error: KubeRefused | KubeInternalError
+    ) -> steps.Finish[KeyStatus]:
+        """What concerns the Secret itself has a reason of its own; a verdict stalls the object."""
+        snapshot = decision.snapshot
+        if not isinstance(decision.step, _SECRET_WRITES):
+            return super().refused(decision, error)
+        if isinstance(error, KubeRefused):
+            return finish(snapshot, messages.secret_refused(snapshot, str(error)), retry=True)
+        return finish(snapshot, messages.secret_not_taken(snapshot, str(error)), retry=True)
+
     async def finish(
-        self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: ApiError | None
+        self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: OperatorError | None
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         key, item, queue = decision.seen, decision.seen.object_id, self.d.queue
@@ -155,12 +175,12 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             await self.d.status.write(key, end.status, end.conclusion)
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
-                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(named_ids(end.status)))
+                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
             await self._report_unconfirmed(key, decision.progress)
             self._release_names(key, decision.progress.memory, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
-            queue.fail(item, cap=self.d.resync, at_least=at_least)
+            queue.fail(item, cap=self.longest_pause(error), at_least=at_least)
         else:
             queue.forget(item)
         if end.requeue_at is not None:
@@ -173,15 +193,15 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             return
         marker = marker_of(self.d.cluster_uid, key.metadata.uid)
         alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
-        if alive is not None and {one.id for one in alive} <= named_ids(status):
-            self.d.enqueue.waiting(self.d.store.release(key.object_id))
+        if alive is not None and {one.id for one in alive} <= status.named_ids:
+            self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 
     async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage."""
         memory = progress.memory
         if not memory.expectations.unconfirmed:
             return
-        unproven = named_ids(key.proven) - self._gatherer.confirmed_gone(key, progress)
+        unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
         reported = memory.expectations.unconfirmed - unproven
         memory.expectations = memory.expectations.unconfirmed_reported()
         for key_id in reported:

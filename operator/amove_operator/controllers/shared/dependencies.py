@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.accounts import CloudAccounts
+from amove_operator.controllers.shared.bucket_losses import BucketLosses
 from amove_operator.controllers.shared.enqueue import Enqueuer
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.controllers.shared.key_losses import KeyLosses
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.leadership import Leadership, Namespaces
-from amove_operator.controllers.shared.loss_guard import BucketLosses, KeyLosses
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import NameRegistry
 from amove_operator.controllers.shared.status_writer import StatusWriter
@@ -101,7 +102,8 @@ class Dependencies:
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
         self.memories.forget(item.uid)
+        self.status.forget(item.uid)
         self.bucket_losses.forget(item)
-        self.names.forget(item)
+        self.names.forget(item.uid)
         self.key_losses.forget(item.uid)
-        self.enqueue.waiting(self.store.release(item))
+        self.enqueue.waiting(self.store.key_index.release(item.uid))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amove_operator.controllers.shared.memory import Memories
+from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import Object
@@ -51,8 +52,20 @@ class Enqueuer:
 
     def keys_of(self, bucket: Ref) -> None:
         """The keys that refer to an AmoveBucket: it became ready, or unready, or went."""
-        for item in self._store.keys_referring_to(bucket):
+        for item in self._store.keys_referring_to(bucket.namespace, bucket.name):
             self._add(item)
+
+    def concerned_by(self, before: AmoveBucket, after: AmoveBucket) -> None:
+        """Keys wait for a bucket to be ready; rivals for its name wait for its claim to go."""
+        if after.status == before.status:
+            return
+        self.keys_of(after.object_id.ref)
+        if holds_claim(before) and not holds_claim(after):
+            self.claimants(after.bucket_name)
+        if before.proven.provenance is None and after.proven.provenance is not None:
+            for rival in self._store.buckets_named(after.bucket_name):
+                if rival.metadata.uid != after.metadata.uid:
+                    self._add(rival.object_id)
 
     def freed_by(self, gone: Object) -> None:
         """Whoever waits for the end of an object, and for the bucket names that go free with it."""

@@ -19,14 +19,14 @@ class KeyIndex:
     """
 
     def __init__(self) -> None:
-        self._reserved: dict[str, frozenset[str]] = {}
+        self._reserved: Index[str, str] = Index()
         self._reaching: Index[str, ObjectId] = Index()
         self._naming: Index[str, ObjectId] = Index()
         self._by_owner: Index[str, ObjectId] = Index()
 
     def put(self, item: ObjectId, key: AmoveStorageKey) -> None:
         """Index an object as it is now."""
-        self._reaching.put(item, key.reached_buckets | self.reserved(item.uid))
+        self._reaching.put(item, key.reached_buckets)
         self._naming.put(item, (one.id for one in key.named_keys if not one.dead))
         self._by_owner.put(item, [owner_digest(item.uid)])
 
@@ -37,7 +37,10 @@ class KeyIndex:
 
     def reaching(self, bucket_name: str) -> list[ObjectId]:
         """The objects of which a live key reaches that bucket, or is about to."""
-        return self._reaching.get(bucket_name)
+        found = set(self._reaching.get(bucket_name))
+        for uid in self._reserved.get(bucket_name):
+            found.update(self._by_owner.get(owner_digest(uid)))
+        return sorted(found, key=str)
 
     def is_named(self, key_id: str) -> bool:
         """Whether the status of some object names that key and the buckets that it reaches."""
@@ -48,16 +51,14 @@ class KeyIndex:
         return self._by_owner.get(marker.owner)
 
     def reserve(self, uid: str, names: Iterable[str]) -> None:
-        """A key for these bucket names is about to be issued; index the object anew after this."""
-        self._reserved[uid] = self.reserved(uid) | frozenset(names)
+        """A key for these names is about to be issued: they count before status can say so."""
+        self._reserved.put(uid, self._reserved.names(uid) | frozenset(names))
 
     def release(self, uid: str) -> frozenset[str]:
-        """Drop what is reserved; returns the bucket names. Index the object anew after this."""
-        return self._reserved.pop(uid, frozenset())
-
-    def reserved(self, uid: str) -> frozenset[str]:
-        """The bucket names reserved for an object."""
-        return self._reserved.get(uid, frozenset())
+        """Drop what is reserved for an object; returns the bucket names."""
+        names = self._reserved.names(uid)
+        self._reserved.drop(uid)
+        return names
 
     def binds(self, key: AmoveStorageKey, name: str) -> bool:
         """Whether the object's keys keep a bucket name from other namespaces.
@@ -65,6 +66,6 @@ class KeyIndex:
         Keys of ``bucketRefs`` do. Keys of ``bucketNames``, as only trusted namespaces may have,
         block nobody.
         """
-        if name in self.reserved(key.metadata.uid):
+        if name in self._reserved.names(key.metadata.uid):
             return True
         return any(one.issued_for is None and name in one.buckets for one in key.named_keys)

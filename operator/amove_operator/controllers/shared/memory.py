@@ -6,22 +6,16 @@ from dataclasses import dataclass
 from math import inf
 
 from amove_operator.core.buckets import snapshot
-from amove_operator.core.conditions import is_true
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.errors import Rejected
-from amove_operator.models import AmoveBucket, ObjectMeta
-from amove_operator.models.shared import ACTED_ON
+from amove_operator.kube.secret_watch import SecretMeta
+from amove_operator.models import AmoveBucket
 
 REPAIRS = 2
 """How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
-
-
-def fingerprint(meta: ObjectMeta) -> tuple[object, ...]:
-    """What a person changes to have an object observed and tried anew."""
-    return meta.generation, meta.deleting, *map(meta.annotation, ACTED_ON)
 
 
 @dataclass(slots=True)
@@ -58,7 +52,7 @@ class BucketMemory:
 
     def expire(self, bucket: AmoveBucket, clock: float) -> None:
         """Forget the observation when a person changed something, or a resync or retry is due."""
-        print_now = fingerprint(bucket.metadata)
+        print_now = bucket.metadata.fingerprint
         changed = self.fingerprint is not None and self.fingerprint != print_now
         if changed:
             self.refusals_in_a_row = 0
@@ -71,7 +65,7 @@ class BucketMemory:
             if (changed or not self.name_is_taken) and not self._must_disown(bucket):
                 self.refusal = None
             self.retry_at = inf
-        elif self.fingerprint is None and is_in_sync(bucket) and bucket.status.observed:
+        elif self.fingerprint is None and bucket.in_sync and bucket.status.observed:
             # First seen after a restart: a bucket in sync waits for the sweep to reach it.
             self.seen = snapshot.Present(bucket.status.observed)
         if bucket.proven.provenance is not None:
@@ -99,6 +93,11 @@ class BucketMemory:
         if not self.delete_sent:
             self.effect_at = -inf  # the create shows; a deleted one may still show for a while
 
+    def status_written(self) -> None:
+        """After a refusal because the name is taken: whose bucket it is must be observed."""
+        if self.name_is_taken:
+            self.seen = None
+
     def not_observed(self, error: Exception, reason: Reason, message: str, at: float) -> None:
         """A call failed: nothing is known of the bucket until it is tried again."""
         self.seen = snapshot.Unknown(reason, message)
@@ -124,18 +123,6 @@ class BucketMemory:
         self.effect_at = at
 
 
-def is_in_sync(bucket: AmoveBucket) -> bool:
-    """Whether status says that this generation is in sync, by our own word."""
-    status, meta = bucket.status, bucket.metadata
-    return (
-        status.observed_generation == meta.generation
-        and not meta.deleting
-        and bucket.proven.provenance is not None
-        and is_true(status.conditions, "Ready")
-        and is_true(status.conditions, "Synced")
-    )
-
-
 @dataclass(slots=True)
 class KeyMemory:
     """One AmoveStorageKey: its keys, and its Secret without the data.
@@ -154,6 +141,12 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+
+    def recall_secret(self, known: SecretMeta | None) -> None:
+        """Trust what was read before only while the watch shows the same version."""
+        version = (known.uid, known.resource_version) if known is not None else None
+        if self.secret is not None and version != self.secret_version:
+            self.secret = None
 
 
 class Memories:

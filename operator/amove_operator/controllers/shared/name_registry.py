@@ -17,7 +17,7 @@ from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, may_reach
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket, AmoveStorageKey
-from amove_operator.models.refs import Kind, ObjectId, Ref
+from amove_operator.models.refs import Kind, Ref
 
 _NO_CLAIM = {
     Reason.BucketExists,
@@ -35,7 +35,7 @@ _NO_CLAIM = {
 class NameRegistry:
     """Claims of bucket names, and what is on record about the live keys that reach buckets.
 
-    ``wanted``: by bucket name, the AmoveBucket that waits for keys of other teams to go.
+    ``wanted``: by bucket name, the UID of the AmoveBucket that waits for keys of other teams to go.
     """
 
     _store: Store
@@ -47,7 +47,7 @@ class NameRegistry:
     _settle: float
     _watches_all: bool
     cluster8: str
-    wanted: dict[str, ObjectId] = field(default_factory=dict)
+    wanted: dict[str, str] = field(default_factory=dict)
     _holders: dict[str, str] = field(default_factory=dict)
     _may_have_unlisted: frozenset[str] = frozenset()
 
@@ -77,21 +77,19 @@ class NameRegistry:
         holder = claim_holder(map(_claimant, self._store.buckets_named(name)))
         if holder is None or holder.namespace == namespace:
             return False
-        waiting = self.wanted.get(name)
-        return holder.proven or (waiting is not None and waiting.uid == holder.uid)
+        return holder.proven or self.wanted.get(name) == holder.uid
 
-    def want(self, bucket: AmoveBucket, *, waits: bool) -> bool:
-        """Note whether a bucket waits for keys to go; whether it does."""
-        name, item = bucket.bucket_name, bucket.object_id
+    def want(self, name: str, uid: str, *, waits: bool) -> bool:
+        """Note whether an AmoveBucket waits for keys that reach its name to go; whether it does."""
         if waits:
-            self.wanted[name] = item
-        elif self.wanted.get(name) == item:
+            self.wanted[name] = uid
+        elif self.wanted.get(name) == uid:
             del self.wanted[name]
         return waits
 
-    def forget(self, item: ObjectId) -> None:
+    def forget(self, uid: str) -> None:
         """The AmoveBucket is gone: it waits for nothing any more."""
-        self.wanted = {name: one for name, one in self.wanted.items() if one != item}
+        self.wanted = {name: one for name, one in self.wanted.items() if one != uid}
 
     def wanted_and_kept_by(self, key_ids: Iterable[str]) -> list[str]:
         """The wanted names that the mark in the remote name of one of these keys keeps."""
@@ -110,14 +108,15 @@ class NameRegistry:
             return None
         return f"Waiting until {keeper.what} is revoked, which may reach bucket {name}."
 
-    def blockers(self, bucket: Ref, name: str) -> tuple[str, ...]:
+    def blockers(self, bucket: AmoveBucket) -> tuple[str, ...]:
         """The keys that keep a bucket's deletion waiting, as its owner may read them."""
-        keys = [item.ref for item in self._store.keys_referring_to(bucket)]
+        namespace, name = bucket.metadata.namespace, bucket.bucket_name
+        keys = [one.ref for one in self._store.keys_referring_to(namespace, bucket.metadata.name)]
         keys += [key.object_id.ref for key in self._store.keys_reaching(name)]
-        ours = (ref for ref in keys if ref.namespace == bucket.namespace)
+        ours = (ref for ref in keys if ref.namespace == namespace)
         waiting = {f"AmoveStorageKey {ref.name}" for ref in ours}
         for keeper in names.keepers_by_status(self, name):
-            if keeper.namespace != bucket.namespace:
+            if keeper.namespace != namespace:
                 waiting.add(keeper.what)
         waiting |= {keeper.what for _, keeper in names.unaccounted_keys(self, name)}
         return tuple(sorted(waiting))
@@ -258,8 +257,8 @@ def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
 
 
 def _is_proven(bucket: AmoveBucket) -> bool:
-    status = bucket.proven
-    ours = status.provenance is not None or bool(status.create_intent)
+    # A status that cannot be read may say so in words of a newer version.
+    ours = bucket.proven.ours or bool(bucket.unread_status)
     return ours and not bucket.metadata.let_go
 
 

@@ -10,7 +10,7 @@ from amove_operator.controllers.shared.store import Store
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
-from amove_operator.core.reading import Object
+from amove_operator.core.reading import Object, Seen
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
 from amove_operator.kube import Kube
@@ -41,18 +41,27 @@ def failed(error: ApiError) -> Conclusion:
 
 
 class StatusWriter:
-    """Writes what changed, and emits an Event for a changed reason of Ready or Synced."""
+    """Writes what changed, and emits an Event for a changed reason of Ready or Synced.
+
+    ``_unwritten``: the UIDs of objects of which an Event says what status cannot.
+    """
 
     def __init__(self, kube: Kube, store: Store, now: Callable[[], datetime]) -> None:
         self._kube = kube
         self._store = store
         self._now = now
+        self._unwritten: set[str] = set()
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self._unwritten.discard(uid)
 
     async def write(
-        self, seen: Object, status: BucketStatus | KeyStatus, conclusion: Conclusion
-    ) -> None:
-        """Write what changed, if anything. Raises Conflict when ``seen`` is stale.
+        self, seen: Seen, status: BucketStatus | KeyStatus, conclusion: Conclusion
+    ) -> Seen:
+        """Write what changed, if anything; the object with the status that it has now.
 
+        Raises Conflict when ``seen`` is stale.
         The status of a vanished object is noted on our copy. So is that of one whose namespace is
         being deleted, where our role may go before the object.
         """
@@ -65,21 +74,26 @@ class StatusWriter:
         wanted = status.model_copy(
             update={"conditions": merged, "observed_generation": meta.generation}
         )
-        if meta.vanished:
-            self._store.note_status(seen, wanted)
-            return
-        ref = seen.object_id.ref
-        old, new = seen.status.to_kube(), wanted.to_kube()
+        sent = None if meta.vanished else await self._send(seen, wanted)
+        return sent if sent is not None else self._store.note_status(seen, wanted)
+
+    async def _send(self, seen: Seen, status: BucketStatus | KeyStatus) -> Seen | None:
+        """Have the API server take it; ``None`` where our role went before the object."""
+        meta, old, new = seen.metadata, seen.status.to_kube(), status.to_kube()
         try:
-            body = await self._kube.write_status(ref, meta.resource_version, old, new)
+            body = await self._kube.write_status(
+                seen.object_id.ref, meta.resource_version, old, new
+            )
         except KubeRefused:
-            if not (meta.deleting and await self._kube.namespace_terminating(ref.namespace)):
+            if not (meta.deleting and await self._kube.namespace_terminating(meta.namespace)):
                 raise
-            self._store.note_status(seen, wanted)
-            return
-        if body is not None:
-            self._store.put(ref, body)
-            await self._emit_change(seen, merged)
+            return None
+        self._unwritten.discard(meta.uid)
+        if body is None:
+            return seen
+        self._store.put(seen.KIND, body)
+        await self._emit_change(seen, status.conditions)
+        return seen.with_status(status)
 
     async def _emit_change(self, seen: Object, after: tuple[Condition, ...]) -> None:
         """One Event for a changed reason of Ready or Synced: never one for each resync."""
@@ -94,6 +108,13 @@ class StatusWriter:
             if bad or (kind == "Ready" and new.status == "True"):
                 await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
                 return
+
+    async def emit_unwritten(self, seen: Object, reason: Reason, message: str) -> None:
+        """An Event that says what status cannot: one, until status can be written again."""
+        uid = seen.metadata.uid
+        if uid not in self._unwritten:
+            self._unwritten.add(uid)
+            await self.emit_event(seen, reason, message, warning=True)
 
     async def emit_event(
         self, seen: Object, reason: str, message: str, *, warning: bool = False

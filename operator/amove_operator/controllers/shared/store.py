@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
 from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
-from amove_operator.core.reading import Object, read_object
+from amove_operator.core.reading import Object, Seen, read_object
 from amove_operator.engine.index import Index
+from amove_operator.errors import Conflict
 from amove_operator.models import AmoveBucket, AmoveStorageKey, BucketStatus, KeyStatus
 from amove_operator.models.refs import Kind, ObjectId, Ref
 
@@ -50,7 +52,7 @@ class Store:
         self.faults: dict[Ref, Conclusion] = {}
         self.key_index = KeyIndex()
         self._by_bucket_name: Index[str, ObjectId] = Index()
-        self._by_bucket_ref: Index[Ref, ObjectId] = Index()
+        self._by_bucket_ref: Index[tuple[str, str], ObjectId] = Index()
         self._by_secret: Index[tuple[str, str], ObjectId] = Index()
 
     def __iter__(self) -> Iterator[ObjectId]:
@@ -71,19 +73,20 @@ class Store:
 
     # -- taking in -------------------------------------------------------------------------------
 
-    def put(self, ref: Ref, body: Mapping[str, Any]) -> Object | None:
+    def put(self, kind: Kind, body: Mapping[str, Any]) -> Object | None:
         """Take in an object. Returns it, or ``None`` if what we have is as new or says the same."""
+        ref = Ref.of(kind, body["metadata"])
         if not self.is_news(ref, body["metadata"]):
             return None
         known, fault = self.get(ref), self.faults.get(ref)
-        parsed = self._take_in(ref, body)
+        parsed = self._take_in(kind, body)
         same = known is not None and self.faults.get(ref) == fault and _same(known, parsed)
         return None if same else parsed
 
-    def put_back(self, ref: Ref, body: Mapping[str, Any]) -> None:
+    def put_back(self, kind: Kind, body: Mapping[str, Any]) -> None:
         """Take in an object that a GET shows, although a watch or a list said that it is gone."""
         self.departed.forget(body["metadata"]["uid"])
-        self._take_in(ref, body)
+        self._take_in(kind, body)
 
     def is_news(self, ref: Ref, meta: Mapping[str, Any]) -> bool:
         """Whether the object of that metadata is newer than what we have, or know to be past."""
@@ -94,11 +97,11 @@ class Store:
         version = meta.get("resourceVersion", "")
         return known is None or is_newer(version, known.metadata.resource_version)
 
-    def _take_in(self, ref: Ref, body: Mapping[str, Any]) -> Object:
-        parsed, fault = read_object(ref.kind, body)
-        self.faults.pop(ref, None)
+    def _take_in(self, kind: Kind, body: Mapping[str, Any]) -> Object:
+        parsed, fault = read_object(kind, body)
+        self.faults.pop(parsed.object_id.ref, None)
         if fault is not None:
-            self.faults[ref] = fault
+            self.faults[parsed.object_id.ref] = fault
         self._index(parsed)
         self.note_unserved(parsed)
         return parsed
@@ -112,20 +115,21 @@ class Store:
             return
         self.keys[ref] = seen
         named = seen.spec.bucket_refs or ()
-        self._by_bucket_ref.put(item, [Ref(Kind.BUCKET, ref.namespace, one.name) for one in named])
+        self._by_bucket_ref.put(item, [(ref.namespace, one.name) for one in named])
         self._by_secret.put(item, [(ref.namespace, seen.secret_name)])
         self.key_index.put(item, seen)
 
-    def note_status(self, seen: Object, status: BucketStatus | KeyStatus) -> None:
+    def note_status(self, seen: Seen, status: BucketStatus | KeyStatus) -> Seen:
         """Our copy of that very version says what could not be written, or has no place any more.
 
         Of a vanished object there is nothing but our copy.
         """
         item, noted = seen.object_id, seen.with_status(status)
-        if item in self.vanished:
-            self._keep(item, noted)
-        elif self.get(item.ref) is seen:
+        if self.get(item.ref) is seen:
             self._index(noted)
+        elif item in self.vanished:
+            self._keep(item, noted)
+        return noted
 
     # -- letting go ------------------------------------------------------------------------------
 
@@ -134,16 +138,21 @@ class Store:
         if is_unserved(seen):
             self.unserved.add(seen.metadata.uid)
 
-    def let_go(self, item: ObjectId) -> None:
-        """Its protocol is served: its end is no surprise any more."""
+    @contextmanager
+    def letting_go(self, item: ObjectId) -> Iterator[None]:
+        """The finalizer comes off: its protocol is served, and its end no surprise.
+
+        After a Conflict the object is not as it was read, and is judged anew.
+        """
         self.unserved.discard(item.uid)
         self.departed.note_let_go(item.ref, item.uid)
-
-    def not_let_go(self, item: ObjectId) -> None:
-        """Letting go failed: the object is not as it was read, and is judged anew."""
-        if item not in self.vanished and self.find(item) is not None:
-            self.unserved.add(item.uid)
-            self.departed.forget(item.uid)
+        try:
+            yield
+        except Conflict:
+            if item not in self.vanished and self.find(item) is not None:
+                self.unserved.add(item.uid)
+                self.departed.forget(item.uid)
+            raise
 
     def forget(self, item: ObjectId) -> None:
         """That very object is served to its end; one made anew under its name stays."""
@@ -186,9 +195,9 @@ class Store:
         """Every AmoveBucket that wants that bucket name."""
         return [self.buckets[item.ref] for item in self._by_bucket_name.get(name)]
 
-    def keys_referring_to(self, bucket: Ref) -> list[ObjectId]:
+    def keys_referring_to(self, namespace: str, bucket: str) -> list[ObjectId]:
         """The keys whose ``bucketRefs`` name that AmoveBucket."""
-        return self._by_bucket_ref.get(bucket)
+        return self._by_bucket_ref.get((namespace, bucket))
 
     def keys_writing_to(self, namespace: str, secret: str) -> list[ObjectId]:
         """The keys that write to that Secret."""
@@ -217,24 +226,6 @@ class Store:
         found = map(self.find, items)
         return [key for key in found if isinstance(key, AmoveStorageKey)]
 
-    # -- names that a key is about to reach ------------------------------------------------------
-
-    def reserve(self, item: ObjectId, names: Iterable[str]) -> None:
-        """A key for these names is about to be issued: they count before status can say so."""
-        self.key_index.reserve(item.uid, names)
-        self._index_keys_of(item)
-
-    def release(self, item: ObjectId) -> frozenset[str]:
-        """Drop the reservation of this object; returns the bucket names that it held."""
-        names = self.key_index.release(item.uid)
-        if names:
-            self._index_keys_of(item)
-        return names
-
-    def _index_keys_of(self, item: ObjectId) -> None:
-        if isinstance(key := self.find(item), AmoveStorageKey):
-            self.key_index.put(item, key)
-
 
 def _same(known: Object, now: Object) -> bool:
     """Whether nothing that is acted on differs: labels and what is others' come and go."""
@@ -243,4 +234,5 @@ def _same(known: Object, now: Object) -> bool:
         return False
     as_now = {name: getattr(now.metadata, name) for name in moved}
     before = known.metadata.model_copy(update=as_now)
-    return (before, known.spec, known.status) == (now.metadata, now.spec, now.status)
+    acted_on = (known.spec, known.status, known.unread_status)
+    return before == now.metadata and acted_on == (now.spec, now.status, now.unread_status)

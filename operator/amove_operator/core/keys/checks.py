@@ -15,7 +15,7 @@ def report_paused(snapshot: KeySnapshot) -> steps.KeyStep | None:
     """
     if not snapshot.paused:
         return None
-    unnamed = derived.live_ids(snapshot) - derived.named_ids(snapshot.status)
+    unnamed = derived.live_ids(snapshot) - snapshot.status.named_ids
     if (snapshot.displaced.keys or unnamed) and snapshot.secret is None:
         return steps.ReadSecret()
     return finish(snapshot, messages.paused(snapshot))
@@ -36,8 +36,12 @@ def add_finalizer(snapshot: KeySnapshot) -> steps.KeyStep | None:
 
 
 def read_secret(snapshot: KeySnapshot) -> steps.KeyStep | None:
-    """The Secret says which key is in use: without it a key in use would count as dangling."""
-    return steps.ReadSecret() if snapshot.secret is None else None
+    """The Secret says which key is in use: without it a key in use would count as dangling.
+
+    Of a new object the dry run shows whether there is one.
+    """
+    unknown = snapshot.secret is None and not snapshot.expectations.is_new
+    return steps.ReadSecret() if unknown else None
 
 
 def wait_for_recent_key_to_show(snapshot: KeySnapshot) -> steps.KeyStep | None:
@@ -52,6 +56,8 @@ def wait_for_recent_key_to_show(snapshot: KeySnapshot) -> steps.KeyStep | None:
 def report_secret_conflict(snapshot: KeySnapshot) -> steps.KeyStep | None:
     """Nothing can be written to the Secret's name: a stranger has it, or ours is going."""
     secret = snapshot.secret
+    if isinstance(secret, SecretForeign) and snapshot.refused:  # admission made it so
+        return finish(snapshot, messages.secret_refused(snapshot, snapshot.refused), retry=True)
     if isinstance(secret, SecretForeign):
         return finish(snapshot, messages.secret_foreign(secret), retry=secret.leftover)
     if (ours := snapshot.our_secret) is not None and ours.deleting:

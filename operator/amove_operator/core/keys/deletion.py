@@ -65,7 +65,7 @@ def _next_revocation(snapshot: KeySnapshot, kept: str | None) -> steps.KeyStep |
     A list that lacks an id may be another user's, so the service is asked to revoke it as well.
     """
     alive = [key.id for key in snapshot.live or ()]
-    unproven = derived.named_ids(snapshot.status) - snapshot.gone.confirmed
+    unproven = snapshot.status.named_ids - snapshot.gone.confirmed
     missing = sorted((unproven | snapshot.gone.presumed) - set(alive))
     for key_id in (*alive, *missing):
         if key_id != kept:

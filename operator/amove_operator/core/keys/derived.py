@@ -10,14 +10,8 @@ from amove_operator.core.keys.snapshot import Blocked, KeySnapshot
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.record import issue_date
-from amove_operator.models import CurrentKey, KeyStatus
-
-
-def named_ids(status: KeyStatus) -> frozenset[str]:
-    """The ids that a status names: the current key and the retiring ones."""
-    current = () if status.key is None else (status.key.id,)
-    return frozenset((*current, *(key.id for key in status.retiring)))
+from amove_operator.core.secrets.record import Retiring, issue_date
+from amove_operator.models import CurrentKey
 
 
 def live_ids(snapshot: KeySnapshot) -> frozenset[str]:
@@ -98,7 +92,7 @@ def revoke_times(snapshot: KeySnapshot) -> dict[str, datetime]:
         times[key_id] = min(times.get(key_id, when), when, _grace_ends(snapshot, key_id))
     if status.key is not None and held is not None and status.key.id != held:
         times.setdefault(status.key.id, _grace_ends(snapshot, status.key.id))
-    alive = named_ids(status)
+    alive = status.named_ids
     if snapshot.live is not None:
         # A missing key is believed gone only after we asked to revoke it: the list may be another
         # user's, and then the key still works.
@@ -135,9 +129,11 @@ def recent_key_shows_at(snapshot: KeySnapshot) -> datetime | None:
     Another process issued the key at 12:00:00 and wrote the Secret; our list of 12:00:10 may lack
     it. Only one begun at 12:00:30 proves it gone: believed at once, two operators would replace
     each other's keys in turn. A moment in the future is a forgery or a wrong clock: it protects no
-    key.
+    key. Nor is one waited for that we revoked ourselves: the 200 proves it gone.
     """
     if snapshot.live is None or snapshot.sound_secret is None or held_key(snapshot) is not None:
+        return None
+    if snapshot.expectations.was_deleted(snapshot.sound_secret.record.key_id):
         return None
     issued = issued_at(snapshot)
     if issued is None or issued > snapshot.now:
@@ -158,7 +154,7 @@ def wake_time(snapshot: KeySnapshot) -> datetime | None:
 def dangling_keys(snapshot: KeySnapshot) -> tuple[RemoteKey, ...]:
     """The live keys under the CR's marker that neither Secret nor status nor this process names."""
     pending = snapshot.expectations.pending_key
-    known = {held_id(snapshot), *named_ids(snapshot.status), *revoke_times(snapshot)}
+    known = {held_id(snapshot), *snapshot.status.named_ids, *revoke_times(snapshot)}
     known |= {pending.key.id} if pending is not None else set()
     return tuple(key for key in snapshot.live or () if key.id not in known)
 
@@ -171,6 +167,14 @@ def retiring_keys(snapshot: KeySnapshot) -> tuple[RemoteKey, ...]:
     if current is None and snapshot.live:
         current = snapshot.live[-1]
     return tuple(key for key in snapshot.live or () if key is not current)
+
+
+def retiring_beside(snapshot: KeySnapshot, fresh: str | None = None) -> tuple[Retiring, ...]:
+    """What the Secret lists as retiring beside a fresh key: every other live one."""
+    times = revoke_times(snapshot)
+    end = (snapshot.now + snapshot.rotation.grace).replace(microsecond=0)
+    others = (key.id for key in snapshot.live or () if key.id != fresh)
+    return tuple(Retiring(key_id, min(times.get(key_id, end), end)) for key_id in others)
 
 
 def displaced_keys(snapshot: KeySnapshot) -> frozenset[str]:
@@ -215,7 +219,7 @@ def reissue_reason(snapshot: KeySnapshot) -> IssueReason | None:
         scope = Scope.recorded(named) if named is not None else None
     if scope is not None and snapshot.wanted_scope not in (None, scope):
         return IssueReason.SCOPE
-    if secret.record.format8 and secret.record.format8 != snapshot.format8:
+    if secret.record.format8 and secret.record.format8 != snapshot.desired_secret.format8:
         return IssueReason.FORMAT
     if snapshot.rotation.requested not in ("", secret.record.rotate_request):
         return IssueReason.REQUESTED

@@ -79,10 +79,26 @@ def within_budget(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | No
 def secret_writable(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | None:
     """The API server is asked whether it would take the Secret before a key is issued for it."""
     if snapshot.refused:
-        return finish(snapshot, messages.secret_refused(snapshot), retry=True)
-    if not snapshot.secret_fresh:
+        return finish(snapshot, messages.secret_refused(snapshot, snapshot.refused), retry=True)
+    if snapshot.secret is not None and not snapshot.secret_fresh:
         return steps.ReadSecret()
-    return None if snapshot.dry_run_passed else steps.DryRun(mint.scope)
+    if snapshot.dry_run_passed:
+        return None
+    return steps.DryRun(mint.scope, derived.retiring_beside(snapshot))
+
+
+def list_of_this_pass(snapshot: KeySnapshot, _mint: steps.Mint) -> steps.KeyStep | None:
+    """A list that lacks our keys, and may be another user's, is read anew right before the create.
+
+    At 12:00 the token is replaced by another user's, whose list is empty; at 12:05 the right one is
+    put back. By the list of 12:00 key 2 is gone, and key 1, which retires, is too: key 3 would be
+    issued beside two that live.
+    """
+    if not snapshot.list_outdated:
+        return None
+    usable, showing = derived.is_usable(snapshot), messages.Showing.STILL_GONE
+    waiting = messages.await_list(snapshot, showing, keep_ready=usable)
+    return await_key_list(snapshot, waiting, snapshot.now)
 
 
 def attempt_recorded(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from amove_operator.core.keys import gates, messages, steps
-from amove_operator.core.keys.derived import next_serial, reissue_reason, revoke_times
-from amove_operator.core.keys.expectations import PendingKey
+from amove_operator.core.keys.derived import next_serial, reissue_reason, retiring_beside
 from amove_operator.core.keys.revoke import revoke_pending_key
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.keys.status import await_key_list, finish
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.record import Retiring
 
 # Asked of a create in this order, after no_mass_loss, clock_right and the buckets; the first that
 # is closed says what is done instead.
@@ -20,6 +18,7 @@ GATES: tuple[Callable[[KeySnapshot, steps.Mint], steps.KeyStep | None], ...] = (
     gates.two_live_keys,  # never a third: the retiring key goes, or its grace is waited for
     gates.within_budget,  # a few at once, then slower and slower
     gates.secret_writable,  # by a fresh read and a dry run
+    gates.list_of_this_pass,  # the one that lacks our keys may have been another user's
     gates.attempt_recorded,  # in status, with serial and scope
 )
 
@@ -60,12 +59,4 @@ def write_or_revoke_pending_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
     other_user = snapshot.loss is LossVerdict.OTHER_USER
     if other_user or outdated or reissue_reason(snapshot) is None:
         return revoke_pending_key(snapshot, pending)
-    return steps.WriteSecret(pending, _retiring_beside(snapshot, pending))
-
-
-def _retiring_beside(snapshot: KeySnapshot, pending: PendingKey) -> tuple[Retiring, ...]:
-    """What the Secret lists as retiring beside the pending key: every other live key."""
-    times = revoke_times(snapshot)
-    end = (snapshot.now + snapshot.rotation.grace).replace(microsecond=0)
-    others = (key.id for key in snapshot.live or () if key.id != pending.key.id)
-    return tuple(Retiring(key_id, min(times.get(key_id, end), end)) for key_id in others)
+    return steps.WriteSecret(pending, retiring_beside(snapshot, pending.key.id))

@@ -51,7 +51,7 @@ NOT_OURS_ANY_MORE = unsynced(
 
 def in_sync(snapshot: KeySnapshot, name: str) -> Conclusion:
     """The key is in its Secret; a note says what cannot be done, or was not, though it is."""
-    held = f"Key {name} is in Secret {snapshot.secret_name}."
+    held = f"Key {name} is in Secret {snapshot.desired_secret.name}."
     conclusion = conditions.in_sync(Reason.Issued, held, pinned(snapshot))
     gate = snapshot.gate
     if isinstance(gate, Blocked) and gate.reason in (Reason.BucketNotFound, Reason.AccountMismatch):
@@ -102,6 +102,7 @@ class Showing(StrEnum):
 
     RECENT_KEY = "can show the key in the Secret"
     STILL_NEEDED = "shows whether the new key is still needed"
+    STILL_GONE = "shows whether the key is still missing"
     EARLIER_KEYS = "would show a key that an earlier process issued"
     LOST_CALL = "shows what became of a call without an answer"
     ALL_KEYS = "shows every key that must be revoked before the object goes"
@@ -206,10 +207,18 @@ def _sentence(why: IssueReason) -> str:
 # ---------------------------------------------------------------- the Secret
 
 
-def secret_refused(snapshot: KeySnapshot) -> Conclusion:
-    """Kubernetes would not take, or did not take, the Secret."""
-    message = f"Kubernetes refuses Secret {snapshot.secret_name}: {snapshot.refused}"
+def secret_refused(snapshot: KeySnapshot, why: str) -> Conclusion:
+    """Kubernetes would not take, or did not take, the Secret: a person must change something."""
+    message = f"Kubernetes refuses Secret {snapshot.desired_secret.name}: {why}"
     return stalled(Reason.SecretWriteRefused, message)
+
+
+def secret_not_taken(snapshot: KeySnapshot, why: str) -> Conclusion:
+    """Kubernetes could not take the Secret just now, such as for a webhook that is down."""
+    reason = Reason.SecretWriteRefused
+    message = f"Kubernetes could not take Secret {snapshot.desired_secret.name}, tried again: {why}"
+    unready = None if is_usable(snapshot) else Verdict("False", reason, message)
+    return replace(unsynced(reason, message), ready=unready)
 
 
 def secret_foreign(secret: SecretForeign) -> Conclusion:
@@ -221,7 +230,9 @@ def secret_foreign(secret: SecretForeign) -> Conclusion:
 
 def secret_going(snapshot: KeySnapshot) -> Conclusion:
     """Our Secret is being deleted."""
-    message = f"Secret {snapshot.secret_name} is being deleted; its successor waits for that."
+    message = (
+        f"Secret {snapshot.desired_secret.name} is being deleted; its successor waits for that."
+    )
     return progressing(Reason.SecretBeingCollected, message)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amove_operator.core.keys import messages, steps
-from amove_operator.core.keys.derived import dangling_keys, displaced_keys, named_ids, revoke_times
+from amove_operator.core.keys.derived import dangling_keys, displaced_keys, revoke_times
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict
 from amove_operator.core.keys.status import await_key_list
@@ -48,7 +48,7 @@ def revoke_in_spite_of_fault(snapshot: KeySnapshot) -> steps.KeyStep | None:
     if snapshot.secret is None:
         # Read the Secret even for dead keys: until it was read status is not written anew, and
         # while status still names a dead key, its bucket names stay reserved.
-        return steps.ReadSecret() if snapshot.live or named_ids(snapshot.status) else None
+        return steps.ReadSecret() if snapshot.live or snapshot.status.named_ids else None
     return revoke_dangling_key(snapshot) or revoke_expired_key(snapshot)
 
 

@@ -12,6 +12,7 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.manifest import DesiredSecret
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.models import KeySpec, KeyStatus
 
@@ -114,7 +115,8 @@ class KeySnapshot:
     empty unless its ``owner_uid`` is the CR's UID. ``gate``: the scope that a key may be issued
     for, or what blocks that; ``None`` while the account or its storage is not known. ``live`` is
     ``None`` while the rule of time does not let us know; ``listed_at``: when the list behind it was
-    begun. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
+    begun; ``list_outdated``: it is from before this pass, lacks keys of ours, and may be another
+    user's. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
     take, or did not take, the Secret.
     """
 
@@ -124,8 +126,7 @@ class KeySnapshot:
     spec: KeySpec
     status: KeyStatus
     gate: Scope | Blocked | None
-    secret_name: str
-    format8: str
+    desired_secret: DesiredSecret
     rotation: Rotation
     expectations: Expectations
     limits: KeyLimits = KeyLimits()
@@ -139,6 +140,7 @@ class KeySnapshot:
     secret_fresh: bool = False
     live: tuple[RemoteKey, ...] | None = None
     listed_at: datetime | None = None
+    list_outdated: bool = False
     gone: GoneKeys = GoneKeys()
     displaced: Displaced = Displaced()
     dry_run_passed: bool = False

@@ -7,7 +7,7 @@ from datetime import datetime
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import derived, steps
-from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
+from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict
 from amove_operator.core.scope import Scope
 from amove_operator.models import key_status
 
@@ -20,8 +20,10 @@ def finish(
     retry: bool = False,
 ) -> steps.Finish[key_status.KeyStatus]:
     """Write status and rest until ``requeue_at``, or until a grace or an interval ends."""
-    moments = [when for when in (requeue_at, derived.wake_time(snapshot)) if when is not None]
-    return steps.Finish(status_of(snapshot), conclusion, min(moments, default=None), retry)
+    status, running = status_of(snapshot), derived.revoke_times(snapshot)
+    begun = (one.revoke_after for one in status.retiring if one.id not in running)
+    moments = (requeue_at, derived.wake_time(snapshot), *begun)
+    return steps.Finish(status, conclusion, min(filter(None, moments), default=None), retry)
 
 
 def await_key_list(
@@ -45,7 +47,9 @@ def status_of(snapshot: KeySnapshot) -> key_status.KeyStatus:
             "retiring": _retiring(snapshot),
             "recent_issues": _issues(snapshot, key),
             "next_rotation": derived.rotation_due(snapshot),
-            "binding": key_status.SecretBinding(name=snapshot.secret_name) if ours else None,
+            "binding": key_status.SecretBinding(name=snapshot.desired_secret.name)
+            if ours
+            else None,
         }
     return snapshot.status.model_copy(update=update)
 
@@ -156,13 +160,13 @@ def _reach(
 
 
 def _dangling_current(snapshot: KeySnapshot) -> str | None:
-    """The id that status names as current and that is alive, while our Secret is gone or damaged.
+    """The id of the current key in status that is alive, while no sound Secret of ours is there.
 
-    Not while a stranger's Secret has the name: it may be ours with its annotations taken off, and
-    pods may use it.
+    A stranger's Secret in its place may be ours with its annotations taken off, so that pods use
+    it: until the grace ends, whoever did that can undo it.
     """
     named = snapshot.status.key
-    if named is None or snapshot.secret is None or isinstance(snapshot.secret, SecretForeign):
+    if named is None or snapshot.secret is None:
         return None
     if snapshot.deleting or snapshot.loss is not LossVerdict.NONE or derived.is_usable(snapshot):
         return None

@@ -48,9 +48,11 @@ class DryRun:
     """Ask the API server whether it would take the Secret of a key that has this scope.
 
     Without it, a quota or a webhook that refuses the Secret would cost a key at each try.
+    ``retiring``: the keys that the Secret would list beside it.
     """
 
     scope: Scope
+    retiring: tuple[Retiring, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

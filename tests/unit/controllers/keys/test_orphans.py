@@ -197,7 +197,7 @@ class Leader:
         """Have a key CR in the cache."""
         ref = Ref(Kind.KEY, "team", "app")
         meta = {"name": "app", "namespace": "team", "uid": uid, "resourceVersion": "1"}
-        self.store.put(ref, {"metadata": meta, "spec": {"permission": "Read"}})
+        self.store.put(ref.kind, {"metadata": meta, "spec": {"permission": "Read"}})
         return ref
 
 

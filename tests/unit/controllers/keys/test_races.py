@@ -478,6 +478,23 @@ def test_a_changed_api_user_frees_no_bucket_names(walked: Walked) -> None:
     assert [key.id for key in walked.visible()] == []
 
 
+def test_no_third_key_is_issued_by_a_list_of_another_user_once_the_right_token_is_back(
+    walked: Walked,
+) -> None:
+    created(walked)
+    served(walked)
+    annotated(walked, "rotate-requested-at", "1")
+    served(walked, after=100)
+    assert live(walked) == ["key-1", "key-2"], "the first retires"
+    walked.service.user = "user-2"
+    walked.time.seconds += 100
+    walked.sweep()
+    walked.service.user = "user-1"
+    walked.serve(REF)
+    assert live(walked) == ["key-1", "key-2"]
+    assert condition(walked, "Synced") == ("True", "Settled")
+
+
 def test_who_was_let_go_is_missed_no_more(walked: Walked) -> None:
     for ref in (REF, OTHER):
         created(walked, ref)
@@ -491,6 +508,60 @@ def test_who_was_let_go_is_missed_no_more(walked: Walked) -> None:
     served(walked, REF, OTHER, times=4, after=100)
     assert walked.kube.crs == {}
     assert not walked.d.key_losses.missing
+
+
+SIX = [Ref(Kind.KEY, space, name) for space in ("red", "blue") for name in "abc"]
+
+
+def issued_one_after_the_other(walked: Walked) -> None:
+    """Six keys, so that the next list can judge the first, but not yet the others."""
+    for number, ref in enumerate(SIX):
+        walked.time.seconds += 20.0 if number == 1 else 1.0
+        created(walked, ref)
+        served(walked, ref)
+    walked.time.seconds += 11.0
+
+
+def test_keys_too_new_to_be_judged_may_be_lost_with_the_one_that_is_missing(
+    walked: Walked,
+) -> None:
+    """Else one of one is no mass loss, and each is replaced in turn as it gets old enough."""
+    issued_one_after_the_other(walked)
+    walked.service.unlisted = {*walked.service.keys}  # the account is in trouble
+    for after in (0.001, 10.0, 3.0, 3.0, 3.0, 10.0):
+        served(walked, *SIX, after=after)
+        assert walked.service.count("create key") == len(SIX)
+    assert walked.d.key_losses.is_mass
+    walked.service.unlisted.clear()
+    served(walked, *SIX, after=10.0)
+    assert walked.service.count("create key") == len(SIX)
+    assert condition(walked, "Synced", SIX[0])[0] == "True"
+
+
+def test_a_lost_key_does_not_wait_for_others_that_are_issued_all_the_time(walked: Walked) -> None:
+    issued_one_after_the_other(walked)
+    walked.service.unlisted = {*walked.service.keys}
+    del walked.service.keys["key-1"]
+    served(walked, SIX[0], after=0.001)
+    assert walked.service.count("create key") == len(SIX), "it may be one of six"
+    for number in range(4):
+        walked.time.seconds += 5.0
+        for letter in "xyz":
+            ref = Ref(Kind.KEY, "blue", f"{letter}{number}")
+            created(walked, ref)
+            served(walked, ref)
+    walked.service.unlisted = {f"key-{number}" for number in range(7, 19)}
+    served(walked, SIX[0], after=10.0)
+    assert "key-19" in live(walked), "those that were issued since then hold it up no longer"
+
+
+def test_a_lost_key_is_replaced_at_once_where_a_list_shows_the_others_however_new(
+    walked: Walked,
+) -> None:
+    issued_one_after_the_other(walked)
+    del walked.service.keys["key-1"]
+    served(walked, SIX[0], after=0.001)
+    assert "key-7" in live(walked)
 
 
 # ---------------------------------------------------------------- time, budget, and words

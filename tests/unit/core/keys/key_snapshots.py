@@ -19,8 +19,9 @@ from amove_operator.core.keys.snapshot import KeySnapshot, Rotation, SecretOurs
 from amove_operator.core.naming import key_name, marker_of, mask_bit
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
+from amove_operator.core.secrets.manifest import DesiredSecret, SecretOwner
 from amove_operator.core.secrets.record import Retiring, SecretRecord
-from amove_operator.models import CurrentKey, KeySpec, KeyStatus, RecentIssue
+from amove_operator.models import CurrentKey, KeySpec, KeyStatus, RecentIssue, SecretSpec
 from amove_operator.models.key_status import RetiringKey
 
 
@@ -35,6 +36,7 @@ HOUR = timedelta(hours=1)
 GRACE = timedelta(hours=1)
 UID = "uid-1"
 MARKER = marker_of("cluster", UID)
+DESIRED_SECRET = DesiredSecret(SecretOwner("team", "app", UID), "app", SecretSpec())
 WIDE = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", "two"))
 NARROW = Scope.of("account", "region", "s3.example", "Read", ("one",))
 TWIN = Scope.of("account", "region", "s3.example", "ReadWrite", ("one", _same_bit("two")))
@@ -49,7 +51,7 @@ def key(serial: int, scope: Scope = WIDE, age: timedelta = 5 * HOUR) -> RemoteKe
 
 def record(held: RemoteKey, *retiring: Retiring, age: timedelta = 5 * HOUR) -> SecretRecord:
     """What the Secret that holds ``held`` says of itself."""
-    return SecretRecord(held.id, NOW - age, "", "format", "sum", retiring)
+    return SecretRecord(held.id, NOW - age, "", DESIRED_SECRET.format8, "sum", retiring)
 
 
 def ours(
@@ -149,8 +151,7 @@ def settled(**changes: Any) -> KeySnapshot:
         spec=KeySpec(permission="ReadWrite"),
         status=status(FIRST),
         gate=WIDE,
-        secret_name="app",
-        format8="format",
+        desired_secret=DESIRED_SECRET,
         rotation=Rotation(GRACE),
         expectations=Expectations.for_known(-inf, 0.0),
         secret=ours(FIRST),

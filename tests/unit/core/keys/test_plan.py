@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,8 +21,9 @@ from amove_operator.core.keys.snapshot import (
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import Retiring
-from amove_operator.models import KeySpec, KeyStatus, RecentIssue
+from amove_operator.models import KeySpec, KeyStatus, RecentIssue, SecretSpec
 from tests.unit.core.keys.key_snapshots import (
+    DESIRED_SECRET,
     FIRST,
     GRACE,
     HOUR,
@@ -44,6 +46,7 @@ from tests.unit.core.keys.key_snapshots import (
 
 SECOND = key(2, age=timedelta(minutes=10))
 GONE = SecretAbsent()
+OTHER_FORMAT = replace(DESIRED_SECRET, spec=SecretSpec(format="CredentialsFile"))
 NEW = {"status": status(None), "secret": GONE, "live": (), "is_new": True}
 ROTATED = {
     "status": status(SECOND, retiring(FIRST, HOUR / 2)),
@@ -72,6 +75,16 @@ MINTING: list[Row] = [
     ("a new CR is issued its first key", NEW, "Mint 1 no key was issued yet"),
     ("nothing happens before the finalizer is on", {**NEW, "finalizer": False}, "AddFinalizer"),
     ("the Secret is read before anything is decided", {"secret": None}, "ReadSecret"),
+    (
+        "of a new CR the dry run shows whether there is a Secret",
+        {**NEW, "secret": None, "secret_fresh": False, "dry_run_passed": False},
+        "DryRun",
+    ),
+    (
+        "the Secret of a new CR is read before a key is revoked that somebody else left",
+        {**NEW, "secret": None, "secret_fresh": False, "live": (FIRST,)},
+        "ReadSecret",
+    ),
     (
         "a Secret that was only remembered is read again before a mint",
         {"rotate_request": "now", "secret_fresh": False},
@@ -102,6 +115,16 @@ MINTING: list[Row] = [
         "nothing is minted before the list tells what an earlier process did",
         {"status": status(None), "secret": GONE, "live": None},
         "AwaitKeyList",
+    ),
+    (
+        "no successor is issued by an old list that may be another user's",
+        {"live": (), "list_outdated": True},
+        "AwaitKeyList",
+    ),
+    (
+        "that list is not read anew while a bucket is not ready",
+        {"live": (), "list_outdated": True, "gate": Blocked(Reason.BucketNotReady, "no", WIDE)},
+        "Finish BucketNotReady",
     ),
     (
         "a sound Secret needs no listing after a restart",
@@ -158,7 +181,11 @@ REASONS: list[Row] = [
         "Mint 2 the key is gone at the service",
     ),
     ("another scope costs a new key", {"gate": NARROW}, "Mint 2 the scope changed"),
-    ("another format costs a new key", {"format8": "other"}, "Mint 2 the Secret's format changed"),
+    (
+        "another format costs a new key",
+        {"desired_secret": OTHER_FORMAT},
+        "Mint 2 the Secret's format changed",
+    ),
     ("a rotation asked for is done", {"rotate_request": "x"}, "Mint 2 a rotation was requested"),
     (
         "a rotation that is due is done",
@@ -438,6 +465,11 @@ HELD_BACK: list[Row] = [
         "Finish SecretConflict",
     ),
     (
+        "a write of ours of which admission made a foreign Secret was refused",
+        {"secret": SecretForeign("not ours"), "refused": "admission changes it"},
+        "Finish SecretWriteRefused",
+    ),
+    (
         "a leftover Secret is waited for",
         {"secret": SecretForeign("an earlier one", leftover=True)},
         "Finish SecretBeingCollected",
@@ -509,7 +541,11 @@ def test_the_budget_message_says_when_and_the_wake_up_is_then() -> None:
 
 
 def test_a_message_that_waits_for_a_grace_says_why_and_until_when() -> None:
-    wide = {**ROTATED, "status": status(SECOND, retiring(FIRST, HOUR / 2)), "format8": "other"}
+    wide = {
+        **ROTATED,
+        "status": status(SECOND, retiring(FIRST, HOUR / 2)),
+        "desired_secret": OTHER_FORMAT,
+    }
     message = reported(**wide).conclusion.synced.message
     assert message.startswith("The Secret's format changed; two keys live already")
     assert "2026-03-01T12:30:00Z" in message
@@ -653,6 +689,24 @@ def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revok
     assert report.status.key.dead
 
 
+def test_a_key_that_we_revoked_a_moment_after_its_issue_is_not_waited_for() -> None:
+    """Its list is too old to prove it gone, but our revocation was answered 200."""
+    second = timedelta(seconds=1)
+    young = key(1, age=second)
+    report = reported(
+        status=status(young),
+        secret=ours(young, age=second),
+        live=(),
+        revoked=frozenset({young.id}),
+        gate=Blocked(Reason.BucketNotFound, "gone"),
+    )
+    assert reason(report) is Reason.BucketNotFound
+    assert report.conclusion.ready is not None
+    assert report.conclusion.ready.status == "False"
+    assert report.status.key is not None
+    assert report.status.key.buckets == ()
+
+
 def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
     """Such a list speaks for nobody else: nothing of ours is forgotten by it."""
     report = reported(live=(), gate=Blocked(Reason.BucketNotFound, "gone"))
@@ -694,12 +748,24 @@ def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> N
     assert report.status.key.buckets == ("one", "two")
 
 
-def test_a_status_that_names_a_key_of_a_lost_secret_starts_its_grace_once() -> None:
-    closed = {"secret": GONE, "gate": Blocked(Reason.BucketNotReady, "not yet")}
-    first = reported(**closed)
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"secret": GONE, "gate": Blocked(Reason.BucketNotReady, "not yet")},
+        {"secret": SecretForeign("not ours")},
+    ],
+    ids=["gone", "replaced by a stranger's"],
+)
+def test_a_status_that_names_a_key_of_a_lost_secret_starts_its_grace_once(
+    lost: dict[str, Any],
+) -> None:
+    first = reported(**lost)
     assert [one.revoke_after for one in first.status.retiring] == [NOW + GRACE]
-    later = reported(**closed, status=first.status, now=NOW + HOUR / 2)
+    assert first.requeue_at == NOW + GRACE
+    later = reported(**lost, status=first.status, now=NOW + HOUR / 2)
     assert later.status == first.status
+    assert later.requeue_at == NOW + GRACE
+    assert planned(**lost, status=first.status, now=NOW + GRACE) == "Revoke id-1 retired"
 
 
 UNMOVED: list[tuple[str, dict[str, Any]]] = [

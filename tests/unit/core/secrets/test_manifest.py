@@ -12,15 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amove_operator.core.secrets.manifest import (
-    SecretMetadata,
-    SecretOwner,
-    metadata_drifted,
-    new_secret,
-    recorded,
-    rewrite,
-    whose,
-)
+from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata, SecretOwner
 from amove_operator.core.secrets.record import (
     CHECKSUM,
     ISSUED_AT,
@@ -50,6 +42,9 @@ HELM = OwnerReference(
 WATCHER = HELM.model_copy(update={"controller": None})
 RECORD = SecretRecord("key-1", NOON, "monday", "0123abcd", "", (Retiring("key-0", NOON),))
 SPEC = SecretSpec(labels={"team": "media"}, annotations={"example.com/note": "hello"})
+DESIRED = DesiredSecret(OWNER, "reader", SPEC)
+PLAIN = replace(DESIRED, spec=SecretSpec())
+RETAINED = replace(DESIRED, owner=replace(OWNER, owning=False))
 DATA = {"a": "1", "b": "2"}
 
 
@@ -115,7 +110,7 @@ def seen(
     ],
 )
 def test_whose_a_secret_is(secret: SecretMetadata, why: str | None, collected: bool) -> None:
-    assert whose(secret, OWNER, "Opaque") == (why, collected)
+    assert DESIRED.whose(secret) == (why, collected)
 
 
 some_labels = st.dictionaries(
@@ -134,7 +129,7 @@ some_annotations = st.dictionaries(
 def test_a_secret_is_ours_by_the_uid_in_its_annotation_where_no_other_controls_it(
     labels: dict[str, str], annotations: dict[str, str], owners: list[OwnerReference]
 ) -> None:
-    why, _ = whose(SecretMetadata(labels, annotations, tuple(owners), "Opaque"), OWNER, "Opaque")
+    why, _ = DESIRED.whose(SecretMetadata(labels, annotations, tuple(owners), "Opaque"))
     controlled = {EARLIER.uid, HELM.uid} & {one.uid for one in owners if one.controller}
     assert (why is None) == (annotations.get(OWNER_UID) == "uid-1" and not controlled)
 
@@ -143,8 +138,8 @@ def test_a_secret_is_ours_by_the_uid_in_its_annotation_where_no_other_controls_i
 
 
 def test_a_new_secret_carries_data_record_labels_and_owner_in_one_manifest() -> None:
-    full = recorded(RECORD, SPEC, "uid-1", DATA)
-    manifest = new_secret("reader", OWNER, SPEC, full, DATA)
+    full = DESIRED.recorded(RECORD, DATA)
+    manifest = DESIRED.manifest(full, DATA)
     assert (manifest["kind"], manifest["type"]) == ("Secret", "Opaque")
     metadata = manifest["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("reader", "team")
@@ -159,10 +154,9 @@ def test_a_new_secret_carries_data_record_labels_and_owner_in_one_manifest() -> 
 
 
 def test_a_secret_under_retain_has_no_owner_and_says_nothing_of_its_buckets() -> None:
-    keeping = replace(OWNER, owning=False)
-    metadata = new_secret("reader", keeping, SPEC, RECORD, DATA)["metadata"]
+    metadata = RETAINED.manifest(RECORD, DATA)["metadata"]
     assert metadata["ownerReferences"] == []
-    owned = new_secret("reader", OWNER, SPEC, RECORD, DATA)["metadata"]
+    owned = DESIRED.manifest(RECORD, DATA)["metadata"]
     assert metadata["annotations"] == owned["annotations"]
 
 
@@ -172,7 +166,7 @@ def test_a_user_cannot_overwrite_our_own_label_or_record() -> None:
         annotations={OWNER_UID: "me", KEY_ID: "me"},
         type=None,
     )
-    metadata = new_secret("reader", OWNER, greedy, RECORD, DATA)["metadata"]
+    metadata = replace(DESIRED, spec=greedy).manifest(RECORD, DATA)["metadata"]
     assert metadata["labels"] == {MANAGED: "true", MANAGED_BY: MANAGER}
     assert metadata["annotations"][OWNER_UID] == "uid-1"
     assert metadata["annotations"][KEY_ID] == "key-1"
@@ -223,12 +217,11 @@ records = st.builds(
     retiring=st.sampled_from([(), (Retiring("key-0", NOON),)]),
     written=written,
 )
-owners = st.builds(
-    SecretOwner,
-    namespace=st.just("team"),
+desires = st.builds(
+    DesiredSecret,
+    owner=st.sampled_from([OWNER, RETAINED.owner]),
     name=st.just("reader"),
-    uid=st.just("uid-1"),
-    owning=st.booleans(),
+    spec=specs,
 )
 secrets = st.builds(
     SecretMetadata,
@@ -241,38 +234,36 @@ secrets = st.builds(
 )
 
 
-@given(secrets, owners, specs, records, written)
+@given(secrets, desires, records, written)
 def test_a_secret_that_we_patched_is_tidy(
     secret: SecretMetadata,
-    owner: SecretOwner,
-    spec: SecretSpec,
+    desired: DesiredSecret,
     record: SecretRecord,
     former: Written,
 ) -> None:
-    full = recorded(record, spec, owner.uid, DATA)
-    after = patched(secret, rewrite(secret, owner, spec, full, DATA, former))
-    assert not metadata_drifted(after, owner, spec, full)
+    full = desired.recorded(record, DATA)
+    after = patched(secret, desired.patch(secret, full, DATA, former))
+    assert not desired.metadata_drifted(after, full)
     assert read_record(after.annotations, *LIMITS) == full
 
 
-@given(secrets, owners, specs, records)
+@given(secrets, desires, records)
 def test_tidying_alone_is_enough_and_leaves_the_data(
-    secret: SecretMetadata, owner: SecretOwner, spec: SecretSpec, record: SecretRecord
+    secret: SecretMetadata, desired: DesiredSecret, record: SecretRecord
 ) -> None:
-    patch = rewrite(secret, owner, spec, record, None, record.written)
+    patch = desired.patch(secret, record, None, record.written)
     assert "data" not in patch
     after = patched(secret, patch)
     told = read_record(after.annotations, *LIMITS)
-    assert not metadata_drifted(after, owner, spec, told)
-    again = rewrite(after, owner, spec, told, None, told.written)
+    assert not desired.metadata_drifted(after, told)
+    again = desired.patch(after, told, None, told.written)
     assert patched(after, again) == after
 
 
-@given(secrets, owners, specs, records, written)
+@given(secrets, desires, records, written)
 def test_labels_annotations_and_owners_of_others_stay(
     secret: SecretMetadata,
-    owner: SecretOwner,
-    spec: SecretSpec,
+    desired: DesiredSecret,
     record: SecretRecord,
     former: Written,
 ) -> None:
@@ -283,14 +274,14 @@ def test_labels_annotations_and_owners_of_others_stay(
         (*secret.owners, HELM),
         secret.type,
     )
-    after = patched(full, rewrite(full, owner, spec, record, DATA, former))
+    after = patched(full, desired.patch(full, record, DATA, former))
     assert after.labels["theirs/label"] == after.annotations["theirs/label"] == "kept"
     assert HELM in after.owners
     assert (WATCHER in after.owners) == (WATCHER in secret.owners)
-    assert (US in after.owners) == owner.owning
+    assert (US in after.owners) == desired.owner.owning
 
 
-FULL = recorded(RECORD, SPEC, "uid-1", DATA)
+FULL = DESIRED.recorded(RECORD, DATA)
 TIDY = seen(
     {MANAGED: "true", MANAGED_BY: MANAGER, "team": "media"},
     {**FULL.annotations("uid-1"), "example.com/note": "hello"},
@@ -311,32 +302,31 @@ TIDY = seen(
     ],
 )
 def test_an_edit_of_ours_is_untidy(edited: dict[str, Any]) -> None:
-    assert not metadata_drifted(TIDY, OWNER, SPEC, FULL)
-    assert metadata_drifted(replace(TIDY, **edited), OWNER, SPEC, FULL)
+    assert not DESIRED.metadata_drifted(TIDY, FULL)
+    assert DESIRED.metadata_drifted(replace(TIDY, **edited), FULL)
 
 
 @pytest.mark.parametrize("says", [{}, {MANAGED_BY: "platform"}])
 def test_who_else_says_to_manage_a_secret_is_never_compared(says: dict[str, str]) -> None:
     """A policy that sets that label on every Secret must cost no key, and no write for ever."""
     theirs = replace(TIDY, labels={MANAGED: "true", "team": "media", **says})
-    assert whose(theirs, OWNER, "Opaque") == (None, False)
-    assert not metadata_drifted(theirs, OWNER, SPEC, FULL)
+    assert DESIRED.whose(theirs) == (None, False)
+    assert not DESIRED.metadata_drifted(theirs, FULL)
 
 
 def test_an_owner_reference_under_retain_is_untidy() -> None:
-    keeping = replace(OWNER, owning=False)
-    assert metadata_drifted(TIDY, keeping, SPEC, FULL)
-    assert not metadata_drifted(replace(TIDY, owners=()), keeping, SPEC, FULL)
+    assert RETAINED.metadata_drifted(TIDY, FULL)
+    assert not RETAINED.metadata_drifted(replace(TIDY, owners=()), FULL)
 
 
 def test_what_the_spec_no_longer_asks_for_is_taken_out_again() -> None:
-    full = recorded(RECORD, SPEC, "uid-1", DATA)
+    full = DESIRED.recorded(RECORD, DATA)
     before = seen(
         {MANAGED: "true", "team": "media"},
         {**full.annotations("uid-1"), "example.com/note": "hello"},
     )
-    assert metadata_drifted(before, OWNER, SecretSpec(), full)
-    patch = rewrite(before, OWNER, SecretSpec(), full, {"a": "1"}, full.written)
+    assert PLAIN.metadata_drifted(before, full)
+    patch = PLAIN.patch(before, full, {"a": "1"}, full.written)
     after = patched(before, patch)
     assert "team" not in after.labels
     assert "example.com/note" not in after.annotations
@@ -347,11 +337,100 @@ def test_a_rotate_request_of_an_earlier_key_is_not_left_for_the_next() -> None:
     """Or the same request, made again later, would be taken for served."""
     before = seen(annotations={OWNER_UID: "uid-1", ROTATE_REQUEST: "monday"})
     record = replace(RECORD, rotate_request="")
-    after = patched(before, rewrite(before, OWNER, SPEC, record, DATA, Written()))
+    after = patched(before, DESIRED.patch(before, record, DATA, Written()))
     assert read_record(after.annotations, *LIMITS).rotate_request == ""
 
 
 def test_a_list_of_retiring_keys_that_are_revoked_by_now_is_not_untidy() -> None:
-    full = recorded(RECORD, SecretSpec(), "uid-1", DATA)
+    full = PLAIN.recorded(RECORD, DATA)
     before = seen(annotations=full.annotations("uid-1"))
-    assert not metadata_drifted(before, OWNER, SecretSpec(), replace(full, retiring=()))
+    assert not PLAIN.metadata_drifted(before, replace(full, retiring=()))
+
+
+# ---------------------------------------------------------------- what admission makes of a write
+
+
+def answered(sent: dict[str, Any], **changes: Any) -> tuple[SecretMetadata, dict[str, bytes]]:
+    """The Secret that the API server answers with; ``changes`` by part, None takes a name out."""
+    meta = sent["metadata"]
+    parts = {"labels": meta["labels"], "annotations": meta["annotations"], "data": sent["data"]}
+    merged = {
+        part: {
+            name: text
+            for name, text in {**had, **changes.get(part, {})}.items()
+            if text is not None
+        }
+        for part, had in parts.items()
+    }
+    owners = changes.get("owners", meta["ownerReferences"])
+    metadata = SecretMetadata(
+        merged["labels"],
+        merged["annotations"],
+        tuple(OwnerReference.model_validate(owner) for owner in owners),
+        changes.get("type", sent.get("type", "Opaque")),
+    )
+    return metadata, {name: base64.b64decode(text) for name, text in merged["data"].items()}
+
+
+CREATED = DESIRED.manifest(DESIRED.recorded(RECORD, DATA), DATA)
+FORMER = Written(("a", "old"), ("tier",), ("example.com/was",))
+PATCHED = DESIRED.patch(seen(owners=(US, HELM)), DESIRED.recorded(RECORD, DATA), DATA, FORMER)
+BLOCKING = {**OWNER.reference(), "blockOwnerDeletion": True}
+ELSE = base64.b64encode(b"else").decode()
+
+
+@pytest.mark.parametrize("sent", [CREATED, PATCHED], ids=["created", "patched"])
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({}, []),
+        ({"labels": {"team": "ops"}}, ["metadata.labels[team]"]),
+        ({"labels": {"team": None}}, ["metadata.labels[team]"]),
+        ({"labels": {MANAGED: None}}, [f"metadata.labels[{MANAGED}]"]),
+        ({"labels": {MANAGED_BY: "platform"}}, []),
+        ({"labels": {MANAGED_BY: None}}, []),
+        ({"labels": {"added": "yes", "tier": "gold"}}, []),
+        ({"annotations": {"example.com/note": "bye"}}, ["metadata.annotations[example.com/note]"]),
+        ({"annotations": {OWNER_UID: None}}, [f"metadata.annotations[{OWNER_UID}]"]),
+        ({"annotations": {RETIRING: "{}"}}, [f"metadata.annotations[{RETIRING}]"]),
+        ({"annotations": {"added": "yes", "example.com/was": "that"}}, []),
+        ({"data": {"a": ELSE}}, ["data[a]"]),
+        ({"data": {"b": None}}, ["data[b]"]),
+        ({"data": {"added": ELSE}}, []),
+        ({"owners": []}, ["metadata.ownerReferences"]),
+        ({"owners": [{**OWNER.reference(), "name": "other"}]}, ["metadata.ownerReferences"]),
+    ],
+    ids=str,
+)
+def test_what_of_a_write_is_otherwise_in_its_answer_is_named_and_additions_are_fine(
+    sent: dict[str, Any], changes: dict[str, Any], fields: list[str]
+) -> None:
+    if "owners" not in changes:
+        changes = {**changes, "owners": [BLOCKING, *sent["metadata"]["ownerReferences"][:-1]]}
+    assert DESIRED.altered(sent, *answered(sent, **changes)) == fields
+
+
+def test_another_type_is_named() -> None:
+    assert DESIRED.altered(CREATED, *answered(CREATED, type="example.org/x")) == ["type"]
+
+
+def test_a_former_data_key_and_a_former_record_that_are_put_back_are_named() -> None:
+    """A pod would go on with the former key; a label that admission sets again does no harm."""
+    sent = DESIRED.patch(seen(), replace(RECORD, retiring=()), DATA, FORMER)
+    assert sent["metadata"]["annotations"][RETIRING] is None
+    back = {"data": {"old": ELSE}, "annotations": {RETIRING: "{}"}, "labels": {"tier": "gold"}}
+    fields = [f"metadata.annotations[{RETIRING}]", "data[old]"]
+    assert DESIRED.altered(sent, *answered(sent, **back)) == fields
+
+
+def test_an_owner_that_is_taken_off_and_put_back_is_named() -> None:
+    sent = RETAINED.patch(seen(), RECORD, DATA, Written())
+    assert RETAINED.altered(sent, *answered(sent)) == []
+    back = answered(sent, owners=[OWNER.reference()])
+    assert RETAINED.altered(sent, *back) == ["metadata.ownerReferences"]
+
+
+def test_what_others_wrote_of_their_own_ownership_is_left_to_them() -> None:
+    theirs = HELM.model_copy(update={"block_owner_deletion": True})
+    patch = DESIRED.patch(seen(owners=(US, theirs)), RECORD, None, Written())
+    assert patch["metadata"]["ownerReferences"][0]["blockOwnerDeletion"] is True

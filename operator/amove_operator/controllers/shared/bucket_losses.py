@@ -1,7 +1,6 @@
-"""Too much gone at once is an account's trouble, not an absence: the guards against a mass loss.
+"""Too many buckets gone at once is an account's trouble: the guard against a mass loss of buckets.
 
-Said of buckets in docs/bucket-protocol.md, "Losing"; of keys in docs/key-protocol.md, "When nothing
-may be concluded".
+Said in docs/bucket-protocol.md, "Losing".
 """
 
 from __future__ import annotations
@@ -14,28 +13,20 @@ from math import inf
 from amove_operator.controllers.shared.memory import BucketMemory, Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.buckets.snapshot import Absent, BucketLoss
-from amove_operator.core.conditions import deletion_begun, reason_of
-from amove_operator.core.key_list import KeyList
-from amove_operator.core.mass_loss import is_mass_loss, most_lost
-from amove_operator.core.reading import Object
+from amove_operator.core.conditions import reason_of
+from amove_operator.core.mass_loss import (
+    is_being_ended,
+    is_mass_loss,
+    is_new_acceptance,
+    most_lost,
+)
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.workqueue import WorkQueue
-from amove_operator.models import AmoveBucket, AmoveStorageKey, ObjectMeta
+from amove_operator.models import AmoveBucket, ObjectMeta
 from amove_operator.models.refs import ObjectId
 from amove_operator.telemetry import Metrics
 
 _FEW = 50
-
-
-def _is_new_acceptance(meta: ObjectMeta, before: str | None) -> bool:
-    """Whether ``accept-loss`` was set to a new value after the loss was seen."""
-    value = meta.annotation("accept-loss")
-    return bool(value) and value != before
-
-
-def is_being_ended(seen: Object) -> bool:
-    """Whether status says that its bucket or key is deleted at the service by ourselves."""
-    return seen.metadata.deleting and deletion_begun(seen.status.conditions)
 
 
 def is_expected(bucket: AmoveBucket) -> bool:
@@ -44,7 +35,8 @@ def is_expected(bucket: AmoveBucket) -> bool:
     A loss that was concluded in an earlier sweep is no part of a later one.
     """
     ended = is_being_ended(bucket) or is_concluded(bucket)
-    return bucket.proven.provenance is not None and not ended
+    observed = not bucket.unread_status  # else it is left alone, and nobody waits for it
+    return bucket.proven.provenance is not None and observed and not ended
 
 
 def is_concluded(bucket: AmoveBucket) -> bool:
@@ -132,7 +124,7 @@ class BucketLosses:
         return next(islice(self._unobserved(item), max(most, 0), None), None) is not None
 
     def _is_accepted(self, meta: ObjectMeta) -> bool:
-        return _is_new_acceptance(meta, self._accept_before.get(meta.uid))
+        return is_new_acceptance(meta.annotation("accept-loss"), self._accept_before.get(meta.uid))
 
     def _lost(self) -> int:
         """How many buckets of ours are absent, without those whose loss a person accepted."""
@@ -187,80 +179,3 @@ class BucketLosses:
             if memory is not None and isinstance(memory.seen, Absent):
                 memory.stale = memory.stale or observe
                 self._queue.add(bucket.object_id)
-
-
-@dataclass(slots=True)
-class KeyLosses:
-    """Which AmoveStorageKeys miss the key that status names, by complete lists.
-
-    ``missing``: their UIDs. ``is_mass``: more than max(3, 20 %) of the known keys are missing.
-    """
-
-    _store: Store
-    _memories: Memories
-    _settle: float
-    _accept_before: dict[str, str | None] = field(default_factory=dict)
-    missing: set[str] = field(default_factory=set)
-    is_mass: bool = False
-
-    def observe(self, listing: KeyList) -> None:
-        """Judge every known key by a complete list.
-
-        Known are the keys that status names. One that this process issued or revoked is judged
-        only by a list that can show it.
-        """
-        known = missing = 0
-        for key in self._store.keys.values():
-            current, uid = key.proven.key, key.metadata.uid
-            dead = current is None or current.dead or key.metadata.let_go
-            if current is None or dead or self._changed_since(uid, current.id, listing):
-                self.missing.discard(uid)
-                continue
-            gone = current.id not in listing.owners
-            self._note(key, gone=gone)
-            if not is_being_ended(key):  # by us, now or before a restart: no loss
-                known += 1
-                missing += gone
-        self.is_mass = is_mass_loss(missing, known)
-
-    def accepted(self, key: AmoveStorageKey) -> bool:
-        """Whether ``accept-loss`` was set to a new value after the loss was seen."""
-        now = key.metadata.annotation("accept-loss")
-        return _is_new_acceptance(key.metadata, self._accept_before.get(key.metadata.uid, now))
-
-    def other_user(self, key: AmoveStorageKey) -> None:
-        """A key came back for another user: only a later ``accept-loss`` accepts that."""
-        self._accept_before[key.metadata.uid] = key.metadata.annotation("accept-loss")
-
-    def unexplained(self) -> set[str]:
-        """The UIDs of CRs whose key a list lacks although we did not revoke it.
-
-        Keys of CRs being deleted are left out: a foreign finalizer could keep such a CR, and its
-        missing key, for ever.
-        """
-        if not self.missing:
-            return set()
-        keys = self._store.keys.values()
-        return self.missing - {key.metadata.uid for key in keys if is_being_ended(key)}
-
-    def forget(self, uid: str) -> None:
-        """The AmoveStorageKey is gone."""
-        self.missing.discard(uid)
-        self._accept_before.pop(uid, None)
-
-    def _changed_since(self, uid: str, key_id: str, listing: KeyList) -> bool:
-        memory = self._memories.keys.get(uid)
-        if memory is None:
-            return False
-        made = memory.expectations
-        recent = {key.id for key, at in made.created if listing.begun < at + self._settle}
-        return key_id in recent or made.was_deleted(key_id)
-
-    def _note(self, key: AmoveStorageKey, *, gone: bool) -> None:
-        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
-        uid = key.metadata.uid
-        memory = self._memories.keys.get(uid)
-        noted = uid in self.missing or (memory is not None and memory.expectations.user_changed)
-        (self.missing.add if gone else self.missing.discard)(uid)
-        if not noted:
-            self._accept_before[uid] = key.metadata.annotation("accept-loss")

@@ -1,0 +1,118 @@
+"""Too many keys gone at once is an account's trouble: the guard against a mass loss of keys.
+
+Said in docs/key-protocol.md, "When nothing may be concluded".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from amove_operator.controllers.shared.memory import Memories
+from amove_operator.controllers.shared.store import Store
+from amove_operator.core.key_list import KeyList
+from amove_operator.core.mass_loss import is_being_ended, is_mass_loss, is_new_acceptance
+from amove_operator.models import AmoveStorageKey
+
+
+@dataclass(slots=True)
+class KeyLosses:
+    """Which AmoveStorageKeys miss the key that status names, by complete lists.
+
+    ``missing``: their UIDs, and when the first list that lacked the key was begun.
+    """
+
+    _store: Store
+    _memories: Memories
+    _settle: float
+    _accept_before: dict[str, str | None] = field(default_factory=dict)
+    missing: dict[str, float] = field(default_factory=dict)
+    _counted: tuple[int, int] = (0, 0)
+    _too_new: list[float] = field(default_factory=list)
+
+    def observe(self, listing: KeyList) -> None:
+        """Judge every known key by a complete list.
+
+        Known are the keys that status names. One that this process issued or revoked is judged
+        only by a list that can show it; until then it may be lost as well, if this one lacks it.
+        """
+        known = missing = 0
+        self._too_new = []
+        for key in self._store.keys.values():
+            current, uid = key.proven.key, key.metadata.uid
+            dead = current is None or current.dead or key.metadata.let_go
+            if current is None or dead or self._changed_since(uid, current.id, listing):
+                self.missing.pop(uid, None)
+                continue
+            gone = current.id not in listing.owners
+            self._note(key, listing, gone=gone)
+            if not is_being_ended(key):  # by us, now or before a restart: no loss
+                known += 1
+                missing += gone
+        self._counted = missing, known
+
+    @property
+    def is_mass(self) -> bool:
+        """Whether more than max(3, 20 %) of the known keys are missing."""
+        return is_mass_loss(*self._counted)
+
+    def may_be_mass(self, uid: str) -> bool:
+        """Whether the missing key of this CR is one of too many, as far as can be known.
+
+        Six keys were issued within five seconds when the token becomes another user's. The next
+        list can judge the oldest alone, since one so new may be missing because the list is late:
+        one of one is no mass loss, and a key would be issued for each in turn. So the others count
+        as lost until they can be judged, which is soon. Those that were issued after this loss was
+        seen do not: whoever goes on issuing keys holds nobody up.
+        """
+        if (seen := self.missing.get(uid)) is None:
+            return False
+        missing, known = self._counted
+        too_new = sum(at <= seen for at in self._too_new)
+        return is_mass_loss(missing + too_new, known + too_new)
+
+    def accepted(self, uid: str, accept_loss: str | None) -> bool:
+        """Whether ``accept-loss`` was set to a new value after the loss was seen."""
+        return is_new_acceptance(accept_loss, self._accept_before.get(uid, accept_loss))
+
+    def other_user(self, uid: str, accept_loss: str | None) -> None:
+        """A key came back for another user: only a later ``accept-loss`` accepts that."""
+        self._accept_before[uid] = accept_loss
+
+    def unexplained(self) -> set[str]:
+        """The UIDs of CRs whose key a list lacks although we did not revoke it.
+
+        Keys of CRs being deleted are left out: a foreign finalizer could keep such a CR, and its
+        missing key, for ever.
+        """
+        if not self.missing:
+            return set()
+        keys = self._store.keys.values()
+        return self.missing.keys() - {key.metadata.uid for key in keys if is_being_ended(key)}
+
+    def forget(self, uid: str) -> None:
+        """The AmoveStorageKey is gone."""
+        self.missing.pop(uid, None)
+        self._accept_before.pop(uid, None)
+
+    def _changed_since(self, uid: str, key_id: str, listing: KeyList) -> bool:
+        """Whether the list may be too old to judge the key; one that it lacks is noted."""
+        memory = self._memories.keys.get(uid)
+        if memory is None:
+            return False
+        made = memory.expectations
+        recent = {key.id: at for key, at in made.created if listing.begun < at + self._settle}
+        if key_id in recent and not listing.shows(key_id):
+            self._too_new.append(recent[key_id])
+        return key_id in recent or made.was_deleted(key_id)
+
+    def _note(self, key: AmoveStorageKey, listing: KeyList, *, gone: bool) -> None:
+        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
+        uid = key.metadata.uid
+        memory = self._memories.keys.get(uid)
+        noted = uid in self.missing or (memory is not None and memory.expectations.user_changed)
+        if gone:
+            self.missing.setdefault(uid, listing.begun)
+        else:
+            self.missing.pop(uid, None)
+        if not noted:
+            self._accept_before[uid] = key.metadata.annotation("accept-loss")
