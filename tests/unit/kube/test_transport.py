@@ -234,7 +234,9 @@ async def test_the_servers_date_tells_how_far_the_local_clock_is_off(
     server: Scripted,
 ) -> None:
     configuration: Any = kubernetes.aio.client.Configuration(host=server.url)
-    transport = Transport(Access(configuration, None, "team"), clock=Clock(now=lambda: 1_000_100.5))
+    wall, running = [1_000_100.5], [5.0]
+    clock = Clock(now=lambda: wall[0], monotonic=lambda: running[0])
+    transport = Transport(Access(configuration, None, "team"), clock=clock)
     kube = Kube(transport, namespace="team")
     dated = web.json_response({}, headers={"Date": formatdate(1_000_000, usegmt=True)})
     undated = web.json_response({}, headers={"Date": "yesterday"})
