@@ -155,8 +155,11 @@ class Life:
             self._guard.check_overlap(kind, body["metadata"], operator.d.kube.field_manager)
             operator.dispatcher.on_object_event(kind, change, body)
 
-        login, watching = self._kube.transport.login, asyncio.Event()
-        group.create_task(watches.watch(on_event, login, namespaces, self._take_signals, watching))
+        watching, login = asyncio.Event(), self._kube.transport.login
+        both = watches.Watches(
+            on_event, login, namespaces, self._crds_installed, self._take_signals
+        )
+        group.create_task(both.run(watching))
         group.create_task(operator.secrets.run())
         await watching.wait()
         await self._patiently(operator.census.take)

@@ -60,7 +60,9 @@ def wire(
             serves.on_service_back()
 
     api.breaker.on_change(on_breaker_change)
-    secrets = SecretWatch(fenced, serves.on_secret_event, namespaces=settings.watch_namespaces)
+    secrets = SecretWatch(
+        fenced, serves.on_secret_event, d.secrets.note_sync, namespaces=settings.watch_namespaces
+    )
     gauges.show_operator(metrics, d)
     lists, sweeps = census.Census(serves), resync.Resync(serves)
     return Operator(d, serves, lists, sweeps, secrets)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -83,8 +84,11 @@ class Stage:
         await self.pass_by("cluster UID")
         return "uid"
 
-    async def watch(self, on_event: Any, _login: Any, _spaces: Any, take: Any, ready: Any) -> None:
+    def watches(self, on_event: Any, _login: Any, _spaces: Any, _served: Any, take: Any) -> Any:
         self.on_event = on_event
+        return SimpleNamespace(run=partial(self.watch, take))
+
+    async def watch(self, take: Any, ready: Any) -> None:
         take()
         if self.hold == "Kopf ready":
             self.reached.set()
@@ -182,7 +186,7 @@ def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
 
     async def run(stage: Stage, act: Act) -> Ending:
         monkeypatch.setattr(wiring, "wire", stage.wire)
-        monkeypatch.setattr(watches, "watch", stage.watch)
+        monkeypatch.setattr(watches, "Watches", stage.watches)
         monkeypatch.setattr(
             wiring,
             "make_election",

@@ -12,17 +12,36 @@ SecretPlace = tuple[str, str]
 
 
 class KnownSecrets:
-    """What they say of themselves is a hint: whoever may write Secrets can write it."""
+    """What they say of themselves is a hint: whoever may write Secrets can write it.
+
+    And it is news of the past while the watch is not in sync: a Secret that the watch showed may
+    be gone, and one that holds a key may not be shown.
+    """
 
     def __init__(self) -> None:
+        self._behind: set[str | None] = set()
         self._by_place: dict[SecretPlace, SecretMeta] = {}
         self._by_key: dict[str, set[SecretPlace]] = {}
 
     def __iter__(self) -> Iterator[SecretMeta]:
         yield from list(self._by_place.values())
 
+    def note_sync(self, scope: str | None, *, in_sync: bool) -> None:
+        """The watch of a namespace, or of all, is in sync with the cluster, or not any more."""
+        if in_sync:
+            self._behind.discard(scope)
+        else:
+            self._behind.add(scope)
+
+    @property
+    def all_in_sync(self) -> bool:
+        """Whether a Secret that is not here is nowhere, if all namespaces are watched."""
+        return not self._behind
+
     def get(self, place: SecretPlace) -> SecretMeta | None:
-        """The Secret at that place."""
+        """The Secret at that place, where it is known that it still is as the watch showed it."""
+        if self._behind and not self._behind.isdisjoint((None, place[0])):
+            return None
         return self._by_place.get(place)
 
     def put(self, secret: SecretMeta) -> None:
