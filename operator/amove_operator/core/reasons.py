@@ -23,6 +23,7 @@ class Reason(StrEnum):
     ApiRefused = "ApiRefused"
     Deleting = "Deleting"
     WaitingForListing = "WaitingForListing"
+    ListIncomplete = "ListIncomplete"
     # Buckets
     Available = "Available"
     BucketExists = "BucketExists"

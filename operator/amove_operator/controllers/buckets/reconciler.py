@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from math import inf
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from amove_operator.amove import BucketAddress
+from amove_operator.amove import FRESH_SECONDS, BucketAddress, Observed
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
@@ -21,12 +20,19 @@ from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.keyed_lock import KeyedLock
-from amove_operator.errors import AlreadyExists, ApiError, Conflict, NotEmpty, NotFound, Rejected
-from amove_operator.models import AmoveBucket, BucketStatus
+from amove_operator.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    NotEmpty,
+    NotFound,
+    Outdated,
+    Rejected,
+)
+from amove_operator.models import AmoveBucket, BucketFlags, BucketStatus
 from amove_operator.models.refs import ObjectId
 
 _SLOWLY = 5.0
-_FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
 _EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
@@ -61,8 +67,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         stalled = reason_of(bucket.status.conditions, "Stalled")
         asked = memory is not None and memory.fingerprint != fingerprint(bucket.metadata)
         if asked and stalled in _ACCOUNT_REASONS:
-            with suppress(ApiError):  # the accounts known so far go on
-                await self.d.accounts.load()
+            await self.d.accounts.load()
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -77,7 +82,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         snapshot = gather_bucket(self.d, seen, memory)
         step = plan_bucket(snapshot)
         age = self.d.clock() - memory.seen_at
-        if isinstance(step, _EFFECTS) and memory.seen is not None and age > _FRESH_SECONDS:
+        if isinstance(step, _EFFECTS) and memory.seen is not None and age > FRESH_SECONDS:
             memory.seen = None  # it may have waited long for another pass: observe before acting
             snapshot = gather_bucket(self.d, seen, memory)
             step = plan_bucket(snapshot)
@@ -88,22 +93,25 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     async def perform(self, decision: BucketDecision) -> None:
         """Perform a step at the service. Raises ApiError too."""
         bucket, memory = decision.seen, decision.progress
-        where = BucketAddress(decision.snapshot.account, decision.snapshot.name)
+        account = self.d.accounts.spelt(decision.snapshot.account)
+        where = BucketAddress(account, decision.snapshot.name)
         match decision.step:
             case steps.Observe():
                 await self._observe(bucket, memory, where)
             case steps.Create():
                 await self._create(bucket, memory, where, decision.step)
             case steps.Repair(flags):
-                await self._repair(memory, where, flags)
+                await self._repair(memory, where, flags, decision.snapshot.flags)
             case steps.Delete():
                 if await self._is_current(bucket):
                     await self._delete(bucket, memory, where)
 
     def status_written(self, decision: BucketDecision) -> None:
         """After a refusal because the name is taken: whose bucket it is must be observed."""
-        if decision.progress.name_is_taken:
-            decision.progress.seen = None
+        memory, status = decision.progress, decision.step.status
+        memory.intent_unused = bool(status.create_intent) and not decision.seen.status.create_intent
+        if memory.name_is_taken:
+            memory.seen = None
 
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -114,6 +122,9 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         except NotFound:
             seen = Absent()
         memory.observed(seen, self.d.clock())
+        if isinstance(seen, Present) and memory.intent_unused:
+            # Made by somebody between our observation and the create, which we did not send.
+            memory.refusal = Refusal(Refused.UNSENT, "The bucket is there by now.", 0)
         if isinstance(seen, Present):
             self.d.bucket_losses.observed_present(bucket)
         else:
@@ -122,8 +133,11 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     async def _create(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress, step: steps.Create
     ) -> None:
+        unused, memory.intent_unused = memory.intent_unused, False
         try:
-            await self.d.api.create_bucket(where, step.flags)
+            await self.d.api.create_bucket(where, step.flags, Observed(None, memory.seen_at))
+        except Outdated:
+            memory.seen, memory.intent_unused = None, unused
         except AlreadyExists as error:
             if memory.effect_at > -inf:  # our own, by a 200 before this: it only does not show yet
                 memory.effect_began(self.d.clock())
@@ -160,9 +174,13 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         message = f"Bucket {name} was gone from the service and was created again, empty."
         await self.d.status.emit_event(bucket, "Recreated", message, warning=True)
 
-    async def _repair(self, memory: BucketMemory, where: BucketAddress, flags: Any) -> None:
+    async def _repair(
+        self, memory: BucketMemory, where: BucketAddress, flags: BucketFlags, seen: BucketFlags
+    ) -> None:
         try:
-            await self.d.api.update_bucket(where, flags)
+            await self.d.api.update_bucket(where, flags, Observed(seen, memory.seen_at))
+        except Outdated:
+            memory.seen = None
         except Rejected as error:
             memory.refused(Refused.UPDATE, error)
         else:
@@ -212,6 +230,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Without a key list the pass ends; without an answer about the bucket, plan on that."""
         step = decision.step
         if isinstance(step, steps.AwaitKeyList):
+            decision.progress.retry_after = getattr(error, "retry_after", None) or 0.0
             return steps.Finish(step.status, failed(error), retry=True)
         decision.progress.not_observed(error, *explain(error), self.d.clock())
         return None

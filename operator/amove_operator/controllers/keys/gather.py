@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import messages, snapshot
 from amove_operator.core.keys.derived import named_ids
 from amove_operator.core.naming import Marker, marker_of
@@ -84,7 +85,7 @@ class KeyGatherer:
             fault=None if meta.deleting else self.fault(key, gate),
             secret=progress.secret if progress.secret is not None else progress.memory.secret,
             secret_fresh=progress.secret_fresh,
-            live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
+            live=self.live(key, progress),
             listed_at=self._listed_at(),
             gone=snapshot.GoneKeys(
                 self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
@@ -92,6 +93,7 @@ class KeyGatherer:
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
             refused=progress.refused or progress.memory.refused,
+            renamed=progress.memory.renamed,
             loss=self._loss(key, progress),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
@@ -100,6 +102,12 @@ class KeyGatherer:
     def marker(self, key: AmoveStorageKey) -> Marker:
         """The marker of this object's keys."""
         return marker_of(self._d.cluster_uid, key.metadata.uid)
+
+    def live(self, key: AmoveStorageKey, progress: ReconcilePass) -> tuple[RemoteKey, ...] | None:
+        """The object's live keys, as far as the rule of time lets us know."""
+        listing, named = self._d.key_lists.latest, named_ids(key.proven)
+        expectations = progress.memory.expectations
+        return expectations.live(self.marker(key), listing, self._d.settle, named)
 
     def _listed_at(self) -> datetime | None:
         """When the list at hand was begun, by the wall clock."""
@@ -180,7 +188,8 @@ class KeyGatherer:
         wanted = gate.scope if isinstance(gate, snapshot.Blocked) else gate
         if wrong := template_fault(spec.secret, longest_context(spec, wanted)):
             return stalled(Reason.InvalidTemplate, wrong)
-        if (pending := d.accounts.pending()) is not None:
+        unjudged = not trusted and d.accounts.is_unjudged(spec.cloud_account_id, spec.storage_dn)
+        if (gate is None or unjudged) and (pending := d.accounts.pending()) is not None:
             return None if key.proven.key is not None else pending
         if gate is None:
             return stalled(Reason.AccountUnknown, self._without_scope(key))
@@ -238,7 +247,7 @@ class KeyGatherer:
         if listing is None or listing.begun < progress.memory.expectations.knows_from:
             return frozenset(gone)
         named, mine = named_ids(key.proven), self.marker(key)
-        foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
+        foreign = {one for one in named if listing.owners.get(one) not in (None, mine)}
         if progress.loss_accepted or (not losses.is_mass and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)

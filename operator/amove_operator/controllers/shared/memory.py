@@ -29,9 +29,10 @@ class BucketMemory:
     """One AmoveBucket: what was observed, what was refused, what was begun. Moments are monotonic.
 
     ``asked_at``: when the last ``bucket_status`` was sent; ``seen_at``: when its last clear answer
-    came. ``stale``: somebody wants a fresh observation. ``created``: a create was answered 200 and
-    status does not say so yet. ``effect_at``: when a create or delete was answered 200 that does
-    not show yet. ``retry_at``: when the back-off ends; until then an event alone calls nothing.
+    came. ``stale``: somebody wants a fresh observation. ``intent_unused``: this process wrote the
+    intent, and sent no create under it yet. ``created``: a create was answered 200 and status does
+    not say so yet. ``effect_at``: when a create or delete was answered 200 that does not show yet.
+    ``retry_at``: when the back-off ends; until then an event alone calls nothing.
     """
 
     fingerprint: tuple[object, ...] | None = None
@@ -42,6 +43,7 @@ class BucketMemory:
     refusal: snapshot.Refusal | None = None
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
+    intent_unused: bool = False
     created: bool = False
     delete_sent: bool = False
     effect_at: float = -inf
@@ -144,6 +146,8 @@ class KeyMemory:
     resourceVersion: it serves another pass only while the watch shows that version. ``record``,
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
     edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
+    ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
+    row it refused.
     """
 
     expectations: Expectations
@@ -154,6 +158,8 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+    renamed: str = ""
+    refusals: int = 0
 
 
 class Memories:

@@ -115,7 +115,7 @@ class KeySnapshot:
     for, or what blocks that; ``None`` while the account or its storage is not known. ``live`` is
     ``None`` while the rule of time does not let us know; ``listed_at``: when the list behind it was
     begun. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
-    take, or did not take, the Secret.
+    take, or did not take, the Secret. ``renamed``: which other name the service gave the last key.
     """
 
     now: datetime
@@ -143,6 +143,7 @@ class KeySnapshot:
     displaced: Displaced = Displaced()
     dry_run_passed: bool = False
     refused: str = ""
+    renamed: str = ""
     loss: LossVerdict = LossVerdict.NONE
     clock_skewed: bool = False
     defaults: Defaults | None = None
