@@ -171,12 +171,16 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 self.finalizer_added(decision)
             case steps.WriteStatus(status, conclusion):
                 await self.d.status.write(seen, status, conclusion)
-                decision.progress.status_written()
+                self.status_written(decision)
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
             case _:
                 await self.perform(decision)
         return None
+
+    def status_written(self, decision: Decision[Seen, Pass]) -> None:
+        """Status was written before an effect."""
+        decision.progress.status_written()
 
     async def _remove_finalizer(self, decision: Decision[Seen, Pass]) -> None:
         """Let go of the object; of a vanished one, nothing is left but our copy."""

@@ -28,9 +28,10 @@ class BucketMemory:
 
     ``asked_at``: when the last ``bucket_status`` was sent; ``seen_at``: when its last clear answer
     came; ``absent_since``: when the first of the absences came that were answered last, if any.
-    ``stale``: somebody wants a fresh observation. ``created``: a create was answered 200 and
-    status does not say so yet. ``delete_sent``: our delete may have been done; ``delete_answered``:
-    it was answered 200. ``effect_at``: when a create or delete was answered that does not show yet.
+    ``stale``: somebody wants a fresh observation. ``intent_unused``: this process wrote the intent,
+    and sent no create under it yet. ``created``: a create was answered 200 and status does not say
+    so yet. ``delete_sent``: our delete may have been done; ``delete_answered``: it was answered
+    200. ``effect_at``: when a create or delete was answered that does not show yet.
     ``retry_at``: when the back-off ends; until then an event alone calls nothing.
     """
 
@@ -43,6 +44,7 @@ class BucketMemory:
     refusal: snapshot.Refusal | None = None
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
+    intent_unused: bool = False
     created: bool = False
     delete_sent: bool = False
     delete_answered: bool = False
@@ -162,6 +164,8 @@ class KeyMemory:
     resourceVersion: it serves another pass only while the watch shows that version. ``record``,
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
     edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
+    ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
+    row it refused.
     """
 
     expectations: Expectations
@@ -172,6 +176,8 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+    renamed: str = ""
+    refusals: int = 0
 
     def recall_secret(self, known: SecretMeta | None) -> None:
         """Trust what was read before only while the watch shows the same version."""
