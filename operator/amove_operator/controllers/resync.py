@@ -95,7 +95,7 @@ class Resync:
         await self._sleep_until(began + length)
 
     def _reconcile(self, item: ObjectId, began: float) -> None:
-        if item.ref.kind is Kind.BUCKET and self._d.store.find(item) is not None:
+        if item.ref.kind is Kind.BUCKET and self._d.store.find(item.uid) is not None:
             memory = self._d.memories.bucket(item.uid)
             # One asked since the sweep began needs no other, even if the answer is on its way.
             memory.stale = memory.stale or memory.asked_at < began

@@ -81,7 +81,8 @@ class Metrics:
             "buckets_recreated_total", "Buckets created anew after they were deleted elsewhere."
         )
         self.buckets_lost = self._counter(
-            "buckets_lost_total", "Buckets of ours found absent though nobody deleted them here."
+            "buckets_lost_total",
+            "Buckets of ours that two observations found absent, though not deleted here.",
         )
         self.buckets_deleted = self._counter("buckets_deleted_total", "Buckets deleted.")
 

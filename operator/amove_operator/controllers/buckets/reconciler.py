@@ -16,7 +16,7 @@ from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
+from amove_operator.core.buckets.snapshot import Refusal, Refused
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
@@ -35,6 +35,7 @@ from amove_operator.models import AmoveBucket, BucketStatus
 from amove_operator.models.refs import ObjectId
 
 _SLOWLY = 5.0
+_MOMENT = 0.01
 _FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
 _EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
@@ -115,14 +116,13 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     ) -> None:
         memory.asked_at = self.d.clock()
         try:
-            seen: Present | Absent = Present(await self.d.api.bucket_status(where))
+            flags = await self.d.api.bucket_status(where)
         except NotFound:
-            seen = Absent()
-        memory.observed(seen, self.d.clock())
-        if isinstance(seen, Present):
-            self.d.bucket_losses.observed_present(bucket)
-        else:
+            memory.observed_absent(self.d.clock())
             self.d.bucket_losses.observed_absent(bucket, memory)
+        else:
+            memory.observed_present(flags, self.d.clock())
+            self.d.bucket_losses.observed_present(bucket)
 
     async def _create(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress, step: steps.Create
@@ -130,12 +130,14 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         try:
             await self.d.api.create_bucket(where, step.flags)
         except AlreadyExists as error:
-            if memory.effect_at > -inf:  # our own, by a 200 before this: it only does not show yet
+            if memory.awaits_effect:  # our own, by a 200 before this: it only does not show yet
                 memory.effect_began(self.d.clock())
             elif self._proven_meanwhile(bucket):
                 memory.accepted()  # and so it exists: observe
             else:
                 memory.refused(Refused.EXISTS, error)
+                if bucket.proven.provenance is not None:
+                    memory.disprove()  # ours stays ours if it is there after all: observe
         except Rejected as error:
             memory.refused(Refused.CREATE, error)
             memory.seen = None
@@ -156,7 +158,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     async def _emit_created(self, bucket: AmoveBucket) -> None:
         name, metrics = bucket.bucket_name, self.d.metrics
-        self.d.bucket_losses.concluded(bucket.object_id)
+        self.d.bucket_losses.concluded(bucket.metadata.uid)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
             await self.d.status.emit_event(bucket, "Created", f"Created bucket {name}.")
@@ -196,7 +198,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             await self.d.api.delete_bucket(where)
         except NotFound:
             memory.effect_began(self.d.clock())
-            memory.delete_sent = True
+            memory.delete_sent = True  # an absence as any other, to be seen twice
         except NotEmpty as error:
             memory.refused(Refused.NOT_EMPTY, error)
         except Rejected as error:
@@ -206,7 +208,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             raise
         else:
             memory.effect_began(self.d.clock())
-            memory.delete_sent = True
+            memory.delete_sent = memory.delete_answered = True
             return True
         return False
 
@@ -234,7 +236,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if not bucket.metadata.vanished:
             after = await self.d.status.write(bucket, end.status, end.conclusion)
             if is_concluded(after):
-                self.d.bucket_losses.concluded(after.object_id)
+                self.d.bucket_losses.concluded(after.metadata.uid)
             self.d.enqueue.concerned_by(bucket, after)
         memory.created = False  # from here on only status proves that the bucket is ours
         if memory.seen is None:
@@ -245,7 +247,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
-        self.d.bucket_losses.judge()
+        self.d.bucket_losses.observe_more(bucket)
 
     def _requeue(
         self,
@@ -263,6 +265,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         else:
             # What a person must mend first is not tried hastily.
             slowly = min(_SLOWLY, self.d.resync) if memory.refusal is not None else 0.0
-            at_least = max(slowly, memory.retry_after)
+            # A timer may fire a moment early, and this one decides whether an absence is confirmed.
+            until_confirmable = memory.confirmable_at - clock + _MOMENT
+            at_least = max(slowly, memory.retry_after, until_confirmable)
             memory.retry_at = clock + queue.fail(item, cap=longest, at_least=at_least)
         memory.retry_after = 0.0

@@ -10,7 +10,7 @@ from amove_operator.controllers.shared.store import Store
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
-from amove_operator.core.reading import Object, Seen
+from amove_operator.core.reading import Object, Seen, conditions_are_lost
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
 from amove_operator.kube import Kube
@@ -61,10 +61,14 @@ class StatusWriter:
     ) -> Seen:
         """Write what changed, if anything; the object with the status that it has now.
 
+        Where that would lose conditions which cannot be read, an Event says it instead.
         Raises Conflict when ``seen`` is stale.
         The status of a vanished object is noted on our copy. So is that of one whose namespace is
         being deleted, where our role may go before the object.
         """
+        if conditions_are_lost(seen.unread_status):
+            await self.emit_unwritten(seen, conclusion.synced.reason, conclusion.synced.message)
+            return seen
         meta, before = seen.metadata, seen.status.conditions
         if not meta.deleting and conditions.deletion_begun(before):
             # Restored from a backup that was made in the middle of a deletion.

@@ -137,11 +137,22 @@ def loss(snapshot: BucketSnapshot) -> conditions.Conclusion:
     """A bucket of ours is gone, and it may be the account that is: nothing is done yet."""
     if snapshot.loss is BucketLoss.MASS:
         message = (
-            "Too many buckets vanished from the service at once; nothing is created or let go "
-            f"until they are back, {_ACCEPT_LOSS}."
+            "Too many buckets vanished from the service at once; no lost one is created again or "
+            f"let go until they are back, {_ACCEPT_LOSS}."
         )
         return conditions.unsynced(Reason.MassBucketLoss, message)
     message = f"Bucket {snapshot.name} is gone; looking at the others before anything is done."
+    return _gone(snapshot, message)
+
+
+def absent_once(snapshot: BucketSnapshot) -> conditions.Conclusion:
+    """A bucket of ours was not found, and is looked for once more before that counts."""
+    message = f"Bucket {snapshot.name} was not found; looking once more before anything is done."
+    return _gone(snapshot, message)
+
+
+def _gone(snapshot: BucketSnapshot, message: str) -> conditions.Conclusion:
+    """Nothing new of a bucket that was reported as missing before."""
     same = conditions.unchanged(snapshot.status.conditions, {Reason.BucketMissing})
     return same or conditions.unsynced(Reason.BucketMissing, message)
 
