@@ -113,11 +113,11 @@ class Dispatcher:
         if last is None:
             return
         item = last.object_id
-        unserved = item.uid in store.unserved
+        unserved = item.uid in store.unserved or item in store.unconfirmed
         store.drop(ref)
-        self.d.queue.forget(item)
-        self.d.key_losses.missing.pop(item.uid, None)
         if self.d.leadership.leading and unserved:
+            self.d.key_losses.missing.pop(item.uid, None)
+            self.d.queue.forget(item)
             store.keep_vanished(last)
             self.d.queue.add(item)
         else:
@@ -144,8 +144,8 @@ class Dispatcher:
         body = await self.d.kube.get_object(ref)
         if body is None or body["metadata"]["uid"] != item.uid:
             _log.warning("%s vanished without its finalizer's protocol; it is served now", ref)
-            store.unconfirmed.discard(item)
             store.departed.note_gone(ref, item.uid)
+            store.confirm_vanished(item)
             if body is not None:
                 self.on_object_event(ref.kind, None, body)
             return True
@@ -153,7 +153,7 @@ class Dispatcher:
         if shown is not None and shown.metadata.uid != item.uid:
             self.d.queue.fail(item, cap=_SOON)
             return False
-        store.forget_vanished(item)
+        store.unconfirmed.discard(item)
         self.d.queue.forget(item)
         if shown is None:
             store.put_back(ref.kind, body)
@@ -203,13 +203,24 @@ class Dispatcher:
             log_context(kind=kind.value, namespace=namespace, name=name),
             metrics.reconcile_duration.labels(kind.value).time(),
         ):
-            result = await self._guarded(item)
+            try:
+                result = await self._guarded(item)
+            finally:
+                self._forget_if_gone(item)
         metrics.reconcile.labels(kind.value, result).inc()
+
+    def _forget_if_gone(self, item: ObjectId) -> None:
+        """Of an object that left while it was served, nothing that its pass noted may stay.
+
+        Its UID never comes back. Example: while a bucket is observed that turns out to be absent,
+        its AmoveBucket is let go of by an event: the loss is noted after that.
+        """
+        if self.d.store.find(item.uid) is None:
+            self.d.forget(item)
 
     async def _guarded(self, item: ObjectId) -> str:
         ref, queue = item.ref, self.d.queue
         if self.d.store.find(item.uid) is None:
-            queue.forget(item)  # a UID never comes back: nothing of it may stay
             return "ok"
         try:
             if item in self.d.store.unconfirmed and not await self._confirm(item):

@@ -196,7 +196,6 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         item = seen.object_id
         self.d.store.forget(item.uid)
         self.d.forget(item)
-        self.d.queue.forget(item)
         self.d.enqueue.freed_by(seen)
 
     # -- what differs by kind --------------------------------------------------------------------

@@ -48,7 +48,8 @@ class Expectations:
     ``recorded``: the issue (serial and scope) that status says is about to be made, until it is
     sent.
     ``scopes``: of the keys created here, since the spec may have moved on before status is written.
-    ``asked``: ids whose revocation this process asked for, whatever the answer.
+    ``asked``: ids whose revocation this process asked for, whatever the answer, as long as status
+    or ``scopes`` name them.
     ``failed_revokes``: ids whose revocation got no 200, so that it may still be under way.
     ``unconfirmed``: ids that left the list without a 200, which a person must hear of.
     ``refused``: the serial of the last create, if the service refused that, and when. None once a
@@ -152,6 +153,11 @@ class Expectations:
     def lost(self, at: float, lag: float) -> Expectations:
         """The create's answer was lost: a list begun after the lag shows whether there is a key."""
         return replace(self, knows_from=at + lag, create_unanswered=True)
+
+    def named(self, ids: Set[str]) -> Expectations:
+        """Status names these ids: of all others but those issued here, nobody asks any more."""
+        ours = ids | {key_id for key_id, _ in self.scopes}
+        return self if self.asked <= ours else replace(self, asked=self.asked & ours)
 
     def written(self) -> Expectations:
         """The Secret holds the pending key."""
