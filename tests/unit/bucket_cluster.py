@@ -101,13 +101,14 @@ class BucketCluster:
 
     def _applied(self, ref: Ref, spec: dict[str, Any]) -> Ref:
         self._count += 1
+        minutes, seconds = divmod(self._count, 60)
         body = {
             "metadata": {
                 "name": ref.name,
                 "namespace": ref.namespace,
                 "uid": f"uid-{self._count}",
                 "generation": 1,
-                "creationTimestamp": f"2026-01-01T00:00:{self._count:02}Z",
+                "creationTimestamp": f"2026-01-01T00:{minutes:02}:{seconds:02}Z",
                 "annotations": {},
             },
             "spec": spec,

@@ -104,7 +104,7 @@ class LeadGuard:
         return any(
             one.status.owner_uid == one.metadata.uid
             and (one.metadata.creation_timestamp or made_at) <= made_at
-            for one in map(store.find, store)
+            for one in map(store.find, (item.uid for item in store))
             if one is not None
         )
 

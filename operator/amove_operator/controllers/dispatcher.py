@@ -51,7 +51,7 @@ class Dispatcher:
         store = self.d.store
         store.unserved = set()
         for item in store:
-            seen = store.find(item)
+            seen = store.find(item.uid)
             if seen is not None and item.ref.namespace not in self.d.namespaces.unlisted:
                 store.note_unserved(seen)
         self.d.leadership.begin(self.d.clock())
@@ -215,12 +215,12 @@ class Dispatcher:
         Its UID never comes back. Example: while a bucket is observed that turns out to be absent,
         its AmoveBucket is let go of by an event: the loss is noted after that.
         """
-        if self.d.store.find(item) is None:
+        if self.d.store.find(item.uid) is None:
             self.d.forget(item)
 
     async def _guarded(self, item: ObjectId) -> str:
         ref, queue = item.ref, self.d.queue
-        if self.d.store.find(item) is None:
+        if self.d.store.find(item.uid) is None:
             return "ok"
         try:
             if item in self.d.store.unconfirmed and not await self._confirm(item):
@@ -252,7 +252,7 @@ class Dispatcher:
 
     async def _emit_unwritten(self, item: ObjectId, error: KubeRefused | KubeInternalError) -> None:
         """An Event, where status cannot say what Kubernetes refused."""
-        if (seen := self.d.store.find(item)) is not None:
+        if (seen := self.d.store.find(item.uid)) is not None:
             said = f"Kubernetes refused a request for this object, and its status: {error}"
             await self.d.status.emit_unwritten(seen, Reason.KubernetesRefused, said)
 

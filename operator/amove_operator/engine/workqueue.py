@@ -28,7 +28,12 @@ _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item", bound=Hashable)
 
-_FINISH_SECONDS = 10.0
+FINISH_SECONDS = 75.0
+"""So long runs may go on after a shutdown: a call of the service, and what is written after it.
+
+The chart's ``terminationGracePeriodSeconds`` is longer: a process that is killed in the middle of a
+call leaves a key that nobody holds until the next start.
+"""
 
 
 class QueueClosed(OperatorError):
@@ -167,6 +172,11 @@ class WorkQueue(Generic[Item]):
             self._closed.set()
             self._available.release()
 
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether :meth:`shutdown` was called: what runs now only ends what it has begun."""
+        return self._closed.is_set()
+
     async def wait_closed(self) -> None:
         """Return once :meth:`shutdown` was called."""
         await self._closed.wait()
@@ -227,15 +237,15 @@ async def run_workers(
 
     ``handle`` says itself how the item goes on (``fail``, ``forget``, ``add_after``). What it
     raises is a fault of ours: logged with its traceback, and the item backed off. After the
-    shutdown running handles have ten seconds, then they are cancelled. Cancelling this coroutine
-    cancels them at once.
+    shutdown running handles have ``FINISH_SECONDS``, then they are cancelled. Cancelling this
+    coroutine cancels them at once.
     """
     workers = [asyncio.create_task(_work(queue, handle), name=f"worker-{n}") for n in range(count)]
     try:
         await queue.wait_closed()
-        _, late = await asyncio.wait(workers, timeout=_FINISH_SECONDS)
+        _, late = await asyncio.wait(workers, timeout=FINISH_SECONDS)
         if late:
-            _log.warning("%d runs were cut off %.1f s after the stop", len(late), _FINISH_SECONDS)
+            _log.warning("%d runs were cut off %.1f s after the stop", len(late), FINISH_SECONDS)
     finally:
         for worker in workers:
             worker.cancel()

@@ -81,7 +81,8 @@ class Metrics:
             "buckets_recreated_total", "Buckets created anew after they were deleted elsewhere."
         )
         self.buckets_lost = self._counter(
-            "buckets_lost_total", "Buckets of ours found absent though nobody deleted them here."
+            "buckets_lost_total",
+            "Buckets of ours that two observations found absent, though not deleted here.",
         )
         self.buckets_deleted = self._counter("buckets_deleted_total", "Buckets deleted.")
 
@@ -94,6 +95,9 @@ class Metrics:
         )
         self.mint_budget_exhausted = self._gauge(
             "mint_budget_exhausted", "Objects that wait because they had too many keys issued."
+        )
+        self.key_list_incomplete = self._gauge(
+            "key_list_incomplete", "1 while the service's list of keys does not add up."
         )
         self.mass_loss = self._gauge(
             "mass_loss", "1 while so many objects are missing that nothing is replaced.", "kind"

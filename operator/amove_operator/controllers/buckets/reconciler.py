@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from amove_operator.amove import BucketAddress
+from amove_operator.amove import FRESH_SECONDS, BucketAddress, Observed
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.bucket_losses import is_concluded
@@ -16,7 +15,7 @@ from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import Absent, Present, Refusal, Refused
+from amove_operator.core.buckets.snapshot import Refusal, Refused
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
@@ -29,13 +28,14 @@ from amove_operator.errors import (
     NotEmpty,
     NotFound,
     OperatorError,
+    Outdated,
     Rejected,
 )
-from amove_operator.models import AmoveBucket, BucketStatus
+from amove_operator.models import AmoveBucket, BucketFlags, BucketStatus
 from amove_operator.models.refs import ObjectId
 
 _SLOWLY = 5.0
-_FRESH_SECONDS = 5.0
+_MOMENT = 0.01
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
 _EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
@@ -70,8 +70,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         stalled = reason_of(bucket.status.conditions, "Stalled")
         asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
         if asked and stalled in _ACCOUNT_REASONS:
-            with suppress(ApiError):  # the accounts known so far go on
-                await self.d.accounts.load()
+            await self.d.accounts.load()
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -85,7 +84,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         snapshot = gather_bucket(self.d, seen, progress)
         step = plan_bucket(snapshot)
         age = self.d.clock() - progress.seen_at
-        if isinstance(step, _EFFECTS) and progress.seen is not None and age > _FRESH_SECONDS:
+        if isinstance(step, _EFFECTS) and progress.seen is not None and age > FRESH_SECONDS:
             progress.seen = None  # it may have waited long for another pass: observe before acting
             snapshot = replace(snapshot, seen=None)
             step = plan_bucket(snapshot)
@@ -96,46 +95,60 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     async def perform(self, decision: BucketDecision) -> None:
         """Perform a step at the service. Raises ApiError too."""
         bucket, memory = decision.seen, decision.progress
-        where = BucketAddress(decision.snapshot.account, decision.snapshot.name)
+        account = self.d.accounts.spelt(decision.snapshot.account)
+        where = BucketAddress(account, decision.snapshot.name)
         match decision.step:
             case steps.Observe():
                 await self._observe(bucket, memory, where)
             case steps.Create():
                 await self._create(bucket, memory, where, decision.step)
             case steps.Repair(flags):
-                await self._repair(memory, where, flags)
+                await self._repair(memory, where, flags, decision.snapshot.flags)
             case steps.Delete():
                 if await self._is_current(bucket) and await self._delete(memory, where):
                     self.d.metrics.buckets_deleted.inc()
                     message = f"Deleted bucket {where.bucket_name}."
                     await self.d.status.emit_event(bucket, "Deleted", message)
 
+    def status_written(self, decision: BucketDecision) -> None:
+        """An intent that was just written is no proof of a bucket before a create is sent."""
+        memory, before, now = decision.progress, decision.seen.status, decision.step.status
+        memory.intent_unused = bool(now.create_intent) and not before.create_intent
+        memory.status_written()
+
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
     ) -> None:
         memory.asked_at = self.d.clock()
         try:
-            seen: Present | Absent = Present(await self.d.api.bucket_status(where))
+            flags = await self.d.api.bucket_status(where)
         except NotFound:
-            seen = Absent()
-        memory.observed(seen, self.d.clock())
-        if isinstance(seen, Present):
-            self.d.bucket_losses.observed_present(bucket)
-        else:
+            memory.observed_absent(self.d.clock())
             self.d.bucket_losses.observed_absent(bucket, memory)
+        else:
+            memory.observed_present(flags, self.d.clock())
+            if memory.intent_unused:
+                # Made by somebody between our observation and the create, which we did not send.
+                memory.refusal = Refusal(Refused.UNSENT, "The bucket is there by now.", 0)
+            self.d.bucket_losses.observed_present(bucket)
 
     async def _create(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress, step: steps.Create
     ) -> None:
+        unused, memory.intent_unused = memory.intent_unused, False
         try:
-            await self.d.api.create_bucket(where, step.flags)
+            await self.d.api.create_bucket(where, step.flags, Observed(None, memory.seen_at))
+        except Outdated:
+            memory.seen, memory.intent_unused = None, unused
         except AlreadyExists as error:
-            if memory.effect_at > -inf:  # our own, by a 200 before this: it only does not show yet
+            if memory.awaits_effect:  # our own, by a 200 before this: it only does not show yet
                 memory.effect_began(self.d.clock())
             elif self._proven_meanwhile(bucket):
                 memory.accepted()  # and so it exists: observe
             else:
                 memory.refused(Refused.EXISTS, error)
+                if bucket.proven.provenance is not None:
+                    memory.disprove()  # ours stays ours if it is there after all: observe
         except Rejected as error:
             memory.refused(Refused.CREATE, error)
             memory.seen = None
@@ -156,7 +169,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     async def _emit_created(self, bucket: AmoveBucket) -> None:
         name, metrics = bucket.bucket_name, self.d.metrics
-        self.d.bucket_losses.concluded(bucket.object_id)
+        self.d.bucket_losses.concluded(bucket.metadata.uid)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
             await self.d.status.emit_event(bucket, "Created", f"Created bucket {name}.")
@@ -165,9 +178,13 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         message = f"Bucket {name} was gone from the service and was created again, empty."
         await self.d.status.emit_event(bucket, "Recreated", message, warning=True)
 
-    async def _repair(self, memory: BucketMemory, where: BucketAddress, flags: Any) -> None:
+    async def _repair(
+        self, memory: BucketMemory, where: BucketAddress, flags: BucketFlags, seen: BucketFlags
+    ) -> None:
         try:
-            await self.d.api.update_bucket(where, flags)
+            await self.d.api.update_bucket(where, flags, Observed(seen, memory.seen_at))
+        except Outdated:
+            memory.seen = None
         except Rejected as error:
             memory.refused(Refused.UPDATE, error)
         else:
@@ -196,7 +213,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             await self.d.api.delete_bucket(where)
         except NotFound:
             memory.effect_began(self.d.clock())
-            memory.delete_sent = True
+            memory.delete_sent = True  # an absence as any other, to be seen twice
         except NotEmpty as error:
             memory.refused(Refused.NOT_EMPTY, error)
         except Rejected as error:
@@ -206,7 +223,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             raise
         else:
             memory.effect_began(self.d.clock())
-            memory.delete_sent = True
+            memory.delete_sent = memory.delete_answered = True
             return True
         return False
 
@@ -216,6 +233,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Without a key list the pass ends; without an answer about the bucket, plan on that."""
         step = decision.step
         if isinstance(step, steps.AwaitKeyList):
+            decision.progress.retry_after = getattr(error, "retry_after", None) or 0.0
             return steps.Finish(step.status, failed(error), retry=True)
         decision.progress.not_observed(error, *explain(error), self.d.clock())
         return None
@@ -234,7 +252,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if not bucket.metadata.vanished:
             after = await self.d.status.write(bucket, end.status, end.conclusion)
             if is_concluded(after):
-                self.d.bucket_losses.concluded(after.object_id)
+                self.d.bucket_losses.concluded(after.metadata.uid)
             self.d.enqueue.concerned_by(bucket, after)
         memory.created = False  # from here on only status proves that the bucket is ours
         if memory.seen is None:
@@ -245,7 +263,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
-        self.d.bucket_losses.judge()
+        self.d.bucket_losses.observe_more(bucket)
 
     def _requeue(
         self,
@@ -263,6 +281,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         else:
             # What a person must mend first is not tried hastily.
             slowly = min(_SLOWLY, self.d.resync) if memory.refusal is not None else 0.0
-            at_least = max(slowly, memory.retry_after)
+            # A timer may fire a moment early, and this one decides whether an absence is confirmed.
+            until_confirmable = memory.confirmable_at - clock + _MOMENT
+            at_least = max(slowly, memory.retry_after, until_confirmable)
             memory.retry_at = clock + queue.fail(item, cap=longest, at_least=at_least)
         memory.retry_after = 0.0

@@ -70,7 +70,7 @@ class Dependencies:
             self.watches_all,
             cluster_digest(cluster_uid),
         )
-        self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics, clock)
+        self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics)
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
         self.enqueue = Enqueuer(self.queue, self.store, self.memories)
         self.status = StatusWriter(kube, self.store, now)
@@ -104,7 +104,7 @@ class Dependencies:
         self.queue.discard(item)
         self.memories.forget(item.uid)
         self.status.forget(item.uid)
-        self.bucket_losses.forget(item)
+        self.bucket_losses.forget(item.uid)
         self.names.forget(item.uid)
         self.key_losses.forget(item.uid)
         self.enqueue.waiting(self.store.key_index.release(item.uid))

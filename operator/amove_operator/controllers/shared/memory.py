@@ -12,10 +12,14 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.errors import Rejected
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import AmoveBucket
+from amove_operator.models import AmoveBucket, BucketFlags
 
 REPAIRS = 2
 """How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
+
+
+APART = 5.0
+"""Seconds between two observations that prove together that a bucket of ours is absent."""
 
 
 @dataclass(slots=True)
@@ -23,21 +27,27 @@ class BucketMemory:
     """One AmoveBucket: what was observed, what was refused, what was begun. Moments are monotonic.
 
     ``asked_at``: when the last ``bucket_status`` was sent; ``seen_at``: when its last clear answer
-    came. ``stale``: somebody wants a fresh observation. ``created``: a create was answered 200 and
-    status does not say so yet. ``effect_at``: when a create or delete was answered 200 that does
-    not show yet. ``retry_at``: when the back-off ends; until then an event alone calls nothing.
+    came; ``absent_since``: when the first of the absences came that were answered last, if any.
+    ``stale``: somebody wants a fresh observation. ``intent_unused``: this process wrote the intent,
+    and sent no create under it yet. ``created``: a create was answered 200 and status does not say
+    so yet. ``delete_sent``: our delete may have been done; ``delete_answered``: it was answered
+    200. ``effect_at``: when a create or delete was answered that does not show yet.
+    ``retry_at``: when the back-off ends; until then an event alone calls nothing.
     """
 
     fingerprint: tuple[object, ...] | None = None
     seen: snapshot.BucketSeen | None = None
     asked_at: float = -inf
     seen_at: float = -inf
+    absent_since: float = inf
     stale: bool = False
     refusal: snapshot.Refusal | None = None
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
+    intent_unused: bool = False
     created: bool = False
     delete_sent: bool = False
+    delete_answered: bool = False
     effect_at: float = -inf
     retry_at: float = inf
     retry_after: float = 0.0
@@ -57,7 +67,7 @@ class BucketMemory:
         if changed:
             self.refusals_in_a_row = 0
             self.repairs_left = REPAIRS
-            self.delete_sent = False
+            self.delete_sent = self.delete_answered = False
         elif self.stale:
             self.repairs_left = max(self.repairs_left, 1)
         if changed or self.stale or clock >= self.retry_at:
@@ -83,13 +93,32 @@ class BucketMemory:
             return bool(status.create_intent) or status.provenance == "Created"
         return what is snapshot.Refused.UNSENT and bool(status.create_intent)
 
-    def observed(self, seen: snapshot.Present | snapshot.Absent, at: float) -> None:
-        """``bucket_status`` gave a clear answer."""
-        self.seen, self.seen_at = seen, at
-        if isinstance(seen, snapshot.Absent):
-            return
+    @property
+    def awaits_effect(self) -> bool:
+        """Whether a create or delete of ours was answered and does not show yet, as far as seen."""
+        return self.effect_at > -inf
+
+    @property
+    def confirmable_at(self) -> float:
+        """From when another observation may confirm an absence that was seen once."""
+        once = isinstance(self.seen, snapshot.Absent) and not self.seen.confirmed
+        return self.absent_since + APART if once else -inf
+
+    def observed_absent(self, at: float) -> None:
+        """``bucket_status`` says that there is no such bucket: a service may say so once in error.
+
+        Our own delete that was answered 200 needs no second observation, APART from the first.
+        """
+        self.seen_at = at
+        self.absent_since = min(self.absent_since, at)
+        apart = self.asked_at - self.absent_since >= APART
+        self.seen = snapshot.Absent(confirmed=apart or self.delete_answered)
+
+    def observed_present(self, flags: BucketFlags, at: float) -> None:
+        """``bucket_status`` answered with the bucket's flags."""
+        self.seen, self.seen_at, self.absent_since = snapshot.Present(flags), at, inf
         if self.name_is_taken:
-            self.refusal = None  # answered: the bucket is there, as a stranger's
+            self.refusal = None  # answered: the bucket is there, ours or a stranger's
         if not self.delete_sent:
             self.effect_at = -inf  # the create shows; a deleted one may still show for a while
 
@@ -115,10 +144,14 @@ class BucketMemory:
         """A write was answered 200: observe what came of it."""
         self.refusals_in_a_row = 0
         self.refusal = None
-        self.seen = None
+        self.disprove()
+
+    def disprove(self) -> None:
+        """What was observed until now says nothing any more."""
+        self.seen, self.absent_since = None, inf
 
     def effect_began(self, at: float) -> None:
-        """A create or delete was answered 200: it may take a while to show, and is not repeated."""
+        """A create or delete was done: it may take a while to show, and is not repeated."""
         self.accepted()
         self.effect_at = at
 
@@ -131,6 +164,8 @@ class KeyMemory:
     resourceVersion: it serves another pass only while the watch shows that version. ``record``,
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
     edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
+    ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
+    row it refused.
     """
 
     expectations: Expectations
@@ -141,6 +176,8 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+    renamed: str = ""
+    refusals: int = 0
 
     def recall_secret(self, known: SecretMeta | None) -> None:
         """Trust what was read before only while the watch shows the same version."""

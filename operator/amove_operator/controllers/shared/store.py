@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -54,9 +54,15 @@ class Store:
         self.departed = Departed()
         self.faults: dict[Ref, Conclusion] = {}
         self.key_index = KeyIndex()
+        self._by_uid: dict[str, Object] = {}
         self._by_bucket_name: Index[str, ObjectId] = Index()
         self._by_bucket_ref: Index[tuple[str, str], ObjectId] = Index()
         self._by_secret: Index[tuple[str, str], ObjectId] = Index()
+        self._on_bucket: Callable[[ObjectId], None] = lambda _item: None
+
+    def subscribe_to_buckets(self, changed: Callable[[ObjectId], None]) -> None:
+        """Have an AmoveBucket counted anew whenever it is taken in, or is gone."""
+        self._on_bucket = changed
 
     def __iter__(self) -> Iterator[ObjectId]:
         """The objects that are there, buckets first."""
@@ -67,12 +73,9 @@ class Store:
         """The object of that name as last seen."""
         return self.buckets.get(ref) if ref.kind is Kind.BUCKET else self.keys.get(ref)
 
-    def find(self, item: ObjectId) -> Object | None:
+    def find(self, uid: str) -> Object | None:
         """That very object, also after it vanished."""
-        seen = self.get(item.ref)
-        if seen is not None and seen.metadata.uid == item.uid:
-            return seen
-        return self.vanished.get(item)
+        return self._by_uid.get(uid)
 
     # -- taking in -------------------------------------------------------------------------------
 
@@ -110,29 +113,39 @@ class Store:
         return parsed
 
     def _index(self, seen: Object) -> None:
-        item = seen.object_id
-        ref = item.ref
-        self.vanished.pop(item, None)  # by an event that is newer than its end seemed to be
+        self._hold(seen)
+        item, namespace = seen.object_id, seen.metadata.namespace
         if isinstance(seen, AmoveBucket):
-            self.buckets[ref] = seen
             self._by_bucket_name.put(item, [seen.bucket_name])
+            self._on_bucket(item)
             return
-        self.keys[ref] = seen
-        named = seen.spec.bucket_refs or ()
-        self._by_bucket_ref.put(item, [(ref.namespace, one.name) for one in named])
-        self._by_secret.put(item, [(ref.namespace, seen.secret_name)])
-        self.key_index.put(item, seen)
+        self._by_bucket_ref.put(
+            item, [(namespace, one.name) for one in seen.spec.bucket_refs or ()]
+        )
+        self._by_secret.put(item, [(namespace, seen.secret_name)])
+
+    def _hold(self, seen: Object) -> None:
+        """This is our copy of that very object from now on."""
+        item = seen.object_id
+        self._by_uid[item.uid] = seen
+        self.vanished.pop(item, None)  # by an event that is newer than its end seemed to be
+        if seen.metadata.vanished:
+            self.vanished[item] = seen
+        elif isinstance(seen, AmoveBucket):
+            self.buckets[item.ref] = seen
+        else:
+            self.keys[item.ref] = seen
+        if isinstance(seen, AmoveStorageKey):
+            self.key_index.put(seen)
 
     def note_status(self, seen: Seen, status: BucketStatus | KeyStatus) -> Seen:
         """Our copy of that very version says what could not be written, or has no place any more.
 
         Of a vanished object there is nothing but our copy.
         """
-        item, noted = seen.object_id, seen.with_status(status)
-        if self.get(item.ref) is seen:
-            self._index(noted)
-        elif item in self.vanished:
-            self._keep(item, noted)
+        noted = seen.with_status(status)
+        if self.find(seen.metadata.uid) is seen:
+            self._hold(noted)
         return noted
 
     # -- letting go ------------------------------------------------------------------------------
@@ -153,18 +166,22 @@ class Store:
         try:
             yield
         except Conflict:
-            if item not in self.vanished and self.find(item) is not None:
+            if item not in self.vanished and self.find(item.uid) is not None:
                 self.unserved.add(item.uid)
                 self.departed.forget(item.uid)
             raise
 
-    def forget(self, item: ObjectId) -> None:
+    def forget(self, uid: str) -> None:
         """That very object is served to its end; one made anew under its name stays."""
+        if (seen := self.find(uid)) is None:
+            return
+        item = seen.object_id
         self.unconfirmed.discard(item)
-        if self.vanished.pop(item, None) is not None:
-            self.key_index.drop(item)
-        elif self.find(item) is not None:
+        if self.vanished.pop(item, None) is None:
             self.drop(item.ref)
+        else:
+            self.key_index.drop(uid)
+            del self._by_uid[uid]
 
     def drop(self, ref: Ref) -> None:
         """Forget the object of that name: it is gone."""
@@ -173,27 +190,25 @@ class Store:
         if last is None:
             return
         item = last.object_id
-        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self.key_index):
+        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret):
             index.drop(item)
+        self.key_index.drop(item.uid)
+        del self._by_uid[item.uid]
         self.unserved.discard(item.uid)
+        self._on_bucket(item)
 
     def keep_vanished(self, last: Object) -> None:
         """Keep an object that seems to have vanished until its protocol is served."""
         self.unconfirmed.add(last.object_id)
-        self._keep(last.object_id, last.as_vanished())
-
-    def _keep(self, item: ObjectId, copy: Object) -> None:
-        self.vanished[item] = copy
-        if isinstance(copy, AmoveStorageKey):
-            self.key_index.put(item, copy)
+        self._hold(last.as_vanished())
 
     def confirm_vanished(self, item: ObjectId) -> None:
         """A GET shows that the object is gone, whatever an event showed since: serve its end."""
         self.unconfirmed.discard(item)
-        last = self.get(item.ref)
-        if last is not None and last.metadata.uid == item.uid:
+        last = self.find(item.uid)
+        if last is not None and not last.metadata.vanished:
             self.drop(item.ref)
-            self._keep(item, last.as_vanished())
+            self._hold(last.as_vanished())
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -228,9 +243,9 @@ class Store:
         gone = (one for one in self.vanished.values() if isinstance(one, AmoveStorageKey))
         return [*self.keys.values(), *gone]
 
-    def _found(self, items: Iterable[ObjectId]) -> list[AmoveStorageKey]:
-        found = map(self.find, items)
-        return [key for key in found if isinstance(key, AmoveStorageKey)]
+    def _found(self, uids: Iterable[str]) -> list[AmoveStorageKey]:
+        found = (key for key in map(self.find, uids) if isinstance(key, AmoveStorageKey))
+        return sorted(found, key=lambda key: key.object_id)
 
 
 def _same(known: Object, now: Object) -> bool:

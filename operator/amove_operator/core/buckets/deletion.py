@@ -91,13 +91,16 @@ def await_key_list(snapshot: BucketSnapshot) -> Step | None:
 
 
 def let_go_of_absent(snapshot: BucketSnapshot) -> Step | None:
-    """The bucket is gone: let go, unless the whole account may be gone with it."""
+    """The bucket is gone: let go, unless the whole account may be gone with it, or none is."""
     if not snapshot.absent:
         return None
     deleted_here = snapshot.delete_sent or conditions.deletion_begun(snapshot.status.conditions)
-    if deleted_here or snapshot.loss is BucketLoss.NONE:
-        return steps.RemoveFinalizer()
-    return steps.Finish(status.found_absent(snapshot), messages.loss(snapshot), retry=True)
+    if not deleted_here and snapshot.loss is not BucketLoss.NONE:
+        return steps.Finish(status.as_it_was(snapshot), messages.loss(snapshot), retry=True)
+    if snapshot.absent_once:
+        once = messages.absent_once(snapshot)
+        return steps.Finish(status.as_it_was(snapshot), once, retry=True)
+    return steps.RemoveFinalizer()
 
 
 # ---------------------------------------------------------------- asked of a bucket that is there

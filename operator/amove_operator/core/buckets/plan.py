@@ -33,7 +33,8 @@ def plan_bucket(snapshot: BucketSnapshot) -> Step:
 
 def _plan_absent(snapshot: BucketSnapshot) -> Step:
     return (
-        report_loss(snapshot)  # the account may be what is gone: nothing is made meanwhile
+        report_loss(snapshot)  # the account may be what is gone: nothing is made anew meanwhile
+        or report_absent_once(snapshot)  # a service may flap
         or report_missing(snapshot)  # adopted or only observed: not ours to make
         or report_refused_create(snapshot)  # the service answered that it makes none
         or report_taken_name(snapshot)  # the name is taken, where this account cannot see it
@@ -88,11 +89,21 @@ def add_finalizer(snapshot: BucketSnapshot) -> Step | None:
 
 
 def report_loss(snapshot: BucketSnapshot) -> Step | None:
-    """Wait while too many buckets are gone, or while it is not known whether they are."""
-    lost = snapshot.loss is BucketLoss.UNCONFIRMED and snapshot.status.provenance is not None
-    if not lost and snapshot.loss is not BucketLoss.MASS:
+    """Wait while too many buckets are gone, or while it is not known whether they are.
+
+    A new bucket is no loss, and does not wait.
+    """
+    if snapshot.status.provenance is None or snapshot.loss is BucketLoss.NONE:
         return None
-    return steps.Finish(status.found_absent(snapshot), messages.loss(snapshot), retry=True)
+    return steps.Finish(status.as_it_was(snapshot), messages.loss(snapshot), retry=True)
+
+
+def report_absent_once(snapshot: BucketSnapshot) -> Step | None:
+    """Wait for a second observation before a bucket of ours is taken for gone."""
+    ours = snapshot.status.provenance is not None
+    if not ours or not snapshot.absent_once or snapshot.effect_pending:
+        return None
+    return steps.Finish(status.as_it_was(snapshot), messages.absent_once(snapshot), retry=True)
 
 
 def report_missing(snapshot: BucketSnapshot) -> Step | None:

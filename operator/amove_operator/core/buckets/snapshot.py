@@ -15,7 +15,13 @@ from amove_operator.models.refs import Ref
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """The service said that there is no such bucket (the only proof there is)."""
+    """The service said that there is no such bucket (the only proof there is).
+
+    ``confirmed``: it said so in two observations apart, or after it answered our delete with 200.
+    One alone may be an error of the service, and nothing of ours is taken for gone by it.
+    """
+
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,11 @@ class BucketSnapshot:
         return isinstance(self.seen, Absent)
 
     @property
+    def absent_once(self) -> bool:
+        """The service answered so only once, or not long enough ago."""
+        return isinstance(self.seen, Absent) and not self.seen.confirmed
+
+    @property
     def flags(self) -> BucketFlags:
         """The flags of a bucket that is there; those of a new one where it is not."""
         return self.seen.flags if isinstance(self.seen, Present) else BucketFlags()
@@ -137,10 +148,12 @@ class BucketSnapshot:
         """Our create surely did not make the bucket: what status says proves nothing any more.
 
         For example a crash between intent and create, and a stranger who took the name meanwhile:
-        our next create is answered "exists". A bucket that shows up later is the stranger's.
+        our next create is answered "exists". A bucket that shows up later is the stranger's. One
+        that we made before and lost stays ours, unless it is absent from our account even then.
         """
         if self.refused(Refused.EXISTS):
-            return self.intent or (self.recreating and self.absent)
+            gone = self.absent and not self.absent_once
+            return self.intent or (self.recreating and gone)
         return self.intent and self.refused(Refused.UNSENT) is not None
 
     def refused(self, what: Refused) -> Refusal | None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from amove_operator.amove import BucketAddress
 from amove_operator.controllers.resync import Resync
 from amove_operator.errors import Rejected, Throttled
 from amove_operator.models import BucketFlags
@@ -30,6 +31,7 @@ def test_buckets_lost_one_after_the_other_are_no_mass_loss_and_hold_nobody_up() 
         for name in names:
             del cluster.service.buckets[name]
             await cluster.resync()
+            await cluster.passes()
         assert [cluster.says(ref) for ref in old] == [stalled_for("BucketMissing")] * 5
 
         new = cluster.apply("other", "new")
@@ -45,28 +47,27 @@ def test_buckets_lost_one_after_the_other_are_no_mass_loss_and_hold_nobody_up() 
     on_cluster(scenario)
 
 
-def test_in_a_mass_loss_nothing_is_created_until_it_is_over_or_accepted_anew() -> None:
+def test_in_a_mass_loss_nothing_is_made_again_until_it_is_over_or_accepted_anew() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         ours = [cluster.apply("team", f"ours-{number}") for number in range(5)]
+        cluster.annotate(ours[4], accept_loss="set-long-ago")
         await cluster.passes()
         cluster.service.buckets.clear()
         await cluster.resync()
+        await cluster.passes()
         assert {cluster.says(ref)["Synced"] for ref in ours} == {("False", "MassBucketLoss")}
         assert {cluster.says(ref)["Ready"] for ref in ours} == {("True", "Available")}
 
-        held = cluster.apply("team", "held")
-        restored = cluster.apply("team", "restored")
-        cluster.annotate(restored, accept_loss="set-long-ago")
+        new = cluster.apply("team", "new")
         await cluster.passes(7200)
-        assert {cluster.says(ref)["Synced"] for ref in (held, restored)} == {
-            ("False", "MassBucketLoss")
-        }
-        assert cluster.service.buckets == {}
+        assert cluster.says(new) == SETTLED
+        assert {cluster.says(ref)["Synced"] for ref in ours} == {("False", "MassBucketLoss")}
+        assert list(cluster.service.buckets) == ["new"]
         for ref in ours[:2]:
             cluster.annotate(ref, accept_loss="now")
         await cluster.passes(1)
-        assert [cluster.says(ref) for ref in (*ours, held)] == [SETTLED] * 6, "no mass any more"
-        assert len(cluster.service.buckets) == 7
+        assert [cluster.says(ref) for ref in ours] == [SETTLED] * 5, "no mass any more"
+        assert len(cluster.service.buckets) == 6
 
     on_cluster(scenario)
 
@@ -78,16 +79,16 @@ def test_a_mass_loss_that_was_none_ends_by_itself_and_one_object_may_go_on_befor
         kept = dict(cluster.service.buckets)
         cluster.service.buckets.clear()
         await cluster.resync()
-        restored, held = cluster.apply("team", "restored"), cluster.apply("team", "held")
         await cluster.passes(7200)
-        cluster.annotate(restored, accept_loss="now")
+        cluster.annotate(ours[0], accept_loss="now")
         await cluster.passes()
-        assert list(cluster.service.buckets) == ["restored"]
+        assert list(cluster.service.buckets) == ["ours-0"]
 
         cluster.service.buckets |= kept
         await cluster.resync()
         await cluster.passes()
-        assert [cluster.says(ref) for ref in (*ours, held)] == [SETTLED] * 6
+        assert [cluster.says(ref) for ref in ours] == [SETTLED] * 5
+        assert cluster.service.count("create") == 6
 
     on_cluster(scenario)
 
@@ -418,5 +419,32 @@ def test_rivals_behind_a_hanging_call_hold_no_worker() -> None:
         hanging.set()
         await cluster.passes()
         assert cluster.service.count("create") == 2
+
+    on_cluster(scenario)
+
+
+def test_nobody_takes_a_bucket_over_while_a_call_to_delete_it_is_under_way() -> None:
+    """The younger one would adopt a bucket that is gone a moment later."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        former = cluster.apply("team", "media", deletionPolicy="Delete")
+        await cluster.passes()
+        delete, answered = cluster.service.delete_bucket, asyncio.Event()
+
+        async def hanging(where: BucketAddress) -> None:
+            await answered.wait()
+            await delete(where)
+
+        setattr(cluster.service, "delete_bucket", hanging)  # noqa: B010
+        cluster.delete(former)
+        await cluster.passes()
+        cluster.strip(former)
+        younger = cluster.apply("trusted", "media", adoptionPolicy="IfExists")
+        await cluster.passes()
+        assert cluster.provenance(younger) is None
+        answered.set()
+        await cluster.passes()
+        assert cluster.provenance(younger) == "Created"
+        assert list(cluster.service.buckets) == ["media"]
 
     on_cluster(scenario)

@@ -178,7 +178,13 @@ STATUSES = [
     for before in _BEFORE
     for observed in (None, BucketFlags())
 ]
-SEEN: list[BucketSeen | None] = [None, Absent(), Absent(), UNKNOWN, *map(Present, FLAGS)]
+SEEN: list[BucketSeen | None] = [
+    None,
+    Absent(),
+    Absent(confirmed=True),
+    UNKNOWN,
+    *map(Present, FLAGS),
+]
 # At most a few at a time, since most of them end the plan by themselves.
 DISTURBANCES: list[tuple[str, Any]] = [
     ("finalizer", False),

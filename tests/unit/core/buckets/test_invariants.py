@@ -265,7 +265,7 @@ def test_ready_is_said_only_of_a_bucket_that_was_seen(world: BucketSnapshot) -> 
 
 @thorough
 @given(
-    worlds(seen=Absent(), loss=BucketLoss.MASS, delete_sent=False, claimed_by=None),
+    worlds(seen=Absent(confirmed=True), loss=BucketLoss.MASS, delete_sent=False, claimed_by=None),
     st.sampled_from(DELETE),
     st.sampled_from([CREATED, ADOPTED]),
 )
@@ -281,6 +281,22 @@ def test_a_mass_loss_makes_and_lets_go_of_nothing_that_was_ours(
     if isinstance(step, steps.Finish) and step.conclusion.synced.reason == Reason.MassBucketLoss:
         assert step.conclusion.ready is None
         assert step.conclusion.stalled is None
+
+
+@thorough
+@given(
+    worlds(seen=Absent(), delete_sent=False, claimed_by=None),
+    st.sampled_from(DELETE),
+    st.sampled_from([CREATED, ADOPTED]),
+)
+def test_an_absence_seen_once_takes_nothing_of_ours_for_gone(
+    world: BucketSnapshot, spec: BucketSpec, proof: dict[str, Any]
+) -> None:
+    before = proved(**proof, conditions=world.status.conditions)
+    step = plan_bucket(changed(world, spec=spec, status=before))
+    assert not isinstance(step, steps.Create | steps.RemoveFinalizer)
+    if isinstance(step, steps.Finish | steps.WriteStatus):
+        assert step.status.provenance == before.provenance
 
 
 @thorough

@@ -25,7 +25,6 @@ from tests.unit.core.buckets.bucket_snapshots import (
     ADOPTED,
     BEGUN,
     CREATED,
-    FOREIGN,
     INTENDED,
     NOW,
     UID,
@@ -79,7 +78,7 @@ def test_the_line_that_makes_a_bucket_ours_is_never_cut_off() -> None:
 
 
 @pytest.mark.parametrize("management", ["Manage", "Observe"])
-@pytest.mark.parametrize("now", [Present(PLAIN), Absent()])
+@pytest.mark.parametrize("now", [Present(PLAIN), Absent(confirmed=True)])
 def test_a_name_that_others_keys_reach_is_waited_for(
     management: str, now: Present | Absent
 ) -> None:
@@ -102,7 +101,7 @@ def test_the_keys_of_others_do_not_disturb_a_bucket_that_is_ours() -> None:
 
 
 @pytest.mark.parametrize("management", ["Manage", "Observe"])
-@pytest.mark.parametrize("now", [Present(PLAIN), Absent()])
+@pytest.mark.parametrize("now", [Present(PLAIN), Absent(confirmed=True)])
 def test_no_name_is_given_before_a_list_tells_who_reaches_it(
     management: str, now: Present | Absent
 ) -> None:
@@ -183,7 +182,13 @@ def test_a_pause_changes_only_synced_and_stops_even_the_looking(deleting: bool) 
 def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
     proof: dict[str, Any], deleting: bool
 ) -> None:
-    before = world(DELETE, proved(**proof), seen=Absent(), loss=BucketLoss.MASS, deleting=deleting)
+    before = world(
+        DELETE,
+        proved(**proof),
+        seen=Absent(confirmed=True),
+        loss=BucketLoss.MASS,
+        deleting=deleting,
+    )
     step = report(plan_bucket(before))
     assert step.retry
     assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
@@ -194,45 +199,78 @@ def test_a_mass_loss_changes_only_synced_and_says_how_to_accept_it(
 @pytest.mark.parametrize("deleting", [False, True])
 def test_one_that_is_gone_waits_until_the_others_were_looked_at(deleting: bool) -> None:
     before = world(
-        DELETE, proved(**CREATED), seen=Absent(), loss=BucketLoss.UNCONFIRMED, deleting=deleting
+        DELETE,
+        proved(**CREATED),
+        seen=Absent(confirmed=True),
+        loss=BucketLoss.UNCONFIRMED,
+        deleting=deleting,
     )
     step = report(plan_bucket(before))
     assert step.retry
     assert said(step.conclusion) == {"Synced": ("False", "BucketMissing")}
 
 
-@pytest.mark.parametrize("proof", [FOREIGN, INTENDED])
-def test_no_bucket_is_made_while_too_many_are_lost_and_the_new_one_says_why(
-    proof: dict[str, Any],
+@pytest.mark.parametrize("loss", [BucketLoss.MASS, BucketLoss.UNCONFIRMED])
+@pytest.mark.parametrize("seen", [Absent(), Absent(confirmed=True)])
+def test_a_new_bucket_is_no_loss_and_waits_neither_for_others_nor_for_a_second_look(
+    loss: BucketLoss, seen: Absent
 ) -> None:
-    step = report(plan_bucket(world(status=proved(**proof), seen=Absent(), loss=BucketLoss.MASS)))
+    step = plan_bucket(world(seen=seen, loss=loss))
+    assert isinstance(step, steps.WriteStatus)
+    assert plan_bucket(world(status=told(step), seen=seen, loss=loss)) == steps.Create(PLAIN)
+
+
+@pytest.mark.parametrize("proof", [CREATED, ADOPTED])
+@pytest.mark.parametrize("deleting", [False, True])
+def test_a_bucket_that_is_not_found_once_is_looked_for_again_before_anything_is_done(
+    proof: dict[str, Any], deleting: bool
+) -> None:
+    before = world(DELETE, proved(**proof, observed=PLAIN), seen=Absent(), deleting=deleting)
+    step = report(plan_bucket(before))
     assert step.retry
-    assert said(step.conclusion) == {"Synced": ("False", "MassBucketLoss")}
-    assert "storage.amove.io/accept-loss" in step.conclusion.synced.message
+    assert said(step.conclusion) == {"Synced": ("False", "BucketMissing")}
+    assert step.status == before.status
 
 
-def test_a_new_bucket_does_not_wait_for_a_look_at_others() -> None:
-    assert isinstance(
-        plan_bucket(world(seen=Absent(), loss=BucketLoss.UNCONFIRMED)), steps.WriteStatus
-    )
+@pytest.mark.parametrize(
+    "deleted", [{"delete_sent": True}, {"status": proved(**CREATED, conditions=BEGUN)}]
+)
+def test_one_absence_does_not_confirm_a_deletion_that_got_no_answer(
+    deleted: dict[str, Any],
+) -> None:
+    before = changed(world(DELETE, proved(**CREATED), deleting=True, seen=Absent()), **deleted)
+    assert report(plan_bucket(before)).retry
+    twice = changed(before, seen=Absent(confirmed=True))
+    assert plan_bucket(twice) == steps.RemoveFinalizer()
+
+
+def test_a_bucket_long_known_as_missing_says_nothing_new_when_it_is_looked_for_again() -> None:
+    gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent(confirmed=True))))
+    status = told(gone)
+    step = report(plan_bucket(world(status=status, seen=Absent())))
+    assert merge(status.conditions, step.conclusion, 1, NOW) == status.conditions
 
 
 def test_a_bucket_long_known_as_missing_says_nothing_new_while_others_are_looked_at() -> None:
-    gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent())))
+    gone = report(plan_bucket(world(status=proved(**ADOPTED), seen=Absent(confirmed=True))))
     conditions = conditions_of(gone.conclusion)
     status = gone.status.model_copy(update={"conditions": conditions})
-    step = report(plan_bucket(world(status=status, seen=Absent(), loss=BucketLoss.UNCONFIRMED)))
+    step = report(
+        plan_bucket(world(status=status, seen=Absent(confirmed=True), loss=BucketLoss.UNCONFIRMED))
+    )
     assert merge(conditions, step.conclusion, 1, NOW) == conditions
 
 
 def test_an_absence_that_we_made_ourselves_is_no_loss() -> None:
-    before = world(DELETE, proved(**CREATED), seen=Absent(), loss=BucketLoss.MASS, deleting=True)
+    before = world(
+        DELETE, proved(**CREATED), seen=Absent(confirmed=True), loss=BucketLoss.MASS, deleting=True
+    )
     assert plan_bucket(changed(before, delete_sent=True)) == steps.RemoveFinalizer()
 
 
 def test_an_absence_that_an_earlier_process_was_making_is_no_loss() -> None:
     begun = proved(**CREATED, conditions=BEGUN)
-    before = world(DELETE, begun, seen=Absent(), loss=BucketLoss.MASS, deleting=True)
+    before = world(DELETE, begun, seen=Absent(confirmed=True), loss=BucketLoss.MASS, deleting=True)
     assert plan_bucket(before) == steps.RemoveFinalizer()
 
 
@@ -297,7 +335,7 @@ def test_the_finalizer_goes_only_after_the_bucket_was_seen_absent() -> None:
     before = world(DELETE, proved(**CREATED), deleting=True, delete_sent=True)
     assert plan_bucket(before) == steps.Observe()
     assert isinstance(plan_bucket(changed(before, seen=UNKNOWN)), steps.Finish)
-    assert plan_bucket(changed(before, seen=Absent())) == steps.RemoveFinalizer()
+    assert plan_bucket(changed(before, seen=Absent(confirmed=True))) == steps.RemoveFinalizer()
 
 
 def test_who_lost_the_claim_lets_go_without_deleting() -> None:

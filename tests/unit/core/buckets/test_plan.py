@@ -41,7 +41,7 @@ def test_a_new_bucket_gets_finalizer_then_a_look_then_intent_then_create() -> No
     assert plan_bucket(new) == steps.AddFinalizer()
     protected = changed(new, finalizer=True)
     assert plan_bucket(protected) == steps.Observe()
-    absent = changed(protected, seen=Absent())
+    absent = changed(protected, seen=Absent(confirmed=True))
     step = plan_bucket(absent)
     assert isinstance(step, steps.WriteStatus)
     assert step.status == proved(**INTENDED)
@@ -64,36 +64,52 @@ def test_a_new_bucket_gets_finalizer_then_a_look_then_intent_then_create() -> No
 def test_what_is_left_out_is_false_on_a_new_bucket_but_a_lock_brings_versions(
     asked: dict[str, bool], sent: BucketFlags
 ) -> None:
-    before = world(spec(**asked), proved(**INTENDED), seen=Absent())
+    before = world(spec(**asked), proved(**INTENDED), seen=Absent(confirmed=True))
     assert plan_bucket(before) == steps.Create(sent)
 
 
 def test_a_bucket_that_vanished_is_recreated_by_its_provenance_once_its_absence_is_told() -> None:
-    step = plan_bucket(world(status=proved(**CREATED, observed=PLAIN), seen=Absent()))
+    step = plan_bucket(world(status=proved(**CREATED, observed=PLAIN), seen=Absent(confirmed=True)))
     assert isinstance(step, steps.WriteStatus)
     assert step.status == proved(**CREATED)
-    assert plan_bucket(world(status=told(step), seen=Absent())) == steps.Create(PLAIN)
+    assert plan_bucket(world(status=told(step), seen=Absent(confirmed=True))) == steps.Create(PLAIN)
 
 
 def test_a_lost_bucket_whose_name_another_took_is_ours_no_more() -> None:
     taken = refusal(Refused.EXISTS)
-    step = plan_bucket(world(status=proved(**CREATED), seen=Absent(), refusal=taken))
+    step = plan_bucket(world(status=proved(**CREATED), seen=Absent(confirmed=True), refusal=taken))
     assert isinstance(step, steps.WriteStatus)
     assert step.status == proved()
     again = plan_bucket(world(status=told(step), refusal=taken))
     assert again == steps.Observe()
 
 
+def test_a_lost_bucket_answered_as_taken_stays_ours_if_it_is_there_after_all() -> None:
+    """It was absent from two looks and is not: only another two take it from us."""
+    taken = world(status=proved(**CREATED), refusal=refusal(Refused.EXISTS))
+    assert plan_bucket(taken) == steps.Observe()
+    there = report(plan_bucket(changed(taken, seen=Present(PLAIN))))
+    assert there.status == proved(**CREATED, observed=PLAIN)
+    assert there.conclusion.synced.status == "True"
+    once = report(plan_bucket(changed(taken, seen=Absent())))
+    assert once.retry
+    assert once.status == proved(**CREATED)
+
+
 def test_a_lost_bucket_that_is_not_made_again_stays_ours_whatever_process_comes_next() -> None:
     refused = refusal(Refused.CREATE)
-    step = report(plan_bucket(world(status=proved(**CREATED), seen=Absent(), refusal=refused)))
+    step = report(
+        plan_bucket(world(status=proved(**CREATED), seen=Absent(confirmed=True), refusal=refused))
+    )
     assert step.status == proved(**CREATED)
-    assert plan_bucket(world(status=told(step), seen=Absent())) == steps.Create(PLAIN)
+    assert plan_bucket(world(status=told(step), seen=Absent(confirmed=True))) == steps.Create(PLAIN)
 
 
 @pytest.mark.parametrize("paused", [False, True])
 def test_already_exists_takes_the_intent_back_before_anything_else(paused: bool) -> None:
-    before = world(status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.EXISTS))
+    before = world(
+        status=proved(**INTENDED), seen=Absent(confirmed=True), refusal=refusal(Refused.EXISTS)
+    )
     step = plan_bucket(changed(before, paused=paused))
     assert isinstance(step, steps.WriteStatus)
     assert step.status == proved()
@@ -103,9 +119,9 @@ def test_already_exists_takes_the_intent_back_before_anything_else(paused: bool)
     ("adoption", "now", "reason"),
     [
         ("Never", Present(PLAIN), Reason.BucketExists),
-        ("Never", Absent(), Reason.BucketExists),
+        ("Never", Absent(confirmed=True), Reason.BucketExists),
         ("IfExists", Present(PLAIN), Reason.Available),
-        ("IfExists", Absent(), Reason.BucketExists),
+        ("IfExists", Absent(confirmed=True), Reason.BucketExists),
     ],
 )
 def test_after_already_exists_the_bucket_is_looked_at_as_a_strangers(
@@ -148,7 +164,9 @@ def test_a_lost_answer_is_found_out_by_a_look_and_the_bucket_is_ours() -> None:
 @pytest.mark.parametrize("in_a_row", [1, 4])
 def test_a_refused_create_is_said_passed_on_and_tried_again(in_a_row: int) -> None:
     before = world(
-        status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.CREATE, in_a_row)
+        status=proved(**INTENDED),
+        seen=Absent(confirmed=True),
+        refusal=refusal(Refused.CREATE, in_a_row),
     )
     step = report(plan_bucket(before))
     assert step.retry
@@ -163,7 +181,9 @@ def test_a_refused_create_is_said_passed_on_and_tried_again(in_a_row: int) -> No
 @pytest.mark.parametrize("in_a_row", [5, 9])
 def test_the_fifth_refusal_in_a_row_stalls_and_the_next_try_is_the_resync_s(in_a_row: int) -> None:
     before = world(
-        status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.CREATE, in_a_row)
+        status=proved(**INTENDED),
+        seen=Absent(confirmed=True),
+        refusal=refusal(Refused.CREATE, in_a_row),
     )
     step = report(plan_bucket(before))
     assert not step.retry
@@ -175,9 +195,15 @@ def test_the_fifth_refusal_in_a_row_stalls_and_the_next_try_is_the_resync_s(in_a
 @pytest.mark.parametrize(
     "refused",
     [
-        world(status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.CREATE)),
-        world(status=proved(**INTENDED), seen=Absent(), refusal=refusal(Refused.CREATE, 5)),
-        world(status=proved(), seen=Absent(), refusal=refusal(Refused.EXISTS)),
+        world(
+            status=proved(**INTENDED), seen=Absent(confirmed=True), refusal=refusal(Refused.CREATE)
+        ),
+        world(
+            status=proved(**INTENDED),
+            seen=Absent(confirmed=True),
+            refusal=refusal(Refused.CREATE, 5),
+        ),
+        world(status=proved(), seen=Absent(confirmed=True), refusal=refusal(Refused.EXISTS)),
     ],
 )
 def test_another_try_at_a_refused_create_changes_no_condition(refused: BucketSnapshot) -> None:

@@ -131,7 +131,7 @@ def outcome_of(row: dict[str, str]) -> str:
 # ---------------------------------------------------------------- a row as a world
 
 SEEN: dict[str, BucketSeen] = {
-    "absent": Absent(),
+    "absent": Absent(confirmed=True),
     "present": Present(BucketFlags()),
     "unknown": UNKNOWN,
 }
