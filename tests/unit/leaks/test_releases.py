@@ -153,20 +153,6 @@ def test_a_standby_queues_nobody_who_came_and_went() -> None:
     on_cluster(scenario)
 
 
-def test_a_key_that_goes_does_not_wait_in_the_queue_for_its_next_rotation() -> None:
-    async def scenario(cluster: BucketCluster) -> None:
-        cluster.apply("team", "media")
-        key = cluster.apply_key("team", "app", "media", rotation={"interval": "2000h"})
-        await cluster.passes(60)
-        assert len(cluster.d.queue) == 1
-        cluster.delete(key)
-        await cluster.passes(60)
-        assert key not in cluster.kube.crs
-        assert len(cluster.d.queue) == 0
-
-    on_cluster(scenario)
-
-
 # ---------------------------------------------------------------- one copy of one object
 
 
