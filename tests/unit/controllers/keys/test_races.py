@@ -479,6 +479,19 @@ def test_a_changed_api_user_frees_no_bucket_names(walked: Walked) -> None:
     assert [key.id for key in walked.visible()] == []
 
 
+def test_an_empty_list_frees_no_name_where_others_miss_their_keys_too(walked: Walked) -> None:
+    """It may be another user's, who has no keys yet: the red key then still reaches its bucket."""
+    bucket(walked, "red", "shared")
+    created(walked, bucketRefs=[{"name": "shared"}])
+    created(walked, OTHER)
+    served(walked, REF, OTHER)
+    walked.service.user = "user-2"
+    walked.d.store.drop(Ref(Kind.BUCKET, "red", "shared"))
+    served(walked, REF, times=3, after=AN_HOUR)
+    assert condition(walked, "Synced") == ("False", "BucketNotFound")
+    assert reached(walked, "shared") == [str(REF)]
+
+
 def test_no_third_key_is_issued_by_a_list_of_another_user_once_the_right_token_is_back(
     walked: Walked,
 ) -> None:
