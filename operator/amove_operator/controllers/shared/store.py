@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
+from amove_operator.controllers.shared.history import History
 from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
@@ -39,16 +41,18 @@ class Store:
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: vanished objects of which no GET has shown yet that they are gone.
+    ``unconfirmed``: vanished objects of which it is not proven yet that they are gone; since when
+    no GET shows them (monotonic), infinity where none was answered yet.
     """
 
     def __init__(self) -> None:
         self.buckets: dict[Ref, AmoveBucket] = {}
         self.keys: dict[Ref, AmoveStorageKey] = {}
         self.vanished: dict[ObjectId, Object] = {}
-        self.unconfirmed: set[ObjectId] = set()
+        self.unconfirmed: dict[ObjectId, float] = {}
         self.unserved: set[str] = set()
         self.departed = Departed()
+        self.history = History()
         self.faults: dict[Ref, Conclusion] = {}
         self.key_index = KeyIndex()
         self._by_uid: dict[str, Object] = {}
@@ -102,6 +106,7 @@ class Store:
 
     def _take_in(self, kind: Kind, body: Mapping[str, Any]) -> Object:
         parsed, fault = read_object(kind, body)
+        self.history.note(kind, parsed.metadata.resource_version)
         self.faults.pop(parsed.object_id.ref, None)
         if fault is not None:
             self.faults[parsed.object_id.ref] = fault
@@ -192,13 +197,13 @@ class Store:
 
     def keep_vanished(self, last: Object) -> None:
         """Keep an object that seems to have vanished until its protocol is served."""
-        self.unconfirmed.add(last.object_id)
+        self.unconfirmed[last.object_id] = inf
         self._hold(last.as_vanished())
 
     def forget_vanished(self, item: ObjectId) -> None:
         """The vanished object's protocol is served, or the object is there after all."""
         copy = self.vanished.pop(item, None)
-        self.unconfirmed.discard(item)
+        self.unconfirmed.pop(item, None)
         if copy is not None and self.find(item.uid) is copy:
             self.key_index.drop(item.uid)
             del self._by_uid[item.uid]
