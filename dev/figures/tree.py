@@ -235,6 +235,8 @@ class Tree:
         if callee is None:  # of the language's own containers
             picked = isinstance(call.func, ast.Attribute) and call.func.attr in _PICKS
             return Types(held.elements) if picked else Types()
+        if callee.node.returns is not None and ast.unparse(callee.node.returns) == "Self":
+            return Types(held.classes)
         result = self.types(callee.module, callee.node.returns)
         return result or Types(held.elements)  # a type variable stands for what it holds
 

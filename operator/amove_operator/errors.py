@@ -8,7 +8,8 @@
     ├── Conflict                    Kubernetes: the object changed since we read it
     ├── KubeRefused                 Kubernetes answered 4xx (forbidden, invalid, admission)
     ├── KubeUnavailable             Kubernetes could not be reached or answered 429/5xx
-    │   └── KubeInternalError       … a 500 in its own words: what it asked for us failed
+    │   ├── KubeInternalError       … a 500 in its own words: what it asked for us failed
+    │   └── HistoryWentBack         … less than it had shown before: the process ends
     └── ApiError                    a call to the Amove API that did not succeed
         ├── Rejected                499: the service understood and refused
         │   ├── NotFound            … a bucket (or record) that does not exist
@@ -16,6 +17,7 @@
         │   └── NotEmpty            … a bucket still has objects
         ├── AuthFailed              401, or 499 AUTH/TOKEN/SESSION…: our credentials
         ├── Paused                  the circuit breaker is open: nothing was sent
+        ├── Outdated                what the call was decided by changed meanwhile: nothing was sent
         └── Unavailable             no usable answer
             ├── Throttled           429/503 with or without Retry-After
             ├── ServerFault         any other 5xx
@@ -67,6 +69,10 @@ class KubeInternalError(KubeUnavailable):
 
     Others may well be answered: the object can say so.
     """
+
+
+class HistoryWentBack(KubeUnavailable):
+    """The API server shows less than it had shown before: etcd was restored from a backup."""
 
 
 class ApiError(OperatorError):
@@ -127,6 +133,10 @@ class Paused(ApiError):
         self.credentials = credentials
 
 
+class Outdated(ApiError):
+    """The bucket is not as it was observed when the call was decided on; it was not sent."""
+
+
 class Unavailable(ApiError):
     """No usable answer. Says nothing about any bucket or key.
 
@@ -163,7 +173,7 @@ class TransportFault(Unavailable):
 
 
 class UnreadableAnswer(Unavailable):
-    """Success was reported but the body lacks what it must carry; a write was done."""
+    """Success was reported, but the body does not say it; a write may have been done."""
 
     maybe_done = True
 

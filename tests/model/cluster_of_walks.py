@@ -46,6 +46,7 @@ class _QuietQueue:
         return cap + at_least
 
     def forget(self, _item: ObjectId) -> None: ...
+    def discard(self, _item: ObjectId) -> None: ...
 
 
 class Walked:

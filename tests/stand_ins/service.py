@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
-from amove_operator.amove import BreakerState, BucketAddress, IssuedKey, NewKey
+from amove_operator.amove import BreakerState, BucketAddress, IssuedKey, NewKey, Observed
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import (
     AlreadyExists,
@@ -22,7 +22,7 @@ from amove_operator.errors import (
     NotFound,
     TransportFault,
 )
-from amove_operator.models import BucketFlags
+from amove_operator.models import BucketFlags, spelling_of
 from tests.stand_ins.fate import Fate, after
 from tests.stand_ins.time import Time
 
@@ -90,13 +90,19 @@ class InMemoryService:
             raise NotFound("NOT_FOUND", "no such bucket")
         return self.buckets[name]
 
-    async def create_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
+    async def create_bucket(
+        self, where: BucketAddress, flags: BucketFlags, observed: Observed | None = None
+    ) -> None:
+        del observed
         name = await self._called("create", where)
         if name in self.buckets:
             raise AlreadyExists("DUPLICATE", "it exists")
         self.buckets[name] = flags
 
-    async def update_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
+    async def update_bucket(
+        self, where: BucketAddress, flags: BucketFlags, observed: Observed | None = None
+    ) -> None:
+        del observed
         name = await self._called("update", where)
         if name not in self.buckets:
             raise NotFound("NOT_FOUND", "no such bucket")
@@ -172,11 +178,11 @@ class InMemoryService:
         word = self._fate.next()
         if word == "unanswered, not done":
             raise TransportFault("delete_storage_key: time-out")
-        found = self.keys.get(key_id)
+        found = self.keys.get(spelling_of(key_id))
         if found is None or found.user != self.user:
             raise NotFound("NOT_FOUND", "no such key")
         self.deleting(found)
-        del self.keys[key_id]
+        del self.keys[spelling_of(key_id)]
         if word in ("unanswered, done", "refused"):
             raise TransportFault("delete_storage_key: dropped")
         after(word)

@@ -30,6 +30,7 @@ class Ending(Enum):
 
     STOPPED = "it was asked to stop"
     LOST = "the Lease was lost, or a part of it died"
+    WENT_BACK = "the API server's history went back: nothing that is known is true"
     ANEW = "the fence does not stand any more: begin again from what the cluster then shows"
     OVERLAP = "another operator writes to its objects: rest until a person has parted the two"
 
@@ -104,7 +105,7 @@ class LeadGuard:
         return any(
             one.status.owner_uid == one.metadata.uid
             and (one.metadata.creation_timestamp or made_at) <= made_at
-            for one in map(store.find, store)
+            for one in map(store.find, (item.uid for item in store))
             if one is not None
         )
 

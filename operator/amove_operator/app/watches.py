@@ -6,11 +6,16 @@ What was found out about Kopf, and which setting follows from it, is in docs/kub
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import kopf
 
+from amove_operator.clock import backoff
 from amove_operator.kube.lease import unique_identity
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
@@ -19,10 +24,16 @@ from amove_operator.models.refs import Kind
 Login = Callable[[], Awaitable[kopf.ConnectionInfo]]
 OnEvent = Callable[[Kind, str | None, Mapping[str, Any]], None]
 
-
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+_SOUND_SECONDS = 60.0
+"""Watches that ran for so long broke off for a new cause: the next pause is short again."""
 # An idle worker of Kopf holds the object that it served last; it ends so soon. Not 0: in Python
 # 3.11 a wait of 0 seconds gets nothing from a queue that is full.
 _IDLE_SECONDS = 0.1
+_KOPF = Path(kopf.__file__).parent
+_ENDED = RuntimeError("Kopf ended by itself")
 
 
 class _Endless:
@@ -45,17 +56,6 @@ class _NothingCompared(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         pass
-
-
-class _EveryTask(set[Any]):
-    """The tasks that Kopf leaves alone when it ends: all but those that it keeps itself.
-
-    It takes each task that began after its own start for one of its own, and cancels it: our
-    workers in the middle of a call, and the Lease before they have ended.
-    """
-
-    def __contains__(self, task: object) -> bool:
-        return True
 
 
 def registry_for(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
@@ -93,28 +93,93 @@ def kopf_settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def watch(
-    on_event: OnEvent,
-    login: Login,
-    namespaces: Sequence[str],
-    take_signals: Callable[[], None],
-    ready: asyncio.Event,
-) -> None:
-    """Watch both kinds until cancelled; ``ready`` is set when the watches run.
+@dataclass(frozen=True)
+class Watches:
+    """The watches of both kinds.
 
+    ``served`` returns once the cluster serves both: Kopf asks for that only as it begins.
     ``take_signals`` is called as soon as Kopf has put its own handlers in place of ours.
     """
-    # Else Kopf asks for the user's name, and a container's user need not have one.
-    identity: Any = unique_identity()
-    tasks = await kopf.spawn_tasks(
-        registry=registry_for(on_event, login),
-        settings=kopf_settings(),
-        standalone=True,
-        identity=identity,
-        clusterwide=not namespaces,
-        namespaces=tuple(namespaces),
-        ready_flag=ready,
-    )
-    take_signals()
-    await kopf.run_tasks(tasks, ignored=_EveryTask())
-    raise RuntimeError("Kopf ended by itself")
+
+    on_event: OnEvent
+    login: Login
+    namespaces: Sequence[str]
+    served: Callable[[], Awaitable[None]]
+    take_signals: Callable[[], None]
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """Watch until cancelled; ``ready`` is set when the watches run.
+
+        A watch goes on by itself after an outage, a 403, a 429 or a 5xx. Anything else that the
+        wire may bring (a 401, a 404, an ERROR event, half a line) ends Kopf as a whole: it is begun
+        anew, with lists of all, as if the process had been.
+        """
+        failures = 0
+        while True:
+            await self.served()
+            began = time.monotonic()
+            error = await self._until_broken(ready)
+            if time.monotonic() - began >= _SOUND_SECONDS:
+                failures = 0
+            pause = backoff(_FIRST_PAUSE, _LONGEST_PAUSE, failures)
+            failures += 1
+            _log.debug("why Kopf ended", exc_info=error)
+            _log.warning(
+                "the watches of buckets and keys broke off and begin again in %.0f s: %s",
+                pause,
+                _cause(error),
+            )
+            await asyncio.sleep(pause)
+
+    async def _until_broken(self, ready: asyncio.Event) -> Exception:
+        """Run Kopf once; why it ended."""
+        # Else Kopf asks for the user's name, and a container's user need not have one.
+        identity: Any = unique_identity()
+        tasks = await kopf.spawn_tasks(
+            registry=registry_for(self.on_event, self.login),
+            settings=kopf_settings(),
+            standalone=True,
+            identity=identity,
+            clusterwide=not self.namespaces,
+            namespaces=tuple(self.namespaces),
+            ready_flag=ready,
+        )
+        self.take_signals()
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _end(tasks)
+            await _end(_left_by_kopf())
+        found = [task.exception() for task in done if not task.cancelled()]
+        return next((one for one in found if isinstance(one, Exception)), _ENDED)
+
+
+async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _left_by_kopf() -> set[asyncio.Task[Any]]:
+    """The watches that go on although one has failed, and Kopf as a whole with it.
+
+    Not ``kopf.run_tasks``: it takes each task that began after its own start for one of Kopf's, and
+    cancels it: our workers in the middle of a call, and the Lease before they have ended. What such
+    a watch began ends with it; cancelled beside it, it would keep the watch from ending.
+    """
+    running = {task: getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()}
+    return {
+        task
+        for task, code in running.items()
+        if code is not None and code.co_name == "guard" and _KOPF in Path(code.co_filename).parents
+    }
+
+
+def _cause(error: BaseException) -> str:
+    """The first cause. Of a 401, Kopf says only that it has no other way to log in."""
+    if isinstance(error, kopf.LoginError):
+        return "HTTP 401: the API server does not accept our credentials"
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {error}"

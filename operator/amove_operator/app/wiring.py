@@ -11,6 +11,7 @@ from amove_operator.app.alarms import Alarms
 from amove_operator.controllers import census, dispatcher, resync
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.overlap import field_manager
+from amove_operator.errors import NotLeading
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
 from amove_operator.kube.lease import unique_identity
 from amove_operator.settings import Settings
@@ -50,8 +51,17 @@ def wire(
     may_write, here, metrics = election.check, kube.namespace, alarms.metrics
     manager = field_manager(settings.lease_namespace or here, settings.lease_name)
     fenced = Kube(kube.transport, namespace=here, gate=may_write, field_manager=manager)
-    api = AmoveClient(settings, observer=partial(gauges.count_call, metrics), before_send=may_write)
+
+    def may_call() -> None:
+        may_write()
+        if d.queue.is_shut_down:
+            raise NotLeading(
+                "this process is stopping: it ends what it has begun, and calls no more"
+            )
+
+    api = AmoveClient(settings, observer=partial(gauges.count_call, metrics), before_send=may_call)
     d = Dependencies(settings, fenced, api, metrics, cluster_uid)
+    d.leadership.renewed_at = election.renewed_at
     serves = dispatcher.Dispatcher(d)
 
     def on_breaker_change(state: BreakerState) -> None:
@@ -60,7 +70,9 @@ def wire(
             serves.on_service_back()
 
     api.breaker.on_change(on_breaker_change)
-    secrets = SecretWatch(fenced, serves.on_secret_event, namespaces=settings.watch_namespaces)
+    secrets = SecretWatch(
+        fenced, serves.on_secret_event, d.secrets.note_sync, namespaces=settings.watch_namespaces
+    )
     gauges.show_operator(metrics, d)
     lists, sweeps = census.Census(serves), resync.Resync(serves)
     return Operator(d, serves, lists, sweeps, secrets)

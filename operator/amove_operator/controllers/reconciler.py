@@ -23,7 +23,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
-from amove_operator.core.reading import Seen, conditions_are_lost, status_unreadable
+from amove_operator.core.reading import Seen, status_unreadable
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
 from amove_operator.models.refs import ObjectId
@@ -40,7 +40,7 @@ Pass = TypeVar("Pass", bound="Progress")
 class Progress(Protocol):
     """What one pass goes by beside the object."""
 
-    def status_written(self) -> None:
+    def status_written(self, before: Any, now: Any, /) -> None:
         """Status was written before an effect."""
 
 
@@ -94,7 +94,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
     def find(self, item: ObjectId) -> Seen | None:
         """That very object as last seen, if it still needs something."""
-        found = self.d.store.find(item)
+        found = self.d.store.find(item.uid)
         return found if isinstance(found, self.model) else None
 
     async def report_unreadable(self, seen: Seen) -> None:
@@ -102,13 +102,10 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
         A vanished object, of which nothing can be said, is forgotten: its keys are orphans.
         """
-        item, unread = seen.object_id, seen.unread_status
-        said = status_unreadable(unread)
+        item, said = seen.object_id, status_unreadable(seen.unread_status)
         if seen.metadata.vanished:
             _log.warning("%s vanished, and is let go of as it was: %s", item, said.synced.message)
             self.forget(seen)
-        elif conditions_are_lost(unread):
-            await self.d.status.emit_unwritten(seen, said.synced.reason, said.synced.message)
         else:
             await self.d.status.write(seen, seen.status, said)
         self.d.queue.forget(item)
@@ -174,7 +171,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 self.finalizer_added(decision)
             case steps.WriteStatus(status, conclusion):
                 await self.d.status.write(seen, status, conclusion)
-                decision.progress.status_written()
+                decision.progress.status_written(seen.status, status)
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
             case _:
@@ -193,9 +190,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     def forget(self, seen: Seen) -> None:
         """The object is served to its end: forget it, and enqueue whoever waits for that."""
         item = seen.object_id
-        self.d.store.forget(item)
+        self.d.store.forget(item.uid)
         self.d.forget(item)
-        self.d.queue.forget(item)
         self.d.enqueue.freed_by(seen)
 
     # -- what differs by kind --------------------------------------------------------------------

@@ -28,7 +28,12 @@ _log = logging.getLogger(__name__)
 
 Item = TypeVar("Item", bound=Hashable)
 
-_FINISH_SECONDS = 10.0
+FINISH_SECONDS = 75.0
+"""So long runs may go on after a shutdown: a call of the service, and what is written after it.
+
+The chart's ``terminationGracePeriodSeconds`` is longer: a process that is killed in the middle of a
+call leaves a key that nobody holds until the next start.
+"""
 
 
 class QueueClosed(OperatorError):
@@ -67,7 +72,7 @@ class WorkQueue(Generic[Item]):
         self._sequence = itertools.count()  # items themselves need not be comparable
         self._timer: asyncio.TimerHandle | None = None
         self._failures: dict[Item, int] = {}
-        self._available = asyncio.Semaphore(0)  # one permit per ready item, and one when closed
+        self._available = asyncio.Semaphore(0)  # at least one per ready item; one when closed
         self._closed = asyncio.Event()
 
     def add(self, item: Item) -> None:
@@ -118,8 +123,16 @@ class WorkQueue(Generic[Item]):
         return delay
 
     def forget(self, item: Item) -> None:
-        """Reset the back-off of ``item``: its last run went well, or the item is gone."""
+        """Reset the back-off of ``item``: its last run went well."""
         self._failures.pop(item, None)
+
+    def discard(self, item: Item) -> None:
+        """``item`` is gone: no wish for it is left, however far ahead; a present run goes on."""
+        self._failures.pop(item, None)
+        self._dirty.discard(item)
+        self._ready.pop(item, None)  # its permit stays, and :meth:`get` passes it over
+        if self._delayed.pop(item, None) is not None:
+            self._drop_outdated()
 
     def failures(self, item: Item) -> int:
         """Failed runs in a row."""
@@ -128,9 +141,11 @@ class WorkQueue(Generic[Item]):
     async def get(self) -> Item:
         """Wait for an item and take it; follow with :meth:`done`. Raises QueueClosed."""
         await self._available.acquire()
-        if not self._ready:
-            self._available.release()  # the shutdown's permit: the next waiter must see it too
-            raise QueueClosed("the work queue is shut down")
+        while not self._ready:
+            if self._closed.is_set():
+                self._available.release()  # the shutdown's permit: the next waiter must see it too
+                raise QueueClosed("the work queue is shut down")
+            await self._available.acquire()
         item, _ = self._ready.popitem(last=False)
         self._processing.add(item)
         return item
@@ -156,6 +171,11 @@ class WorkQueue(Generic[Item]):
         if not self._closed.is_set():
             self._closed.set()
             self._available.release()
+
+    @property
+    def is_shut_down(self) -> bool:
+        """Whether :meth:`shutdown` was called: what runs now only ends what it has begun."""
+        return self._closed.is_set()
 
     async def wait_closed(self) -> None:
         """Return once :meth:`shutdown` was called."""
@@ -217,15 +237,15 @@ async def run_workers(
 
     ``handle`` says itself how the item goes on (``fail``, ``forget``, ``add_after``). What it
     raises is a fault of ours: logged with its traceback, and the item backed off. After the
-    shutdown running handles have ten seconds, then they are cancelled. Cancelling this coroutine
-    cancels them at once.
+    shutdown running handles have ``FINISH_SECONDS``, then they are cancelled. Cancelling this
+    coroutine cancels them at once.
     """
     workers = [asyncio.create_task(_work(queue, handle), name=f"worker-{n}") for n in range(count)]
     try:
         await queue.wait_closed()
-        _, late = await asyncio.wait(workers, timeout=_FINISH_SECONDS)
+        _, late = await asyncio.wait(workers, timeout=FINISH_SECONDS)
         if late:
-            _log.warning("%d runs were cut off %.1f s after the stop", len(late), _FINISH_SECONDS)
+            _log.warning("%d runs were cut off %.1f s after the stop", len(late), FINISH_SECONDS)
     finally:
         for worker in workers:
             worker.cancel()

@@ -65,6 +65,12 @@ class SecretChanged(Protocol):
     def __call__(self, secret: SecretMeta, *, deleted: bool) -> None: ...
 
 
+class InSync(Protocol):
+    """Called when the watch of a namespace (None: of all) is in sync again, or no longer is."""
+
+    def __call__(self, scope: str | None, *, in_sync: bool) -> None: ...
+
+
 class _Relist(Exception):
     """The position in the stream of changes is lost."""
 
@@ -86,16 +92,23 @@ class SecretWatch:
     """Keeps ``known`` like the cluster until cancelled.
 
     ``known``: (namespace, name) → metadata. ``synced``: set once every namespace was listed, or
-    refused if it is one of several.
+    refused if it is one of several. ``on_sync``: a watch that failed shows nothing of what goes
+    meanwhile, from its failure to the next list or event.
     """
 
     def __init__(
-        self, kube: Kube, on_change: SecretChanged, *, namespaces: Sequence[str] = ()
+        self,
+        kube: Kube,
+        on_change: SecretChanged,
+        on_sync: InSync = lambda _scope, *, in_sync: None,
+        *,
+        namespaces: Sequence[str] = (),
     ) -> None:
         self.known: dict[tuple[str, str], SecretMeta] = {}
         self.synced = asyncio.Event()
         self._kube = kube
         self._on_change = on_change
+        self._on_sync = on_sync
         self._scopes: tuple[str | None, ...] = tuple(dict.fromkeys(namespaces)) or (None,)
         self._unlisted = set(self._scopes)
 
@@ -115,13 +128,17 @@ class SecretWatch:
                 async for position in self._changes(scope, version):
                     version = position
                     pause = _FIRST_PAUSE
+                    self._on_sync(scope, in_sync=True)
             except _Relist:
+                self._on_sync(scope, in_sync=False)
                 version = None
             except (KubeUnavailable, KubeRefused) as error:
+                self._on_sync(scope, in_sync=False)
                 log.warning("Secrets of %s are watched again soon: %s", scope or "all", error)
                 if scope is not None and isinstance(error, KubeRefused):
                     await self._pass_over(scope)
             except Exception:
+                self._on_sync(scope, in_sync=False)
                 log.exception("Secrets of %s are listed anew", scope or "all")
                 version = None
             # Also after a watch that ended in good order: a server that ends each at once.
@@ -142,6 +159,7 @@ class SecretWatch:
         for secret in found.values():
             self._learn(secret)
         self._answered(scope)
+        self._on_sync(scope, in_sync=True)
         return version
 
     def _answered(self, scope: str | None) -> None:

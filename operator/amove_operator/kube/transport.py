@@ -82,17 +82,27 @@ def _unreachable() -> Iterator[None]:
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
-    ``skew_seconds`` is local clock minus server clock as of the last answer; its ``Date`` header
-    has whole seconds, so the skew may be off by half a second.
+    ``skew_seconds`` may be off by half a second: a ``Date`` header has whole ones.
     """
 
     def __init__(self, access: Access, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self.configuration = access.configuration
-        self.skew_seconds: float | None = None
+        self._server_ahead: float | None = None
         self._bearer = access.bearer
         self._clock = clock
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._api = _client.ApiClient(access.configuration)
+
+    @property
+    def skew_seconds(self) -> float | None:
+        """The local clock minus the server's, by its last answer; None before the first.
+
+        A step of the local clock shows at once, and not with the next answer: what was measured is
+        how far the server is ahead of the monotonic clock, which makes no steps.
+        """
+        if self._server_ahead is None:
+            return None
+        return self._clock.now() - (self._clock.monotonic() + self._server_ahead)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -165,7 +175,7 @@ class Transport:
     async def _send(
         self, request: Request, headers: dict[str, str], seconds: float
     ) -> tuple[int, bytes]:
-        started = self._clock.now()
+        started = self._clock.monotonic()
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_SECONDS))
         response = await self._api.rest_client.request(
             request.method,
@@ -175,7 +185,8 @@ class Transport:
             _request_timeout=limits,
         )
         if (server := parse_http_date(response.headers.get("Date"))) is not None:
-            self.skew_seconds = (started + self._clock.now()) / 2 - (server + 0.5)
+            # Its Date is cut to the second.
+            self._server_ahead = (server + 0.5) - (started + self._clock.monotonic()) / 2
         return response.status, await response.read()
 
     async def stream(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:

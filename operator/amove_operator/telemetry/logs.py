@@ -20,13 +20,16 @@ from amove_operator.telemetry.redaction import MASK, is_secret_name, redact
 _context: ContextVar[Mapping[str, object]] = ContextVar("log_context", default={})  # noqa: B039
 
 # kubernetes' REST client logs the bodies it reads at DEBUG, and those are Secrets; httpx logs
-# each request at INFO, Kopf each event that it hands over; the others would drown everything else.
+# each request at INFO, Kopf each event that it hands over, and each end of a task of its own with
+# its traceback, where app/watches.py has one line; the others would drown everything else.
 QUIETEST: Mapping[str, int] = {
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.INFO,
     "client": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
+    "kopf._core.reactor.orchestration": logging.CRITICAL,
+    "kopf._core.reactor.running": logging.CRITICAL,
     "kopf.objects": logging.WARNING,
     "kubernetes": logging.INFO,
     "urllib3": logging.WARNING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 import pytest
@@ -132,3 +133,30 @@ def test_sigterm_ends_with_0_and_hands_the_lease_to_the_standby(
     assert lease["holderIdentity"] not in ("", holder)
     standby.stop()
     assert system.found("Lease", "amove-operator")["spec"]["holderIdentity"] == ""
+
+
+def test_sigterm_waits_for_the_call_in_flight_and_for_what_is_written_with_its_answer(
+    cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """Longer than the five seconds after which Kopf would cancel whatever began after it."""
+    operator = run_operator(leader_election=True, lease_namespace=SYSTEM)
+    cluster.apply(a_bucket("photos"))
+    cluster.ready(BUCKET, "photos")
+    held = emulator.control.fault("create_storage_key", hold="after")
+    cluster.apply(a_key("app", bucketRefs=refs("photos")))
+    eventually(lambda: emulator.control.count("create_storage_key") == 1, what="the call")
+
+    operator.terminate()
+    cluster.apply(a_key("later", bucketRefs=refs("photos")))
+    answered = time.monotonic() + 8
+    eventually(lambda: time.monotonic() > answered, what="8 s")
+    assert operator.running
+    emulator.control.clear_faults(held)
+
+    assert operator.wait() == 0
+    key = cluster.ready(KEY, "app")["status"]["key"]
+    assert [each["id"] for each in emulator.control.live_keys()] == [key["id"]]
+    assert cluster.secret("app")["AWS_ACCESS_KEY_ID"] == key["accessKey"]
+    assert emulator.control.count("create_storage_key") == 1, "no further key is begun"
+    lease = cluster.within(SYSTEM).found("Lease", "amove-operator")["spec"]
+    assert lease["holderIdentity"] == ""

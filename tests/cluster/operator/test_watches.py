@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from amove_operator.app.watches import watch
+from amove_operator.app.watches import Watches
 from amove_operator.kube import Kube
 from amove_operator.models.refs import Kind
 from tests.cluster.harness import BUCKET, a_bucket
@@ -27,10 +27,18 @@ async def test_a_watch_that_is_cancelled_leaves_no_task_and_cancels_none_that_ca
             shown.set()
 
     before = asyncio.all_tasks()
-    spaces = [cluster.namespace]
-    watching = asyncio.create_task(
-        watch(on_event, kube.transport.login, spaces, lambda: signals.append("taken"), ready)
+
+    async def served() -> None:
+        pass
+
+    both = Watches(
+        on_event,
+        kube.transport.login,
+        [cluster.namespace],
+        served,
+        lambda: signals.append("taken"),
     )
+    watching = asyncio.create_task(both.run(ready))
     async with asyncio.timeout(PATIENCE):
         await ready.wait()
         await shown.wait()

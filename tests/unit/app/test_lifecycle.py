@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from amove_operator.app import watches, wiring
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.controllers.shared.leadership import Leadership
+from amove_operator.controllers.shared.store import Store
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models.refs import Kind
@@ -53,6 +55,10 @@ class Stage:
         self.on_fence_read: Callable[[], None] = lambda: None
         self.on_event: Callable[..., None] = lambda *_: None
         self.queue = WorkQueue[Any]()
+        self.accounts = SimpleNamespace(load=self.load_accounts, loaded=False, needed=True)
+        self.concurrency = 16
+        self.crowd: asyncio.Barrier | None = None
+        self.store = Store()
         self.lists = iter(("first list", "list before the lead"))
         self.seen: list[Any] = []
         self.background: list[asyncio.Task[None]] = []
@@ -83,8 +89,11 @@ class Stage:
         await self.pass_by("cluster UID")
         return "uid"
 
-    async def watch(self, on_event: Any, _login: Any, _spaces: Any, take: Any, ready: Any) -> None:
+    def watches(self, on_event: Any, _login: Any, _spaces: Any, _served: Any, take: Any) -> Any:
         self.on_event = on_event
+        return SimpleNamespace(run=partial(self.watch, take))
+
+    async def watch(self, take: Any, ready: Any) -> None:
         take()
         if self.hold == "Kopf ready":
             self.reached.set()
@@ -105,10 +114,14 @@ class Stage:
         on_lead()
         await self.part("Lease")
 
-    async def load_accounts(self) -> None:
+    async def load_accounts(self) -> bool:
         self.noted.append("accounts")
+        self.accounts.loaded = True
+        return True
 
     async def handle(self, item: str) -> None:
+        if self.crowd is not None:
+            await self.crowd.wait()
         self.reached.set()
         await asyncio.sleep(0.05)
         self.noted.append(f"{item} handled")
@@ -136,8 +149,9 @@ class Stage:
         d = SimpleNamespace(
             api=SimpleNamespace(aclose=self.close_api),
             queue=self.queue,
-            store={},
-            accounts=SimpleNamespace(load=self.load_accounts),
+            store=self.store,
+            accounts=self.accounts,
+            settings=SimpleNamespace(concurrency=self.concurrency),
             kube=SimpleNamespace(field_manager="amove-operator/ours"),
             leadership=leadership,
             enqueue=SimpleNamespace(all=lambda: self.queue.add("photos")),
@@ -182,7 +196,7 @@ def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
 
     async def run(stage: Stage, act: Act) -> Ending:
         monkeypatch.setattr(wiring, "wire", stage.wire)
-        monkeypatch.setattr(watches, "watch", stage.watch)
+        monkeypatch.setattr(watches, "Watches", stage.watches)
         monkeypatch.setattr(
             wiring,
             "make_election",
@@ -249,10 +263,31 @@ async def test_no_part_dies_alone_and_the_lease_is_released_after_the_work(
         assert stage.noted.index("resync ended") < stage.noted.index("Lease ended")
 
 
+async def test_as_many_objects_are_served_at_a_time_as_calls_are_allowed(live: Live) -> None:
+    stage = Stage()
+    stage.concurrency = 20
+    stage.crowd = asyncio.Barrier(20)
+    for number in range(19):
+        stage.queue.add(f"object {number}")
+    assert await live(stage, sigterm) is Ending.STOPPED
+    assert sum(each.endswith(" handled") for each in stage.noted) == 20
+
+
 async def test_the_loss_of_the_lease_lets_calls_in_flight_end(live: Live) -> None:
     stage = Stage()
     assert await live(stage, lambda *_: stage.lose()) is Ending.LOST
     assert "photos handled" in stage.noted
+
+
+@pytest.mark.parametrize("hold", ["first list", "standby", "work"])
+async def test_a_history_that_went_back_ends_a_leader_and_a_standby_in_order(
+    hold: str, live: Live
+) -> None:
+    stage = Stage(hold)
+    ending = await live(stage, lambda *_: stage.store.history.went_back.set())
+    assert ending is Ending.WENT_BACK
+    assert ("photos handled" in stage.noted) is (hold == "work")
+    assert stage.noted[-1] in ("fence ended", "Kopf ended", "Secrets ended")
 
 
 def take_the_fence_away(stage: Stage, _life: Life) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from amove_operator.engine.workqueue import WorkQueue, run_workers
+from amove_operator.engine.workqueue import FINISH_SECONDS, WorkQueue, run_workers
 from tests.unit.virtual_time import VirtualTimeLoop, new_queue
 
 
@@ -102,7 +102,7 @@ def test_a_cancellation_from_within_a_run_does_not_end_the_worker(loop: VirtualT
     ("needs", "finished"),
     [
         pytest.param(4, True, id="a run that ends within the deadline is finished"),
-        pytest.param(60, False, id="a run that takes longer is cut off"),
+        pytest.param(2 * FINISH_SECONDS, False, id="a run that takes longer is cut off"),
     ],
 )
 def test_after_the_shutdown_running_work_has_a_deadline(
@@ -123,7 +123,7 @@ def test_after_the_shutdown_running_work_has_a_deadline(
         queue.add("a")
         await _run(queue, handle, 1, count=3)
         assert ended == [finished]
-        assert loop.time() - 1000.0 == (1 + needs if finished else 11)
+        assert loop.time() - 1000.0 == 1 + (needs if finished else FINISH_SECONDS)
 
     loop.run(scenario())
 

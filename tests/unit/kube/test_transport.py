@@ -234,7 +234,9 @@ async def test_the_servers_date_tells_how_far_the_local_clock_is_off(
     server: Scripted,
 ) -> None:
     configuration: Any = kubernetes.aio.client.Configuration(host=server.url)
-    transport = Transport(Access(configuration, None, "team"), clock=Clock(now=lambda: 1_000_100.5))
+    wall, running = [1_000_100.5], [5.0]
+    clock = Clock(now=lambda: wall[0], monotonic=lambda: running[0])
+    transport = Transport(Access(configuration, None, "team"), clock=clock)
     kube = Kube(transport, namespace="team")
     dated = web.json_response({}, headers={"Date": formatdate(1_000_000, usegmt=True)})
     undated = web.json_response({}, headers={"Date": "yesterday"})
@@ -243,6 +245,11 @@ async def test_the_servers_date_tells_how_far_the_local_clock_is_off(
     for _ in server.script[:]:
         await kube.missing_crds()
         assert kube.skew_seconds == pytest.approx(100.0)
+    running[0] += 30
+    wall[0] += 30
+    assert kube.skew_seconds == pytest.approx(100.0)
+    wall[0] += 3600
+    assert kube.skew_seconds == pytest.approx(3700.0), "a step shows before the next answer"
     await kube.aclose()
 
 
@@ -377,8 +384,51 @@ async def test_a_watch_that_is_refused_says_so_and_raises_nothing(
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def half(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b'{"type":"ADDED","obj')
+    return response
+
+
+LOST = {"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "lost"}}
+
+
+@pytest.mark.parametrize(
+    ("brings", "listed_anew"),
+    [
+        (status(401), False),
+        (status(403), False),
+        (status(500), False),
+        (half, False),
+        (watch_of(LOST), True),
+        (watch_of({"type": "ADDED"}), True),
+    ],
+    ids=["401", "403", "500", "half a line", "an ERROR event", "an event of nothing"],
+)
+async def test_a_watch_of_secrets_goes_on_and_says_when_it_is_in_sync(
+    server: Scripted, kube: Kube, brings: Answer | web.Response, *, listed_anew: bool
+) -> None:
+    done, news = asyncio.Event(), []
+
+    def on_sync(scope: str | None, *, in_sync: bool) -> None:
+        news.append((scope, in_sync))
+        if len(news) == 3:
+            done.set()
+
+    after = watch_of({"type": "BOOKMARK", "object": metadata("", "6")})
+    server.script = [listing("5"), brings, listing("5") if listed_anew else after]
+    watch = SecretWatch(kube, lambda _secret, *, deleted: None, on_sync)
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(PATIENCE):
+        await done.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert news[:3] == [(None, True), (None, False), (None, True)]
+
+
 async def test_a_stream_that_breaks_is_unavailability(server: Scripted, kube: Kube) -> None:
-    async def half(request: web.Request) -> web.StreamResponse:
+    async def cut(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})
         await response.prepare(request)
         await response.write(b'{"type":"ADDED","obj')
@@ -386,7 +436,7 @@ async def test_a_stream_that_breaks_is_unavailability(server: Scripted, kube: Ku
         request.transport.close()
         return response
 
-    server.script = [half, status(403)]
+    server.script = [cut, status(403)]
     for expected in (KubeUnavailable, KubeRefused):
         request = Request("GET", "/api/v1/secrets", {"watch": "1"})
         with pytest.raises(expected):

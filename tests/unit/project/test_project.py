@@ -13,6 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 
 import amove_operator
+from amove_operator.amove.session import Tuning
+from amove_operator.engine.workqueue import FINISH_SECONDS
 
 ROOT = Path(__file__).parents[3]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -149,3 +151,10 @@ def test_pre_commit_fetches_nothing() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert {repo["repo"] for repo in config["repos"]} == {"local"}
     assert all(hook["language"] == "system" for repo in config["repos"] for hook in repo["hooks"])
+
+
+def test_a_pod_is_not_killed_while_a_call_in_flight_may_still_be_answered() -> None:
+    """After the work: the Lease is released, by at most two requests of 5 s each."""
+    chart = ROOT / "deploy" / "helm" / "amove-operator" / "templates" / "deployment.yaml"
+    (grace,) = re.findall(r"terminationGracePeriodSeconds: (\d+)", chart.read_text())
+    assert Tuning().total < FINISH_SECONDS < int(grace) - 10

@@ -71,6 +71,8 @@ class OrphanWatch:
     async def judge(self, listing: KeyList) -> None:
         """Find the holders of keys without a CR, then the keys that have neither."""
         d, before, known = self._d, self._suspects.orphans, set(self._d.names.holders)
+        if d.watches_all and not d.secrets.all_in_sync:
+            return  # a Secret that the watch does not show yet may hold one
         scan, judged = await self._scan(listing)
         if d.names.holders_found(judged, known, listing):
             d.enqueue.waiting(d.names.wanted)  # whose a key is says whom it keeps out

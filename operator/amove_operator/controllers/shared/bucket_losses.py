@@ -47,8 +47,8 @@ def is_concluded(bucket: AmoveBucket) -> bool:
 class Loss:
     """One absence: when it was first seen, and the others that say whether it is alone."""
 
+    item: ObjectId
     account: str
-    namespace: str
     at: float
     others: list[ObjectId] = field(default_factory=list)
     confirmed: bool = False
@@ -70,7 +70,7 @@ class BucketLosses:
         self._memories = memories
         self._queue = queue
         self._metrics = metrics
-        self._losses: dict[ObjectId, Loss] = {}
+        self._losses: dict[str, Loss] = {}
         self._accept_before: dict[str, str | None] = {}
         self._counted: dict[ObjectId, Counted] = {}
         self._accounts: dict[str, AccountBuckets] = {}
@@ -87,38 +87,37 @@ class BucketLosses:
         self._accept_before.setdefault(meta.uid, meta.annotation("accept-loss"))
         if memory.delete_sent or memory.awaits_effect or not is_expected(bucket):
             return
-        loss = self._losses.get(item)
+        loss = self._losses.get(meta.uid)
         if loss is None:
-            loss = Loss(_account_of(bucket), meta.namespace, memory.seen_at)
-            self._losses[item] = loss
+            loss = Loss(item, _account_of(bucket), memory.seen_at)
+            self._losses[meta.uid] = loss
             self._recount(item)
-            self._observe_others(item, loss)
+            self._observe_others(loss)
         if memory.seen == Absent(confirmed=True) and not loss.confirmed:
             loss.confirmed = True
             self._metrics.buckets_lost.inc()
 
-    def observed_present(self, bucket: AmoveBucket) -> None:
+    def observed_present(self, uid: str) -> None:
         """The bucket is there. What was absent with it may be back as well: it is asked anew."""
-        self._accept_before.pop(bucket.metadata.uid, None)
-        self._end(bucket.object_id, is_back=True)
+        self._accept_before.pop(uid, None)
+        self._end(uid, is_back=True)
 
-    def concluded(self, item: ObjectId) -> None:
+    def concluded(self, uid: str) -> None:
         """The loss is dealt with: created again, or reported for good."""
-        self._end(item)
+        self._end(uid)
 
-    def forget(self, item: ObjectId) -> None:
+    def forget(self, uid: str) -> None:
         """The AmoveBucket is gone."""
-        self._end(item)
-        self._accept_before.pop(item.uid, None)
+        self._end(uid)
+        self._accept_before.pop(uid, None)
 
-    def observe_more(self, bucket: AmoveBucket) -> None:
+    def observe_more(self, uid: str) -> None:
         """Ask for more others where all that were asked have answered, and too many are absent."""
-        item = bucket.object_id
-        loss = self._losses.get(item)
+        loss = self._losses.get(uid)
         if loss is None or next(self._unanswered(loss), None) is not None:
             return
-        if not self._is_mass(loss) and self._may_be_mass(item, loss):
-            self._observe_others(item, loss)
+        if not self._is_mass(loss) and self._may_be_mass(loss):
+            self._observe_others(loss)
 
     # -- verdicts --------------------------------------------------------------------------------
 
@@ -128,12 +127,11 @@ class BucketLosses:
             return BucketLoss.NONE
         if is_concluded(bucket) and not bucket.metadata.deleting:
             return BucketLoss.NONE  # reported as missing before: nothing is made of it anyhow
-        item = bucket.object_id
-        known = self._losses.get(item)
-        loss = known or Loss(_account_of(bucket), bucket.metadata.namespace, memory.seen_at)
+        known = self._losses.get(bucket.metadata.uid)
+        loss = known or Loss(bucket.object_id, _account_of(bucket), memory.seen_at)
         if self._is_mass(loss):
             return BucketLoss.MASS
-        open_yet = known is not None and self._may_be_mass(item, known)
+        open_yet = known is not None and self._may_be_mass(known)
         return BucketLoss.UNCONFIRMED if open_yet else BucketLoss.NONE
 
     @property
@@ -144,9 +142,11 @@ class BucketLosses:
 
     def _is_mass(self, loss: Loss) -> bool:
         account = self._accounts.get(loss.account)
-        return account is not None and holds_up(loss.namespace, account.lost, account.known)
+        return account is not None and holds_up(
+            loss.item.ref.namespace, account.lost, account.known
+        )
 
-    def _may_be_mass(self, item: ObjectId, loss: Loss) -> bool:
+    def _may_be_mass(self, loss: Loss) -> bool:
         """Whether it would be a mass loss if the whole account were like the others of this one.
 
         Those that gave no clear answer since count as absent, as long as that makes a difference.
@@ -154,14 +154,14 @@ class BucketLosses:
         """
         unanswered = set(self._unanswered(loss))
         lost, known = Tally(), Tally()
-        for other in (item, *loss.others):
+        for other in (loss.item, *loss.others):
             if (counted := self._counted.get(other)) is not None:
                 known.add(counted.namespace)
                 if counted.lost or other in unanswered:
                     lost.add(counted.namespace)
         account = self._accounts.get(loss.account)
         all_answered = account is None or (not unanswered and known.total >= account.known.total)
-        return not all_answered and holds_up(loss.namespace, lost, known)
+        return not all_answered and holds_up(loss.item.ref.namespace, lost, known)
 
     def _unanswered(self, loss: Loss) -> Iterator[ObjectId]:
         """The others that ought to be there and gave no clear answer since the loss was seen."""
@@ -203,24 +203,24 @@ class BucketLosses:
         bucket = self._store.buckets.get(item.ref)
         if bucket is None or bucket.metadata.uid != item.uid or not is_expected(bucket):
             return None
-        lost = item in self._losses and not self._is_accepted(bucket.metadata)
+        lost = item.uid in self._losses and not self._is_accepted(bucket.metadata)
         return Counted(_account_of(bucket), item.ref.namespace, lost)
 
-    def _end(self, item: ObjectId, *, is_back: bool = False) -> None:
-        if self._losses.pop(item, None) is not None:
-            self._recount(item, is_back=is_back)
+    def _end(self, uid: str, *, is_back: bool = False) -> None:
+        if (loss := self._losses.pop(uid, None)) is not None:
+            self._recount(loss.item, is_back=is_back)
 
     # -- who is observed next --------------------------------------------------------------------
 
-    def _observe_others(self, item: ObjectId, loss: Loss) -> None:
+    def _observe_others(self, loss: Loss) -> None:
         """One of ours is gone: is it alone? Losses seen at the same time share their others."""
         account = self._accounts.get(loss.account)
         if account is None:
             return
         memories = self._memories
         if loss.others or not any(memories.bucket(one.uid).stale for one in account.asked):
-            account.asked = account.some_present({item, *loss.others})
-        loss.others += [other for other in account.asked if other != item]
+            account.asked = account.some_present({loss.item, *loss.others})
+        loss.others += [other for other in account.asked if other != loss.item]
         for other in self._unanswered(loss):
             memories.bucket(other.uid).stale = True
             self._queue.add(other)

@@ -97,13 +97,14 @@ class Dependencies:
         return not self.settings.watch_namespaces
 
     def forget(self, item: ObjectId) -> None:
-        """An object of either kind is gone, and all that was remembered of it goes.
+        """An object of either kind left the store, and all that was remembered of it goes.
 
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
+        self.queue.discard(item)
         self.memories.forget(item.uid)
         self.status.forget(item.uid)
-        self.bucket_losses.forget(item)
+        self.bucket_losses.forget(item.uid)
         self.names.forget(item.uid)
         self.key_losses.forget(item.uid)
         self.enqueue.waiting(self.store.key_index.release(item.uid))

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from amove_operator.core.naming import Marker, owner_digest
 from amove_operator.engine.index import Index
 from amove_operator.models import AmoveStorageKey
-from amove_operator.models.refs import ObjectId
 
 
 class KeyIndex:
-    """Look-ups over AmoveStorageKeys, those too that vanished and whose keys are still live.
+    """Look-ups of AmoveStorageKeys by UID, those too that vanished and whose keys are still live.
 
     A key that is about to be issued reaches buckets before status can say so. Its names are
     *reserved* until status names every live key of its object: else a name could go to another
@@ -20,33 +19,31 @@ class KeyIndex:
 
     def __init__(self) -> None:
         self._reserved: Index[str, str] = Index()
-        self._reaching: Index[str, ObjectId] = Index()
-        self._naming: Index[str, ObjectId] = Index()
-        self._by_owner: Index[str, ObjectId] = Index()
+        self._reaching: Index[str, str] = Index()
+        self._naming: Index[str, str] = Index()
+        self._by_owner: Index[str, str] = Index()
 
-    def put(self, item: ObjectId, key: AmoveStorageKey) -> None:
+    def put(self, key: AmoveStorageKey) -> None:
         """Index an object as it is now."""
-        self._reaching.put(item, key.reached_buckets)
-        self._naming.put(item, (one.id for one in key.named_keys if not one.dead))
-        self._by_owner.put(item, [owner_digest(item.uid)])
+        uid = key.metadata.uid
+        self._reaching.put(uid, key.reached_buckets)
+        self._naming.put(uid, (one.id for one in key.named_keys if not one.dead))
+        self._by_owner.put(uid, [owner_digest(uid)])
 
-    def drop(self, item: ObjectId) -> None:
+    def drop(self, uid: str) -> None:
         """Forget an object; what is reserved for it stays until it is released."""
         for index in (self._reaching, self._naming, self._by_owner):
-            index.drop(item)
+            index.drop(uid)
 
-    def reaching(self, bucket_name: str) -> list[ObjectId]:
+    def reaching(self, bucket_name: str) -> set[str]:
         """The objects of which a live key reaches that bucket, or is about to."""
-        found = set(self._reaching.get(bucket_name))
-        for uid in self._reserved.get(bucket_name):
-            found.update(self._by_owner.get(owner_digest(uid)))
-        return sorted(found, key=str)
+        return {*self._reaching.get(bucket_name), *self._reserved.get(bucket_name)}
 
     def is_named(self, key_id: str) -> bool:
         """Whether the status of some object names that key and the buckets that it reaches."""
         return bool(self._naming.get(key_id))
 
-    def of_marker(self, marker: Marker) -> list[ObjectId]:
+    def of_marker(self, marker: Marker) -> list[str]:
         """The objects that a key of this marker can have been issued for: one, while it exists."""
         return self._by_owner.get(marker.owner)
 

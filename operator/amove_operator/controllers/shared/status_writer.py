@@ -10,9 +10,16 @@ from amove_operator.controllers.shared.store import Store
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
-from amove_operator.core.reading import Object, Seen
+from amove_operator.core.reading import Object, Seen, conditions_are_lost
 from amove_operator.core.reasons import Reason
-from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
+from amove_operator.errors import (
+    ApiError,
+    AuthFailed,
+    IncompleteListing,
+    KubeRefused,
+    Paused,
+    Rejected,
+)
 from amove_operator.kube import Kube
 from amove_operator.kube.views import ObjectReference
 from amove_operator.models import BucketStatus, KeyStatus
@@ -31,6 +38,8 @@ def explain(error: ApiError) -> tuple[Reason, str]:
             return held, f"Calls to the service are held back: {error}"
         case Rejected():
             return Reason.ApiRefused, f"The service answered {error}"
+        case IncompleteListing():
+            return Reason.ListIncomplete, f"Nothing is concluded from a list in part: {error}"
         case _:
             return Reason.ApiUnavailable, f"The service gave no usable answer: {error}"
 
@@ -61,10 +70,14 @@ class StatusWriter:
     ) -> Seen:
         """Write what changed, if anything; the object with the status that it has now.
 
+        Where that would lose conditions which cannot be read, an Event says it instead.
         Raises Conflict when ``seen`` is stale.
         The status of a vanished object is noted on our copy. So is that of one whose namespace is
         being deleted, where our role may go before the object.
         """
+        if conditions_are_lost(seen.unread_status):
+            await self.emit_unwritten(seen, conclusion.synced.reason, conclusion.synced.message)
+            return seen
         meta, before = seen.metadata, seen.status.conditions
         if not meta.deleting and conditions.deletion_begun(before):
             # Restored from a backup that was made in the middle of a deletion.

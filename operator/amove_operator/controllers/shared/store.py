@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
+from amove_operator.controllers.shared.history import History
 from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
@@ -34,23 +36,29 @@ def is_unserved(seen: Object) -> bool:
 class Store:
     """All objects by reference, and by identity those that vanished and still need their end.
 
+    Of each object there is one copy: as it is, or as it was last seen before it vanished.
+
     An object *vanishes* when it is gone without our finalizer's protocol: somebody took the
     finalizer off, or forced the deletion. Its last copy, marked ``metadata.vanished``, is served
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: vanished objects of which no GET has shown yet that they are gone.
+    ``unconfirmed``: objects that seem to have vanished, also one that an event shows again meanwhile,
+    of which it is not proven yet; since when no GET shows them (monotonic), infinity where none was
+    answered yet.
     """
 
     def __init__(self) -> None:
         self.buckets: dict[Ref, AmoveBucket] = {}
         self.keys: dict[Ref, AmoveStorageKey] = {}
         self.vanished: dict[ObjectId, Object] = {}
-        self.unconfirmed: set[ObjectId] = set()
+        self.unconfirmed: dict[ObjectId, float] = {}
         self.unserved: set[str] = set()
         self.departed = Departed()
+        self.history = History()
         self.faults: dict[Ref, Conclusion] = {}
         self.key_index = KeyIndex()
+        self._by_uid: dict[str, Object] = {}
         self._by_bucket_name: Index[str, ObjectId] = Index()
         self._by_bucket_ref: Index[tuple[str, str], ObjectId] = Index()
         self._by_secret: Index[tuple[str, str], ObjectId] = Index()
@@ -69,12 +77,9 @@ class Store:
         """The object of that name as last seen."""
         return self.buckets.get(ref) if ref.kind is Kind.BUCKET else self.keys.get(ref)
 
-    def find(self, item: ObjectId) -> Object | None:
+    def find(self, uid: str) -> Object | None:
         """That very object, also after it vanished."""
-        seen = self.get(item.ref)
-        if seen is not None and seen.metadata.uid == item.uid:
-            return seen
-        return self.vanished.get(item)
+        return self._by_uid.get(uid)
 
     # -- taking in -------------------------------------------------------------------------------
 
@@ -104,6 +109,7 @@ class Store:
 
     def _take_in(self, kind: Kind, body: Mapping[str, Any]) -> Object:
         parsed, fault = read_object(kind, body)
+        self.history.note(kind, parsed.metadata.resource_version)
         self.faults.pop(parsed.object_id.ref, None)
         if fault is not None:
             self.faults[parsed.object_id.ref] = fault
@@ -112,29 +118,39 @@ class Store:
         return parsed
 
     def _index(self, seen: Object) -> None:
-        item = seen.object_id
-        ref = item.ref
+        self._hold(seen)
+        item, namespace = seen.object_id, seen.metadata.namespace
         if isinstance(seen, AmoveBucket):
-            self.buckets[ref] = seen
             self._by_bucket_name.put(item, [seen.bucket_name])
             self._on_bucket(item)
             return
-        self.keys[ref] = seen
-        named = seen.spec.bucket_refs or ()
-        self._by_bucket_ref.put(item, [(ref.namespace, one.name) for one in named])
-        self._by_secret.put(item, [(ref.namespace, seen.secret_name)])
-        self.key_index.put(item, seen)
+        self._by_bucket_ref.put(
+            item, [(namespace, one.name) for one in seen.spec.bucket_refs or ()]
+        )
+        self._by_secret.put(item, [(namespace, seen.secret_name)])
+
+    def _hold(self, seen: Object) -> None:
+        """This is our copy of that very object from now on."""
+        item = seen.object_id
+        self._by_uid[item.uid] = seen
+        self.vanished.pop(item, None)  # by an event that is newer than its end seemed to be
+        if seen.metadata.vanished:
+            self.vanished[item] = seen
+        elif isinstance(seen, AmoveBucket):
+            self.buckets[item.ref] = seen
+        else:
+            self.keys[item.ref] = seen
+        if isinstance(seen, AmoveStorageKey):
+            self.key_index.put(seen)
 
     def note_status(self, seen: Seen, status: BucketStatus | KeyStatus) -> Seen:
         """Our copy of that very version says what could not be written, or has no place any more.
 
         Of a vanished object there is nothing but our copy.
         """
-        item, noted = seen.object_id, seen.with_status(status)
-        if self.get(item.ref) is seen:
-            self._index(noted)
-        elif item in self.vanished:
-            self._keep(item, noted)
+        noted = seen.with_status(status)
+        if self.find(seen.metadata.uid) is seen:
+            self._hold(noted)
         return noted
 
     # -- letting go ------------------------------------------------------------------------------
@@ -155,17 +171,22 @@ class Store:
         try:
             yield
         except Conflict:
-            if item not in self.vanished and self.find(item) is not None:
+            if item not in self.vanished and self.find(item.uid) is not None:
                 self.unserved.add(item.uid)
                 self.departed.forget(item.uid)
             raise
 
-    def forget(self, item: ObjectId) -> None:
+    def forget(self, uid: str) -> None:
         """That very object is served to its end; one made anew under its name stays."""
-        if item in self.vanished:
-            self.forget_vanished(item)
-        elif self.find(item) is not None:
+        if (seen := self.find(uid)) is None:
+            return
+        item = seen.object_id
+        self.unconfirmed.pop(item, None)
+        if self.vanished.pop(item, None) is None:
             self.drop(item.ref)
+        else:
+            self.key_index.drop(uid)
+            del self._by_uid[uid]
 
     def drop(self, ref: Ref) -> None:
         """Forget the object of that name: it is gone."""
@@ -174,27 +195,25 @@ class Store:
         if last is None:
             return
         item = last.object_id
-        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret, self.key_index):
+        for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret):
             index.drop(item)
+        self.key_index.drop(item.uid)
+        del self._by_uid[item.uid]
         self.unserved.discard(item.uid)
         self._on_bucket(item)
 
     def keep_vanished(self, last: Object) -> None:
         """Keep an object that seems to have vanished until its protocol is served."""
-        self.unconfirmed.add(last.object_id)
-        self._keep(last.object_id, last.as_vanished())
+        self.unconfirmed[last.object_id] = inf
+        self._hold(last.as_vanished())
 
-    def _keep(self, item: ObjectId, copy: Object) -> None:
-        self.vanished[item] = copy
-        if isinstance(copy, AmoveStorageKey):
-            self.key_index.put(item, copy)
-
-    def forget_vanished(self, item: ObjectId) -> None:
-        """The vanished object's protocol is served, or the object is there after all."""
-        self.vanished.pop(item, None)
-        self.unconfirmed.discard(item)
-        if self.find(item) is None:
-            self.key_index.drop(item)
+    def confirm_vanished(self, item: ObjectId) -> None:
+        """A GET shows that the object is gone, whatever an event showed since: serve its end."""
+        self.unconfirmed.pop(item, None)
+        last = self.find(item.uid)
+        if last is not None and not last.metadata.vanished:
+            self.drop(item.ref)
+            self._hold(last.as_vanished())
 
     # -- look-ups --------------------------------------------------------------------------------
 
@@ -229,9 +248,9 @@ class Store:
         gone = (one for one in self.vanished.values() if isinstance(one, AmoveStorageKey))
         return [*self.keys.values(), *gone]
 
-    def _found(self, items: Iterable[ObjectId]) -> list[AmoveStorageKey]:
-        found = map(self.find, items)
-        return [key for key in found if isinstance(key, AmoveStorageKey)]
+    def _found(self, uids: Iterable[str]) -> list[AmoveStorageKey]:
+        found = (key for key in map(self.find, uids) if isinstance(key, AmoveStorageKey))
+        return sorted(found, key=lambda key: key.object_id)
 
 
 def _same(known: Object, now: Object) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from amove_operator.amove import BucketAddress
 from amove_operator.controllers.resync import Resync
 from amove_operator.errors import Rejected, Throttled
 from amove_operator.models import BucketFlags
@@ -418,5 +419,32 @@ def test_rivals_behind_a_hanging_call_hold_no_worker() -> None:
         hanging.set()
         await cluster.passes()
         assert cluster.service.count("create") == 2
+
+    on_cluster(scenario)
+
+
+def test_nobody_takes_a_bucket_over_while_a_call_to_delete_it_is_under_way() -> None:
+    """The younger one would adopt a bucket that is gone a moment later."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        former = cluster.apply("team", "media", deletionPolicy="Delete")
+        await cluster.passes()
+        delete, answered = cluster.service.delete_bucket, asyncio.Event()
+
+        async def hanging(where: BucketAddress) -> None:
+            await answered.wait()
+            await delete(where)
+
+        setattr(cluster.service, "delete_bucket", hanging)  # noqa: B010
+        cluster.delete(former)
+        await cluster.passes()
+        cluster.strip(former)
+        younger = cluster.apply("trusted", "media", adoptionPolicy="IfExists")
+        await cluster.passes()
+        assert cluster.provenance(younger) is None
+        answered.set()
+        await cluster.passes()
+        assert cluster.provenance(younger) == "Created"
+        assert list(cluster.service.buckets) == ["media"]
 
     on_cluster(scenario)

@@ -14,6 +14,7 @@ import pytest
 from amove_operator.amove import NewKey
 from amove_operator.core import names
 from amove_operator.core.naming import mask_bit, names_digest
+from amove_operator.core.secrets.record import KEY_ID
 from amove_operator.engine.workqueue import WorkQueue, run_workers
 from amove_operator.errors import Conflict, KubeRefused, TransportFault
 from amove_operator.models import FINALIZER
@@ -635,3 +636,39 @@ def test_a_refusal_that_no_dry_run_foretold_costs_one_key_each_resync_at_most(
         assert condition(walked, "Ready")[0] == "False"
         walked.time.seconds += step
     assert len(walked.service.created) > 1
+
+
+@pytest.mark.parametrize("scope", [None, "red"])
+def test_a_secret_that_is_deleted_while_its_watch_is_down_is_missed_by_the_next_sweep(
+    walked: Walked, scope: str | None
+) -> None:
+    created(walked)
+    served(walked, times=3, after=60.0)
+    (former,) = live(walked)
+    walked.d.secrets.note_sync(scope, in_sync=False)
+    del walked.kube.secrets["red", "a"]
+    walked.serve(REF)
+    current = walked.kube.crs[REF]["status"]["key"]["id"]
+    assert current != former
+    assert walked.kube.secrets["red", "a"]["metadata"]["annotations"][KEY_ID] == current
+
+
+def test_while_its_watch_is_down_a_secret_is_read_once_a_pass_and_never_while_it_is_in_sync(
+    walked: Walked,
+) -> None:
+    created(walked)
+    served(walked, times=3, after=60.0)
+    reads: list[str] = []
+    read = walked.kube.read_secret
+
+    async def counted(namespace: str, name: str) -> Any:
+        reads.append(name)
+        return await read(namespace, name)
+
+    setattr(walked.kube, "read_secret", counted)  # noqa: B010
+    walked.serve(REF)
+    assert reads == []
+    walked.d.secrets.note_sync(None, in_sync=False)
+    for _ in range(3):
+        walked.serve(REF)
+    assert reads == ["a"] * 3

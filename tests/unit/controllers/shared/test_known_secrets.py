@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.core.secrets.record import KEY_ID
 from amove_operator.kube.secret_watch import SecretMeta
@@ -38,3 +40,18 @@ def test_a_secret_that_is_gone_says_nothing_and_leaves_nothing_behind() -> None:
     known.drop(("never", "seen"))
     assert (list(known), known.claiming("key")) == ([], [])
     assert known.__dict__ == KnownSecrets().__dict__
+
+
+@pytest.mark.parametrize("scope", [None, "a"])
+def test_what_a_watch_that_is_not_in_sync_showed_is_no_proof(scope: str | None) -> None:
+    known = KnownSecrets()
+    for one in (secret("a", "key"), secret("b", "key")):
+        known.put(one)
+    known.note_sync(scope, in_sync=False)
+    assert known.get(("a", "app")) is None
+    assert (known.get(("b", "app")) is None) is (scope is None)
+    assert len(known.claiming("key")) == 2, "a hint stays one: its Secret is read before it counts"
+    assert not known.all_in_sync
+    known.note_sync(scope, in_sync=True)
+    assert known.get(("a", "app")) == secret("a", "key")
+    assert known.all_in_sync
