@@ -147,8 +147,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         conclusion = unsynced(reason, message)
         if isinstance(step, steps.Mint) and isinstance(error, Rejected):
             in_a_row = decision.progress.memory.refusals
-            refused = messages.create_refused(snapshot, message, in_a_row)
-            return steps.Finish(status_of(snapshot), refused, retry=True)
+            said = messages.create_refused(snapshot, message, in_a_row)
+            return steps.Finish(status_of(snapshot), said, retry=True)
         secret = snapshot.secret
         dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
         held = isinstance(secret, SecretOurs) and secret.data_matches

@@ -43,7 +43,7 @@ class Store:
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: objects that seem to have vanished, also one that an event shows again meanwhile,
+    ``unconfirmed``: objects that seem to have vanished, also if an event shows one again meanwhile,
     of which it is not proven yet; since when no GET shows them (monotonic), infinity where none was
     answered yet.
     """
