@@ -11,7 +11,6 @@ import copy
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
