@@ -92,6 +92,9 @@ class InMemoryKube:
     async def answered(self, _kind: Kind) -> None:
         """The answer to a list is on its way."""
 
+    async def list_version(self, _kind: Kind, _namespace: str) -> str:
+        return self.version()
+
     async def get_object(self, ref: Ref) -> Body | None:
         return copy.deepcopy(self.crs.get(ref))
 

@@ -64,9 +64,14 @@ class Resync:
         return self._d.leadership.since + self._d.settle
 
     async def _listed(self) -> None:
-        """One complete listing for the whole sweep, as soon as it can tell all."""
+        """One complete listing for the whole sweep, as soon as it can tell all.
+
+        Where there are no AmoveStorageKeys, only if a list was needed before: by an old one, a key
+        of a retained Secret would keep its bucket's name for ever.
+        """
         d = self._d
-        while (d.store.keys or d.watches_all) and d.clock() >= self._settled_at:
+        needed = d.store.keys or d.watches_all or d.key_lists.latest is not None
+        while needed and d.clock() >= self._settled_at:
             try:
                 await d.key_lists.fresh()
             except ApiError as error:

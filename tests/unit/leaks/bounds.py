@@ -206,7 +206,7 @@ BOUNDS: dict[str, Bound] = {
     "Dependencies.queue._failures": at_most(objects),
     "BucketReconciler._locks._waiting": NOTHING,
     "BucketReconciler._locks._waiting[]": NOTHING,
-    "Census._scopes": constant(4),
+    "Census._scopes": each(4),
     # The client and what else is made once.
     "AmoveClient._extensions": constant(1),
     "AmoveClient._extensions[]": constant(4),
