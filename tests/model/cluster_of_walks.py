@@ -13,7 +13,7 @@ from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import FINALIZER
+from amove_operator.models import FINALIZER, canonical_id
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
@@ -73,14 +73,19 @@ class Walked:
         self.lost: set[str] = set()
         self.misled: set[str] = set()
         self.given_up: set[str] = set()
+        self.nameless: set[str] = set()
         self.serving: ObjectId | None = None
         self.vanished_before = False
         self.uid = ""
         self.restart()
 
     def restart(self) -> None:
-        """A new process takes the lead. It knows no ghosts: what they left are orphans."""
+        """A new process takes the lead. It knows no ghosts: what they left are orphans.
+
+        Nor does it know a key that the service made under a name without our marker.
+        """
         self.lost, self.asked_for = set(), set()
+        self.nameless |= self.service.renamed
         self.looks_new |= {owner for owner in self.stripped if self._is_untouched(owner)}
         self.orphaned |= self.stripped - {_digest(uid) for uid in self._uids()}
         self.service.unanswered |= self.service.keys.keys() - self._ids_in_status()
@@ -294,8 +299,10 @@ class Walked:
     # -- looking at it ---------------------------------------------------------------------------
 
     def visible(self) -> list[StoredKey]:
-        """The live keys of the user whose token is in use."""
-        return [key for key in self.service.keys.values() if key.user == self.service.user]
+        """The live keys of the user whose token is in use, as far as anybody can know them."""
+        keys = self.service.keys.values()
+        mine = (key for key in keys if key.user == self.service.user)
+        return [key for key in mine if key.id not in self.nameless]
 
     def _live(self, owner: str) -> list[str]:
         """The live keys under one marker, without those of which a person said that they are gone.
@@ -342,7 +349,7 @@ class Walked:
             return None
         if self._annotation(ref, OWNER_UID) != uid:
             return None
-        return self.service.keys.get(self._annotation(ref, KEY_ID))
+        return self.service.keys.get(canonical_id(self._annotation(ref, KEY_ID)))
 
     def settle(self) -> None:
         """No more faults: time passes and everybody is served until nothing moves."""
@@ -360,15 +367,21 @@ class Walked:
                         self.watch()
                         self.serve(ref)
                 self.check()
-                self._accept_losses(ref)
+                self._obey(ref)
             if not self.unsettled():
                 return
         raise AssertionError(f"it does not settle: {self.unsettled()}")
 
-    def _accept_losses(self, ref: Ref) -> None:
-        """A person reads the condition, and sets the annotation where it says so."""
+    def _obey(self, ref: Ref) -> None:
+        """A person reads the conditions, and sets the annotation that they ask for."""
         body = self.kube.crs.get(ref)
-        if body is not None and any("accept-loss" in (word[3] or "") for word in _words(body)):
+        if body is None:
+            return
+        if any(word[2] == "ApiRefused" for word in _words(body)):
+            asked = body["metadata"]["annotations"]
+            asked["storage.amove.io/reconcile-requested-at"] = self.kube.version()
+            self.kube.touch(body)
+        if any("accept-loss" in (word[3] or "") for word in _words(body)):
             self.accept_loss(ref, self.kube.version())
             self.kube.touch(body)
 
