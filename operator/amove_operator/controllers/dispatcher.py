@@ -17,7 +17,6 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     Conflict,
     KubeInternalError,
@@ -276,19 +275,14 @@ class Dispatcher:
             _log.error("%s: Kubernetes refused: %s", ref, error)
             refused = isinstance(error, KubeRefused)
             queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
-            await self._emit_unwritten(item, error)
+            if (seen := self.d.store.find(item.uid)) is not None:
+                await self.d.status.emit_refused(seen, error)
             return "kube_refused"
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
             queue.fail(item, cap=SOON_AGAIN)
             return "kube_unavailable"
         return "ok"
-
-    async def _emit_unwritten(self, item: ObjectId, error: KubeRefused | KubeInternalError) -> None:
-        """An Event, where status cannot say what Kubernetes refused."""
-        if (seen := self.d.store.find(item.uid)) is not None:
-            said = f"Kubernetes refused a request for this object, and its status: {error}"
-            await self.d.status.emit_unwritten(seen, Reason.KubernetesRefused, said)
 
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""
