@@ -509,6 +509,19 @@ def test_no_third_key_is_issued_by_a_list_of_another_user_once_the_right_token_i
     assert condition(walked, "Synced") == ("True", "Settled")
 
 
+def test_who_accepts_another_user_learns_which_keys_of_the_former_live_on(walked: Walked) -> None:
+    created(walked)
+    served(walked)
+    walked.service.user = "user-2"
+    served(walked, after=100)
+    assert condition(walked, "Synced") == ("False", "ApiUserChanged")
+    assert not walked.kube.to_be_checked
+    annotated(walked, "accept-loss", "1")
+    served(walked, times=2, after=100)
+    assert [key.id for key in walked.visible()] == ["key-3"]
+    assert "key-1" in walked.kube.to_be_checked
+
+
 def test_a_deletion_that_waits_for_another_objects_missing_key_says_what_to_do(
     walked: Walked,
 ) -> None:
