@@ -54,6 +54,27 @@ def test_of_a_bucket_that_goes_while_it_is_observed_no_loss_stays() -> None:
     on_cluster(scenario)
 
 
+def test_no_memory_begins_for_a_bucket_that_is_gone() -> None:
+    """It was observed because another was lost, and went; then a third one was lost."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        first, second, third = (cluster.apply("team", f"media-{n}") for n in range(3))
+        await cluster.passes()
+        cluster.service.buckets.pop("media-0")
+        cluster.annotate(first, reconcile_requested_at="1")
+        await cluster.passes()
+        cluster.delete(second)
+        await cluster.passes(60)
+        assert second not in cluster.kube.crs
+        cluster.service.buckets.pop("media-2")
+        cluster.annotate(third, reconcile_requested_at="1")
+        await cluster.passes(60)
+        there = {cluster.kube.crs[ref]["metadata"]["uid"] for ref in (first, third)}
+        assert cluster.d.memories.buckets.keys() == there
+
+    on_cluster(scenario)
+
+
 def test_who_goes_while_its_status_says_that_it_waits_for_a_name_wants_it_no_more() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         mine = cluster.apply("red", "media")
