@@ -8,7 +8,8 @@
     ├── Conflict                    Kubernetes: the object changed since we read it
     ├── KubeRefused                 Kubernetes answered 4xx (forbidden, invalid, admission)
     ├── KubeUnavailable             Kubernetes could not be reached or answered 429/5xx
-    │   └── KubeInternalError       … a 500 in its own words: what it asked for us failed
+    │   ├── KubeInternalError       … a 500 in its own words: what it asked for us failed
+    │   └── HistoryWentBack         … less than it had shown before: the process ends
     └── ApiError                    a call to the Amove API that did not succeed
         ├── Rejected                499: the service understood and refused
         │   ├── NotFound            … a bucket (or record) that does not exist
@@ -68,6 +69,10 @@ class KubeInternalError(KubeUnavailable):
 
     Others may well be answered: the object can say so.
     """
+
+
+class HistoryWentBack(KubeUnavailable):
+    """The API server shows less than it had shown before: etcd was restored from a backup."""
 
 
 class ApiError(OperatorError):

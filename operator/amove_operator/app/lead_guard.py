@@ -30,6 +30,7 @@ class Ending(Enum):
 
     STOPPED = "it was asked to stop"
     LOST = "the Lease was lost, or a part of it died"
+    WENT_BACK = "the API server's history went back: nothing that is known is true"
     ANEW = "the fence does not stand any more: begin again from what the cluster then shows"
     OVERLAP = "another operator writes to its objects: rest until a person has parted the two"
 

@@ -145,6 +145,7 @@ class Life:
             uid = await self._patiently(self._kube.cluster_uid)
             operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
             async with aclosing(operator.d.api):
+                group.create_task(self._end_with_history(operator))
                 await self._fill_caches(group, operator)
                 await self._guard.stand_behind_fence()
                 await self._hold_lease(operator)
@@ -167,6 +168,10 @@ class Life:
         await operator.secrets.synced.wait()
         self._filled = True
         _log.info("watching: %d objects", len(list(operator.d.store)))
+
+    async def _end_with_history(self, operator: wiring.Operator) -> None:
+        await operator.d.store.history.went_back.wait()
+        self._end(Ending.WENT_BACK)
 
     async def _hold_lease(self, operator: wiring.Operator) -> None:
         """Wait for the Lease, and work while we have it; it is released when the work has ended.

@@ -61,6 +61,7 @@ def wire(
 
     api = AmoveClient(settings, observer=partial(gauges.count_call, metrics), before_send=may_call)
     d = Dependencies(settings, fenced, api, metrics, cluster_uid)
+    d.leadership.renewed_at = election.renewed_at
     serves = dispatcher.Dispatcher(d)
 
     def on_breaker_change(state: BreakerState) -> None:

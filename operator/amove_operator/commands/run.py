@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def run_operator(settings: Settings) -> int:
-    """Connect and run, one life after the other; the exit code: 0 stopped, 1 the lead was lost.
+    """Connect and run, one life after the other; the exit code: 0 stopped, 1 to be started again.
 
     Raises SettingsError for what only a person can mend.
     """
@@ -33,4 +33,4 @@ async def run_operator(settings: Settings) -> int:
         ending = Ending.ANEW
         while ending is Ending.ANEW and not asked_to_stop.is_set():
             ending = await Life(settings, kube, fence, asked_to_stop).run()
-    return 1 if ending is Ending.LOST else 0
+    return 1 if ending in (Ending.LOST, Ending.WENT_BACK) else 0

@@ -43,17 +43,18 @@ class Census:
 
     async def _list(self, kind: Kind, scope: str | None) -> None:
         store = self._d.store
-        begun = store.departed.begin_list()
+        begun, seen_before = store.departed.begin_list(), store.history.newest(kind)
         listed: set[str] = set()
 
         def take(body: Mapping[str, Any]) -> None:
             listed.add(body["metadata"]["uid"])
-            self._dispatcher.on_object_event(kind, None, body)
+            self._dispatcher.on_object_read(kind, body, seen_before)
 
         try:
             version = await self._d.kube.each_object(kind, take, scope)
         finally:
             store.departed.drop_list()
+        store.history.check_list(kind, version, seen_before)
         for item in store:
             if item.ref.kind is kind and scope in (None, item.ref.namespace):
                 self._dispatcher.on_not_listed(item, listed, version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Set
 from contextlib import suppress
+from math import inf
 from typing import Any
 
 from amove_operator.controllers.buckets.reconciler import BucketReconciler
@@ -16,7 +17,6 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     Conflict,
     KubeInternalError,
@@ -31,6 +31,7 @@ from amove_operator.telemetry import log_context
 
 _log = logging.getLogger(__name__)
 _SOON = 5.0
+_RENEWAL = 2.0
 
 
 class Dispatcher:
@@ -65,6 +66,7 @@ class Dispatcher:
         ref = Ref.of(kind, meta)
         known = store.get(ref)
         if change == "DELETED":
+            store.history.note(kind, meta.get("resourceVersion", ""))
             # Before this process leads, the list that leads to the lead shows what is gone.
             if self.d.leadership.leading or store.departed.listing:
                 store.departed.note_gone(ref, meta["uid"])
@@ -83,6 +85,17 @@ class Dispatcher:
             if now.metadata.paused != known.metadata.paused:
                 self.d.enqueue.claimants(now.bucket_name)  # its claim comes and goes with it
         self._enqueue_changed(now.object_id)
+
+    def on_object_read(self, kind: Kind, body: Mapping[str, Any], seen_before: int) -> None:
+        """Take in what a consistent read shows; ``seen_before``: how far, when it was begun.
+
+        Raises HistoryWentBack.
+        """
+        meta, store = body["metadata"], self.d.store
+        ref = Ref(kind, meta.get("namespace", ""), meta["name"])
+        known = store.get(ref)
+        store.history.check_object(ref, meta, known.metadata if known else None, seen_before)
+        self.on_object_event(kind, None, body)
 
     def _note_new_owner(self, before: AmoveBucket, now: AmoveBucket) -> None:
         """An admin, or another process, made it ours: what was observed then may be hours old.
@@ -143,6 +156,8 @@ class Dispatcher:
         store, ref = self.d.store, item.ref
         body = await self.d.kube.get_object(ref)
         if body is None or body["metadata"]["uid"] != item.uid:
+            if not await self._is_history_whole(item):
+                return False
             _log.warning("%s vanished without its finalizer's protocol; it is served now", ref)
             store.departed.note_gone(ref, item.uid)
             store.confirm_vanished(item)
@@ -153,11 +168,29 @@ class Dispatcher:
         if shown is not None and shown.metadata.uid != item.uid:
             self.d.queue.fail(item, cap=_SOON)
             return False
-        store.unconfirmed.discard(item)
+        store.unconfirmed.pop(item, None)
         self.d.queue.forget(item)
         if shown is None:
             store.put_back(ref.kind, body)
             self._enqueue_changed(item)
+        return True
+
+    async def _is_history_whole(self, item: ObjectId) -> bool:
+        """Whether an object that is gone was deleted, and not lost with a part of the history.
+
+        A list must be as new as what was seen; and the Lease, which is renewed every 2 s by its
+        version, must have been renewed since: it would have come back older with all else. Until
+        then the object is read again. Raises HistoryWentBack.
+        """
+        d, kind = self.d, item.ref.kind
+        since = d.store.unconfirmed[item] = min(d.store.unconfirmed.get(item, inf), d.clock())
+        if item.ref.namespace not in d.namespaces.unlisted:
+            seen_before = d.store.history.newest(kind)
+            version = await d.kube.list_version(kind, item.ref.namespace)
+            d.store.history.check_list(kind, version, seen_before)
+        if d.leadership.renewed_at() < since:
+            d.queue.add_after(item, _RENEWAL)
+            return False
         return True
 
     def on_secret_event(self, secret: SecretMeta, *, deleted: bool) -> None:
@@ -242,7 +275,8 @@ class Dispatcher:
             _log.error("%s: Kubernetes refused: %s", ref, error)
             refused = isinstance(error, KubeRefused)
             queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
-            await self._emit_unwritten(item, error)
+            if (seen := self.d.store.find(item.uid)) is not None:
+                await self.d.status.emit_refused(seen, error)
             return "kube_refused"
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
@@ -250,19 +284,13 @@ class Dispatcher:
             return "kube_unavailable"
         return "ok"
 
-    async def _emit_unwritten(self, item: ObjectId, error: KubeRefused | KubeInternalError) -> None:
-        """An Event, where status cannot say what Kubernetes refused."""
-        if (seen := self.d.store.find(item.uid)) is not None:
-            said = f"Kubernetes refused a request for this object, and its status: {error}"
-            await self.d.status.emit_unwritten(seen, Reason.KubernetesRefused, said)
-
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""
         store = self.d.store
-        before = store.get(ref)
+        before, seen_before = store.get(ref), store.history.newest(ref.kind)
         body = await self.d.kube.get_object(ref)
         if body is not None:
-            self.on_object_event(ref.kind, None, body)
+            self.on_object_read(ref.kind, body, seen_before)
         elif before is not None and store.get(ref) is before:  # not one made since that answer
             store.departed.note_gone(ref, before.metadata.uid)
             self.on_object_gone(ref)

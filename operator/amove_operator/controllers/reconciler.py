@@ -40,7 +40,7 @@ Pass = TypeVar("Pass", bound="Progress")
 class Progress(Protocol):
     """What one pass goes by beside the object."""
 
-    def status_written(self) -> None:
+    def status_written(self, before: Any, now: Any, /) -> None:
         """Status was written before an effect."""
 
 
@@ -171,16 +171,12 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 self.finalizer_added(decision)
             case steps.WriteStatus(status, conclusion):
                 await self.d.status.write(seen, status, conclusion)
-                self.status_written(decision)
+                decision.progress.status_written(seen.status, status)
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
             case _:
                 await self.perform(decision)
         return None
-
-    def status_written(self, decision: Decision[Seen, Pass]) -> None:
-        """Status was written before an effect."""
-        decision.progress.status_written()
 
     async def _remove_finalizer(self, decision: Decision[Seen, Pass]) -> None:
         """Let go of the object; of a vanished one, nothing is left but our copy."""

@@ -12,7 +12,7 @@ from amove_operator.kube import patches
 from amove_operator.kube.connection import find_access
 from amove_operator.kube.events import EventLog
 from amove_operator.kube.failures import Gone, NamespaceTerminating, NotServed, secret_texts
-from amove_operator.kube.listing import OnItem, each_item
+from amove_operator.kube.listing import OnItem, each_item, list_version
 from amove_operator.kube.transport import (
     FIELD_MANAGER,
     JSON,
@@ -125,6 +125,11 @@ class Kube:
         it does not raise; a list that had to begin anew shows some of them twice.
         """
         return await each_item(self.transport, _objects_path(kind, namespace), take)
+
+    async def list_version(self, kind: Kind, namespace: str) -> str:
+        """The version that a list of that namespace has now, whatever is in it."""
+        request = Request("GET", _objects_path(kind, namespace), {"limit": "1"})
+        return list_version(await self.transport.call(request), request)
 
     async def get_object(self, ref: Ref) -> dict[str, Any] | None:
         """The object as it is now; None only when the API server says that there is none."""

@@ -22,7 +22,14 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from amove_operator.errors import Conflict, KubeRefused, KubeUnavailable, NotLeading
+from amove_operator.core.history import is_older, number
+from amove_operator.errors import (
+    Conflict,
+    HistoryWentBack,
+    KubeRefused,
+    KubeUnavailable,
+    NotLeading,
+)
 from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import Gone
 from amove_operator.kube.transport import FIELD_MANAGER, Request, path_of
@@ -81,7 +88,7 @@ class LeaseElection:
         self._renewed = float("-inf")
         self._lease: dict[str, Any] | None = None
         self._annotations: dict[str, str] = {}
-        self._seen = ""
+        self._seen = ("", "")
         self._unchanged_since = clock()
         self._logged = ""
         self._logged_at = float("-inf")
@@ -93,6 +100,10 @@ class LeaseElection:
         age = self._clock() - self._renewed
         if age >= self._deadline:
             raise NotLeading(f"the Lease was last renewed {age:.1f} s ago")
+
+    def renewed_at(self) -> float:
+        """When the last successful renewal was begun (monotonic)."""
+        return self._renewed
 
     def annotation(self, name: str) -> str | None:
         """What the Lease says under that name: a word from one leader to the next."""
@@ -107,6 +118,8 @@ class LeaseElection:
     async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
         """Wait for the Lease, call ``on_lead``, renew; call ``on_loss`` and return on its loss.
 
+        A Lease that is older than it was counts as lost, also by who only waits for it: all that is
+        known is of a history that is no more.
         Cancelling is the clean stop: the Lease is released, so that another takes it at once.
         Stop all work first.
         """
@@ -118,6 +131,9 @@ class LeaseElection:
         except asyncio.CancelledError:
             await self._release()
             raise
+        except HistoryWentBack as error:
+            log.critical("%s", error)
+            self.leading_since = None
         log.error("the Lease is lost: %s stops", self.identity)
         on_loss()
 
@@ -155,6 +171,8 @@ class LeaseElection:
             # A conflict while leading may be our own renewal whose answer was lost.
             if outcome is _Outcome.UNKNOWN and self.leading_since is not None:
                 outcome = await self._try()
+        except HistoryWentBack:
+            raise
         except (KubeUnavailable, KubeRefused) as error:
             message = f"the Lease {self._name} could not be read or written: {error}"
             self._log_once(logging.WARNING, message, again=_LOG_EVERY)
@@ -193,13 +211,19 @@ class LeaseElection:
             self._note(await self._kube.transport.call(request, urgent_seconds=_REQUEST_SECONDS))
         except Gone:
             self._lease = None
-            self._seen = ""
+            self._seen = ("", "")
 
     def _note(self, lease: dict[str, Any]) -> None:
+        seen = lease["metadata"].get("uid", ""), lease["metadata"]["resourceVersion"]
+        if seen[0] == self._seen[0] and is_older(seen[1], number(self._seen[1])):
+            raise HistoryWentBack(
+                f"the API server's history went back: the Lease {self._name} is of version "
+                f"{seen[1]}, and {self._seen[1]} was seen before"
+            )
         self._lease = lease
         # Any change counts as a sign of life. The time is taken after the answer: later is safer.
-        if (version := lease["metadata"]["resourceVersion"]) != self._seen:
-            self._seen = version
+        if seen != self._seen:
+            self._seen = seen
             self._unchanged_since = self._clock()
 
     def _free(self) -> bool:
@@ -261,21 +285,3 @@ class LeaseElection:
         except Conflict:
             return False
         return True
-
-
-class AlwaysLeading:
-    """For AMOVE_LEADER_ELECTION=false: the one process leads from the start."""
-
-    async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
-        """Call ``on_lead`` and wait until cancelled; the lead is never lost."""
-        on_lead()
-        await asyncio.Event().wait()
-
-    def check(self) -> None:
-        """Always allowed."""
-
-    def annotation(self, name: str) -> str | None:
-        """There is no Lease to say anything."""
-
-    def annotate(self, name: str, value: str) -> None:
-        """There is no Lease to say it on."""

@@ -41,17 +41,22 @@ async def each_item(
     raise KubeUnavailable(f"the list {path} expired between its pages {_ATTEMPTS} times")
 
 
+def list_version(answer: dict[str, Any], request: Request) -> str:
+    """The resourceVersion of a list. Raises KubeUnavailable where the answer is none."""
+    version = (answer.get("metadata") or {}).get("resourceVersion")
+    if not str(answer.get("kind", "")).endswith("List") or not version:
+        raise KubeUnavailable(f"the answer to {request.path} is not a list of the API server")
+    return str(version)
+
+
 async def _pages(transport: Transport, first: Request, take: OnItem) -> str:
     request = first
     while True:
         answer = await transport.call(request)
-        meta = answer.get("metadata") or {}
-        version = meta.get("resourceVersion")
-        if not str(answer.get("kind", "")).endswith("List") or not version:
-            raise KubeUnavailable(f"the answer to {first.path} is not a list of the API server")
+        version, meta = list_version(answer, first), answer["metadata"]
         for item in answer.get("items") or ():
             take(item)
         if not meta.get("continue"):
-            return str(version)
+            return version
         request = replace(first, query={**first.query, "continue": meta["continue"]})
         del answer  # or two pages were in memory while the next is read

@@ -17,6 +17,7 @@ from amove_operator.app import watches, wiring
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.controllers.shared.leadership import Leadership
+from amove_operator.controllers.shared.store import Store
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models.refs import Kind
@@ -57,6 +58,7 @@ class Stage:
         self.accounts = SimpleNamespace(load=self.load_accounts, loaded=False, needed=True)
         self.concurrency = 16
         self.crowd: asyncio.Barrier | None = None
+        self.store = Store()
         self.lists = iter(("first list", "list before the lead"))
         self.seen: list[Any] = []
         self.background: list[asyncio.Task[None]] = []
@@ -147,7 +149,7 @@ class Stage:
         d = SimpleNamespace(
             api=SimpleNamespace(aclose=self.close_api),
             queue=self.queue,
-            store={},
+            store=self.store,
             accounts=self.accounts,
             settings=SimpleNamespace(concurrency=self.concurrency),
             kube=SimpleNamespace(field_manager="amove-operator/ours"),
@@ -275,6 +277,17 @@ async def test_the_loss_of_the_lease_lets_calls_in_flight_end(live: Live) -> Non
     stage = Stage()
     assert await live(stage, lambda *_: stage.lose()) is Ending.LOST
     assert "photos handled" in stage.noted
+
+
+@pytest.mark.parametrize("hold", ["first list", "standby", "work"])
+async def test_a_history_that_went_back_ends_a_leader_and_a_standby_in_order(
+    hold: str, live: Live
+) -> None:
+    stage = Stage(hold)
+    ending = await live(stage, lambda *_: stage.store.history.went_back.set())
+    assert ending is Ending.WENT_BACK
+    assert ("photos handled" in stage.noted) is (hold == "work")
+    assert stage.noted[-1] in ("fence ended", "Kopf ended", "Secrets ended")
 
 
 def take_the_fence_away(stage: Stage, _life: Life) -> None:

@@ -20,6 +20,7 @@ from amove_operator.settings import Settings
     [
         ([Ending.STOPPED], 0),
         ([Ending.LOST], 1),
+        ([Ending.WENT_BACK], 1),
         ([Ending.OVERLAP], 0),
         ([Ending.ANEW, Ending.ANEW, Ending.STOPPED], 0),
         ([Ending.ANEW, Ending.LOST], 1),

@@ -200,6 +200,20 @@ def test_a_refused_create_keeps_the_services_words_and_no_budget_hides_them() ->
     on_cluster(scenario)
 
 
+def test_a_corrected_spec_is_tried_at_once_and_not_a_settle_time_later() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        refusing(cluster, "bad")
+        cluster.apply("team", "photos")
+        ref = cluster.apply_key("team", "app", "photos", keyName="bad")
+        await cluster.passes(2)
+        assert cluster.says(ref)["Synced"] == ("False", "ApiRefused")
+        edited(cluster, ref, keyName="good")
+        await cluster.passes(2)
+        assert cluster.says(ref) == ISSUED
+
+    on_cluster(scenario)
+
+
 def test_a_key_that_a_refused_create_made_all_the_same_counts_and_is_revoked() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         create = cluster.service.create_storage_key
@@ -224,12 +238,16 @@ def test_a_key_that_a_refused_create_made_all_the_same_counts_and_is_revoked() -
 @pytest.mark.parametrize("hours", [-7, 7])
 def test_a_date_without_a_zone_rotates_nothing_early_and_puts_nothing_off(hours: int) -> None:
     async def scenario(cluster: BucketCluster) -> None:
-        def local(shown: list[StoredKey]) -> None:
-            for key in shown:
-                date = cluster.time.true() + timedelta(hours=hours)
-                key.listed = replace(key.listed, created=key.listed.created or date, zoned=False)
+        issue = cluster.service.issue
 
-        cluster.service.listed = local
+        def in_local_time(key_id: str, name: str) -> IssuedKey:
+            date = cluster.time.true() + timedelta(hours=hours)
+            dated = {"create_date": date, "zoned": False}
+            issued = issue(key_id, name).model_copy(update=dated)
+            cluster.service.keys[key_id].listed = issued.named(name)
+            return issued
+
+        setattr(cluster.service, "issue", in_local_time)  # noqa: B010
         ref = await applied(cluster, rotation={"interval": "6h", "gracePeriod": "10m"})
         await listed(cluster, 5)
         assert len(cluster.service.created) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from typing import Any
 
@@ -303,3 +304,43 @@ async def test_without_election_the_process_leads_until_it_is_stopped() -> None:
     assert not task.done()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("leads", [True, False])
+async def test_a_lease_that_comes_back_older_is_lost_also_for_who_waits_for_it(
+    leads: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a restore of etcd: all that the process knows is of a history that is no more."""
+    one = OneCandidate()
+    one.others_write(holderIdentity="" if leads else "another", leaseDurationSeconds=3600)
+    backup = copy.deepcopy(one.store.lease)
+    seen, lost = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(one.election.run(seen.set, lost.set))
+    async with asyncio.timeout(PATIENCE):
+        while one.store.reads < 2 and not seen.is_set():
+            await asyncio.sleep(0)
+        if not leads:
+            one.others_write(holderIdentity="another", renewTime="later")
+            reads = one.store.reads
+            while one.store.reads < reads + 2:
+                await asyncio.sleep(0)
+        assert one.election.leading_since == (100.0 if leads else None)
+        one.store.lease = backup
+        await running
+    assert lost.is_set()
+    with pytest.raises(NotLeading):
+        one.election.check()
+    assert one.store.lease == backup
+    assert "history went back: the Lease amove-operator is of version 1, and 2 was" in caplog.text
+
+
+async def test_when_the_last_renewal_was_begun_is_told_by_a_leader() -> None:
+    one = OneCandidate()
+    await one.election.step()
+    one.now, one.seconds = 104.0, 3.0
+    await one.election.step()
+    assert one.election.renewed_at() == 104.0
+    one.now, one.before_effect = 109.0, KubeUnavailable("no answer")
+    await one.election.step()
+    assert one.election.renewed_at() == 104.0
+    assert AlwaysLeading().renewed_at() == float("inf")

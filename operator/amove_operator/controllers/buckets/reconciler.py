@@ -110,12 +110,6 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
                     message = f"Deleted bucket {where.bucket_name}."
                     await self.d.status.emit_event(bucket, "Deleted", message)
 
-    def status_written(self, decision: BucketDecision) -> None:
-        """An intent that was just written is no proof of a bucket before a create is sent."""
-        memory, before, now = decision.progress, decision.seen.status, decision.step.status
-        memory.intent_unused = bool(now.create_intent) and not before.create_intent
-        memory.status_written()
-
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
     ) -> None:
@@ -130,7 +124,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             if memory.intent_unused:
                 # Made by somebody between our observation and the create, which we did not send.
                 memory.refusal = Refusal(Refused.UNSENT, "The bucket is there by now.", 0)
-            self.d.bucket_losses.observed_present(bucket)
+            self.d.bucket_losses.observed_present(bucket.metadata.uid)
 
     async def _create(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress, step: steps.Create
@@ -163,8 +157,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     def _proven_meanwhile(self, before: AmoveBucket) -> bool:
         """Another process wrote, while our create was under way, that the bucket is the CR's."""
-        now = self.find(before.object_id)
-        gained = now is not None and now.proven.provenance is not None
+        now = self.d.store.find(before.metadata.uid)
+        gained = isinstance(now, AmoveBucket) and now.proven.provenance is not None
         return gained and before.proven.provenance is None
 
     async def _emit_created(self, bucket: AmoveBucket) -> None:
@@ -263,7 +257,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
-        self.d.bucket_losses.observe_more(bucket)
+        self.d.bucket_losses.observe_more(bucket.metadata.uid)
 
     def _requeue(
         self,

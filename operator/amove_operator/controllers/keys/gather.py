@@ -17,7 +17,7 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
 from amove_operator.core.secrets.rendering import longest_context, template_fault
-from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
+from amove_operator.models import AmoveStorageKey, KeyStatus, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
 
 
@@ -50,7 +50,7 @@ class ReconcilePass:
         """
         self.secret, self.secret_fresh = None, False
 
-    def status_written(self) -> None:
+    def status_written(self, _before: KeyStatus, _now: KeyStatus) -> None:
         """Status took its time: what needs a Secret read just now reads it anew after it."""
         self.forget_secret()
 

@@ -141,13 +141,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         snapshot, step = decision.snapshot, decision.step
         reason, message = explain(error)
         if isinstance(step, steps.Revoke):
-            reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
-            message = f"Key {step.key_id} is still to be revoked. {message}"
+            refused = isinstance(error, Rejected)
+            reason = reason if refused else Reason.RevokePending
+            message = messages.revoke_failed(snapshot, step.key_id, message, refused=refused)
         conclusion = unsynced(reason, message)
         if isinstance(step, steps.Mint) and isinstance(error, Rejected):
             in_a_row = decision.progress.memory.refusals
-            refused = messages.create_refused(snapshot, message, in_a_row)
-            return steps.Finish(status_of(snapshot), refused, retry=True)
+            said = messages.create_refused(snapshot, message, in_a_row)
+            return steps.Finish(status_of(snapshot), said, retry=True)
         secret = snapshot.secret
         dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
         held = isinstance(secret, SecretOurs) and secret.data_matches

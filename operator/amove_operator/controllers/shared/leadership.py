@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 
 class Leadership:
-    """Whether this process acts. ``since`` is monotonic: minus infinity for one that never led."""
+    """Whether this process acts. ``since`` is monotonic: minus infinity for one that never led.
+
+    ``renewed_at``: when the last renewal of the Lease was begun; infinity where there is none.
+    """
 
     def __init__(self) -> None:
         self.leading = False
         self.since = -inf
+        self.renewed_at: Callable[[], float] = lambda: inf
 
     def begin(self, at: float) -> None:
         """From now on this process acts."""

@@ -12,7 +12,7 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.errors import Rejected
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import AmoveBucket, BucketFlags
+from amove_operator.models import AmoveBucket, BucketFlags, BucketStatus
 
 REPAIRS = 2
 """How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
@@ -122,8 +122,12 @@ class BucketMemory:
         if not self.delete_sent:
             self.effect_at = -inf  # the create shows; a deleted one may still show for a while
 
-    def status_written(self) -> None:
-        """After a refusal because the name is taken: whose bucket it is must be observed."""
+    def status_written(self, before: BucketStatus, now: BucketStatus) -> None:
+        """An intent that was just written is no proof of a bucket before a create is sent.
+
+        After a refusal because the name is taken, whose bucket it is must be observed.
+        """
+        self.intent_unused = bool(now.create_intent) and not before.create_intent
         if self.name_is_taken:
             self.seen = None
 

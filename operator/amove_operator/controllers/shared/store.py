@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 from amove_operator.controllers.shared.departed import Departed, is_newer
+from amove_operator.controllers.shared.history import History
 from amove_operator.controllers.shared.key_index import KeyIndex
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
@@ -41,17 +43,19 @@ class Store:
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: objects that seem to have vanished, and of which no GET has shown yet whether
-    they did; also one that an event shows again meanwhile.
+    ``unconfirmed``: objects that seem to have vanished, also if an event shows one again meanwhile,
+    of which it is not proven yet; since when no GET shows them (monotonic), infinity where none was
+    answered yet.
     """
 
     def __init__(self) -> None:
         self.buckets: dict[Ref, AmoveBucket] = {}
         self.keys: dict[Ref, AmoveStorageKey] = {}
         self.vanished: dict[ObjectId, Object] = {}
-        self.unconfirmed: set[ObjectId] = set()
+        self.unconfirmed: dict[ObjectId, float] = {}
         self.unserved: set[str] = set()
         self.departed = Departed()
+        self.history = History()
         self.faults: dict[Ref, Conclusion] = {}
         self.key_index = KeyIndex()
         self._by_uid: dict[str, Object] = {}
@@ -105,6 +109,7 @@ class Store:
 
     def _take_in(self, kind: Kind, body: Mapping[str, Any]) -> Object:
         parsed, fault = read_object(kind, body)
+        self.history.note(kind, parsed.metadata.resource_version)
         self.faults.pop(parsed.object_id.ref, None)
         if fault is not None:
             self.faults[parsed.object_id.ref] = fault
@@ -176,7 +181,7 @@ class Store:
         if (seen := self.find(uid)) is None:
             return
         item = seen.object_id
-        self.unconfirmed.discard(item)
+        self.unconfirmed.pop(item, None)
         if self.vanished.pop(item, None) is None:
             self.drop(item.ref)
         else:
@@ -199,12 +204,12 @@ class Store:
 
     def keep_vanished(self, last: Object) -> None:
         """Keep an object that seems to have vanished until its protocol is served."""
-        self.unconfirmed.add(last.object_id)
+        self.unconfirmed[last.object_id] = inf
         self._hold(last.as_vanished())
 
     def confirm_vanished(self, item: ObjectId) -> None:
         """A GET shows that the object is gone, whatever an event showed since: serve its end."""
-        self.unconfirmed.discard(item)
+        self.unconfirmed.pop(item, None)
         last = self.find(item.uid)
         if last is not None and not last.metadata.vanished:
             self.drop(item.ref)
