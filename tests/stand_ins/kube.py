@@ -92,7 +92,9 @@ class InMemoryKube:
     async def answered(self, _kind: Kind) -> None:
         """The answer to a list is on its way."""
 
-    async def list_version(self, _kind: Kind, _namespace: str) -> str:
+    async def list_version(self, _kind: Kind, namespace: str) -> str:
+        if namespace in self.closed | self.gone:
+            raise KubeRefused("may not be listed", status=403)
         return self.version()
 
     async def get_object(self, ref: Ref) -> Body | None:

@@ -178,19 +178,23 @@ class Dispatcher:
     async def _is_history_whole(self, item: ObjectId) -> bool:
         """Whether an object that is gone was deleted, and not lost with a part of the history.
 
-        A list must be as new as what was seen; and the Lease, which is renewed every 2 s by its
-        version, must have been renewed since: it would have come back older with all else. Until
-        then the object is read again. Raises HistoryWentBack.
+        The Lease, which is renewed every 2 s by its version, must have been renewed since: it would
+        have come back older with all else. Until then the object is read again. And a list must be
+        as new as what was seen; of any namespace, as all have one history; where none can be
+        listed, the Lease suffices. Raises HistoryWentBack, KubeUnavailable, KubeRefused.
         """
-        d, kind = self.d, item.ref.kind
+        d, (kind, namespace, _) = self.d, item.ref
         since = d.store.unconfirmed[item] = min(d.store.unconfirmed.get(item, inf), d.clock())
-        if item.ref.namespace not in d.namespaces.unlisted:
-            seen_before = d.store.history.newest(kind)
-            version = await d.kube.list_version(kind, item.ref.namespace)
-            d.store.history.check_list(kind, version, seen_before)
-        if d.leadership.renewed_at() < since:
+        renewed_at = d.leadership.renewed_at()
+        if renewed_at < since:
             d.queue.add_after(item, _RENEWAL)
             return False
+        namespaces = (namespace, *d.settings.watch_namespaces)
+        listable = [each for each in namespaces if each not in d.namespaces.unlisted]
+        if listable or renewed_at == inf:
+            seen_before = d.store.history.newest(kind)
+            version = await d.kube.list_version(kind, (listable or [namespace])[0])
+            d.store.history.check_list(kind, version, seen_before)
         return True
 
     def on_secret_event(self, secret: SecretMeta, *, deleted: bool) -> None:
