@@ -19,11 +19,16 @@ def finish(
     requeue_at: datetime | None = None,
     retry: bool = False,
 ) -> steps.Finish[key_status.KeyStatus]:
-    """Write status and rest until ``requeue_at``, or until a grace or an interval ends."""
+    """Write status and rest until ``requeue_at``, or until a grace or an interval ends.
+
+    A moment that is past is not waited for: where a pause keeps a grace from being ended, the
+    object would come back at once, for ever.
+    """
     status, running = status_of(snapshot), derived.revoke_times(snapshot)
     begun = (one.revoke_after for one in status.retiring if one.id not in running)
     moments = (requeue_at, derived.wake_time(snapshot), *begun)
-    return steps.Finish(status, conclusion, min(filter(None, moments), default=None), retry)
+    ahead = (when for when in moments if when is not None and when > snapshot.now)
+    return steps.Finish(status, conclusion, min(ahead, default=None), retry)
 
 
 def await_key_list(
