@@ -93,7 +93,9 @@ class KeyGatherer:
             listed_at=self._listed_at(),
             list_outdated=self._is_list_outdated(key, progress),
             gone=snapshot.GoneKeys(
-                self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
+                self.confirmed_gone(key, progress),
+                self._presumed_gone(key, progress),
+                self._lasting_gone(key),
             ),
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
@@ -254,9 +256,24 @@ class KeyGatherer:
         named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if listing.owners.get(one) not in (None, mine)}
         held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
-        if progress.loss_accepted or (not held_up and self._lacks_ours_alone(key)):
+        # Who accepts that the user changed may have another key; the former one's names stay kept.
+        accepted = progress.loss_accepted and self._speaks_for_user(key) is not False
+        if accepted or (not held_up and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)
+
+    def _lasting_gone(self, key: AmoveStorageKey) -> frozenset[str]:
+        """The current key's id, if lists of its user, the settle time apart, lacked it.
+
+        Or if it is listed as somebody else's. That a person accepted its loss proves nothing here.
+        """
+        listing, current = self._d.key_lists.latest, key.proven.key
+        if listing is None or current is None:
+            return frozenset()
+        since = self._d.key_losses.missing.get(key.metadata.uid, inf)
+        missed = listing.begun >= since + self._d.settle and self._lacks_ours_alone(key)
+        lasting = current.id in listing.owners or missed
+        return frozenset({current.id}) if lasting else frozenset()
 
     def _lacks_ours_alone(self, key: AmoveStorageKey) -> bool:
         """Whether the list is one of the user who issued the key, as far as can be known.

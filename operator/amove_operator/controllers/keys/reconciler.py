@@ -74,7 +74,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memory.fingerprint = key.metadata.fingerprint
             memory.refused = memory.renamed = ""
             memory.refusals = 0
-            memory.expectations = memory.expectations.spec_corrected()
+            memory.expectations = memory.expectations.spec_corrected(self.d.settings.mint_budget)
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
