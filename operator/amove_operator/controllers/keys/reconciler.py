@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeAlias
 
-from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.keys.gather import KeyGatherer
 from amove_operator.controllers.keys.key_service import KeyService
+from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
