@@ -219,7 +219,9 @@ class Dispatcher:
         for memory in self.d.memories.keys.values():
             memory.expectations = memory.expectations.observe(listing, self.d.settle)
         for key in self.d.store.keys.values():
-            if key.metadata.uid in losses.missing:
+            named = key.proven.key
+            resurfaced = named is not None and named.dead and named.id in listing.owners
+            if resurfaced or key.metadata.uid in losses.missing:
                 self.d.queue.add(key.object_id)
         self.d.enqueue.waiting(self.d.names.wanted)  # a list shows who keeps a name
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeAlias
 
-from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.keys.gather import KeyGatherer
 from amove_operator.controllers.keys.key_service import KeyService
+from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
@@ -74,7 +75,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memory.fingerprint = key.metadata.fingerprint
             memory.refused = memory.renamed = ""
             memory.refusals = 0
-            memory.expectations = memory.expectations.spec_corrected()
+            memory.expectations = memory.expectations.spec_corrected(self.d.settings.mint_budget)
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
