@@ -205,7 +205,6 @@ BOUNDS: dict[str, Bound] = {
     "Tally._having[]": each(4),
     "KeyLosses.missing": at_most(keys),
     "KeyLosses._accept_before": at_most(keys),
-    "KeyLosses._counted": each(2),
     "KeyLosses._too_new": at_most(keys),
     "StatusWriter._unwritten": at_most(objects),
     # The queue holds what exists: at once (a standby), later, or after failed runs.

@@ -178,7 +178,8 @@ class KeyGatherer:
             return snapshot.LossVerdict.NONE
         if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
-        if losses.may_be_mass(key.metadata.uid) or (losses.is_mass and current is None):
+        unknown = current is None and losses.holds_up(key.metadata.namespace)
+        if unknown or losses.may_be_mass(key):
             return snapshot.LossVerdict.MASS_LOSS
         return snapshot.LossVerdict.NONE
 
@@ -220,7 +221,7 @@ class KeyGatherer:
             return frozenset(gone)
         named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if listing.owners.get(one) not in (None, mine)}
-        held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
+        held_up = losses.holds_up(key.metadata.namespace) or losses.may_be_mass(key)
         # Who accepts that the user changed may have another key; the former one's names stay kept.
         accepted = progress.loss_accepted and self._speaks_for_user(key) is not False
         if accepted or (not held_up and self._lacks_ours_alone(key)):

@@ -135,6 +135,19 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
         await self._report_unconfirmed(key, decision.progress)
 
+    def status_unwritten(self, decision: KeyDecision) -> None:
+        """Whoever waits for a bucket name learns which keys are gone.
+
+        A tenant can fill an object up to the limit of etcd, so that no status fits in any more: its
+        revoked key would keep the name from another team for ever.
+        """
+        known, key = self.known_status(decision), decision.seen
+        named = (known.key, *known.retiring)
+        alive = {one.id for one in named if one is not None and not one.dead}
+        gone = key.proven.named_ids - alive
+        self.d.store.key_index.note_dead(key.metadata.uid, gone)
+        self.d.enqueue.waiting(key.reached_buckets if gone else ())
+
     # -- the end of a pass -----------------------------------------------------------------------
 
     def failed(self, decision: KeyDecision, error: ApiError) -> steps.Finish[KeyStatus]:

@@ -853,7 +853,7 @@ def test_a_pause_does_not_keep_status_from_naming_a_key_that_only_the_secret_nam
 
 def test_a_paused_key_whose_grace_is_over_does_not_come_back_at_once_for_ever() -> None:
     named = status(key(2), retiring(FIRST, -HOUR))
-    report = reported(paused=True, secret=None, status=named)
+    report = reported(paused=True, secret=None, status=named, live=(key(2),), revoked=[FIRST.id])
     assert report.requeue_at is None or report.requeue_at > NOW
 
 
