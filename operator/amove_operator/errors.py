@@ -17,6 +17,7 @@
         │   └── NotEmpty            … a bucket still has objects
         ├── AuthFailed              401, or 499 AUTH/TOKEN/SESSION…: our credentials
         ├── Paused                  the circuit breaker is open: nothing was sent
+        ├── Outdated                what the call was decided by changed meanwhile: nothing was sent
         └── Unavailable             no usable answer
             ├── Throttled           429/503 with or without Retry-After
             ├── ServerFault         any other 5xx
@@ -138,6 +139,10 @@ class Paused(ApiError):
         self.credentials = credentials
 
 
+class Outdated(ApiError):
+    """The bucket is not as it was observed when the call was decided on; it was not sent."""
+
+
 class Unavailable(ApiError):
     """No usable answer. Says nothing about any bucket or key.
 
@@ -174,7 +179,7 @@ class TransportFault(Unavailable):
 
 
 class UnreadableAnswer(Unavailable):
-    """Success was reported but the body lacks what it must carry; a write was done."""
+    """Success was reported, but the body does not say it; a write may have been done."""
 
     maybe_done = True
 

@@ -85,7 +85,11 @@ HALF_MADE = Story(
 )
 MAKE_AGAIN = Story(
     "make-again",
-    ("bucket_status", "PATCH", "create_bucket", "bucket_status", "PATCH"),  # the loss, the end
+    # It is not found, and not again: the loss, and the end.
+    (
+        *("bucket_status", "PATCH", "bucket_status", "PATCH"),
+        *("create_bucket", "bucket_status", "PATCH"),
+    ),
     _lose,
     made=2,
 )

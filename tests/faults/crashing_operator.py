@@ -9,7 +9,8 @@ Kubernetes; a dry run is none, nor is an Event. By environment:
                   their path, query or body; a file ``effects`` gets one line for each of them,
                   when it is about to be sent
 
-The product is not changed: its two seams, ``Session._exchange`` and ``Transport.call``, are
+A second observation of an absence is due after half a second, so that no crash waits for it long.
+Else the product is not changed: its two seams, ``Session._exchange`` and ``Transport.call``, are
 wrapped from outside.
 """
 
@@ -28,6 +29,7 @@ from amove_operator.amove.answers import Call
 from amove_operator.amove.calls import Payload
 from amove_operator.amove.session import Session
 from amove_operator.cli import main
+from amove_operator.controllers.shared import memory
 from amove_operator.kube.transport import Request, Transport
 
 
@@ -86,5 +88,6 @@ def wrap_the_seams(crash: Crash) -> None:
 
 
 if __name__ == "__main__":
+    memory.APART = 0.5
     wrap_the_seams(Crash(os.environ["CRASH_AT"], Path(os.environ["CRASH_FOLDER"])))
     sys.exit(main())

@@ -7,7 +7,16 @@ Nothing here knows Kubernetes or a custom resource.
 """
 
 from amove_operator.amove.breaker import BreakerState
-from amove_operator.amove.client import AmoveClient
-from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey
+from amove_operator.amove.client import FRESH_SECONDS, AmoveClient
+from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey, Observed
 
-__all__ = ["AmoveClient", "BreakerState", "BucketAddress", "CloudAccount", "IssuedKey", "NewKey"]
+__all__ = [
+    "FRESH_SECONDS",
+    "AmoveClient",
+    "BreakerState",
+    "BucketAddress",
+    "CloudAccount",
+    "IssuedKey",
+    "NewKey",
+    "Observed",
+]

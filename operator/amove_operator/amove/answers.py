@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -81,17 +81,19 @@ class Problem(NamedTuple):
 def read_success(call: Call[T], answer: Answer) -> T:
     """The result in a successful answer.
 
-    Raises UnreadableAnswer, whose text shows nothing of the body: it may hold a secret.
+    Raises UnreadableAnswer, whose text shows nothing of the body: it may hold a secret; and
+    TransportFault for a page, which is not the service's own.
     """
-    why = "a page instead of the service's own answer"
-    if not answer.is_page:
-        try:
-            return call.read(answer.body.removeprefix(_BYTE_ORDER_MARK))
-        except ValidationError as error:
-            # Where and what kind only: pydantic's own text may quote the input.
-            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            place = ".".join(map(str, first["loc"]))
-            why = f"{place}: {first['type']}" if place else first["type"]
+    if answer.is_page:
+        why = f"status {answer.status}, but a page instead of the service's own answer"
+        raise call.failed(errors.TransportFault, why, status=answer.status)
+    try:
+        return call.read(answer.body.removeprefix(_BYTE_ORDER_MARK))
+    except ValidationError as error:
+        # Where and what kind only: pydantic's own text may quote the input.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        why = f"{place}: {first['type']}" if place else first["type"]
     # Raised out here: an error raised within "except" would carry the ValidationError along.
     why = f"status {answer.status}, but the answer cannot be read: {why}"
     raise call.failed(errors.UnreadableAnswer, why, status=answer.status)
@@ -100,11 +102,13 @@ def read_success(call: Call[T], answer: Answer) -> T:
 def fault_of(call: Call[Any], answer: Answer, *, now: float) -> errors.ApiError | None:
     """The error that ``answer`` stands for; None for a success.
 
-    ``now`` is seconds since the epoch (for a Retry-After date).
+    Problem details are the error that they tell, also in the body of a 200. ``now`` is seconds
+    since the epoch (for a Retry-After date).
     """
     match answer.status:
         case status if status in _DONE:
-            return None
+            meant = _problem_status(answer)
+            return None if meant is None else fault_of(call, replace(answer, status=meant), now=now)
         case 401:
             return errors.AuthFailed(f"{call.name}: 401, the credentials are not accepted")
         # The service's own word, and the only status that can say "there is no such bucket".
@@ -176,6 +180,20 @@ def problem_of(answer: Answer) -> Problem:
     texts = [text for given in by_code.values() for text in _texts(given)]
     texts = texts or _texts(body.get("detail")) or _texts(body.get("title"))
     return Problem(next(filter(_CODE.fullmatch, stripped), None), " ".join(texts))
+
+
+def _problem_status(answer: Answer) -> int | None:
+    """The HTTP status that problem details in the body tell, 499 if none; None without such.
+
+    ``{"type": "DB_DELETE", "status": 499, "errors": {"DB_DELETE": ["Try again."]}}`` in a 200 to
+    ``delete_storage_key`` says that nothing was deleted: believed done, the key would live on.
+    """
+    body = _object(answer.body)
+    status = body.get("status")
+    meant = status if type(status) is int and 400 <= status <= 599 else None
+    described = meant is not None and any(name in body for name in ("type", "title", "detail"))
+    typed = answer.headers.get("content-type", "").lower().startswith("application/problem+json")
+    return (meant or 499) if described or typed or body.get("errors") else None
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 
 Cause = Literal["auth", "unavailable"]
 
+_ANSWERED = (errors.Rejected, errors.UnreadableAnswer)
+"""What the service itself said, though it is no success."""
+
 _THRESHOLD = 5
 """So many failures in a row start a probe."""
 _FIRST_WAIT = 1.0
@@ -42,10 +45,13 @@ class BreakerState:
 def suspected_cause(error: errors.ApiError) -> Cause | None:
     """What may be wrong with the whole service after ``error``; None where it is at work.
 
-    A 429 comes from a service that works: the token bucket slows down instead.
+    A 429 comes from a service that works: the token bucket slows down instead. So does an answer
+    of its own that we cannot read.
     """
     if isinstance(error, errors.AuthFailed):
         return "auth"
+    if isinstance(error, _ANSWERED):
+        return None
     if isinstance(error, errors.Unavailable) and error.status != 429:
         return "unavailable"
     return None
@@ -93,11 +99,12 @@ class Breaker:
     def failed(self, error: errors.ApiError) -> None:
         """A call failed: start a probe at once for refused credentials, else at the threshold.
 
-        A refusal (499) is an answer of the service: a team whose bucket is refused for ever
-        resets the count with each try, and never brings the threshold nearer.
+        A refusal (499) or an answer that cannot be read is one of the service itself: a team whose
+        bucket is refused for ever resets the count with each try, and never brings the threshold
+        nearer.
         """
         if (cause := suspected_cause(error)) is None:
-            if isinstance(error, errors.Rejected):
+            if isinstance(error, _ANSWERED):
                 self.succeeded()
             return
         self._failures += 1
@@ -137,7 +144,7 @@ class Breaker:
         """Probe once. An answer that says nothing about the whole leaves the state as it is."""
         try:
             await self._probe()
-        except errors.Rejected:
+        except _ANSWERED:
             return True
         except errors.ApiError as error:
             if (cause := suspected_cause(error)) is not None:

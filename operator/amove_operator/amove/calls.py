@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 from urllib.parse import urlencode
 
-from pydantic import TypeAdapter
+from pydantic import AfterValidator, TypeAdapter
+from pydantic_core import PydanticCustomError
 
 from amove_operator.amove import models
 from amove_operator.amove.answers import Call, T
@@ -31,7 +32,7 @@ class Payload(NamedTuple):
 class AccountsAnswer(models.WireModel):
     """The answer of ``cloudaccount/get_all``; ``total``, where it comes, counts all there are."""
 
-    data: tuple[models.CloudAccount, ...]
+    data: Annotated[tuple[models.CloudAccount, ...], models.EMPTY_IF_NULL]
     total: models.LenientNumber = None
 
 
@@ -42,15 +43,37 @@ class _NamedBucket(models.WireModel):
 class BucketsAnswer(models.WireModel):
     """The answer of ``list_buckets``; with a ``continuation_token`` it is not all of them."""
 
-    data: tuple[_NamedBucket, ...]
+    data: Annotated[tuple[_NamedBucket, ...], models.EMPTY_IF_NULL]
     continuation_token: str | None = None
 
 
 _BARE_BUCKETS = TypeAdapter(tuple[_NamedBucket, ...])
 
 
-def _nothing(_body: bytes) -> None:
-    """The call is done whatever its body says."""
+def _plainly_done(said: object) -> object:
+    """What the body of a write may say, if it is not empty: anything but a failure.
+
+    A text could be either ("Key not found."), and so could an object that speaks of errors.
+    """
+    members = (
+        {name.casefold(): value for name, value in said.items()} if isinstance(said, dict) else {}
+    )
+    failed = any(members.get(name) is False for name in ("success", "succeeded", "ok"))
+    if failed or members.get("error") or said is False or (isinstance(said, str) and said):
+        raise PydanticCustomError("not_plainly_done", "it does not say that the call is done")
+    return said
+
+
+_DONE: TypeAdapter[object] = TypeAdapter(Annotated[object, AfterValidator(_plainly_done)])
+
+
+def _nothing(body: bytes) -> None:
+    """The call is done, if the answer has no body or one that is JSON and tells of no failure.
+
+    Half an answer (``{"id": "7``) proves nothing: a write may have been done, or not.
+    """
+    if body.strip():
+        _DONE.validate_json(body)
 
 
 def _buckets(body: bytes) -> BucketsAnswer:

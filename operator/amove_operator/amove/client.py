@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 from amove_operator.amove import calls
-from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey
+from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey, Observed
 from amove_operator.amove.paging import read_complete
 from amove_operator.amove.retry import spread_wait
 from amove_operator.amove.session import Session
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.errors import IncompleteListing
-from amove_operator.models import BucketFlags
+from amove_operator.errors import IncompleteListing, NotFound, Outdated
+from amove_operator.models import BucketFlags, spelling_of
+
+FRESH_SECONDS = 5.0
+"""So old an observation may be that something is done on the strength of it."""
 
 
 class AmoveClient(Session):
@@ -38,22 +44,52 @@ class AmoveClient(Session):
 
     async def delete_storage_key(self, key_id: str) -> None:
         """Revoke a key. A Rejected may mean that it is gone: only a complete list can tell."""
-        await self.perform(calls.DELETE_STORAGE_KEY, calls.query(id=key_id))
+        await self.perform(calls.DELETE_STORAGE_KEY, calls.query(id=spelling_of(key_id)))
 
-    async def create_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
-        """Create a bucket. Sent once, not atomic: ask ``bucket_status`` afterwards."""
+    async def create_bucket(
+        self, where: BucketAddress, flags: BucketFlags, observed: Observed | None = None
+    ) -> None:
+        """Create a bucket. Sent once, not atomic: ask ``bucket_status`` afterwards.
+
+        With ``observed`` it raises Outdated, and sends nothing, if the bucket is otherwise by now.
+        """
         lock = {"objectLockEnabled": flags.object_lock_enabled}
         body = {**calls.address(where), **calls.changeable_flags(flags), **lock}
-        await self.perform(calls.CREATE_BUCKET, calls.json_body(body))
+        ready = self._unless_changed(where, observed)
+        await self.perform(calls.CREATE_BUCKET, calls.json_body(body), ready=ready)
 
     async def bucket_status(self, where: BucketAddress) -> BucketFlags:
         """The four flags as they are. NotFound, and nothing else, means that there is no bucket."""
         return await self.perform(calls.BUCKET_STATUS, calls.json_body(calls.address(where)))
 
-    async def update_bucket(self, where: BucketAddress, flags: BucketFlags) -> None:
-        """Set public, encryption and versioning, all three; object lock cannot be changed."""
+    async def update_bucket(
+        self, where: BucketAddress, flags: BucketFlags, observed: Observed | None = None
+    ) -> None:
+        """Set public, encryption and versioning, all three; object lock cannot be changed.
+
+        With ``observed`` as for the create: flags that nobody manages are sent as they were seen.
+        """
         body = {**calls.address(where), **calls.changeable_flags(flags)}
-        await self.perform(calls.UPDATE_BUCKET, calls.json_body(body))
+        ready = self._unless_changed(where, observed)
+        await self.perform(calls.UPDATE_BUCKET, calls.json_body(body), ready=ready)
+
+    def _unless_changed(
+        self, where: BucketAddress, observed: Observed | None
+    ) -> Callable[[], Awaitable[None]]:
+        """Observe a bucket again where a call about it had to wait; raises Outdated."""
+
+        async def ready() -> None:
+            now = self._tuning.clock.monotonic()
+            if observed is None or now - observed.at <= FRESH_SECONDS:
+                return
+            body = calls.json_body(calls.address(where))
+            flags: BucketFlags | None = None
+            with suppress(NotFound):
+                flags = await self.at_once(calls.BUCKET_STATUS, body)
+            if flags != observed.flags:
+                raise Outdated(f"bucket {where.bucket_name} changed since it was observed")
+
+        return ready
 
     async def delete_bucket(self, where: BucketAddress) -> None:
         """Delete an empty bucket; NotEmpty where it is not. Confirm with ``bucket_status``."""

@@ -33,6 +33,11 @@ class TokenBucket:
                 check()
             self._tokens -= 1
 
+    def charge(self) -> None:
+        """Use a turn at once; those who come after wait for it."""
+        self._refill()
+        self._tokens -= 1
+
     def pause(self, seconds: float) -> None:
         """Let nobody through for ``seconds``, then start without a burst."""
         if seconds <= 0:

@@ -15,7 +15,8 @@ from pydantic import BeforeValidator, Field, SecretStr, StrictBool
 from pydantic.alias_generators import to_camel
 
 from amove_operator.core.key_list import RemoteKey
-from amove_operator.models import Permission
+from amove_operator.models import BucketFlags, Permission, canonical_id
+from amove_operator.models.service_id import SpeltId
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
 
@@ -23,18 +24,26 @@ _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrit
 def parse_dotnet_date(value: object) -> datetime | None:
     """A .NET ISO-8601 date as an aware UTC datetime; None for whatever cannot be read.
 
-    Seven fraction digits are cut to microseconds, a missing ``Z`` means UTC, and the year 1
-    (.NET's default value) means "not set". A date is never the reason to lose an answer: a key
-    whose date is broken is as alive as the others.
+    Seven fraction digits are cut to microseconds, one without a zone is read as UTC
+    (:func:`carries_zone` tells), and the year 1 (.NET's default value) means "not set". A date is
+    never the reason to lose an answer: a key whose date is broken is as alive as the others.
     """
-    if not isinstance(value, str):
-        return None
     try:
-        read = datetime.fromisoformat(value.strip())
+        read = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+        if read is None:
+            return None
         aware = read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return aware if aware.year > 1 else None
+
+
+def carries_zone(value: object) -> bool:
+    """Whether a date says in which time zone it is: one that does not is good only for sorting."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value.strip()).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _text(value: object) -> str:
@@ -42,13 +51,22 @@ def _text(value: object) -> str:
 
 
 Identifier = Annotated[str, Field(min_length=1)]
+KeyId = Annotated[SpeltId, Field(min_length=1)]
 LenientText = Annotated[str, BeforeValidator(_text)]
 OptionalText = Annotated[str | None, BeforeValidator(lambda value: _text(value) or None)]
+OptionalId = Annotated[
+    str | None, BeforeValidator(lambda value: canonical_id(_text(value)) or None)
+]
 DotnetDate = Annotated[datetime | None, BeforeValidator(parse_dotnet_date)]
+Zoned = Annotated[bool, BeforeValidator(carries_zone), Field(alias="createDate")]
+"""Whether ``createDate`` carries a zone: a second reading of that member."""
 LenientFlag = Annotated[bool, BeforeValidator(lambda value: value is True)]
 LenientNumber = Annotated[
     int | None, BeforeValidator(lambda value: value if type(value) is int else None)
 ]
+
+EMPTY_IF_NULL = BeforeValidator(lambda value: () if value is None else value)
+"""A list that is null is an empty one; one that is missing is no answer."""
 
 
 class BucketAddress(NamedTuple):
@@ -56,6 +74,17 @@ class BucketAddress(NamedTuple):
 
     cloud_account_id: str
     bucket_name: str
+
+
+class Observed(NamedTuple):
+    """How a bucket was when a call was decided on: its flags (None: absent), and when (monotonic).
+
+    A call can wait for minutes until it may be sent. One that is decided on is sent only if the
+    bucket is still so then.
+    """
+
+    flags: BucketFlags | None
+    at: float
 
 
 class WireModel(pydantic.BaseModel):
@@ -98,11 +127,12 @@ class NewKey(WireModel):
 class ListedKey(WireModel):
     """A key as the list shows it: never its secret, permission or buckets."""
 
-    id: Identifier
+    id: KeyId
     name: LenientText = ""
     access_key: LenientText = ""
-    user_id: OptionalText = None
+    user_id: OptionalId = None
     create_date: DotnetDate = None
+    zoned: Zoned = False
 
 
 class IssuedKey(WireModel):
@@ -111,21 +141,24 @@ class IssuedKey(WireModel):
     Requires only the three members that matter, since a refusal here loses the secret.
     """
 
-    id: Identifier
+    id: KeyId
     access_key: Identifier
     secret_key: Annotated[SecretStr, Field(min_length=1)]
-    user_id: OptionalText = None
+    name: OptionalText = None
+    user_id: OptionalId = None
     create_date: DotnetDate = None
+    zoned: Zoned = False
 
     def named(self, name: str) -> RemoteKey:
         """The key without its secret, under the name that was asked for."""
-        return RemoteKey(self.id, name, self.access_key, self.create_date, self.user_id)
+        date = self.create_date
+        return RemoteKey(self.id, name, self.access_key, date, self.user_id, self.zoned)
 
 
 class CloudAccount(WireModel):
     """A cloud account; the usable ones are active and internal storage."""
 
-    id: Identifier
+    id: KeyId
     name: LenientText = ""
     active: LenientFlag = False
     internal_storage: LenientFlag = False
@@ -136,14 +169,19 @@ class CloudAccount(WireModel):
 class KeyPage(WireModel):
     """One page of ``get_storage_key``; ``total`` counts the keys of all pages."""
 
-    data: tuple[ListedKey, ...]
+    data: Annotated[tuple[ListedKey, ...], EMPTY_IF_NULL]
     total: Annotated[int, Field(ge=0, le=1_000_000)]
+
+    @property
+    def users(self) -> frozenset[str]:
+        """Whose the keys on this page are, as far as it says."""
+        return frozenset(key.user_id for key in self.data if key.user_id)
 
     @property
     def keys(self) -> tuple[RemoteKey, ...]:
         """The keys on this page, in its order."""
         return tuple(
-            RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id)
+            RemoteKey(key.id, key.name, key.access_key, key.create_date, key.user_id, key.zoned)
             for key in self.data
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,8 +100,12 @@ class Session:
         await self.breaker.aclose()
         await self._http.aclose()
 
-    async def perform(self, call: Call[T], payload: Payload) -> T:
+    async def perform(
+        self, call: Call[T], payload: Payload, *, ready: Callable[[], Awaitable[None]] | None = None
+    ) -> T:
         """Make ``call`` and return what it gives, trying again where that is safe.
+
+        ``ready`` is awaited when its turn has come, and stops it by raising.
 
         Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.
         ``maybe_done`` of the error speaks for all tries: a delete timed out, so that it may have
@@ -111,7 +115,7 @@ class Session:
         earlier: ApiError | None = None
         for attempt in itertools.count(1):
             try:
-                return await self._paced(call, payload)
+                return await self._paced(call, payload, ready)
             except Paused as paused:
                 raise (earlier or paused) from None
             except ApiError as error:
@@ -124,12 +128,25 @@ class Session:
             await self._clock.sleep(wait)
         raise AssertionError("the loop above has no end")
 
-    async def _paced(self, call: Call[T], payload: Payload) -> T:
+    async def at_once(self, call: Call[T], payload: Payload) -> T:
+        """Make ``call``, once, within the turn of another call (its ``ready``): it waits for none.
+
+        A slot or a turn of its own would keep the other call waiting, and what it is to show would
+        be old again by then.
+        """
+        self._bucket.charge()
+        return await self._send(call, payload)
+
+    async def _paced(
+        self, call: Call[T], payload: Payload, ready: Callable[[], Awaitable[None]] | None
+    ) -> T:
         """One try: a slot, then a turn, so that turns are not hoarded while slots are taken."""
         self.breaker.check()
         async with self._slots:
             await self._bucket.take(self.breaker.check)
             try:
+                if ready is not None:
+                    await ready()
                 result = await self._send(call, payload)
             except ApiError as error:
                 self._bucket.pause(pause_asked_for(self._tuning.retry, error))

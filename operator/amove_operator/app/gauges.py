@@ -31,6 +31,7 @@ def show_operator(metrics: Metrics, d: Dependencies) -> None:
     metrics.queue_depth.set_function(lambda: d.queue.depth)
     metrics.queue_oldest.set_function(lambda: d.queue.oldest_seconds)
     metrics.api_token_expiry.set_function(partial(_token_expiry, d.api))
+    metrics.key_list_incomplete.set_function(lambda: d.key_lists.incomplete is not None)
     metrics.mass_loss.labels("bucket").set_function(lambda: d.bucket_losses.is_mass)
     metrics.mint_budget_exhausted.set_function(partial(count_exhausted_keys, d.store))
     metrics.untrusted_live_keys.set_function(partial(count_untrusted_keys, d.store))

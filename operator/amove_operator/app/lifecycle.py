@@ -23,7 +23,7 @@ from amove_operator.amove.credentials import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
 from amove_operator.engine.workqueue import run_workers
-from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
+_FEWEST_WORKERS = 16
 _NOT_FILLED = "the caches are not filled yet: buckets, keys and Secrets are being listed"
 T = TypeVar("T")
 
@@ -206,16 +207,14 @@ class Life:
 
 
 async def _load_accounts(operator: wiring.Operator, asked: asyncio.Event) -> None:
-    loaded = False
-    while not loaded:
-        try:
-            await operator.d.accounts.load()
-            loaded = True
-        except ApiError as error:
-            _log.warning("the cloud accounts cannot be read yet: %s", error)
+    """Read the accounts until it succeeds; whoever waits for them hears of each other failure."""
+    d = operator.d
+    while not d.accounts.loaded:
+        if await d.accounts.load():
+            d.enqueue.all()
         asked.set()
-        operator.d.enqueue.all()
-        await asyncio.sleep(0 if loaded else _RETRY_SECONDS)
+        if not d.accounts.loaded:
+            await asyncio.sleep(_RETRY_SECONDS if d.accounts.needed else d.resync)
 
 
 async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event) -> None:
@@ -228,7 +227,9 @@ async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event)
     with suppress(TimeoutError):
         async with asyncio.timeout(_ACCOUNTS_SECONDS):
             await accounts_asked.wait()
-    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle))
+    # A worker makes one call at a time: fewer of them than calls allowed would be the limit.
+    count = max(_FEWEST_WORKERS, operator.d.settings.concurrency)
+    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle, count))
     try:
         await asyncio.shield(workers)
     finally:

@@ -17,7 +17,6 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     Conflict,
     KubeInternalError,
@@ -127,11 +126,11 @@ class Dispatcher:
         if last is None:
             return
         item = last.object_id
-        unserved = item.uid in store.unserved
+        unserved = item.uid in store.unserved or item in store.unconfirmed
         store.drop(ref)
-        self.d.queue.forget(item)
-        self.d.key_losses.missing.pop(item.uid, None)
         if self.d.leadership.leading and unserved:
+            self.d.key_losses.missing.pop(item.uid, None)
+            self.d.queue.forget(item)
             store.keep_vanished(last)
             self.d.queue.add(item)
         else:
@@ -160,8 +159,8 @@ class Dispatcher:
             if not await self._is_history_whole(item):
                 return False
             _log.warning("%s vanished without its finalizer's protocol; it is served now", ref)
-            store.unconfirmed.pop(item, None)
             store.departed.note_gone(ref, item.uid)
+            store.confirm_vanished(item)
             if body is not None:
                 self.on_object_event(ref.kind, None, body)
             return True
@@ -169,7 +168,7 @@ class Dispatcher:
         if shown is not None and shown.metadata.uid != item.uid:
             self.d.queue.fail(item, cap=_SOON)
             return False
-        store.forget_vanished(item)
+        store.unconfirmed.pop(item, None)
         self.d.queue.forget(item)
         if shown is None:
             store.put_back(ref.kind, body)
@@ -241,13 +240,24 @@ class Dispatcher:
             log_context(kind=kind.value, namespace=namespace, name=name),
             metrics.reconcile_duration.labels(kind.value).time(),
         ):
-            result = await self._guarded(item)
+            try:
+                result = await self._guarded(item)
+            finally:
+                self._forget_if_gone(item)
         metrics.reconcile.labels(kind.value, result).inc()
+
+    def _forget_if_gone(self, item: ObjectId) -> None:
+        """Of an object that left while it was served, nothing that its pass noted may stay.
+
+        Its UID never comes back. Example: while a bucket is observed that turns out to be absent,
+        its AmoveBucket is let go of by an event: the loss is noted after that.
+        """
+        if self.d.store.find(item.uid) is None:
+            self.d.forget(item)
 
     async def _guarded(self, item: ObjectId) -> str:
         ref, queue = item.ref, self.d.queue
         if self.d.store.find(item.uid) is None:
-            queue.forget(item)  # a UID never comes back: nothing of it may stay
             return "ok"
         try:
             if item in self.d.store.unconfirmed and not await self._confirm(item):
@@ -269,19 +279,14 @@ class Dispatcher:
             _log.error("%s: Kubernetes refused: %s", ref, error)
             refused = isinstance(error, KubeRefused)
             queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
-            await self._emit_unwritten(item, error)
+            if (seen := self.d.store.find(item.uid)) is not None:
+                await self.d.status.emit_refused(seen, error)
             return "kube_refused"
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
             queue.fail(item, cap=SOON_AGAIN)
             return "kube_unavailable"
         return "ok"
-
-    async def _emit_unwritten(self, item: ObjectId, error: KubeRefused | KubeInternalError) -> None:
-        """An Event, where status cannot say what Kubernetes refused."""
-        if (seen := self.d.store.find(item.uid)) is not None:
-            said = f"Kubernetes refused a request for this object, and its status: {error}"
-            await self.d.status.emit_unwritten(seen, Reason.KubernetesRefused, said)
 
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""

@@ -40,7 +40,7 @@ Pass = TypeVar("Pass", bound="Progress")
 class Progress(Protocol):
     """What one pass goes by beside the object."""
 
-    def status_written(self) -> None:
+    def status_written(self, before: Any, now: Any, /) -> None:
         """Status was written before an effect."""
 
 
@@ -171,7 +171,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 self.finalizer_added(decision)
             case steps.WriteStatus(status, conclusion):
                 await self.d.status.write(seen, status, conclusion)
-                decision.progress.status_written()
+                decision.progress.status_written(seen.status, status)
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
             case _:
@@ -192,7 +192,6 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         item = seen.object_id
         self.d.store.forget(item.uid)
         self.d.forget(item)
-        self.d.queue.forget(item)
         self.d.enqueue.freed_by(seen)
 
     # -- what differs by kind --------------------------------------------------------------------

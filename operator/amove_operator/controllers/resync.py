@@ -29,6 +29,7 @@ class Resync:
         self._census = Census(dispatcher)
         self._orphans = dispatcher.orphans
         self._d = dispatcher.d
+        self._reading: asyncio.Task[bool] | None = None
 
     async def run(self) -> None:
         """Sweep until cancelled; the first begins at once, for what changed while we were away."""
@@ -38,10 +39,17 @@ class Resync:
             counted = False  # just now, when the lead was taken
             while True:
                 began = self._d.clock()
+                self._read_accounts_anew(group)
                 await self._prepared(counted=counted)
                 counted = True
                 await self._sweep(began)
                 self._d.metrics.resync_duration.set(self._d.clock() - began)
+
+    def _read_accounts_anew(self, group: asyncio.TaskGroup) -> None:
+        """Once a sweep, and nothing waits for it; until they were read once, others see to that."""
+        accounts = self._d.accounts
+        if accounts.needed and accounts.loaded and (self._reading is None or self._reading.done()):
+            self._reading = group.create_task(accounts.load())
 
     async def _first_listing(self) -> None:
         """What an earlier process minted is known after the settle time."""
@@ -56,9 +64,14 @@ class Resync:
         return self._d.leadership.since + self._d.settle
 
     async def _listed(self) -> None:
-        """One complete listing for the whole sweep, as soon as it can tell all."""
+        """One complete listing for the whole sweep, as soon as it can tell all.
+
+        Where there are no AmoveStorageKeys, only if a list was needed before: by an old one, a key
+        of a retained Secret would keep its bucket's name for ever.
+        """
         d = self._d
-        while (d.store.keys or d.watches_all) and d.clock() >= self._settled_at:
+        needed = d.store.keys or d.watches_all or d.key_lists.latest is not None
+        while needed and d.clock() >= self._settled_at:
             try:
                 await d.key_lists.fresh()
             except ApiError as error:
@@ -70,17 +83,16 @@ class Resync:
                 return
 
     async def _prepared(self, *, counted: bool) -> None:
-        """Accounts and key listing, fresh for the whole sweep; and the cache, if ``counted``."""
-        while True:
+        """The key listing, fresh for the whole sweep; and the cache, if ``counted``."""
+        while counted:
             try:
-                if counted:
-                    await self._census.take()
-                await self._d.accounts.load()
-            except (ApiError, KubeUnavailable, KubeRefused) as error:
+                await self._census.take()
+            except (KubeUnavailable, KubeRefused) as error:
                 _log.warning("the resync waits: %s", error)
                 await asyncio.sleep(_pause())
             else:
-                return await self._listed()
+                break
+        await self._listed()
 
     async def _sweep(self, began: float) -> None:
         d, items = self._d, list(self._d.store)

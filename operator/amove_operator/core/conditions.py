@@ -10,8 +10,18 @@ from typing import Literal
 from amove_operator.core.reasons import Reason
 from amove_operator.models.shared import Condition
 
+REFUSALS_UNTIL_STALLED = 5
+"""So often in a row the service refuses a write before a person is asked for."""
 Truth = Literal["True", "False", "Unknown"]
 _LIMIT = 1024
+_NOT_LEARNT = (
+    Reason.ApiUnauthorized,
+    Reason.ApiUnavailable,
+    Reason.ListIncomplete,
+    Reason.KubernetesRefused,
+    Reason.Paused,
+)
+"""Reasons of a Ready=False that say why nothing could be learned, and nothing of the object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +92,12 @@ def deletion_begun(conditions: Iterable[Condition]) -> bool:
     return reason_of(conditions, "Reconciling") == Reason.Deleting
 
 
-def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion | None:
+def unchanged(
+    old: Iterable[Condition], reasons: Container[str], *, keep_ready: bool = False
+) -> Conclusion | None:
     """The conditions as they are, if the object is not Ready and its Synced has one of ``reasons``.
+
+    With ``keep_ready``, also where it is Ready.
 
     For a step that only tries again what these conditions say already. Without it each resync
     would turn ``Stalled=True ApiRefused`` to Progressing and back, with an Event for either.
@@ -92,7 +106,7 @@ def unchanged(old: Iterable[Condition], reasons: Container[str]) -> Conclusion |
     ready, synced, halted = held.get("Ready"), held.get("Synced"), held.get("Stalled")
     if ready is None or synced is None or synced.reason not in reasons:
         return None
-    if (ready.status, synced.status) != ("False", "False"):
+    if synced.status != "False" or not (keep_ready or ready.status == "False"):
         return None
     stalls = _verdict(halted) if halted else None
     return Conclusion(_verdict(synced), _verdict(ready), stalled=stalls)
@@ -108,7 +122,8 @@ def merge(
     """The new list of conditions; a transition time moves only with its status.
 
     - No Ready yet, and none concluded: Ready=False with the reason of Synced. For example a new
-      object whose first pass meets a service that is down.
+      object whose first pass meets a service that is down. As long as it is no better known than
+      that, it follows Synced: the credentials are mended, and then the service is down.
     - Reconciling=Deleting stays until the object stalls. A deletion that a 503 interrupts is still
       one, and what it has deleted is no loss.
     - A conclusion that says only that nothing could be learned keeps Stalled of this generation.
@@ -116,7 +131,7 @@ def merge(
     """
     before = {condition.type: condition for condition in old}
     ready, reconciling, halted = conclusion.ready, conclusion.reconciling, conclusion.stalled
-    if ready is None and "Ready" not in before:
+    if ready is None and ("Ready" not in before or before["Ready"].reason in _NOT_LEARNT):
         ready = replace(conclusion.synced, status="False")
     if halted is None and deletion_begun(before.values()):
         reconciling = Verdict("True", Reason.Deleting, before["Reconciling"].message)

@@ -11,13 +11,23 @@ from amove_operator.core.naming import Marker, mask_bit, mask_bits, names_digest
 
 @dataclass(frozen=True, slots=True)
 class RemoteKey:
-    """A key under some CR's marker that is alive as far as is known."""
+    """A key under some CR's marker that is alive as far as is known.
+
+    ``created``: in UTC, if the service said so. A date without a zone (not ``zoned``) may be local
+    time of anywhere, hours off: good for an order, not for an age.
+    """
 
     id: str
     name: str
     access_key: str
     created: datetime | None = None
     user_id: str | None = None
+    zoned: bool = field(default=True, compare=False)
+
+    @property
+    def dated(self) -> datetime | None:
+        """When it was created, if the service said in which zone."""
+        return self.created if self.zoned else None
 
     @property
     def names9(self) -> str:
@@ -40,14 +50,15 @@ class KeyList:
     CRs that share the list need no copy each. ``begun``: when the list's first call was sent,
     whatever was added later. ``marked``: the keys by the marker in their names. ``owners``: every
     listed id, with the marker of its name or ``None``. ``added``: those that this process added.
-    ``kept``: the keys of one bucket by their ``names9``, those of several by each bit of their
-    mask.
+    ``unmarked``: those without a marker. ``kept``: the keys of one bucket by their ``names9``,
+    those of several by each bit of their mask.
     """
 
     begun: float
     marked: dict[Marker, tuple[RemoteKey, ...]] = field(default_factory=dict, repr=False)
     owners: dict[str, Marker | None] = field(default_factory=dict, repr=False)
     added: set[str] = field(default_factory=set, repr=False)
+    unmarked: dict[str, RemoteKey] = field(default_factory=dict, repr=False)
     user_ids: frozenset[str] = frozenset()
     kept: dict[str | int, list[RemoteKey]] = field(default_factory=dict, repr=False)
 
@@ -69,7 +80,9 @@ class KeyList:
     def _index(self, key: RemoteKey) -> None:
         parsed = parse_name(key.name)
         self.owners[key.id] = parsed.marker if parsed else None
-        if parsed is not None:
+        if parsed is None:
+            self.unmarked[key.id] = key
+        else:
             self.marked[parsed.marker] = (*self.marked.get(parsed.marker, ()), key)
             for place in _places(parsed.names):
                 self.kept.setdefault(place, []).append(key)
@@ -77,6 +90,7 @@ class KeyList:
     def forget(self, key_id: str) -> None:
         """Drop a key that was revoked since this list was read. Changes the list in place."""
         marker = self.owners.pop(key_id, None)
+        self.unmarked.pop(key_id, None)
         if marker is not None:
             self.marked[marker] = tuple(key for key in self.marked[marker] if key.id != key_id)
 

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     StatusUnreadable = "StatusUnreadable"
     Deleting = "Deleting"
     WaitingForListing = "WaitingForListing"
+    ListIncomplete = "ListIncomplete"
     # Buckets
     Available = "Available"
     BucketExists = "BucketExists"

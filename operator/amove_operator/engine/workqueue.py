@@ -72,7 +72,7 @@ class WorkQueue(Generic[Item]):
         self._sequence = itertools.count()  # items themselves need not be comparable
         self._timer: asyncio.TimerHandle | None = None
         self._failures: dict[Item, int] = {}
-        self._available = asyncio.Semaphore(0)  # one permit per ready item, and one when closed
+        self._available = asyncio.Semaphore(0)  # at least one per ready item; one when closed
         self._closed = asyncio.Event()
 
     def add(self, item: Item) -> None:
@@ -123,8 +123,16 @@ class WorkQueue(Generic[Item]):
         return delay
 
     def forget(self, item: Item) -> None:
-        """Reset the back-off of ``item``: its last run went well, or the item is gone."""
+        """Reset the back-off of ``item``: its last run went well."""
         self._failures.pop(item, None)
+
+    def discard(self, item: Item) -> None:
+        """``item`` is gone: no wish for it is left, however far ahead; a present run goes on."""
+        self._failures.pop(item, None)
+        self._dirty.discard(item)
+        self._ready.pop(item, None)  # its permit stays, and :meth:`get` passes it over
+        if self._delayed.pop(item, None) is not None:
+            self._drop_outdated()
 
     def failures(self, item: Item) -> int:
         """Failed runs in a row."""
@@ -133,9 +141,11 @@ class WorkQueue(Generic[Item]):
     async def get(self) -> Item:
         """Wait for an item and take it; follow with :meth:`done`. Raises QueueClosed."""
         await self._available.acquire()
-        if not self._ready:
-            self._available.release()  # the shutdown's permit: the next waiter must see it too
-            raise QueueClosed("the work queue is shut down")
+        while not self._ready:
+            if self._closed.is_set():
+                self._available.release()  # the shutdown's permit: the next waiter must see it too
+                raise QueueClosed("the work queue is shut down")
+            await self._available.acquire()
         item, _ = self._ready.popitem(last=False)
         self._processing.add(item)
         return item

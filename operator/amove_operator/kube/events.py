@@ -58,6 +58,8 @@ class EventLog:
         now = self._clock.monotonic()
         if now - self._sent_at.get(identity, -math.inf) < REPEAT_SECONDS:
             return
+        while self._sent_at and next(iter(self._sent_at.values())) <= now - REPEAT_SECONDS:
+            self._sent_at.popitem(last=False)
         self._sent_at[identity] = now
         self._sent_at.move_to_end(identity)
         if len(self._sent_at) > _REMEMBERED:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from math import inf
 from typing import Any
 
 from amove_operator.core.history import is_older, number
@@ -276,25 +275,3 @@ class LeaseElection:
         except Conflict:
             return False
         return True
-
-
-class AlwaysLeading:
-    """For AMOVE_LEADER_ELECTION=false: the one process leads from the start."""
-
-    async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
-        """Call ``on_lead`` and wait until cancelled; the lead is never lost."""
-        on_lead()
-        await asyncio.Event().wait()
-
-    def check(self) -> None:
-        """Always allowed."""
-
-    def renewed_at(self) -> float:
-        """There is nothing to renew."""
-        return inf
-
-    def annotation(self, name: str) -> str | None:
-        """There is no Lease to say anything."""
-
-    def annotate(self, name: str, value: str) -> None:
-        """There is no Lease to say it on."""

@@ -7,6 +7,7 @@ from amove_operator.models.key_rules import spec_faults_key
 from amove_operator.models.key_spec import KeySpec, Permission, SecretSpec
 from amove_operator.models.key_status import CurrentKey, KeyStatus, RecentIssue, ScopeField
 from amove_operator.models.rules import parse_faults
+from amove_operator.models.service_id import ServiceId, canonical_id, spelling_of
 from amove_operator.models.shared import FINALIZER, GROUP, VERSION, ObjectMeta, parse_duration
 
 __all__ = [
@@ -26,8 +27,11 @@ __all__ = [
     "RecentIssue",
     "ScopeField",
     "SecretSpec",
+    "ServiceId",
+    "canonical_id",
     "parse_duration",
     "parse_faults",
     "spec_faults_bucket",
     "spec_faults_key",
+    "spelling_of",
 ]

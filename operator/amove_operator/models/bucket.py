@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from amove_operator.models import shared
 from amove_operator.models.refs import Kind
+from amove_operator.models.service_id import CanonicalId
 
 # Between two letters or digits: hyphens and dots, but never two dots in a row. That it is not an
 # IPv4 address is a rule of its own (models/bucket_rules.py), since RE2 cannot say "not".
@@ -81,7 +82,7 @@ class BucketStatus(shared.KubeModel):
     )
     bucket_name: Annotated[str, Field(max_length=63)] | None = None
     """Name of the bucket at Amove, pinned at first use."""
-    cloud_account_id: Annotated[str, Field(max_length=36)] | None = None
+    cloud_account_id: Annotated[CanonicalId, Field(max_length=36)] | None = None
     """Cloud account of the bucket, pinned at first use."""
     provenance: Literal["Created", "Adopted"] | None = None
     """How the bucket came to be ours: Created here, or Adopted. Unset: not ours."""

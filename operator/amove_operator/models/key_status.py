@@ -8,8 +8,9 @@ from pydantic import Field
 
 from amove_operator.models import shared
 from amove_operator.models.key_spec import Permission
+from amove_operator.models.service_id import CanonicalId, SpeltId
 
-RemoteId = Annotated[str, Field(max_length=64)]
+RemoteId = Annotated[SpeltId, Field(max_length=64)]
 SeenBuckets = Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)]
 ScopeField = Literal["bucketNames", "allBuckets"]
 """By which field of the spec a key reaches its buckets, where that is not ``bucketRefs``."""
@@ -29,7 +30,7 @@ IssuedFor = Annotated[
 class IssuedScope(shared.KubeModel):
     """What a key was issued for: its account, its place, and the buckets that it reaches."""
 
-    cloud_account_id: Annotated[str, Field(max_length=36)]
+    cloud_account_id: Annotated[CanonicalId, Field(max_length=36)]
     """Cloud account that the key was issued for."""
     region: Annotated[str, Field(max_length=63)]
     """Region that the key was issued for."""
@@ -53,7 +54,7 @@ class _IssuedKey(shared.KubeModel):
     """Counts the keys issued for this object."""
     issued_at: shared.Timestamp
     """When the key was issued."""
-    user_id: RemoteId | None = None
+    user_id: Annotated[CanonicalId, Field(max_length=64)] | None = None
     """The Amove user that the key belongs to."""
 
 

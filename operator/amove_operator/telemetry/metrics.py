@@ -96,6 +96,9 @@ class Metrics:
         self.mint_budget_exhausted = self._gauge(
             "mint_budget_exhausted", "Objects that wait because they had too many keys issued."
         )
+        self.key_list_incomplete = self._gauge(
+            "key_list_incomplete", "1 while the service's list of keys does not add up."
+        )
         self.mass_loss = self._gauge(
             "mass_loss", "1 while so many objects are missing that nothing is replaced.", "kind"
         )

@@ -42,14 +42,15 @@ UNCLEAR: dict[str, tuple[dict[str, Any], str]] = {
 }
 """By a name: what ``bucket_status`` answers, and the reason that Synced then has."""
 
-SOME = ("s500", "s401", "dropafter", "strange", "page404", "text200")
-"""One of each sort, for the states that differ only in what a clear answer would lead to."""
+SOME = ("s500", "silent", "s401", "dropafter", "strange", "page404", "text200")
+"""One of each sort. Whatever the answer was, the planner is told but one thing: unknown. So every
+answer is given in one state, where a clear one would lead to most; these in all the others."""
 
 STATES = {
-    "new": UNCLEAR,
-    "drifted": UNCLEAR,
     "lost": UNCLEAR,
-    "going": UNCLEAR,
+    "new": SOME,
+    "drifted": SOME,
+    "going": SOME,
     "intended": SOME,  # its create was done, and the answer lost
     "unmade": SOME,  # its create was not done, and the answer lost
     "adopted": SOME,  # and lost, which is no reason to make it

@@ -248,7 +248,6 @@ def test_deep_nesting_is_survived() -> None:
     ("body", "why"),
     [
         (b"", "no body at all"),
-        (b"<html>Please sign in</html>", "a page"),
         (b"null", "null"),
         (b'{"isPublic": false', "half a body"),
         (
@@ -287,9 +286,61 @@ def test_each_of_the_four_booleans_is_demanded(flag: str, odd: object) -> None:
 
 
 def test_a_page_in_answer_to_a_revocation_is_not_a_success() -> None:
-    with pytest.raises(UnreadableAnswer) as raised:
+    with pytest.raises(TransportFault) as raised:
         read_success(REVOKE, html(200, "Sign in to the hotel's network"))
     assert raised.value.maybe_done
+
+
+WRITES = (REVOKE, CREATE, DELETE, calls.UPDATE_BUCKET)
+TOLD: list[tuple[dict[str, Any], type[ApiError]]] = [
+    ({"type": "DB_DELETE", "status": 499, "errors": {"DB_DELETE": ["no"]}}, Rejected),
+    ({"type": "NOT_FOUND", "status": 499, "errors": {"NOT_FOUND": ["no"]}}, NotFound),
+    ({"errors": {"ACCESS": ["no"]}}, Rejected),
+    ({"type": "TOKEN", "title": "Token", "status": 499}, AuthFailed),
+    ({"title": "Unauthorized", "status": 401}, AuthFailed),
+    ({"title": "An error occurred.", "status": 500}, ServerFault),
+    ({"title": "Not Found", "status": 404}, TransportFault),
+    ({"errors": ["something"]}, TransportFault),
+]
+
+
+@pytest.mark.parametrize(("body", "kind"), TOLD, ids=lambda value: str(value)[:40])
+def test_problem_details_in_a_200_are_the_error_that_they_tell(
+    body: dict[str, Any], kind: type[ApiError]
+) -> None:
+    for call in (*WRITES, STATUS, calls.GET_STORAGE_KEY):
+        told = fault_of(call, Answer(200, {}, json.dumps(body).encode()), now=0.0)
+        assert type(told) is kind
+        if kind in (ServerFault, TransportFault):
+            assert told.maybe_done == call.writes
+
+
+def test_problem_details_by_their_content_type_are_an_error_without_more() -> None:
+    answer = Answer(200, {"content-type": "application/problem+json; charset=utf-8"}, b"{}")
+    assert isinstance(fault_of(REVOKE, answer, now=0.0), TransportFault)
+
+
+def test_an_answer_that_only_has_a_word_like_an_errors_is_a_success() -> None:
+    keys = {"data": [{"id": "key-1", "name": "errors"}], "total": 1, "errors": None, "status": 200}
+    assert (
+        fault_of(calls.GET_STORAGE_KEY, Answer(200, {}, json.dumps(keys).encode()), now=0) is None
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"id": "7', b"done", b'"Key not found."', b"false", b'{"success": false}']
+)
+def test_a_write_whose_answer_does_not_plainly_say_so_may_be_done_or_not(body: bytes) -> None:
+    for call in WRITES:
+        with pytest.raises(UnreadableAnswer) as raised:
+            read_success(call, Answer(200, {}, body))
+        assert raised.value.maybe_done
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", b"null", b"true", b"{}", b"[]", b'{"id": "key-1"}'])
+def test_a_write_whose_answer_tells_of_no_failure_is_done(body: bytes) -> None:
+    for call in WRITES:
+        assert read_success(call, Answer(200, {}, body)) is None
 
 
 def test_a_bodiless_200_is_a_success_where_no_body_is_needed() -> None:

@@ -142,6 +142,14 @@ async def test_refusals_raise_no_suspicion(
     assert probes(fake_service) == []
 
 
+async def test_answers_that_cannot_be_read_raise_no_suspicion_since_the_service_gave_them(
+    make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
+) -> None:
+    client = make_client(lambda _: httpx.Response(200, content=b'{"isPublic": fal'))
+    await fail(client, fake_clock, 20)
+    assert probes(fake_service) == []
+
+
 async def test_a_429_raises_no_suspicion_since_the_service_is_there(
     make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
 ) -> None:
@@ -206,6 +214,24 @@ async def test_a_refusal_is_as_good_as_an_answer_to_the_probe(
     fake_service.responder = lambda _: problem("INTERNAL_ERROR", "list is broken")
     await fake_clock.pass_by(31.0)
     assert not client.breaker.state.open
+
+
+async def test_an_answer_to_the_probe_that_cannot_be_read_closes_it(
+    make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
+) -> None:
+    client = await opened(make_client, fake_clock)
+    fake_service.responder = lambda _: httpx.Response(200, content=b'{"data": [{"id": 7')
+    await fake_clock.pass_by(31.0)
+    assert not client.breaker.state.open
+
+
+async def test_a_page_in_answer_to_the_probe_is_not_the_services_and_leaves_it_open(
+    make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
+) -> None:
+    client = await opened(make_client, fake_clock)
+    fake_service.responder = lambda _: httpx.Response(200, html="<html>Sign in</html>")
+    await fake_clock.pass_by(31.0)
+    assert client.breaker.state.open
 
 
 async def test_a_429_to_the_probe_settles_nothing(

@@ -130,6 +130,35 @@ def test_a_listed_key_may_lack_all_but_its_id() -> None:
     assert page.keys == (RemoteKey("1", "", "", None, None),)
 
 
+@pytest.mark.parametrize(
+    ("text", "sure"),
+    [
+        ("2026-01-02T03:04:05", False),
+        ("2026-01-02T03:04:05.1234567", False),
+        ("2026-01-02T03:04:05Z", True),
+        ("2026-01-02T03:04:05+02:00", True),
+        ("yesterday", False),
+        (None, False),
+    ],
+)
+def test_a_date_without_a_zone_is_good_only_for_sorting(text: object, sure: bool) -> None:
+    page = KeyPage.model_validate({"data": [{"id": "1", "createDate": text}], "total": 1})
+    (listed,) = page.keys
+    issued = {"id": "1", "accessKey": "AK", "secretKey": "SK", "createDate": text}
+    named = IssuedKey.model_validate(issued).named("team-app-1")
+    assert listed.created == named.created == parse_dotnet_date(text)
+    assert (listed.dated is not None, named.dated is not None) == (sure, sure)
+
+
+def test_ids_are_compared_as_uuids_and_the_list_says_so_too() -> None:
+    small = "8a6f3c1e-7b8e-4d0a-b7c5-2f7f4f1f9a21"
+    for text in (small, small.upper(), f"{{{small.upper()}}}", small.replace("-", "")):
+        listed = [{"id": text, "userId": text}]
+        listing = KeyList.of(0.0, KeyPage.model_validate({"data": listed, "total": 1}).keys)
+        assert listing.owners.keys() == {small}
+        assert listing.user_ids == {small}
+
+
 def test_a_listing_tells_keys_by_id_and_whose_they_are() -> None:
     listed = [{"id": one, "userId": "u"} for one in ("1", "2")]
     listing = KeyList.of(0.0, KeyPage.model_validate({"data": listed, "total": 2}).keys)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from amove_operator.amove.models import KeyPage
 from amove_operator.amove.paging import read_complete
@@ -39,13 +40,13 @@ class Book:
         return pages[min(number, len(pages)) - 1]
 
 
-async def read(book: Book, rounds: int = 3) -> tuple[RemoteKey, ...]:
+async def read(book: Book, rounds: int = 3, full: int = 50) -> tuple[RemoteKey, ...]:
     waits: list[int] = []
 
     async def between(number: int) -> None:
         waits.append(number)
 
-    return await read_complete(book.fetch, rounds=rounds, between=between)
+    return await read_complete(book.fetch, rounds=rounds, between=between, full=full)
 
 
 async def test_an_empty_list_is_complete_after_one_call() -> None:
@@ -130,6 +131,50 @@ async def test_keys_without_dates_need_two_readings_that_agree() -> None:
     assert book.asked == [1, 2, 1, 2]
 
 
+async def test_a_full_page_is_never_the_last_whatever_the_total_says() -> None:
+    """A total that counts the page: 2 of 3 keys would pass for all."""
+    counted = [page(3, 2, total=2), page(1, total=1)]
+    with pytest.raises(IncompleteListing, match="from 2 to 1"):
+        await read(Book([counted]), full=2)
+    with pytest.raises(IncompleteListing, match="4 keys came although the total is 2"):
+        await read(Book([[page(4, 3, total=2), page(2, 1, total=2)]]), full=2)
+
+
+async def test_a_list_that_ends_with_a_full_page_costs_one_more_call() -> None:
+    book = Book([[page(4, 3, total=4), page(2, 1, total=4), page(total=4)]])
+    assert await read(book, full=2) == keys(4, 3, 2, 1)
+    assert book.asked == [1, 2, 3]
+
+
+async def test_a_server_that_gives_all_keys_for_each_page_gives_a_complete_list() -> None:
+    book = Book([[page(4, 3, 2, 1, total=4)]])
+    assert await read(book, full=2) == keys(4, 3, 2, 1)
+    assert book.asked == [1, 2]
+
+
+async def test_a_list_of_two_users_pages_is_not_complete() -> None:
+    """The token was replaced by another user's between two pages, and the numbers add up."""
+    theirs = KeyPage.model_validate({"data": [key(1, userId="another")], "total": 3})
+    with pytest.raises(IncompleteListing, match="page 2 has keys of another user"):
+        await read(Book([[page(3, 2, total=3), theirs]]))
+
+
+def test_a_null_list_is_an_empty_one_and_a_missing_one_no_answer() -> None:
+    assert KeyPage.model_validate({"data": None, "total": 0}).keys == ()
+    with pytest.raises(ValidationError):
+        KeyPage.model_validate({"total": 0})
+
+
+async def test_one_key_in_two_spellings_is_one_key() -> None:
+    small = "8a6f3c1e-7b8e-4d0a-b7c5-2f7f4f1f9a21"
+    pages = [
+        KeyPage.model_validate({"data": [key(1, id=text)], "total": 2})
+        for text in (small, small.upper())
+    ]
+    with pytest.raises(IncompleteListing, match="no new key at 1 of 2"):
+        await read(Book([pages]))
+
+
 class ChangingStore:
     """A server that sorts newest first and changes between the pages as it is told."""
 
@@ -177,7 +222,7 @@ async def test_no_key_that_lives_throughout_is_missing_from_a_complete_list(
         del number
 
     try:
-        listing = await read_complete(store.fetcher(), rounds=3, between=between)
+        listing = await read_complete(store.fetcher(), rounds=3, between=between, full=size)
     except IncompleteListing:
         return
     assert {f"key-{number}" for number in store.always} <= {key.id for key in listing}

@@ -55,6 +55,9 @@ class Stage:
         self.on_fence_read: Callable[[], None] = lambda: None
         self.on_event: Callable[..., None] = lambda *_: None
         self.queue = WorkQueue[Any]()
+        self.accounts = SimpleNamespace(load=self.load_accounts, loaded=False, needed=True)
+        self.concurrency = 16
+        self.crowd: asyncio.Barrier | None = None
         self.store = Store()
         self.lists = iter(("first list", "list before the lead"))
         self.seen: list[Any] = []
@@ -111,10 +114,14 @@ class Stage:
         on_lead()
         await self.part("Lease")
 
-    async def load_accounts(self) -> None:
+    async def load_accounts(self) -> bool:
         self.noted.append("accounts")
+        self.accounts.loaded = True
+        return True
 
     async def handle(self, item: str) -> None:
+        if self.crowd is not None:
+            await self.crowd.wait()
         self.reached.set()
         await asyncio.sleep(0.05)
         self.noted.append(f"{item} handled")
@@ -143,7 +150,8 @@ class Stage:
             api=SimpleNamespace(aclose=self.close_api),
             queue=self.queue,
             store=self.store,
-            accounts=SimpleNamespace(load=self.load_accounts),
+            accounts=self.accounts,
+            settings=SimpleNamespace(concurrency=self.concurrency),
             kube=SimpleNamespace(field_manager="amove-operator/ours"),
             leadership=leadership,
             enqueue=SimpleNamespace(all=lambda: self.queue.add("photos")),
@@ -253,6 +261,16 @@ async def test_no_part_dies_alone_and_the_lease_is_released_after_the_work(
     assert f"{part} is broken" in caplog.text
     if "Lease ended" in stage.noted and "resync ended" in stage.noted:
         assert stage.noted.index("resync ended") < stage.noted.index("Lease ended")
+
+
+async def test_as_many_objects_are_served_at_a_time_as_calls_are_allowed(live: Live) -> None:
+    stage = Stage()
+    stage.concurrency = 20
+    stage.crowd = asyncio.Barrier(20)
+    for number in range(19):
+        stage.queue.add(f"object {number}")
+    assert await live(stage, sigterm) is Ending.STOPPED
+    assert sum(each.endswith(" handled") for each in stage.noted) == 20
 
 
 async def test_the_loss_of_the_lease_lets_calls_in_flight_end(live: Live) -> None:

@@ -333,6 +333,44 @@ def test_depth_and_age_speak_of_what_waits_for_a_worker(loop: VirtualTimeLoop) -
     loop.run(scenario())
 
 
+# --- what is gone
+
+
+def test_of_an_item_that_is_gone_no_wish_and_no_back_off_is_left(loop: VirtualTimeLoop) -> None:
+    async def scenario() -> None:
+        queue = new_queue(loop)
+        queue.add("running")
+        await queue.get()
+        queue.add("running")
+        queue.fail("running")
+        queue.add("queued")
+        queue.add_after("in thirty days", 30 * 86_400)
+        for item in ("running", "queued", "in thirty days", "never heard of"):
+            queue.discard(item)
+        assert (len(queue), queue.failures("running")) == (0, 0)
+        queue.done("running")
+        await nothing_for(queue, 31 * 86_400)
+
+    loop.run(scenario())
+
+
+def test_a_worker_that_waits_passes_over_what_is_gone(loop: VirtualTimeLoop) -> None:
+    async def scenario() -> None:
+        queue = new_queue(loop)
+        waiting = asyncio.create_task(take(queue))
+        await asyncio.sleep(1)
+        queue.add("gone")
+        queue.discard("gone")
+        await asyncio.sleep(1)
+        queue.add("there")
+        assert await waiting == (2, "there")
+        queue.discard("there")
+        queue.shutdown()
+        assert await _closed(queue)
+
+    loop.run(scenario())
+
+
 # --- shutdown
 
 

@@ -133,6 +133,15 @@ class QueueMachine(RuleBasedStateMachine):
         self.failures.pop(item, None)
         self.queue.forget(item)
 
+    @rule(item=items)
+    def discard(self, item: str) -> None:
+        self.failures.pop(item, None)
+        self.delayed.pop(item, None)
+        self.dirty.discard(item)
+        if item in self.queued:
+            self.queued.remove(item)
+        self.queue.discard(item)
+
     @precondition(lambda self: self.queued)
     @rule()
     def get(self) -> None:

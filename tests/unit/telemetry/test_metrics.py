@@ -14,6 +14,7 @@ EXPECTED = {
     "api_request_duration_seconds_count": {"call"},
     "api_breaker_open": set(),
     "api_credentials_valid": set(),
+    "key_list_incomplete": set(),
     "api_token_expiry_timestamp_seconds": set(),
     "reconcile_total": {"kind", "result"},
     "reconcile_duration_seconds_count": {"kind"},

@@ -49,7 +49,8 @@ def bucket_fault(d: Dependencies, bucket: AmoveBucket, account: str) -> Conclusi
     defaults = d.accounts.judging_defaults(bucket.spec.cloud_account_id, None)
     if found := bucket_not_permitted(bucket.spec, namespace, defaults, trusted=trusted):
         return found
-    if (pending := d.accounts.pending()) is not None:
+    unjudged = not trusted and d.accounts.is_unjudged(bucket.spec.cloud_account_id, None)
+    if (not account or unjudged) and (pending := d.accounts.pending()) is not None:
         return None if bucket.in_sync else pending
     if not account:
         return stalled(Reason.AccountUnknown, d.accounts.unknown())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from math import inf
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from amove_operator.amove import BucketAddress
+from amove_operator.amove import FRESH_SECONDS, BucketAddress, Observed
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.bucket_losses import is_concluded
@@ -29,14 +28,14 @@ from amove_operator.errors import (
     NotEmpty,
     NotFound,
     OperatorError,
+    Outdated,
     Rejected,
 )
-from amove_operator.models import AmoveBucket, BucketStatus
+from amove_operator.models import AmoveBucket, BucketFlags, BucketStatus
 from amove_operator.models.refs import ObjectId
 
 _SLOWLY = 5.0
 _MOMENT = 0.01
-_FRESH_SECONDS = 5.0
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
 _EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
@@ -71,8 +70,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         stalled = reason_of(bucket.status.conditions, "Stalled")
         asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
         if asked and stalled in _ACCOUNT_REASONS:
-            with suppress(ApiError):  # the accounts known so far go on
-                await self.d.accounts.load()
+            await self.d.accounts.load()
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -86,7 +84,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         snapshot = gather_bucket(self.d, seen, progress)
         step = plan_bucket(snapshot)
         age = self.d.clock() - progress.seen_at
-        if isinstance(step, _EFFECTS) and progress.seen is not None and age > _FRESH_SECONDS:
+        if isinstance(step, _EFFECTS) and progress.seen is not None and age > FRESH_SECONDS:
             progress.seen = None  # it may have waited long for another pass: observe before acting
             snapshot = replace(snapshot, seen=None)
             step = plan_bucket(snapshot)
@@ -97,14 +95,15 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     async def perform(self, decision: BucketDecision) -> None:
         """Perform a step at the service. Raises ApiError too."""
         bucket, memory = decision.seen, decision.progress
-        where = BucketAddress(decision.snapshot.account, decision.snapshot.name)
+        account = self.d.accounts.spelt(decision.snapshot.account)
+        where = BucketAddress(account, decision.snapshot.name)
         match decision.step:
             case steps.Observe():
                 await self._observe(bucket, memory, where)
             case steps.Create():
                 await self._create(bucket, memory, where, decision.step)
             case steps.Repair(flags):
-                await self._repair(memory, where, flags)
+                await self._repair(memory, where, flags, decision.snapshot.flags)
             case steps.Delete():
                 if await self._is_current(bucket) and await self._delete(memory, where):
                     self.d.metrics.buckets_deleted.inc()
@@ -122,13 +121,19 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             self.d.bucket_losses.observed_absent(bucket, memory)
         else:
             memory.observed_present(flags, self.d.clock())
-            self.d.bucket_losses.observed_present(bucket)
+            if memory.intent_unused:
+                # Made by somebody between our observation and the create, which we did not send.
+                memory.refusal = Refusal(Refused.UNSENT, "The bucket is there by now.", 0)
+            self.d.bucket_losses.observed_present(bucket.metadata.uid)
 
     async def _create(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress, step: steps.Create
     ) -> None:
+        unused, memory.intent_unused = memory.intent_unused, False
         try:
-            await self.d.api.create_bucket(where, step.flags)
+            await self.d.api.create_bucket(where, step.flags, Observed(None, memory.seen_at))
+        except Outdated:
+            memory.seen, memory.intent_unused = None, unused
         except AlreadyExists as error:
             if memory.awaits_effect:  # our own, by a 200 before this: it only does not show yet
                 memory.effect_began(self.d.clock())
@@ -152,8 +157,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     def _proven_meanwhile(self, before: AmoveBucket) -> bool:
         """Another process wrote, while our create was under way, that the bucket is the CR's."""
-        now = self.find(before.object_id)
-        gained = now is not None and now.proven.provenance is not None
+        now = self.d.store.find(before.metadata.uid)
+        gained = isinstance(now, AmoveBucket) and now.proven.provenance is not None
         return gained and before.proven.provenance is None
 
     async def _emit_created(self, bucket: AmoveBucket) -> None:
@@ -167,9 +172,13 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         message = f"Bucket {name} was gone from the service and was created again, empty."
         await self.d.status.emit_event(bucket, "Recreated", message, warning=True)
 
-    async def _repair(self, memory: BucketMemory, where: BucketAddress, flags: Any) -> None:
+    async def _repair(
+        self, memory: BucketMemory, where: BucketAddress, flags: BucketFlags, seen: BucketFlags
+    ) -> None:
         try:
-            await self.d.api.update_bucket(where, flags)
+            await self.d.api.update_bucket(where, flags, Observed(seen, memory.seen_at))
+        except Outdated:
+            memory.seen = None
         except Rejected as error:
             memory.refused(Refused.UPDATE, error)
         else:
@@ -218,6 +227,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Without a key list the pass ends; without an answer about the bucket, plan on that."""
         step = decision.step
         if isinstance(step, steps.AwaitKeyList):
+            decision.progress.retry_after = getattr(error, "retry_after", None) or 0.0
             return steps.Finish(step.status, failed(error), retry=True)
         decision.progress.not_observed(error, *explain(error), self.d.clock())
         return None
@@ -247,7 +257,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
-        self.d.bucket_losses.observe_more(bucket)
+        self.d.bucket_losses.observe_more(bucket.metadata.uid)
 
     def _requeue(
         self,

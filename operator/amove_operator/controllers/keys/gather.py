@@ -9,6 +9,7 @@ from math import inf
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.conditions import Conclusion, stalled
+from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import messages, snapshot
 from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
@@ -16,7 +17,7 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
 from amove_operator.core.secrets.rendering import longest_context, template_fault
-from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
+from amove_operator.models import AmoveStorageKey, KeyStatus, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
 
 
@@ -49,7 +50,7 @@ class ReconcilePass:
         """
         self.secret, self.secret_fresh = None, False
 
-    def status_written(self) -> None:
+    def status_written(self, _before: KeyStatus, _now: KeyStatus) -> None:
         """Status took its time: what needs a Secret read just now reads it anew after it."""
         self.forget_secret()
 
@@ -88,7 +89,7 @@ class KeyGatherer:
             fault=None if meta.deleting else self.fault(key, gate),
             secret=progress.secret if progress.secret is not None else progress.memory.secret,
             secret_fresh=progress.secret_fresh,
-            live=expectations.live(self.marker(key), d.key_lists.latest, d.settle),
+            live=self.live(key, progress),
             listed_at=self._listed_at(),
             list_outdated=self._is_list_outdated(key, progress),
             gone=snapshot.GoneKeys(
@@ -97,6 +98,7 @@ class KeyGatherer:
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
             refused=progress.memory.refused,
+            renamed=progress.memory.renamed,
             loss=self._loss(key, progress),
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
@@ -105,6 +107,12 @@ class KeyGatherer:
     def marker(self, key: AmoveStorageKey) -> Marker:
         """The marker of this object's keys."""
         return marker_of(self._d.cluster_uid, key.metadata.uid)
+
+    def live(self, key: AmoveStorageKey, progress: ReconcilePass) -> tuple[RemoteKey, ...] | None:
+        """The object's live keys, as far as the rule of time lets us know."""
+        listing, named = self._d.key_lists.latest, key.proven.named_ids
+        expectations = progress.memory.expectations
+        return expectations.live(self.marker(key), listing, self._d.settle, named)
 
     def _listed_at(self) -> datetime | None:
         """When the list at hand was begun, by the wall clock."""
@@ -185,7 +193,8 @@ class KeyGatherer:
         wanted = gate.scope if isinstance(gate, snapshot.Blocked) else gate
         if wrong := template_fault(spec.secret, longest_context(spec, wanted)):
             return stalled(Reason.InvalidTemplate, wrong)
-        if (pending := d.accounts.pending()) is not None:
+        unjudged = not trusted and d.accounts.is_unjudged(spec.cloud_account_id, spec.storage_dn)
+        if (gate is None or unjudged) and (pending := d.accounts.pending()) is not None:
             return None if key.proven.key is not None else pending
         if gate is None:
             return stalled(Reason.AccountUnknown, self._without_scope(key))
@@ -243,7 +252,7 @@ class KeyGatherer:
         if listing is None or listing.begun < progress.memory.expectations.knows_from:
             return frozenset(gone)
         named, mine = key.proven.named_ids, self.marker(key)
-        foreign = {one for one in named if one in listing.owners and listing.owners[one] != mine}
+        foreign = {one for one in named if listing.owners.get(one) not in (None, mine)}
         held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
         if progress.loss_accepted or (not held_up and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amove_operator.amove import NewKey
 from amove_operator.controllers.keys.gather import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.naming import key_name, marker_of
@@ -33,7 +34,7 @@ class KeyService:
             permission=scope.permission,
             all_buckets=scope.all_buckets,
             selected_buckets=scope.buckets,
-            cloud_account_id=scope.account,
+            cloud_account_id=self._d.accounts.spelt(scope.account),
         )
         if key.spec.bucket_refs is not None:
             self._d.store.key_index.reserve(key.metadata.uid, scope.buckets)
@@ -41,20 +42,27 @@ class KeyService:
         try:
             issued = await self._d.api.create_storage_key(new)
         except BaseException as error:
-            # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
-            maybe_done = not isinstance(error, ApiError) or error.maybe_done
-            if maybe_done or isinstance(error, Rejected):
-                lost = memory.expectations.lost(self._d.clock(), self._d.settle)
-                memory.expectations = lost
+            now, expectations = self._d.clock(), memory.expectations
+            if isinstance(error, Rejected):
+                memory.refusals += 1
+                memory.expectations = expectations.create_refused(step.serial, now, self._d.settle)
+            elif not isinstance(error, ApiError) or error.maybe_done:
+                # Cancelled, or the Lease was lost on the way: nobody can know, as after a time-out.
+                memory.expectations = expectations.lost(now, self._d.settle)
             else:
                 memory.expectations = memory.expectations.not_sent(before)
             raise
         register_secret(issued.secret_key.get_secret_value())
         rotate_request = key.metadata.annotation("rotate-requested-at") or ""
-        pending = PendingKey(issued.named(name), issued.secret_key, scope, rotate_request)
-        self._received(key, progress, pending)
+        renamed = issued.name not in (None, name)
+        pending = PendingKey(issued.named(name), issued.secret_key, scope, rotate_request, renamed)
+        memory.refusals = 0
+        memory.renamed = _renamed(name, issued.name) if renamed else ""
+        await self._received(key, progress, pending)
 
-    def _received(self, key: AmoveStorageKey, progress: ReconcilePass, pending: PendingKey) -> None:
+    async def _received(
+        self, key: AmoveStorageKey, progress: ReconcilePass, pending: PendingKey
+    ) -> None:
         memory, remote, recorded = progress.memory, pending.key, key.proven.key
         memory.expectations = memory.expectations.received(pending, self._d.clock())
         self._d.key_lists.issued(remote)
@@ -62,9 +70,21 @@ class KeyService:
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and remote.user_id not in (None, known_user)
         uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
-        if changed and not self._d.key_losses.accepted(uid, accept_loss):
+        if changed and self._d.key_losses.accepted(uid, accept_loss):
+            await self._report_left(key)
+        elif changed:
             self._d.key_losses.other_user(uid, accept_loss)
             memory.expectations = memory.expectations.other_user(self._d.clock())
+
+    async def _report_left(self, key: AmoveStorageKey) -> None:
+        """From now on lists are the new user's: nobody here sees the former one's keys any more."""
+        for key_id in sorted(key.proven.named_ids):
+            self._d.metrics.revoke_unconfirmed.inc()
+            message = (
+                f"Key {key_id} belongs to the former API user and may live on, but only his token "
+                "can revoke it: check the storage service."
+            )
+            await self._d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
 
     async def revoke(
         self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Revoke
@@ -72,7 +92,7 @@ class KeyService:
         """Send ``delete_storage_key``; only a 200 counts as done. Raises ApiError."""
         key_id, why, memory = step.key_id, step.why, progress.memory
         try:
-            await self._d.api.delete_storage_key(key_id)
+            await self._d.api.delete_storage_key(_spelt_at_first(key, memory, key_id))
         except ApiError as error:
             if not (error.maybe_done or isinstance(error, Rejected)):
                 raise
@@ -88,3 +108,17 @@ class KeyService:
         self._d.key_lists.revoked(key_id)
         self._d.metrics.keys_revoked.labels(why).inc()
         await self._d.status.emit_event(key, "KeyRevoked", f"Revoked key {key_id}: {why}.")
+
+
+def _renamed(asked: str, given: str | None) -> str:
+    """What to tell of a key that came back under another name, by which no crash would find it."""
+    return (
+        f"The service made the key {given} of what was asked for as {asked}, and it was revoked: "
+        "set a shorter or plainer spec.keyName."
+    )
+
+
+def _spelt_at_first(key: AmoveStorageKey, memory: KeyMemory, key_id: str) -> str:
+    """The id as status or this process first had it: a list may spell it in other letters."""
+    known = (*key.proven.named_ids, *(one for one, _ in memory.expectations.scopes))
+    return next((one for one in known if one == key_id), key_id)

@@ -19,7 +19,6 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
 from amove_operator.core.keys.status import finish, status_of
-from amove_operator.core.naming import marker_of
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     ApiError,
@@ -73,7 +72,9 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if memory.fingerprint != key.metadata.fingerprint:
             memory.secret = None  # whether its metadata drifted was judged by the former spec
             memory.fingerprint = key.metadata.fingerprint
-            memory.refused = ""
+            memory.refused = memory.renamed = ""
+            memory.refusals = 0
+            memory.expectations = memory.expectations.spec_corrected()
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
@@ -140,9 +141,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         snapshot, step = decision.snapshot, decision.step
         reason, message = explain(error)
         if isinstance(step, steps.Revoke):
-            reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
-            message = f"Key {step.key_id} is still to be revoked. {message}"
+            refused = isinstance(error, Rejected)
+            reason = reason if refused else Reason.RevokePending
+            message = messages.revoke_failed(snapshot, step.key_id, message, refused=refused)
         conclusion = unsynced(reason, message)
+        if isinstance(step, steps.Mint) and isinstance(error, Rejected):
+            in_a_row = decision.progress.memory.refusals
+            said = messages.create_refused(snapshot, message, in_a_row)
+            return steps.Finish(status_of(snapshot), said, retry=True)
         secret = snapshot.secret
         dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
         held = isinstance(secret, SecretOurs) and secret.data_matches
@@ -173,11 +179,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if not key.metadata.vanished:
             before = key.proven
             await self.d.status.write(key, end.status, end.conclusion)
+            memory = decision.progress.memory
+            memory.expectations = memory.expectations.named(end.status.named_ids)
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
             await self._report_unconfirmed(key, decision.progress)
-            self._release_names(key, decision.progress.memory, end.status)
+            self._release_names(key, decision.progress, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
             queue.fail(item, cap=self.longest_pause(error), at_least=at_least)
@@ -187,12 +195,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             left = (end.requeue_at - self.d.now()).total_seconds()
             queue.add_after(item, max(left, 0.0) + 0.05)
 
-    def _release_names(self, key: AmoveStorageKey, memory: KeyMemory, status: KeyStatus) -> None:
+    def _release_names(
+        self, key: AmoveStorageKey, progress: ReconcilePass, status: KeyStatus
+    ) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation."""
-        if memory.expectations.pending_key is not None:
+        if progress.memory.expectations.pending_key is not None:
             return
-        marker = marker_of(self.d.cluster_uid, key.metadata.uid)
-        alive = memory.expectations.live(marker, self.d.key_lists.latest, self.d.settle)
+        alive = self._gatherer.live(key, progress)
         if alive is not None and {one.id for one in alive} <= status.named_ids:
             self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 

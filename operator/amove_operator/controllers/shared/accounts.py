@@ -14,6 +14,7 @@ from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, Rejected, Unavailable
+from amove_operator.models import spelling_of
 from amove_operator.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -21,36 +22,42 @@ _LONGEST_HOST = 253
 
 
 class CloudAccounts:
-    """The caller's cloud accounts, read once and again when somebody needs them fresh."""
+    """The caller's cloud accounts, read once and again when somebody needs them fresh.
+
+    Nobody waits for them but who needs what only they say. ``loaded``: they were read;
+    ``needed``: the settings leave out the account or its host. Where both are set, all that the
+    accounts still tell is a service URL with ``http://``.
+    """
 
     def __init__(self, settings: Settings, api: AmoveClient) -> None:
         self._settings = settings
         self._api = api
         self._accounts: dict[str, CloudAccount] = {}
+        self.needed = None in (settings.cloud_account_id, settings.storage_dn)
         self.loaded = False
         self.failure: ApiError | None = None
 
-    async def load(self) -> None:
-        """Read the accounts. Raises ApiError, except where one can go on without an answer.
+    async def load(self) -> bool:
+        """Read the accounts; whether anything is known now that was not. A failure is logged.
 
-        ``cloudaccount/get_all`` is a helper outside the seven storage calls: a service that
-        refuses it, or does not have it, can still be used when account and storage host are
-        set; and what was read once is kept while it cannot be read again.
+        What was read once is kept while it cannot be read again.
         """
+        before = (self.loaded, str(self.failure), self._accounts)
         try:
-            found = await self._api.cloud_accounts()
+            self._accounts = {account.id: account for account in await self._api.cloud_accounts()}
+            self.loaded, self.failure = True, None
         except ApiError as failure:
-            if self.loaded:
-                _log.warning("the cloud accounts cannot be read again: %s", failure)
-                return
             self.failure = failure
-            needed = (self._settings.cloud_account_id, self._settings.storage_dn)
-            if None in needed or not _has_no_such_call(failure):
-                raise
-            _log.warning("the cloud accounts cannot be read: %s", failure)
-            found = ()
-        self._accounts = {account.id.lower(): account for account in found}
-        self.loaded, self.failure = True, None
+            # A service that does not have the call can still be used, by what the settings say.
+            self.loaded = self.loaded or (not self.needed and _has_no_such_call(failure))
+            if before[1] != str(failure):
+                _log.warning("the cloud accounts cannot be read: %s", failure)
+        return before != (self.loaded, str(self.failure), self._accounts)
+
+    def spelt(self, account: str) -> str:
+        """An account's id as the service spells it, for calls."""
+        known = self._accounts.get(account)
+        return spelling_of(known.id) if known is not None else account
 
     @property
     def default_account(self) -> str | None:
@@ -69,19 +76,28 @@ class CloudAccounts:
     def judging_defaults(self, account: str | None, storage_dn: str | None) -> Defaults:
         """The defaults to judge a spec by.
 
-        Until the accounts are read, whatever the spec names counts as the default.
+        Until the accounts are read, whatever the spec names counts as a default that is not known:
+        :meth:`is_unjudged` says so.
         """
         found = self.defaults()
         if self.loaded:
             return found
         return Defaults(found.account or account, found.storage_dn or storage_dn, found.region)
 
+    def is_unjudged(self, account: str | None, storage_dn: str | None) -> bool:
+        """Whether only the accounts can tell if what a spec names is the default, or another's."""
+        found = self.defaults()
+        named = (account, found.account), (storage_dn, found.storage_dn)
+        return not self.loaded and any(asked and known is None for asked, known in named)
+
     def storage_dn(self, account: str) -> str | None:
         """The storage host of an account: the setting for the default one, else its serviceUrl."""
         if self._settings.storage_dn is not None and account == self.default_account:
             return self._settings.storage_dn
         parts = self._service_url(account)
-        return parts[1] if parts is not None else self._settings.storage_dn
+        if parts is not None:
+            return parts[1]
+        return self._settings.storage_dn if self.loaded else None
 
     def endpoint(self, account: str, storage_dn: str) -> str:
         """``https://<storageDn>``, unless serviceUrl names the same host with another scheme."""
@@ -100,7 +116,7 @@ class CloudAccounts:
         return f"Cloud account {account} {what}: name an active internal-storage account{where}."
 
     def pending(self) -> Conclusion | None:
-        """Why nothing new can be begun: the accounts could not be read yet."""
+        """Why what only the accounts can tell is not known: they could not be read yet."""
         if self.loaded:
             return None
         if self.failure is not None:

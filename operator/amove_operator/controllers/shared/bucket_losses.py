@@ -97,10 +97,10 @@ class BucketLosses:
             loss.confirmed = True
             self._metrics.buckets_lost.inc()
 
-    def observed_present(self, bucket: AmoveBucket) -> None:
+    def observed_present(self, uid: str) -> None:
         """The bucket is there. What was absent with it may be back as well: it is asked anew."""
-        self._accept_before.pop(bucket.metadata.uid, None)
-        self._end(bucket.metadata.uid, is_back=True)
+        self._accept_before.pop(uid, None)
+        self._end(uid, is_back=True)
 
     def concluded(self, uid: str) -> None:
         """The loss is dealt with: created again, or reported for good."""
@@ -111,9 +111,9 @@ class BucketLosses:
         self._end(uid)
         self._accept_before.pop(uid, None)
 
-    def observe_more(self, bucket: AmoveBucket) -> None:
+    def observe_more(self, uid: str) -> None:
         """Ask for more others where all that were asked have answered, and too many are absent."""
-        loss = self._losses.get(bucket.metadata.uid)
+        loss = self._losses.get(uid)
         if loss is None or next(self._unanswered(loss), None) is not None:
             return
         if not self._is_mass(loss) and self._may_be_mass(loss):
@@ -218,7 +218,8 @@ class BucketLosses:
         if account is None:
             return
         memories = self._memories
-        if loss.others or not any(memories.bucket(one.uid).stale for one in account.asked):
+        asked = (memories.buckets.get(one.uid) for one in account.asked)  # some may be gone
+        if loss.others or not any(one is not None and one.stale for one in asked):
             account.asked = account.some_present({loss.item, *loss.others})
         loss.others += [other for other in account.asked if other != loss.item]
         for other in self._unanswered(loss):

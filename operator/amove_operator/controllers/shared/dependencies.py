@@ -97,10 +97,11 @@ class Dependencies:
         return not self.settings.watch_namespaces
 
     def forget(self, item: ObjectId) -> None:
-        """An object of either kind is gone, and all that was remembered of it goes.
+        """An object of either kind left the store, and all that was remembered of it goes.
 
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
+        self.queue.discard(item)
         self.memories.forget(item.uid)
         self.status.forget(item.uid)
         self.bucket_losses.forget(item.uid)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from amove_operator.amove import AmoveClient
 from amove_operator.core.key_list import KeyList, RemoteKey
+from amove_operator.errors import IncompleteListing
+
+_log = logging.getLogger(__name__)
 
 
 class KeyListCache:
@@ -15,10 +19,13 @@ class KeyListCache:
     A list may lag behind what this process did itself by up to ``settle`` seconds: until then
     the keys that it issued are added to what a list shows, and those that it revoked are left
     out. So a key keeps its bucket names also when its CR is let go of meanwhile.
+
+    ``incomplete``: why the last list did not add up; ``None`` once one does.
     """
 
     def __init__(self, api: AmoveClient, clock: Callable[[], float], settle: float = 0.0) -> None:
         self.latest: KeyList | None = None
+        self.incomplete: str | None = None
         self._api = api
         self._clock = clock
         self._subscribers: list[Callable[[KeyList], None]] = []
@@ -40,11 +47,27 @@ class KeyListCache:
             if self.latest is not None and self.latest.begun >= moment:
                 return self.latest
             begun = self._clock()
-            listed = {key.id: key for key in await self._api.get_storage_keys()}
+            listed = {key.id: key for key in await self._complete_list()}
             self.latest = self._brought_up_to_date(begun, listed)
             for on_key_list in self._subscribers:
                 on_key_list(self.latest)
             return self.latest
+
+    async def _complete_list(self) -> tuple[RemoteKey, ...]:
+        """All keys. One that does not add up, again and again, only a person can mend: the log."""
+        try:
+            listed = await self._api.get_storage_keys()
+        except IncompleteListing as error:
+            if self.incomplete is None:
+                _log.error(
+                    "ListIncomplete: no key is issued or missed on the word of it: %s", error
+                )
+            self.incomplete = str(error)
+            raise
+        if self.incomplete is not None:
+            _log.warning("the key list adds up again")
+        self.incomplete = None
+        return listed
 
     async def fresh(self) -> KeyList:
         """A listing begun now or later."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from amove_operator.core.secrets.record import KEY_ID
 from amove_operator.kube.secret_watch import SecretMeta
+from amove_operator.models import canonical_id
 
 SecretPlace = tuple[str, str]
 """Namespace and name of a Secret."""
@@ -49,13 +50,13 @@ class KnownSecrets:
         place = (secret.namespace, secret.name)
         self.drop(place)
         self._by_place[place] = secret
-        if key_id := secret.annotations.get(KEY_ID):
+        if key_id := _claimed(secret):
             self._by_key.setdefault(key_id, set()).add(place)
 
     def drop(self, place: SecretPlace) -> None:
         """Forget a Secret that is gone."""
         former = self._by_place.pop(place, None)
-        if former is None or not (key_id := former.annotations.get(KEY_ID)):
+        if former is None or not (key_id := _claimed(former)):
             return
         places = self._by_key[key_id]
         places.discard(place)
@@ -65,3 +66,8 @@ class KnownSecrets:
     def claiming(self, key_id: str) -> list[SecretMeta]:
         """The Secrets that say to hold that key, in a stable order."""
         return [self._by_place[place] for place in sorted(self._by_key.get(key_id, ()))]
+
+
+def _claimed(secret: SecretMeta) -> str:
+    """The id of the key that a Secret says to hold; empty where it says nothing."""
+    return canonical_id(secret.annotations.get(KEY_ID, ""))

@@ -12,7 +12,7 @@ from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import SecretRecord
 from amove_operator.errors import Rejected
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import AmoveBucket, BucketFlags
+from amove_operator.models import AmoveBucket, BucketFlags, BucketStatus
 
 REPAIRS = 2
 """How often in a row one drift is repaired (docs/bucket-protocol.md, "Repairing")."""
@@ -28,9 +28,10 @@ class BucketMemory:
 
     ``asked_at``: when the last ``bucket_status`` was sent; ``seen_at``: when its last clear answer
     came; ``absent_since``: when the first of the absences came that were answered last, if any.
-    ``stale``: somebody wants a fresh observation. ``created``: a create was answered 200 and
-    status does not say so yet. ``delete_sent``: our delete may have been done; ``delete_answered``:
-    it was answered 200. ``effect_at``: when a create or delete was answered that does not show yet.
+    ``stale``: somebody wants a fresh observation. ``intent_unused``: this process wrote the intent,
+    and sent no create under it yet. ``created``: a create was answered 200 and status does not say
+    so yet. ``delete_sent``: our delete may have been done; ``delete_answered``: it was answered
+    200. ``effect_at``: when a create or delete was answered that does not show yet.
     ``retry_at``: when the back-off ends; until then an event alone calls nothing.
     """
 
@@ -43,6 +44,7 @@ class BucketMemory:
     refusal: snapshot.Refusal | None = None
     refusals_in_a_row: int = 0
     repairs_left: int = REPAIRS
+    intent_unused: bool = False
     created: bool = False
     delete_sent: bool = False
     delete_answered: bool = False
@@ -120,8 +122,12 @@ class BucketMemory:
         if not self.delete_sent:
             self.effect_at = -inf  # the create shows; a deleted one may still show for a while
 
-    def status_written(self) -> None:
-        """After a refusal because the name is taken: whose bucket it is must be observed."""
+    def status_written(self, before: BucketStatus, now: BucketStatus) -> None:
+        """An intent that was just written is no proof of a bucket before a create is sent.
+
+        After a refusal because the name is taken, whose bucket it is must be observed.
+        """
+        self.intent_unused = bool(now.create_intent) and not before.create_intent
         if self.name_is_taken:
             self.seen = None
 
@@ -162,6 +168,8 @@ class KeyMemory:
     resourceVersion: it serves another pass only while the watch shows that version. ``record``,
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
     edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
+    ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
+    row it refused.
     """
 
     expectations: Expectations
@@ -172,6 +180,8 @@ class KeyMemory:
     record_uid: str | None = None
     refused: str = ""
     refused_at: float = -inf
+    renamed: str = ""
+    refusals: int = 0
 
     def recall_secret(self, known: SecretMeta | None) -> None:
         """Trust what was read before only while the watch shows the same version."""

@@ -12,7 +12,14 @@ from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
 from amove_operator.core.reading import Object, Seen, conditions_are_lost
 from amove_operator.core.reasons import Reason
-from amove_operator.errors import ApiError, AuthFailed, KubeRefused, Paused, Rejected
+from amove_operator.errors import (
+    ApiError,
+    AuthFailed,
+    IncompleteListing,
+    KubeRefused,
+    Paused,
+    Rejected,
+)
 from amove_operator.kube import Kube
 from amove_operator.kube.views import ObjectReference
 from amove_operator.models import BucketStatus, KeyStatus
@@ -31,6 +38,8 @@ def explain(error: ApiError) -> tuple[Reason, str]:
             return held, f"Calls to the service are held back: {error}"
         case Rejected():
             return Reason.ApiRefused, f"The service answered {error}"
+        case IncompleteListing():
+            return Reason.ListIncomplete, f"Nothing is concluded from a list in part: {error}"
         case _:
             return Reason.ApiUnavailable, f"The service gave no usable answer: {error}"
 
@@ -112,6 +121,11 @@ class StatusWriter:
             if bad or (kind == "Ready" and new.status == "True"):
                 await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
                 return
+
+    async def emit_refused(self, seen: Object, error: Exception) -> None:
+        """An Event, where status cannot say what Kubernetes refused."""
+        said = f"Kubernetes refused a request for this object, and its status: {error}"
+        await self.emit_unwritten(seen, Reason.KubernetesRefused, said)
 
     async def emit_unwritten(self, seen: Object, reason: Reason, message: str) -> None:
         """An Event that says what status cannot: one, until status can be written again."""

@@ -36,13 +36,16 @@ def is_unserved(seen: Object) -> bool:
 class Store:
     """All objects by reference, and by identity those that vanished and still need their end.
 
+    Of each object there is one copy: as it is, or as it was last seen before it vanished.
+
     An object *vanishes* when it is gone without our finalizer's protocol: somebody took the
     finalizer off, or forced the deletion. Its last copy, marked ``metadata.vanished``, is served
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: vanished objects of which it is not proven yet that they are gone; since when
-    no GET shows them (monotonic), infinity where none was answered yet.
+    ``unconfirmed``: objects that seem to have vanished, also if an event shows one again meanwhile,
+    of which it is not proven yet; since when no GET shows them (monotonic), infinity where none was
+    answered yet.
     """
 
     def __init__(self) -> None:
@@ -130,6 +133,7 @@ class Store:
         """This is our copy of that very object from now on."""
         item = seen.object_id
         self._by_uid[item.uid] = seen
+        self.vanished.pop(item, None)  # by an event that is newer than its end seemed to be
         if seen.metadata.vanished:
             self.vanished[item] = seen
         elif isinstance(seen, AmoveBucket):
@@ -176,10 +180,13 @@ class Store:
         """That very object is served to its end; one made anew under its name stays."""
         if (seen := self.find(uid)) is None:
             return
-        if seen.object_id in self.vanished:
-            self.forget_vanished(seen.object_id)
+        item = seen.object_id
+        self.unconfirmed.pop(item, None)
+        if self.vanished.pop(item, None) is None:
+            self.drop(item.ref)
         else:
-            self.drop(seen.object_id.ref)
+            self.key_index.drop(uid)
+            del self._by_uid[uid]
 
     def drop(self, ref: Ref) -> None:
         """Forget the object of that name: it is gone."""
@@ -200,13 +207,13 @@ class Store:
         self.unconfirmed[last.object_id] = inf
         self._hold(last.as_vanished())
 
-    def forget_vanished(self, item: ObjectId) -> None:
-        """The vanished object's protocol is served, or the object is there after all."""
-        copy = self.vanished.pop(item, None)
+    def confirm_vanished(self, item: ObjectId) -> None:
+        """A GET shows that the object is gone, whatever an event showed since: serve its end."""
         self.unconfirmed.pop(item, None)
-        if copy is not None and self.find(item.uid) is copy:
-            self.key_index.drop(item.uid)
-            del self._by_uid[item.uid]
+        last = self.find(item.uid)
+        if last is not None and not last.metadata.vanished:
+            self.drop(item.ref)
+            self._hold(last.as_vanished())
 
     # -- look-ups --------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from amove_operator.core.buckets.snapshot import BucketLoss, BucketSnapshot, Ref
 from amove_operator.core.reasons import Reason
 from amove_operator.models.refs import Ref
 
-REFUSALS_UNTIL_STALLED = 5
 _ACCEPT_LOSS = "or the annotation storage.amove.io/accept-loss is set to a new value"
 _TRY_NOW = "set the annotation storage.amove.io/reconcile-requested-at to try at once"
 
@@ -57,7 +56,7 @@ def drift_observed(snapshot: BucketSnapshot, differs: tuple[str, ...]) -> condit
 
 def update_refused(snapshot: BucketSnapshot, refusal: Refusal) -> conditions.Conclusion:
     """The service refuses to change the flags."""
-    if refusal.in_a_row >= REFUSALS_UNTIL_STALLED:
+    if refusal.in_a_row >= conditions.REFUSALS_UNTIL_STALLED:
         return _refused_often(refusal)
     return _usable(snapshot, Reason.ApiRefused, _shortened(refusal.message))
 
@@ -159,7 +158,7 @@ def _gone(snapshot: BucketSnapshot, message: str) -> conditions.Conclusion:
 
 def create_refused(refusal: Refusal) -> conditions.Conclusion:
     """There is no bucket, since the service refuses to make it."""
-    if refusal.in_a_row >= REFUSALS_UNTIL_STALLED:
+    if refusal.in_a_row >= conditions.REFUSALS_UNTIL_STALLED:
         return _refused_often(refusal)
     verdict = conditions.Verdict("False", Reason.ApiRefused, _shortened(refusal.message))
     return conditions.Conclusion(ready=verdict, synced=verdict)
@@ -197,7 +196,7 @@ def delete_refused(snapshot: BucketSnapshot, refusal: Refusal) -> conditions.Con
 
 
 def _refused_often(refusal: Refusal) -> conditions.Conclusion:
-    often = f"Refused {REFUSALS_UNTIL_STALLED} times: change the spec, or {_TRY_NOW}."
+    often = f"Refused {conditions.REFUSALS_UNTIL_STALLED} times: change the spec, or {_TRY_NOW}."
     return conditions.stalled(Reason.ApiRefused, f"{often} {_shortened(refusal.message)}")
 
 

@@ -11,7 +11,7 @@ from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.naming import may_reach
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets.record import Retiring, issue_date
-from amove_operator.models import CurrentKey
+from amove_operator.models import CurrentKey, RecentIssue
 
 
 def live_ids(snapshot: KeySnapshot) -> frozenset[str]:
@@ -52,18 +52,22 @@ def is_usable(snapshot: KeySnapshot) -> bool:
 
 
 def issued_at(snapshot: KeySnapshot) -> datetime | None:
-    """When the held key was issued: the earlier of what the list and status say.
+    """When the held key was issued: by status where that names it, which goes by our own clock.
 
-    The Secret's annotation counts only where neither knows. People can edit it: one dated today
-    would put off a rotation that is due.
+    Else by the list; people can edit the Secret's annotation, and one dated today would put off a
+    rotation that is due. But a list whose dates carry no zone may be hours off: it would have a key
+    replaced at once, again and again. So then the Secret counts, if it has a date.
     """
-    listed, named = held_key(snapshot), _held_in_status(snapshot)
-    dates = (listed.created if listed else None, named.issued_at if named else None)
-    known = [date for each in dates if (date := issue_date(each, snapshot.now)) is not None]
-    if known:
-        return min(known).replace(microsecond=0)
-    ours = snapshot.our_secret
-    return ours.record.issued_at if ours is not None else None
+    listed, named, ours = held_key(snapshot), _held_in_status(snapshot), snapshot.our_secret
+    dates = (
+        named.issued_at if named is not None else None,
+        listed.dated if listed is not None else None,
+        ours.record.issued_at if ours is not None else None,
+        listed.created if listed is not None else None,
+    )
+    known = (date for each in dates if (date := issue_date(each, snapshot.now)) is not None)
+    issued = next(known, None)
+    return issued.replace(microsecond=0) if issued is not None else None
 
 
 def rotation_due(snapshot: KeySnapshot) -> datetime | None:
@@ -117,7 +121,7 @@ def _grace_ends(snapshot: KeySnapshot, key_id: str) -> datetime:
         began = max((when for when in writes if when and when <= snapshot.now), default=now)
     listed, named = live_key(snapshot, key_id), snapshot.status.key
     own = (
-        listed.created if listed is not None else None,
+        listed.dated if listed is not None else None,
         named.issued_at if named is not None and named.id == key_id else None,
     )
     return min(max([began, *(when for when in own if when)]), now) + snapshot.rotation.grace
@@ -243,6 +247,16 @@ def known_scope(snapshot: KeySnapshot, key: RemoteKey) -> Scope | None:
         return None
     noted = (one.scope for one in snapshot.status.recent_issues if one.serial == key.serial)
     return next((Scope.recorded(scope) for scope in noted if scope is not None), None)
+
+
+def counted_issues(snapshot: KeySnapshot) -> tuple[RecentIssue, ...]:
+    """The issues that count against the budget: not one that was refused and made no key."""
+    refused, issues = snapshot.expectations.refused, snapshot.status.recent_issues
+    if refused is None or snapshot.live is None:
+        return issues
+    if any(key.serial == refused[0] for key in snapshot.live):
+        return issues
+    return tuple(one for one in issues if one.serial != refused[0])
 
 
 def next_serial(snapshot: KeySnapshot) -> int:

@@ -25,12 +25,16 @@ _SCOPES_KEPT = 4
 
 @dataclass(frozen=True, slots=True)
 class PendingKey:
-    """A key that was issued and that no Secret is known to hold yet: its secret is here alone."""
+    """A key that was issued and that no Secret is known to hold yet: its secret is here alone.
+
+    ``renamed``: the service gave it another name than was asked for, so it is not to be written.
+    """
 
     key: RemoteKey
     secret_key: SecretStr
     scope: Scope
     rotate_request: str
+    renamed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,12 @@ class Expectations:
     ``recorded``: the issue (serial and scope) that status says is about to be made, until it is
     sent.
     ``scopes``: of the keys created here, since the spec may have moved on before status is written.
-    ``asked``: ids whose revocation this process asked for, whatever the answer.
+    ``asked``: ids whose revocation this process asked for, whatever the answer, as long as status
+    or ``scopes`` name them.
     ``failed_revokes``: ids whose revocation got no 200, so that it may still be under way.
     ``unconfirmed``: ids that left the list without a 200, which a person must hear of.
+    ``refused``: the serial of the last create, if the service refused that, and when. None once a
+    key had to be revoked since: what was refused half-way has made one, and counts.
     ``other_user_at``: when the service issued a key to another user than the one on record.
     """
 
@@ -62,6 +69,7 @@ class Expectations:
     last_serial: int = 0
     recorded: tuple[int, Scope] | None = None
     scopes: tuple[tuple[str, Scope], ...] = ()
+    refused: tuple[int, float] | None = None
     other_user_at: float | None = None
 
     @classmethod
@@ -75,9 +83,16 @@ class Expectations:
         return cls(knows_from=leading_since + lag)
 
     def live(
-        self, marker: Marker, listing: KeyList | None, lag: float
+        self,
+        marker: Marker,
+        listing: KeyList | None,
+        lag: float,
+        named: Set[str] = frozenset(),
     ) -> tuple[RemoteKey, ...] | None:
         """All live keys of the CR, oldest serial first; ``None`` while that cannot be known.
+
+        A key is the CR's by its marker. One that this process issued, or that status names
+        (``named``), is so too where the service lists it under a name without any: cut, or changed.
 
         With a lag of 30 s and a key created here at second 100: a list begun at 110 that lacks the
         key is believed to be late, and the key is added; one begun at 130 proves it gone. A key
@@ -90,6 +105,8 @@ class Expectations:
         gone = {key_id for key_id, at in self.deleted if begun < at + lag}
         known = {key.id: key for key, at in self.created if begun < at + lag}
         if listing is not None:
+            ours = named | {key_id for key_id, _ in self.scopes}
+            known |= {key_id: listing.unmarked[key_id] for key_id in ours & listing.unmarked.keys()}
             known |= {key.id: key for key in listing.of_marker(marker)}
         alive = (key for key in known.values() if key.id not in gone)
         return tuple(sorted(alive, key=lambda key: (key.serial, key.id)))
@@ -97,7 +114,7 @@ class Expectations:
     def sending(self, serial: int) -> Expectations:
         """A create is about to be sent."""
         serial = max(serial, self.last_serial)
-        return replace(self, is_new=False, recorded=None, last_serial=serial)
+        return replace(self, is_new=False, recorded=None, last_serial=serial, refused=None)
 
     def issue_recorded(self, serial: int, scope: Scope) -> Expectations:
         """Status says that this key is about to be issued; one such note serves one create."""
@@ -108,6 +125,20 @@ class Expectations:
         return replace(
             self, is_new=before.is_new, recorded=before.recorded, last_serial=before.last_serial
         )
+
+    def create_refused(self, serial: int, at: float, lag: float) -> Expectations:
+        """The service refused the create: a list begun after the lag shows if it made none."""
+        return replace(self.lost(at, lag), refused=(serial, at))
+
+    def spec_corrected(self) -> Expectations:
+        """A person changed what was refused: it is tried at once.
+
+        The list need not be begun the lag after the refusal: a key that was made all the same, and
+        shows late, is dangling then, and revoked.
+        """
+        if self.refused is None:
+            return self
+        return replace(self, knows_from=min(self.knows_from, self.refused[1]))
 
     def received(self, pending_key: PendingKey, at: float) -> Expectations:
         """The create was answered with a key."""
@@ -123,6 +154,11 @@ class Expectations:
         """The create's answer was lost: a list begun after the lag shows whether there is a key."""
         return replace(self, knows_from=at + lag, create_unanswered=True)
 
+    def named(self, ids: Set[str]) -> Expectations:
+        """Status names these ids: of all others but those issued here, nobody asks any more."""
+        ours = ids | {key_id for key_id, _ in self.scopes}
+        return self if self.asked <= ours else replace(self, asked=self.asked & ours)
+
     def written(self) -> Expectations:
         """The Secret holds the pending key."""
         return replace(self, pending_key=None)
@@ -136,6 +172,7 @@ class Expectations:
             created=tuple(pair for pair in self.created if pair[0].id != key_id),
             failed_revokes=self.failed_revokes - {key_id},
             asked=self.asked | {key_id},
+            refused=None,
         )
 
     def revoke_failed(self, key_id: str, at: float) -> Expectations:
@@ -144,6 +181,7 @@ class Expectations:
             self.require_newer_list(at),
             failed_revokes=self.failed_revokes | {key_id},
             asked=self.asked | {key_id},
+            refused=None,
         )
 
     def require_newer_list(self, at: float) -> Expectations:

@@ -29,6 +29,13 @@ def clock_right(snapshot: KeySnapshot, why: steps.IssueReason) -> steps.KeyStep 
     return finish(snapshot, messages.CLOCK_SKEW, retry=True)
 
 
+def name_kept(snapshot: KeySnapshot, _mint: steps.Mint) -> steps.KeyStep | None:
+    """The service made the last key under another name: the next one would go the same way."""
+    if not snapshot.renamed:
+        return None
+    return finish(snapshot, messages.renamed(snapshot))
+
+
 def keys_known(snapshot: KeySnapshot, _mint: steps.Mint) -> steps.KeyStep | None:
     """A process that crashed after its create may have left a key: a list must rule that out."""
     if snapshot.live is not None:
@@ -68,7 +75,7 @@ def within_budget(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | No
     """A script that deletes the Secret every second gets no key every second."""
     if snapshot.expectations.recorded is not None:
         return None
-    recent, budget = snapshot.status.recent_issues, snapshot.limits.mint_budget
+    recent, budget = derived.counted_issues(snapshot), snapshot.limits.mint_budget
     ready_at = schedule.next_issue_at(recent, budget, snapshot.now)
     if ready_at <= snapshot.now:
         return None

@@ -14,6 +14,7 @@ from amove_operator.core.scope import Scope
 # Asked of a create in this order, after no_mass_loss, clock_right and the buckets; the first that
 # is closed says what is done instead.
 GATES: tuple[Callable[[KeySnapshot, steps.Mint], steps.KeyStep | None], ...] = (
+    gates.name_kept,  # until the object changes: the service renames, or cuts, what we ask for
     gates.keys_known,  # or a key that a crash left would become the second of three
     gates.two_live_keys,  # never a third: the retiring key goes, or its grace is waited for
     gates.within_budget,  # a few at once, then slower and slower
@@ -50,7 +51,7 @@ def write_or_revoke_pending_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
     ours = snapshot.our_secret
     taken = isinstance(snapshot.secret, SecretForeign) or (ours is not None and ours.deleting)
     dying = pending.key.id in snapshot.expectations.failed_revokes
-    if taken or snapshot.refused or dying:
+    if taken or snapshot.refused or dying or pending.renamed:
         return revoke_pending_key(snapshot, pending)
     if snapshot.live is None:
         showing = messages.Showing.STILL_NEEDED

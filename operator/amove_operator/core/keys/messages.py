@@ -9,13 +9,17 @@ from enum import StrEnum
 
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
-from amove_operator.core.keys.derived import is_usable, revoke_times
+from amove_operator.core.keys.derived import is_usable, live_key, revoke_times
 from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.reasons import Reason
 from amove_operator.models import AmoveBucket
 from amove_operator.models.shared import Condition
 from amove_operator.times import rfc3339
+
+_REFUSED = (Reason.ApiRefused,)
+_TRIED_AGAIN = (Reason.ApiRefused, Reason.ApiUnavailable, Reason.ApiUnauthorized)
+"""Why a key that is tried again was not issued before: its conditions stay meanwhile."""
 
 DISPLACED = progressing(
     Reason.BucketNotFound,
@@ -109,7 +113,10 @@ class Showing(StrEnum):
 
 
 def await_list(snapshot: KeySnapshot, showing: Showing, *, keep_ready: bool = True) -> Conclusion:
-    """Nothing is decided before a key list that shows every key."""
+    """Nothing is decided before a key list that shows every key; a refusal's words stay."""
+    same = conditions.unchanged(snapshot.status.conditions, _REFUSED, keep_ready=keep_ready)
+    if same is not None:
+        return same
     message = _waiting(snapshot, showing)
     return progressing(Reason.WaitingForListing, message, keep_ready=keep_ready)
 
@@ -118,6 +125,18 @@ def await_revocation(snapshot: KeySnapshot, key_id: str) -> Conclusion:
     """A revocation got no answer."""
     message = _waiting(snapshot, f"shows whether key {key_id} is revoked")
     return progressing(Reason.RevokePending, message, keep_ready=True)
+
+
+def revoke_failed(snapshot: KeySnapshot, key_id: str, why: str, *, refused: bool) -> str:
+    """A revocation failed; if no list shows the key either, nobody knows whose keys it shows."""
+    message = f"Key {key_id} is still to be revoked. {why}"
+    if not refused or live_key(snapshot, key_id) is not None:
+        return message
+    return (
+        f"{message}. No list shows it, but those of other objects are missing as well: put the "
+        "former user's token back if the API token is another user's now; if the key is gone, set "
+        "the annotation storage.amove.io/accept-loss to a new value."
+    )
 
 
 def _waiting(snapshot: KeySnapshot, showing: str) -> str:
@@ -194,9 +213,27 @@ def budget_exhausted(snapshot: KeySnapshot, why: IssueReason, ready_at: datetime
 
 
 def issuing(snapshot: KeySnapshot, why: IssueReason) -> Conclusion:
-    """The next call issues a key."""
+    """The next call issues a key; where one was refused before, its words stay until then."""
+    usable, before = is_usable(snapshot), snapshot.status.conditions
+    if (same := conditions.unchanged(before, _TRIED_AGAIN, keep_ready=usable)) is not None:
+        return same
     message = f"{_sentence(why)}; a key is being issued."
-    return progressing(Reason.Progressing, message, keep_ready=is_usable(snapshot))
+    return progressing(Reason.Progressing, message, keep_ready=usable)
+
+
+def create_refused(snapshot: KeySnapshot, message: str, in_a_row: int) -> Conclusion:
+    """The service refused to issue a key, so often in a row; what is in use stays so."""
+    refused = unsynced(Reason.ApiRefused, message)
+    if is_usable(snapshot):
+        return refused
+    if in_a_row >= conditions.REFUSALS_UNTIL_STALLED:
+        return stalled(Reason.ApiRefused, message)
+    return replace(refused, ready=refused.synced)
+
+
+def renamed(snapshot: KeySnapshot) -> Conclusion:
+    """The service does not keep the names of keys, by which a crash finds what it left."""
+    return create_refused(snapshot, snapshot.renamed, conditions.REFUSALS_UNTIL_STALLED)
 
 
 def _sentence(why: IssueReason) -> str:

@@ -117,7 +117,7 @@ class KeySnapshot:
     ``None`` while the rule of time does not let us know; ``listed_at``: when the list behind it was
     begun; ``list_outdated``: it is from before this pass, lacks keys of ours, and may be another
     user's. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
-    take, or did not take, the Secret.
+    take, or did not take, the Secret. ``renamed``: which other name the service gave the last key.
     """
 
     now: datetime
@@ -145,6 +145,7 @@ class KeySnapshot:
     displaced: Displaced = Displaced()
     dry_run_passed: bool = False
     refused: str = ""
+    renamed: str = ""
     loss: LossVerdict = LossVerdict.NONE
     clock_skewed: bool = False
     defaults: Defaults | None = None

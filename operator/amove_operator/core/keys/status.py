@@ -62,11 +62,11 @@ def _issues(
     One dated in the future (the clock jumped) counts from now on, and is written so: else it
     would count as made now in every pass, and the budget would stay spent until then.
     """
-    if snapshot.status.recent_issues or key is None:
+    if (counted := derived.counted_issues(snapshot)) or key is None:
         now = snapshot.now.replace(microsecond=0)
         return tuple(
             issue if issue.issued_at <= now else issue.model_copy(update={"issued_at": now})
-            for issue in snapshot.status.recent_issues
+            for issue in counted
         )
     scope = Scope.recorded(key)
     noted = scope.record if scope is not None else None
@@ -80,7 +80,7 @@ def _current(snapshot: KeySnapshot) -> key_status.CurrentKey | None:
     if held is None or scope is None:
         return before if before is None else _without_dead_buckets(snapshot, before)
     if before is None or before.id != held.id:
-        return _described(held, scope, derived.issued_at(snapshot) or snapshot.now)
+        return _described(snapshot, held, scope, derived.issued_at(snapshot) or snapshot.now)
     wanted = snapshot.wanted_scope
     if snapshot.fault is None and wanted is not None and scope == wanted:
         return before.model_copy(update={"issued_for": wanted.issued_for})
@@ -111,9 +111,12 @@ def _without_dead_buckets(
     return key.model_copy(update={"buckets": ()}) if dead else key
 
 
-def _described(held: RemoteKey, scope: Scope, issued: datetime) -> key_status.CurrentKey:
+def _described(
+    snapshot: KeySnapshot, held: RemoteKey, scope: Scope, issued: datetime
+) -> key_status.CurrentKey:
     return key_status.CurrentKey(
-        id=held.id,
+        # As it was spelt at first, in the Secret: the list may spell it in other letters.
+        id=derived.held_id(snapshot) or held.id,
         name=held.name,
         access_key=held.access_key,
         serial=max(held.serial, 1),

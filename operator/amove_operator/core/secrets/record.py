@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from amove_operator.core.secrets.rendering import checksum
+from amove_operator.models import ServiceId, spelling_of
 from amove_operator.models.shared import GROUP
 from amove_operator.times import parse_time, rfc3339, whole_seconds
 
@@ -70,7 +71,7 @@ class SecretRecord:
         """The record as annotations, written in one request with the data."""
         record = {
             OWNER_UID: owner_uid,
-            KEY_ID: self.key_id,
+            KEY_ID: spelling_of(self.key_id),
             CHECKSUM: self.checksum,
             FORMAT: self.format8,
             WRITTEN: _compact(astuple(self.written)),
@@ -80,7 +81,7 @@ class SecretRecord:
         if self.rotate_request:
             record[ROTATE_REQUEST] = self.rotate_request
         if self.retiring:
-            times = {key.id: rfc3339(key.revoke_after) for key in self.retiring}
+            times = {spelling_of(key.id): rfc3339(key.revoke_after) for key in self.retiring}
             record[RETIRING] = _compact(times)
         return record
 
@@ -116,7 +117,7 @@ def read_record(
         if key in annotations and len(annotations[key]) <= most
     }
     return SecretRecord(
-        key_id=stated.get(KEY_ID, ""),
+        key_id=ServiceId(stated.get(KEY_ID, "")),
         issued_at=issue_date(parse_time(annotations.get(ISSUED_AT)), now),
         rotate_request=stated.get(ROTATE_REQUEST, ""),
         format8=stated.get(FORMAT, ""),
@@ -141,7 +142,7 @@ def _read_retiring(text: str, latest: datetime) -> tuple[Retiring, ...]:
         return ()
     pairs = ((key, parse_time(when)) for key, when in parsed.items() if isinstance(when, str))
     retiring = (
-        Retiring(key, min(when, whole_seconds(latest)))
+        Retiring(ServiceId(key), min(when, whole_seconds(latest)))
         for key, when in pairs
         if when is not None and _is_plain(key) and len(key) <= _LONGEST[KEY_ID]
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amove_operator.core.scope import Scope
-from amove_operator.models import KeySpec, SecretSpec
+from amove_operator.models import KeySpec, SecretSpec, spelling_of
 
 _PLACEHOLDER = re.compile(r"\$(?:(?P<dollar>\$)|\{(?P<name>[^{}]*)\}|(?P<stray>))")
 PLACEHOLDERS = (
@@ -87,7 +87,7 @@ def format_digest(secret: SecretSpec) -> str:
 def checksum(owner_uid: str, key_id: str, data: Mapping[str, bytes]) -> str:
     """A digest of the data keys that we write, bound to their key and owner."""
     parts = hashlib.sha256()
-    for piece in (owner_uid, key_id):
+    for piece in (owner_uid, spelling_of(key_id)):
         parts.update(piece.encode() + b"\0")
     for name in sorted(data):
         parts.update(name.encode() + b"\0" + hashlib.sha256(data[name]).digest())

@@ -250,7 +250,7 @@ def test_the_leader_takes_no_key_of_a_known_cr_or_of_one_that_vanished_for_an_or
     leader.lists(2 * SETTLE, marked("a"))
     assert leader.lists(3 * SETTLE, marked("a")) == 0, "its deletion is still being served"
 
-    leader.store.forget_vanished(last.object_id)
+    leader.store.forget(last.metadata.uid)
     leader.lists(4 * SETTLE, marked("a"))
     assert leader.lists(5 * SETTLE, marked("a")) == 1
 

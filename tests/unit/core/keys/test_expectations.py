@@ -164,3 +164,13 @@ def test_a_list_speaks_for_the_user_whose_keys_it_shows_and_for_no_other() -> No
 def test_nobody_knows_whose_an_empty_list_is_nor_whether_it_is_an_unknown_users() -> None:
     assert KeyList.of(0.0, []).speaks_for("user-1") is None
     assert KeyList.of(0.0, [FIRST]).speaks_for(None) is None
+
+
+def test_whose_revocation_was_asked_for_counts_only_while_status_or_this_process_names_it() -> None:
+    """One more id for each rotation, for weeks, would serve nobody."""
+    made = Expectations.for_new()
+    for number in range(20):
+        made = made.revoke_confirmed(f"id-{number}", float(number))
+    made = made.received(pending_key(SECOND), 20.0).revoke_failed(SECOND.id, 21.0)
+    kept = made.named(frozenset({"id-3", "id-never"})).asked
+    assert kept == {"id-3", SECOND.id}
