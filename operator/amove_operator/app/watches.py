@@ -16,7 +16,7 @@ from typing import Any
 import kopf
 
 from amove_operator.clock import backoff
-from amove_operator.kube.lease import unique_identity
+from amove_operator.kube.connection import unique_identity
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
 from amove_operator.models.refs import Kind

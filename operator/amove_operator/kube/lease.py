@@ -14,8 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,11 +37,6 @@ _REQUEST_SECONDS = 5.0
 _LOG_EVERY = 60.0
 
 log = logging.getLogger(__name__)
-
-
-def unique_identity() -> str:
-    """An identity that no other process has, readable by its host (pod) name."""
-    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
 
 
 class _Outcome(Enum):
@@ -216,10 +209,7 @@ class LeaseElection:
     def _note(self, lease: dict[str, Any]) -> None:
         seen = lease["metadata"].get("uid", ""), lease["metadata"]["resourceVersion"]
         if seen[0] == self._seen[0] and is_older(seen[1], number(self._seen[1])):
-            raise HistoryWentBack(
-                f"the API server's history went back: the Lease {self._name} is of version "
-                f"{seen[1]}, and {self._seen[1]} was seen before"
-            )
+            raise HistoryWentBack(f"the Lease {self._name}", seen[1], self._seen[1])
         self._lease = lease
         # Any change counts as a sign of life. The time is taken after the answer: later is safer.
         if seen != self._seen:
