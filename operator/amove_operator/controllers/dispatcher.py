@@ -49,12 +49,7 @@ class Dispatcher:
 
         The store must be true by now: what went while another led is the other's.
         """
-        store = self.d.store
-        store.unserved = set()
-        for item in store:
-            seen = store.find(item.uid)
-            if seen is not None and item.ref.namespace not in self.d.namespaces.unlisted:
-                store.note_unserved(seen)
+        self.d.store.lead_began(self.d.namespaces.unlisted)
         self.d.leadership.begin(self.d.clock())
         self.d.names.leading_began()
 
