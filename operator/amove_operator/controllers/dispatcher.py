@@ -87,8 +87,7 @@ class Dispatcher:
         Raises HistoryWentBack.
         """
         meta, store = body["metadata"], self.d.store
-        ref = Ref(kind, meta.get("namespace", ""), meta["name"])
-        known = store.get(ref)
+        known = store.get(ref := Ref.of(kind, meta))
         store.history.check_object(ref, meta, known.metadata if known else None, seen_before)
         self.on_object_event(kind, None, body)
 
@@ -173,10 +172,9 @@ class Dispatcher:
     async def _is_history_whole(self, item: ObjectId) -> bool:
         """Whether an object that is gone was deleted, and not lost with a part of the history.
 
-        The Lease, which is renewed every 2 s by its version, must have been renewed since: it would
-        have come back older with all else. Until then the object is read again. And a list must be
-        as new as what was seen; of any namespace, as all have one history; where none can be
-        listed, the Lease suffices. Raises HistoryWentBack, KubeUnavailable, KubeRefused.
+        The Lease must have been renewed since: it would have come back older with all else. Until
+        then the object is read again. And a list, of any namespace, must be as new as what was
+        seen; where none can be had, the Lease suffices. Raises HistoryWentBack, and as a read.
         """
         d, (kind, namespace, _) = self.d, item.ref
         since = d.store.unconfirmed[item] = min(d.store.unconfirmed.get(item, inf), d.clock())
@@ -184,11 +182,10 @@ class Dispatcher:
         if renewed_at < since:
             d.queue.add_after(item, _RENEWAL)
             return False
-        namespaces = (namespace, *d.settings.watch_namespaces)
-        listable = [each for each in namespaces if each not in d.namespaces.unlisted]
-        if listable or renewed_at == inf:
+        where = d.namespaces.listable(namespace, *d.settings.watch_namespaces)
+        if where is not None or renewed_at == inf:
             seen_before = d.store.history.newest(kind)
-            version = await d.kube.list_version(kind, (listable or [namespace])[0])
+            version = await d.kube.list_version(kind, where or namespace)
             d.store.history.check_list(kind, version, seen_before)
         return True
 

@@ -36,6 +36,10 @@ class Namespaces:
         self.unlisted: frozenset[str] = frozenset()
         self.hidden: frozenset[str] = frozenset()
 
+    def listable(self, *namespaces: str) -> str | None:
+        """The first of these that can be listed."""
+        return next((each for each in namespaces if each not in self.unlisted), None)
+
     def found(self, unlisted: frozenset[str], hidden: frozenset[str]) -> None:
         """What a census found out."""
         self.unlisted, self.hidden = unlisted, hidden
