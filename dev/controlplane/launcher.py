@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -178,6 +179,26 @@ class ControlPlane:
     def stop_apiserver(self) -> None:
         """An outage: what is stored stays."""
         self._programs.pop("kube-apiserver").stop(OUTAGE_GRACE)
+
+    def back_up(self, folder: Path) -> None:
+        """Copy what is stored to ``folder``, during an outage of all programs."""
+        with self._all_stopped():
+            shutil.copytree(self._layout.etcd_data, folder)
+
+    def restore(self, folder: Path) -> None:
+        """Go back to a copy: what was stored after it is lost, and versions are given out anew."""
+        with self._all_stopped():
+            shutil.rmtree(self._layout.etcd_data)
+            shutil.copytree(folder, self._layout.etcd_data)
+
+    @contextmanager
+    def _all_stopped(self) -> Iterator[None]:
+        for name in STOP_ORDER:
+            self._programs.pop(name).stop(STOP_GRACE)
+        yield
+        self._launch(etcd_command(self.bin, self._layout, self._etcd_port))
+        self.start_apiserver()
+        self._start_controller_manager()
 
     def restart_controller_manager(self) -> None:
         """Make the garbage collector know the kinds that exist now, in about a second.

@@ -74,6 +74,12 @@ class KubeInternalError(KubeUnavailable):
 class HistoryWentBack(KubeUnavailable):
     """The API server shows less than it had shown before: etcd was restored from a backup."""
 
+    def __init__(self, what: str, version: str, before: object) -> None:
+        super().__init__(
+            f"the API server's history went back: {what} is of version {version}, and {before} was "
+            "seen before"
+        )
+
 
 class ApiError(OperatorError):
     """A call to the Amove API that did not succeed.

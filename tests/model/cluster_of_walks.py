@@ -13,7 +13,7 @@ from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import FINALIZER
+from amove_operator.models import FINALIZER, canonical_id
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
@@ -65,22 +65,31 @@ class Walked:
         self.foreign: dict[Where, Body] = {}
         self.stripped: set[str] = set()
         self.orphaned: set[str] = set()
+        self.unguarded: set[str] = set()
         self.looks_new: set[str] = set()
+        self.asked_for: set[str] = set()
         self.issued_for: dict[str, tuple[object, ...]] = {}
         self.revoked: set[str] = set()
         self.lost: set[str] = set()
         self.misled: set[str] = set()
         self.given_up: set[str] = set()
+        self.nameless: set[str] = set()
         self.serving: ObjectId | None = None
         self.vanished_before = False
         self.uid = ""
         self.restart()
 
     def restart(self) -> None:
-        """A new process takes the lead. It knows no ghosts: what they left are orphans."""
-        self.lost = set()
+        """A new process takes the lead. It knows no ghosts: what they left are orphans.
+
+        Nor does it know a key that the service made under a name without our marker.
+        """
+        self.lost, self.asked_for = set(), set()
+        self.nameless |= self.service.renamed
         self.looks_new |= {owner for owner in self.stripped if self._is_untouched(owner)}
         self.orphaned |= self.stripped - {_digest(uid) for uid in self._uids()}
+        self.service.unanswered |= self.service.keys.keys() - self._ids_in_status()
+        self.unguarded = {_digest(uid) for uid in self._uids()}
         self.d = Dependencies(
             SETTINGS,
             as_kube(self.kube),
@@ -153,7 +162,12 @@ class Walked:
         body = self.kube.crs.get(ref)
         if body is None:
             return
-        self.stripped.add(_digest(body["metadata"]["uid"]))
+        owner = _digest(body["metadata"]["uid"])
+        self.stripped.add(owner)
+        if owner in self.unguarded:
+            self.orphaned.add(owner)
+        if owner not in self.asked_for and self._is_untouched(owner):
+            self.looks_new.add(owner)
         body["metadata"]["finalizers"] = []
         self.kube.touch(body)
         if vanish or "deletionTimestamp" in body["metadata"]:
@@ -203,6 +217,7 @@ class Walked:
         uid, parsed = self.uid, parse_name(new.name)
         assert parsed is not None
         assert parsed.marker == marker_of(CLUSTER, uid)
+        self.asked_for.add(parsed.marker.owner)
         live = self._live(parsed.marker.owner)
         if parsed.marker.owner not in self.looks_new:
             assert len(live) < 2, f"a third live key beside {live}"
@@ -271,6 +286,8 @@ class Walked:
         """What holds after every move."""
         for body in self.kube.crs.values():
             owner = _digest(body["metadata"]["uid"])
+            if FINALIZER in body["metadata"].get("finalizers", ()) or _ids_in(body["status"]):
+                self.unguarded.discard(owner)  # a process has seen that there is something to serve
             live = self._live(owner)
             assert len(live) <= 2 or owner in self.looks_new, f"more than two live keys: {live}"
         for where, body in self.foreign.items():
@@ -282,8 +299,10 @@ class Walked:
     # -- looking at it ---------------------------------------------------------------------------
 
     def visible(self) -> list[StoredKey]:
-        """The live keys of the user whose token is in use."""
-        return [key for key in self.service.keys.values() if key.user == self.service.user]
+        """The live keys of the user whose token is in use, as far as anybody can know them."""
+        keys = self.service.keys.values()
+        mine = (key for key in keys if key.user == self.service.user)
+        return [key for key in mine if key.id not in self.nameless]
 
     def _live(self, owner: str) -> list[str]:
         """The live keys under one marker, without those of which a person said that they are gone.
@@ -302,6 +321,9 @@ class Walked:
 
     def _uids(self) -> set[str]:
         return {body["metadata"]["uid"] for body in self.kube.crs.values()}
+
+    def _ids_in_status(self) -> set[str]:
+        return {key_id for body in self.kube.crs.values() for key_id in _ids_in(body["status"])}
 
     def _is_untouched(self, owner: str) -> bool:
         """Stripped, and nothing was written to its status: a new process takes it for new.
@@ -327,7 +349,7 @@ class Walked:
             return None
         if self._annotation(ref, OWNER_UID) != uid:
             return None
-        return self.service.keys.get(self._annotation(ref, KEY_ID))
+        return self.service.keys.get(canonical_id(self._annotation(ref, KEY_ID)))
 
     def settle(self) -> None:
         """No more faults: time passes and everybody is served until nothing moves."""
@@ -345,16 +367,21 @@ class Walked:
                         self.watch()
                         self.serve(ref)
                 self.check()
-                self._accept_losses(ref)
+                self._obey(ref)
             if not self.unsettled():
                 return
         raise AssertionError(f"it does not settle: {self.unsettled()}")
 
-    def _accept_losses(self, ref: Ref) -> None:
-        """A person reads the condition, and sets the annotation."""
+    def _obey(self, ref: Ref) -> None:
+        """A person reads the conditions, and sets the annotation that they ask for."""
         body = self.kube.crs.get(ref)
-        reasons = {word[2] for word in _words(body)} if body is not None else set()
-        if body is not None and reasons & {"ApiUserChanged", "MassKeyLoss"}:
+        if body is None:
+            return
+        if any(word[2] == "ApiRefused" for word in _words(body)):
+            asked = body["metadata"]["annotations"]
+            asked["storage.amove.io/reconcile-requested-at"] = self.kube.version()
+            self.kube.touch(body)
+        if any("accept-loss" in (word[3] or "") for word in _words(body)):
             self.accept_loss(ref, self.kube.version())
             self.kube.touch(body)
 
@@ -376,7 +403,8 @@ class Walked:
     def _is_left(self, key: StoredKey, owners: set[str]) -> bool:
         """A key without a CR, unless a person was told that its revocation was not confirmed.
 
-        A list of another user lacks the key. One whose id nobody was answered is an orphan then.
+        A list of another user lacks the key. One whose id nobody was answered, or only a process
+        that ended before it wrote status, is an orphan then.
         """
         owner = _owner(key.name)
         told = key.id in self.kube.to_be_checked or owner in self.orphaned | self.looks_new
@@ -392,6 +420,12 @@ def _owner(name: str) -> str:
     parsed = parse_name(name)
     assert parsed is not None
     return parsed.marker.owner
+
+
+def _ids_in(status: Body) -> set[str]:
+    """The ids of the keys that a status names."""
+    named = [*status.get("retiring", ()), *([status["key"]] if status.get("key") else ())]
+    return {key["id"] for key in named}
 
 
 def _words(body: Body) -> list[Any]:

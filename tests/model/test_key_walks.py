@@ -30,10 +30,11 @@ from amove_operator.core.secrets.record import KEY_ID, RETIRING
 from amove_operator.models.refs import Kind, Ref
 from tests.model.cluster_of_walks import GRACE, SETTLE, Walked
 from tests.stand_ins.fate import MEANWHILE
+from tests.stand_ins.service import IDS, ODD_ANSWERS
 
 NAMES = [Ref(Kind.KEY, space, name) for space in ("red", "blue") for name in "abc"]
 FAULTS = ("unanswered, done", "unanswered, not done", "crash before", "crash after", "refused")
-WORDS = ("ok", *FAULTS, *MEANWHILE)
+WORDS = ("ok", *FAULTS, *MEANWHILE, *ODD_ANSWERS)
 A_WORD = st.one_of(st.just("ok"), st.sampled_from(WORDS))
 ONE_FAULT = st.builds(lambda n, word: ("ok",) * n + (word,), st.integers(0, 8), A_WORD)
 SOME_WORDS = st.one_of(st.just(()), ONE_FAULT, ONE_FAULT, st.lists(A_WORD, max_size=9).map(tuple))
@@ -65,6 +66,7 @@ class Walk(RuleBasedStateMachine):
     @initialize(lag=LAGS, quick=st.booleans(), crowd=st.booleans(), words=SOME_WORDS)
     def begin(self, lag: float, quick: bool, crowd: bool, words: tuple[str, ...]) -> None:
         self.walked.service.lag, self.walked.watches_are_quick = lag, quick
+        self.walked.service.id_of = IDS
         for ref in NAMES if crowd else NAMES[:1]:
             self.create(ref, GRACE)
             self._then(ref, words)

@@ -320,6 +320,7 @@ class Planner:
                 gone=GoneKeys(
                     confirmed=_confirmed_gone(cr, status, memory, shown),
                     presumed=_presumed_gone(cr, status, memory, shown),
+                    lasting=_confirmed_gone(cr, status, memory, shown),
                 ),
                 displaced=Displaced(
                     keys=_displaced(cr, status, one.born) if name != "red" else frozenset(),

@@ -92,7 +92,9 @@ class InMemoryKube:
     async def answered(self, _kind: Kind) -> None:
         """The answer to a list is on its way."""
 
-    async def list_version(self, _kind: Kind, _namespace: str) -> str:
+    async def list_version(self, _kind: Kind, namespace: str) -> str:
+        if namespace in self.closed | self.gone:
+            raise KubeRefused("may not be listed", status=403)
         return self.version()
 
     async def get_object(self, ref: Ref) -> Body | None:
@@ -141,7 +143,7 @@ class InMemoryKube:
             self.to_be_checked.update(message.split())
 
     async def read_secret(self, namespace: str, name: str) -> SecretView | None:
-        if self._fate.next() not in ("ok", "crash after"):
+        if self._fate.next() in ("unanswered, done", "unanswered, not done", "refused"):
             raise KubeUnavailable("no answer")
         body = self.secrets.get((namespace, name))
         return None if body is None else SecretView.parse(copy.deepcopy(body))

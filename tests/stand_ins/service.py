@@ -1,14 +1,15 @@
 """The Amove API in memory: buckets, and the keys of several users, with faults on request.
 
-Only what the controllers use: the emulator is the cluster tests'. Every call about keys asks
-:class:`Fate` first, which can end the process before or after it.
+Only what the controllers use: the emulator is the cluster tests'. Every call asks :class:`Fate`
+first, which can end the process before or after it, or have an odd answer given (ODD_ANSWERS), as
+the client above the wire tells it. A word that means nothing to a call is as good as ``ok``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
@@ -20,11 +21,25 @@ from amove_operator.errors import (
     IncompleteListing,
     NotEmpty,
     NotFound,
+    Rejected,
+    Throttled,
     TransportFault,
 )
-from amove_operator.models import BucketFlags, spelling_of
+from amove_operator.models import BucketFlags, ServiceId, canonical_id, spelling_of
 from tests.stand_ins.fate import Fate, after
 from tests.stand_ins.time import Time
+
+ODD_ANSWERS = (
+    "mixed list",
+    "absent once",  # a look at a bucket
+    "name refused",  # a create
+    "renamed",  # a key
+    "ids in capitals",  # a list, a new key
+    "throttled",  # any call
+)
+"""Words for :class:`Fate`."""
+IDS = "abcdef00-0000-4000-8000-{:012}".format
+_UNANSWERED = ("unanswered, done", "unanswered, not done", "refused")
 
 
 @dataclass
@@ -35,7 +50,10 @@ class StandInBreaker:
 
 
 class StoredKey:
-    """A key at the service. ``shows``: from when a list has it, in monotonic seconds."""
+    """A key at the service. ``shows``: from when a list has it, in monotonic seconds.
+
+    ``name``: that which was asked for.
+    """
 
     def __init__(self, issued: IssuedKey, name: str, user: str, shows: float) -> None:
         self.user, self.shows = user, shows
@@ -54,6 +72,7 @@ class InMemoryService:
     ``unlisted``: ids of keys that no list shows (yet). ``lag``: how long it takes each to show.
     ``half_lists``: how many lists fail yet.
     ``unanswered``: ids of keys whose create was done and not answered.
+    ``id_of``: the id of its first key, its second …; IDS are such that have letters.
     """
 
     def __init__(self, time: Time, fate: Fate) -> None:
@@ -75,18 +94,36 @@ class InMemoryService:
         self.listed: Callable[[list[StoredKey]], None] = lambda _shown: None
         self.unanswered: set[str] = set()
         self.created: list[tuple[float, str]] = []
+        self.id_of: Callable[[int], str] = "key-{}".format
         self._time, self._fate = time, fate
 
+    def _meets(self, call: str) -> str:
+        """Fate's word for a call that does something only if this returns."""
+        word = self._fate.next()
+        if word == "unanswered, not done":
+            raise TransportFault(f"{call}: time-out")
+        if word == "throttled":
+            raise Throttled(f"{call}: slow down", retry_after=1.0)
+        return word
+
+    def _reads(self, call: str) -> str:
+        word = self._meets(call)
+        if word in _UNANSWERED:
+            raise TransportFault(f"{call}: time-out")
+        return word
+
     async def cloud_accounts(self) -> tuple[()]:
+        self._reads("get_all")
         return ()
 
     # -- buckets ---------------------------------------------------------------------------------
 
     async def bucket_status(self, where: BucketAddress) -> BucketFlags:
         name = await self._called("status", where)
+        word = self._reads("bucket_status")
         if name in self.lingering:
             return self.lingering[name]
-        if name in self.hidden or name not in self.buckets:
+        if name in self.hidden or name not in self.buckets or word == "absent once":
             raise NotFound("NOT_FOUND", "no such bucket")
         return self.buckets[name]
 
@@ -95,25 +132,33 @@ class InMemoryService:
     ) -> None:
         del observed
         name = await self._called("create", where)
+        word = self._meets("create_bucket")
+        if word == "name refused":
+            raise Rejected("DEFAULT", "the name is not allowed", maybe_done=True)
         if name in self.buckets:
             raise AlreadyExists("DUPLICATE", "it exists")
         self.buckets[name] = flags
+        _answered("create_bucket", word)
 
     async def update_bucket(
         self, where: BucketAddress, flags: BucketFlags, observed: Observed | None = None
     ) -> None:
         del observed
         name = await self._called("update", where)
+        word = self._meets("update_bucket")
         if name not in self.buckets:
             raise NotFound("NOT_FOUND", "no such bucket")
         self.buckets[name] = flags
+        _answered("update_bucket", word)
 
     async def delete_bucket(self, where: BucketAddress) -> None:
         name = await self._called("delete", where)
+        word = self._meets("delete_bucket")
         if name in self.full:
             raise NotEmpty("DEFAULT", "not empty")
         if self.buckets.pop(name, None) is None:
             raise NotFound("NOT_FOUND", "no such bucket")
+        _answered("delete_bucket", word)
 
     async def _called(self, call: str, where: BucketAddress) -> str:
         name = where[1]
@@ -124,6 +169,11 @@ class InMemoryService:
             raise error
         return name
 
+    @property
+    def renamed(self) -> set[str]:
+        """The ids of the keys that it made under another name than was asked for."""
+        return {key.id for key in self.keys.values() if key.listed.name != key.name}
+
     def count(self, call: str) -> int:
         """How often it was called: ``status``, ``create``, ``list`` …"""
         return sum(made == call for made, _ in self.calls)
@@ -131,14 +181,15 @@ class InMemoryService:
     # -- keys ------------------------------------------------------------------------------------
 
     async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
-        if self._fate.next() not in ("ok", "crash after"):
-            raise TransportFault("get_storage_key: time-out")
+        word = self._reads("get_storage_key")
         if (error := self.failing.get(("list", ""))) is not None:
             raise error
         self.calls.append(("list", ""))
         if self.half_lists:
             self.half_lists -= 1
             raise IncompleteListing("the pages do not add up")
+        if word == "mixed list":
+            raise IncompleteListing("the pages show keys of two users")
         self.listed_as, now = self.user, self._time.elapsed()
         shown = [
             key
@@ -146,21 +197,23 @@ class InMemoryService:
             if key.user == self.user and key.shows <= now and key.id not in self.unlisted
         ]
         self.listed(shown)
-        return tuple(key.listed for key in shown)
+        told = (replace(key.listed, id=_in_letters(key.listed.id, word)) for key in shown)
+        return tuple(told)
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         self.creating(new)
-        word = self._fate.next()
-        if word == "unanswered, not done":
-            raise TransportFault("create_storage_key: time-out")
+        word = self._meets("create_storage_key")
+        if word == "name refused":
+            raise Rejected("DEFAULT", "the name is not allowed", maybe_done=True)
         self.calls.append(("create key", new.name))
         self.created.append((self._time.elapsed(), new.name))
-        issued = self.issue(f"key-{len(self.created)}", new.name)
-        if word in ("unanswered, done", "refused"):
+        issued = self.issue(self.id_of(len(self.created)), new.name)
+        if word == "renamed":
+            issued = self._rename(issued, new.name[:16])
+        if word in _UNANSWERED:
             self.unanswered.add(issued.id)
-            raise TransportFault("create_storage_key: dropped")
-        after(word)
-        return issued
+        _answered("create_storage_key", word)
+        return issued.model_copy(update={"id": _in_letters(issued.id, word)})
 
     def issue(self, key_id: str, name: str) -> IssuedKey:
         """A key of that remote name, issued to whomever."""
@@ -174,15 +227,27 @@ class InMemoryService:
         self.keys[key_id] = StoredKey(issued, name, self.user, self._time.elapsed() + self.lag)
         return issued
 
+    def _rename(self, issued: IssuedKey, name: str) -> IssuedKey:
+        stored = self.keys[spelling_of(issued.id)]
+        stored.listed = replace(stored.listed, name=name)
+        return issued.model_copy(update={"name": name})
+
     async def delete_storage_key(self, key_id: str) -> None:
-        word = self._fate.next()
-        if word == "unanswered, not done":
-            raise TransportFault("delete_storage_key: time-out")
-        found = self.keys.get(spelling_of(key_id))
+        word = self._meets("delete_storage_key")
+        found = self.keys.get(spelling_of(key_id)) or self.keys.get(canonical_id(key_id))
         if found is None or found.user != self.user:
             raise NotFound("NOT_FOUND", "no such key")
         self.deleting(found)
-        del self.keys[spelling_of(key_id)]
-        if word in ("unanswered, done", "refused"):
-            raise TransportFault("delete_storage_key: dropped")
-        after(word)
+        del self.keys[spelling_of(found.id)]
+        _answered("delete_storage_key", word)
+
+
+def _in_letters(key_id: str, word: str) -> str:
+    return ServiceId(key_id.upper()) if word == "ids in capitals" else key_id
+
+
+def _answered(call: str, word: str) -> None:
+    """What a call that was done still meets."""
+    if word in _UNANSWERED:
+        raise TransportFault(f"{call}: dropped")
+    after(word)

@@ -32,9 +32,15 @@ METRICS = Metrics()
 class BucketCluster:
     """One operator at work; namespaces called ``trusted…`` are trusted."""
 
-    def __init__(self, loop: VirtualTimeLoop, resync: str = "1h", watched: str = "") -> None:
+    def __init__(
+        self,
+        loop: VirtualTimeLoop,
+        resync: str = "1h",
+        watched: str = "",
+        fate: Fate | None = None,
+    ) -> None:
         self.loop, self.time = loop, LoopTime(loop)
-        fate = Fate()
+        fate = fate or Fate()
         self.kube = InMemoryKube(self.time, fate)
         self.service = InMemoryService(self.time, fate)
         self._settings = Settings.model_validate(
@@ -130,6 +136,9 @@ class BucketCluster:
 
     def delete(self, ref: Ref) -> None:
         meta = self.kube.crs[ref]["metadata"]
+        if not meta.get("finalizers"):
+            self.strip(ref)
+            return
         meta["deletionTimestamp"] = "2026-01-02T00:00:00Z"
         meta["generation"] += 1
         self._show(ref)
@@ -161,6 +170,24 @@ class BucketCluster:
     async def passes(self, seconds: float = 5.0) -> None:
         await asyncio.sleep(seconds)
 
+    def watch(self) -> None:
+        """What the watches show by now of all that there is."""
+        for ref, body in list(self.kube.crs.items()):
+            known = self.d.store.get(ref)
+            version = body["metadata"]["resourceVersion"]
+            if known is None or known.metadata.resource_version != version:
+                self.dispatcher.on_object_event(ref.kind, None, copy.deepcopy(body))
+        for item in self.d.store:
+            if item.ref not in self.kube.crs:
+                self.dispatcher.on_object_gone(item.ref)
+        for secret in list(self.d.secrets):
+            if (secret.namespace, secret.name) not in self.kube.secrets:
+                self.dispatcher.on_secret_event(secret, deleted=True)
+        known_secrets = {(one.namespace, one.name): one.resource_version for one in self.d.secrets}
+        for where, body in self.kube.secrets.items():
+            if known_secrets.get(where) != body["metadata"]["resourceVersion"]:
+                self.dispatcher.on_secret_event(SecretMeta.parse(body), deleted=False)
+
     async def resync(self) -> None:
         """Every bucket is looked at once more."""
         for bucket in list(self.d.store.buckets.values()):
@@ -184,12 +211,13 @@ def on_cluster(
     scenario: Callable[[BucketCluster], Coroutine[Any, Any, None]],
     resync: str = "1h",
     watched: str = "",
+    fate: Fate | None = None,
 ) -> None:
     """Run a scenario on a cluster of its own, on a virtual clock."""
     loop = VirtualTimeLoop()
 
     async def played() -> None:
-        cluster = BucketCluster(loop, resync, watched)
+        cluster = BucketCluster(loop, resync, watched, fate)
         try:
             await scenario(cluster)
         finally:

@@ -16,7 +16,7 @@ from typing import Any
 import kopf
 
 from amove_operator.clock import backoff
-from amove_operator.kube.lease import unique_identity
+from amove_operator.kube.connection import unique_identity
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
 from amove_operator.models.refs import Kind
@@ -148,31 +148,38 @@ class Watches:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(tasks)
-            await _end(_left_by_kopf())
+            await _end_kopf(tasks)
         found = [task.exception() for task in done if not task.cancelled()]
         return next((one for one in found if isinstance(one, Exception)), _ENDED)
+
+
+async def _end_kopf(roots: Collection[asyncio.Task[Any]]) -> None:
+    """End Kopf, with what goes on although one part has failed: other watches, half a discovery.
+
+    Not by ``kopf.run_tasks``: it takes each task that began after its own start for one of Kopf's,
+    and cancels it: our workers in the middle of a call, and the Lease before they have ended.
+    """
+    await _end(roots)
+    # The watches before what they have begun: cancelled beside it, a watch would go on.
+    await _end(_of_kopf("guard"))
+    await _end(_of_kopf())
 
 
 async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _left_by_kopf() -> set[asyncio.Task[Any]]:
-    """The watches that go on although one has failed, and Kopf as a whole with it.
-
-    Not ``kopf.run_tasks``: it takes each task that began after its own start for one of Kopf's, and
-    cancels it: our workers in the middle of a call, and the Lease before they have ended. What such
-    a watch began ends with it; cancelled beside it, it would keep the watch from ending.
-    """
+def _of_kopf(function: str | None = None) -> set[asyncio.Task[Any]]:
+    """The tasks that run that function of Kopf, or any of its functions."""
     running = {task: getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()}
     return {
         task
         for task, code in running.items()
-        if code is not None and code.co_name == "guard" and _KOPF in Path(code.co_filename).parents
+        if code is not None
+        and function in (None, code.co_name)
+        and _KOPF in Path(code.co_filename).parents
     }
 
 

@@ -13,7 +13,7 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.overlap import field_manager
 from amove_operator.errors import NotLeading
 from amove_operator.kube import AlwaysLeading, Kube, LeaseElection, SecretWatch
-from amove_operator.kube.lease import unique_identity
+from amove_operator.kube.connection import unique_identity
 from amove_operator.settings import Settings
 
 

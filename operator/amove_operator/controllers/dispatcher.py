@@ -17,7 +17,6 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     Conflict,
     KubeInternalError,
@@ -50,12 +49,7 @@ class Dispatcher:
 
         The store must be true by now: what went while another led is the other's.
         """
-        store = self.d.store
-        store.unserved = set()
-        for item in store:
-            seen = store.find(item.uid)
-            if seen is not None and item.ref.namespace not in self.d.namespaces.unlisted:
-                store.note_unserved(seen)
+        self.d.store.lead_began(self.d.namespaces.unlisted)
         self.d.leadership.begin(self.d.clock())
         self.d.names.leading_began()
 
@@ -179,19 +173,23 @@ class Dispatcher:
     async def _is_history_whole(self, item: ObjectId) -> bool:
         """Whether an object that is gone was deleted, and not lost with a part of the history.
 
-        A list must be as new as what was seen; and the Lease, which is renewed every 2 s by its
-        version, must have been renewed since: it would have come back older with all else. Until
-        then the object is read again. Raises HistoryWentBack.
+        The Lease, which is renewed every 2 s by its version, must have been renewed since: it would
+        have come back older with all else. Until then the object is read again. And a list must be
+        as new as what was seen; of any namespace, as all have one history; where none can be
+        listed, the Lease suffices. Raises HistoryWentBack, KubeUnavailable, KubeRefused.
         """
-        d, kind = self.d, item.ref.kind
+        d, (kind, namespace, _) = self.d, item.ref
         since = d.store.unconfirmed[item] = min(d.store.unconfirmed.get(item, inf), d.clock())
-        if item.ref.namespace not in d.namespaces.unlisted:
-            seen_before = d.store.history.newest(kind)
-            version = await d.kube.list_version(kind, item.ref.namespace)
-            d.store.history.check_list(kind, version, seen_before)
-        if d.leadership.renewed_at() < since:
+        renewed_at = d.leadership.renewed_at()
+        if renewed_at < since:
             d.queue.add_after(item, _RENEWAL)
             return False
+        namespaces = (namespace, *d.settings.watch_namespaces)
+        listable = [each for each in namespaces if each not in d.namespaces.unlisted]
+        if listable or renewed_at == inf:
+            seen_before = d.store.history.newest(kind)
+            version = await d.kube.list_version(kind, (listable or [namespace])[0])
+            d.store.history.check_list(kind, version, seen_before)
         return True
 
     def on_secret_event(self, secret: SecretMeta, *, deleted: bool) -> None:
@@ -216,7 +214,9 @@ class Dispatcher:
         for memory in self.d.memories.keys.values():
             memory.expectations = memory.expectations.observe(listing, self.d.settle)
         for key in self.d.store.keys.values():
-            if key.metadata.uid in losses.missing:
+            named = key.proven.key
+            resurfaced = named is not None and named.dead and named.id in listing.owners
+            if resurfaced or key.metadata.uid in losses.missing:
                 self.d.queue.add(key.object_id)
         self.d.enqueue.waiting(self.d.names.wanted)  # a list shows who keeps a name
 
@@ -276,19 +276,14 @@ class Dispatcher:
             _log.error("%s: Kubernetes refused: %s", ref, error)
             refused = isinstance(error, KubeRefused)
             queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
-            await self._emit_unwritten(item, error)
+            if (seen := self.d.store.find(item.uid)) is not None:
+                await self.d.status.emit_refused(seen, error)
             return "kube_refused"
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
             queue.fail(item, cap=SOON_AGAIN)
             return "kube_unavailable"
         return "ok"
-
-    async def _emit_unwritten(self, item: ObjectId, error: KubeRefused | KubeInternalError) -> None:
-        """An Event, where status cannot say what Kubernetes refused."""
-        if (seen := self.d.store.find(item.uid)) is not None:
-            said = f"Kubernetes refused a request for this object, and its status: {error}"
-            await self.d.status.emit_unwritten(seen, Reason.KubernetesRefused, said)
 
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""

@@ -131,6 +131,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         try:
             await self.finish(decision, self.refused(decision, error), error)
         except (KubeRefused, KubeInternalError):
+            self.status_unwritten(decision)
             raise error from None
         _log.error("%s: Kubernetes refused: %s", seen.object_id.ref, error)
 
@@ -177,6 +178,9 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             case _:
                 await self.perform(decision)
         return None
+
+    def status_unwritten(self, decision: Decision[Seen, Pass]) -> None:
+        """Status cannot be written: what others wait for must be known to them even so."""
 
     async def _remove_finalizer(self, decision: Decision[Seen, Pass]) -> None:
         """Let go of the object; of a vanished one, nothing is left but our copy."""

@@ -18,6 +18,7 @@ _NOT_LEARNT = (
     Reason.ApiUnauthorized,
     Reason.ApiUnavailable,
     Reason.ListIncomplete,
+    Reason.KubernetesRefused,
     Reason.Paused,
 )
 """Reasons of a Ready=False that say why nothing could be learned, and nothing of the object."""

@@ -6,9 +6,10 @@ Plain dictionaries go in and out for our own kinds (models are costly at thousan
 :class:`~amove_operator.errors.NotLeading`; no text of theirs repeats what a Secret holds.
 """
 
+from amove_operator.kube.always_leading import AlwaysLeading
 from amove_operator.kube.client import Kube
 from amove_operator.kube.fence_watch import FenceWatch
-from amove_operator.kube.lease import AlwaysLeading, LeaseElection
+from amove_operator.kube.lease import LeaseElection
 from amove_operator.kube.secret_watch import SecretWatch
 from amove_operator.kube.views import SecretView
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -27,6 +29,11 @@ TOKEN_AGE = 60.0
 """Seconds after which a token file or plugin is asked again; the kubelet writes well ahead."""
 
 log = logging.getLogger(__name__)
+
+
+def unique_identity() -> str:
+    """An identity that no other process has, readable by its host (pod) name."""
+    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
 
 
 class Bearer:

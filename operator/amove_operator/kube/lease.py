@@ -14,13 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
-from math import inf
 from typing import Any
 
 from amove_operator.core.history import is_older, number
@@ -40,11 +37,6 @@ _REQUEST_SECONDS = 5.0
 _LOG_EVERY = 60.0
 
 log = logging.getLogger(__name__)
-
-
-def unique_identity() -> str:
-    """An identity that no other process has, readable by its host (pod) name."""
-    return f"{socket.gethostname()}_{secrets.token_hex(4)}"
 
 
 class _Outcome(Enum):
@@ -217,10 +209,7 @@ class LeaseElection:
     def _note(self, lease: dict[str, Any]) -> None:
         seen = lease["metadata"].get("uid", ""), lease["metadata"]["resourceVersion"]
         if seen[0] == self._seen[0] and is_older(seen[1], number(self._seen[1])):
-            raise HistoryWentBack(
-                f"the API server's history went back: the Lease {self._name} is of version "
-                f"{seen[1]}, and {self._seen[1]} was seen before"
-            )
+            raise HistoryWentBack(f"the Lease {self._name}", seen[1], self._seen[1])
         self._lease = lease
         # Any change counts as a sign of life. The time is taken after the answer: later is safer.
         if seen != self._seen:
@@ -286,25 +275,3 @@ class LeaseElection:
         except Conflict:
             return False
         return True
-
-
-class AlwaysLeading:
-    """For AMOVE_LEADER_ELECTION=false: the one process leads from the start."""
-
-    async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
-        """Call ``on_lead`` and wait until cancelled; the lead is never lost."""
-        on_lead()
-        await asyncio.Event().wait()
-
-    def check(self) -> None:
-        """Always allowed."""
-
-    def renewed_at(self) -> float:
-        """There is nothing to renew."""
-        return inf
-
-    def annotation(self, name: str) -> str | None:
-        """There is no Lease to say anything."""
-
-    def annotate(self, name: str, value: str) -> None:
-        """There is no Lease to say it on."""

@@ -92,6 +92,7 @@ ROWS += [
     for code in (400, 401, 403, 500, 504)
 ]
 ROWS += [
+    ("a 400 to the discovery", "/api/v1", refusing(400), "400, message="),
     ("half a line", WATCHED, saying(HALF), "JSONDecodeError"),
     ("a line that is no object", WATCHED, saying("[]\n"), "TypeError"),
     ("a page of a proxy", WATCHED, saying("<html>\n"), "JSONDecodeError"),

@@ -90,6 +90,31 @@ def test_an_object_that_is_lost_alone_is_not_served_before_a_list_shows_a_newer_
     on_cluster(scenario)
 
 
+@pytest.mark.parametrize(
+    ("listable", "has_lease", "served"),
+    [(True, False, True), (False, False, False), (False, True, True)],
+    ids=["another namespace's list", "nothing", "the Lease"],
+)
+def test_in_a_namespace_that_cannot_be_listed_an_absence_is_proven_by(
+    listable: bool, has_lease: bool, served: bool
+) -> None:
+    """As right after an API server began anew, which may refuse for a moment what it allows."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = await deletable(cluster, "media")
+        cluster.d.namespaces.found(frozenset({"team"}), frozenset())
+        cluster.kube.closed.add("team")
+        cluster.configure(watch_namespaces=("team", "other") if listable else ("team",))
+        if has_lease:
+            cluster.d.leadership.renewed_at = cluster.d.clock
+        del cluster.kube.crs[ref]
+        cluster.d.queue.add(cluster.d.store.buckets[ref].object_id)
+        await cluster.passes(60)
+        assert (cluster.service.buckets == {}) is served
+
+    on_cluster(scenario)
+
+
 def test_an_object_that_is_gone_is_served_once_the_lease_was_renewed_since() -> None:
     """A restore whose versions go on above shows by the Lease alone, if nothing else changed."""
 

@@ -195,6 +195,7 @@ def test_a_refused_create_keeps_the_services_words_and_no_budget_hides_them() ->
         edited(cluster, ref, keyName="good")
         await cluster.passes()
         assert cluster.says(ref) == ISSUED
+        await listed(cluster, 2)  # the last refusal is given back as well
         assert len(cluster.kube.crs[ref]["status"]["recentIssues"]) == 1
 
     on_cluster(scenario)

@@ -219,3 +219,17 @@ def test_waiting_for_a_list_after_a_crash_does_not_hide_that_a_deletion_was_begu
     begun = merge((), deleting("The key is being revoked."), 1, NOON)
     waiting = progressing(Reason.WaitingForListing, "Deletion waits for a list.", keep_ready=True)
     assert deletion_begun(merge(begun, waiting, 1, LATER))
+
+
+@pytest.mark.parametrize(
+    "cause", ["ApiUnauthorized", "ApiUnavailable", "ListIncomplete", "KubernetesRefused", "Paused"]
+)
+def test_a_ready_that_only_says_why_nothing_was_learned_follows_synced(cause: str) -> None:
+    before = merge((), unsynced(Reason(cause), "So."), 1, NOON)
+    after = merge(before, unsynced(Reason.ClockSkew, "Otherwise."), 1, LATER)
+    assert shown(after) == dict.fromkeys(("Ready", "Synced"), ("False", "ClockSkew"))
+
+
+def test_a_ready_that_says_something_of_the_object_stays_while_the_service_is_down() -> None:
+    before = merge((), STALLED, 1, NOON)
+    assert shown(merge(before, UNSYNCED, 1, LATER))["Ready"] == ("False", "BucketExists")

@@ -100,6 +100,7 @@ BOUNDS: dict[str, Bound] = {
     # The store has what exists, and its indexes are of that.
     "Store.buckets": at_most(buckets),
     "Store.keys": at_most(keys),
+    "Store._by_uid": exactly(objects),
     "Store.faults": at_most(objects),
     "Store.vanished": at_most(objects),
     "Store.unconfirmed": NOTHING,
@@ -164,6 +165,7 @@ BOUNDS: dict[str, Bound] = {
     "KeyList.marked[]": at_most(live),
     "KeyList.kept": at_most(_several(live, 40)),  # a mask has 40 bits
     "KeyList.kept[]": at_most(_several(live, 40)),
+    "KeyList.unmarked": NOTHING,  # keys that are not of this cluster
     "KeyList.user_ids": constant(1),
     "KeyList.added": at_most(keys),
     "KeyListCache._issued": at_most(keys),
@@ -178,6 +180,7 @@ BOUNDS: dict[str, Bound] = {
     "SecretWatch._scopes": constant(4),
     "SecretWatch._unlisted": NOTHING,
     "SecretMeta.annotations": each(2),
+    "KnownSecrets._behind": NOTHING,
     "KnownSecrets._by_place": exactly(secrets),
     "KnownSecrets._by_place[]": each(2),
     "KnownSecrets._by_key": at_most(secrets),
@@ -188,12 +191,20 @@ BOUNDS: dict[str, Bound] = {
     "NameRegistry._may_have_unlisted": constant(4),  # namespaces, once when the lead is taken
     "Namespaces.unlisted": NOTHING,
     "Namespaces.hidden": NOTHING,
-    "BucketLosses._lost_at": at_most(buckets),
+    "BucketLosses._losses": at_most(buckets),
     "BucketLosses._accept_before": at_most(buckets),
-    "BucketLosses._counted": each(2),
+    "BucketLosses._counted": at_most(buckets),
+    "BucketLosses._accounts": constant(1),
+    "Loss.others": NOTHING,
+    "AccountBuckets._present": constant(4),  # namespaces
+    "AccountBuckets._present[]": at_most(buckets),
+    "AccountBuckets.absent": at_most(buckets),
+    "AccountBuckets.asked": each(20),
+    "Tally._counts": each(4),
+    "Tally._having": each(4),
+    "Tally._having[]": each(4),
     "KeyLosses.missing": at_most(keys),
     "KeyLosses._accept_before": at_most(keys),
-    "KeyLosses._counted": each(2),
     "KeyLosses._too_new": at_most(keys),
     "StatusWriter._unwritten": at_most(objects),
     # The queue holds what exists: at once (a standby), later, or after failed runs.
@@ -205,7 +216,6 @@ BOUNDS: dict[str, Bound] = {
     "Dependencies.queue._schedule[]": each(3),
     "Dependencies.queue._failures": at_most(objects),
     "BucketReconciler._locks._waiting": NOTHING,
-    "BucketReconciler._locks._waiting[]": NOTHING,
     "Census._scopes": each(4),
     # The client and what else is made once.
     "AmoveClient._extensions": constant(1),

@@ -35,9 +35,9 @@ class Walk:
     """Goes through attributes of our own classes, and through what containers hold.
 
     A container's name is ``Class.attribute``, with ``[]`` for one within another. Of a class of
-    ``engine``, which knows no use of its own, it is the name of the attribute that holds it. An API
-    object (a pydantic model) is a value: how large it may be is a rule of its kind. Classes that are
-    not ours are passed over, but for the children of a metric, one for each set of its labels.
+    ``engine``, which knows no use of its own, it is the name of the attribute that holds it. An
+    API object (a pydantic model) is a value: how large it may be is a rule of its kind. Classes
+    that are not ours are passed over, but for the children of a metric, one for each set of labels.
     """
 
     def __init__(self, roots: Iterable[object]) -> None:

@@ -1,7 +1,7 @@
 """Thirty days of a busy cluster, with all that the operator itself is made of.
 
-The wiring, the clients, the queue with its workers, the resync and the watch of Secrets are the real
-ones; the API server and the service answer from memory, and the clock is the event loop's.
+The wiring, the clients, the queue with its workers, the resync and the watch of Secrets are the
+real ones; the API server and the service answer from memory, and the clock is the event loop's.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from amove_operator.models import FINALIZER
 from amove_operator.models.refs import Kind, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
-from tests.stand_ins.amove_server import InMemoryAmove
-from tests.stand_ins.api_server import InMemoryApiServer, Place, secret_place
+from tests.stand_ins.amove_transport import InMemoryAmove
+from tests.stand_ins.kube_transport import InMemoryApiServer, Place, secret_place
 from tests.stand_ins.ports import Body
 from tests.stand_ins.time import LoopTime
 from tests.unit.virtual_time import VirtualTimeLoop
@@ -102,7 +102,8 @@ class Replica:
         The leader is not shown every end, and of some an old body once more: its lists make it
         true. A standby takes no lists.
         """
-        rng, take = random.Random(5), self.operator.dispatcher.on_object_event
+        rng = random.Random(5)  # noqa: S311 - what the watch shows
+        take = self.operator.dispatcher.on_object_event
         while True:
             kind, change, body = await self._events.get()
             await asyncio.sleep(rng.uniform(0, 0.5))
@@ -120,7 +121,7 @@ class Month:
         self, loop: VirtualTimeLoop, patch: pytest.MonkeyPatch, token: Path, *, watched: bool
     ) -> None:
         self.loop, self.time = loop, LoopTime(loop)
-        self.rng = random.Random(11)
+        self.rng = random.Random(11)  # noqa: S311 - what people do
         self.faulty = True
         self.api = InMemoryApiServer(self.time, self._fate_of_write)
         self.amove = InMemoryAmove(self.time, self._fate_of_call)
@@ -150,8 +151,9 @@ class Month:
         def dependencies(settings: Settings, *parts: Any) -> Dependencies:
             longest = settings.resync_interval.total_seconds()
             queue = WorkQueue[Any](clock=self.loop.time, backoff_cap=longest)
-            times = {"clock": self.loop.time, "now": self.time.local}
-            return Dependencies(settings, *parts, queue=queue, **times)
+            return Dependencies(
+                settings, *parts, queue=queue, clock=self.loop.time, now=self.time.local
+            )
 
         patch.setattr(wiring, "AmoveClient", client)
         patch.setattr(wiring, "Dependencies", dependencies)
@@ -387,7 +389,7 @@ class Month:
             self._later(lambda: self.api.closed.discard("passing"), 60, HOUR)
 
     def take_namespace_away(self) -> None:
-        """With all that is in it; it comes back later: where it is watched, it is asked for often."""
+        """With all that is in it; it comes back later, and is asked for often until then."""
         for ref in self._objects():
             if ref.namespace == "passing":
                 self._delete(ref)

@@ -54,6 +54,27 @@ def test_of_a_bucket_that_goes_while_it_is_observed_no_loss_stays() -> None:
     on_cluster(scenario)
 
 
+def test_no_memory_begins_for_a_bucket_that_is_gone() -> None:
+    """It was observed because another was lost, and went; then a third one was lost."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        first, second, third = (cluster.apply("team", f"media-{n}") for n in range(3))
+        await cluster.passes()
+        cluster.service.buckets.pop("media-0")
+        cluster.annotate(first, reconcile_requested_at="1")
+        await cluster.passes()
+        cluster.delete(second)
+        await cluster.passes(60)
+        assert second not in cluster.kube.crs
+        cluster.service.buckets.pop("media-2")
+        cluster.annotate(third, reconcile_requested_at="1")
+        await cluster.passes(60)
+        there = {cluster.kube.crs[ref]["metadata"]["uid"] for ref in (first, third)}
+        assert cluster.d.memories.buckets.keys() == there
+
+    on_cluster(scenario)
+
+
 def test_who_goes_while_its_status_says_that_it_waits_for_a_name_wants_it_no_more() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         mine = cluster.apply("red", "media")
@@ -128,20 +149,6 @@ def test_a_standby_queues_nobody_who_came_and_went() -> None:
             cluster.strip(cluster.apply("team", f"b{number}"))
         cluster.apply("team", "stays")
         assert cluster.d.queue.depth == 1
-
-    on_cluster(scenario)
-
-
-def test_a_key_that_goes_does_not_wait_in_the_queue_for_its_next_rotation() -> None:
-    async def scenario(cluster: BucketCluster) -> None:
-        cluster.apply("team", "media")
-        key = cluster.apply_key("team", "app", "media", rotation={"interval": "2000h"})
-        await cluster.passes(60)
-        assert len(cluster.d.queue) == 1
-        cluster.delete(key)
-        await cluster.passes(60)
-        assert key not in cluster.kube.crs
-        assert len(cluster.d.queue) == 0
 
     on_cluster(scenario)
 

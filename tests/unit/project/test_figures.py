@@ -170,6 +170,27 @@ def test_the_parts_of_an_object_can_be_left_out(package: Path) -> None:
     assert walk(Tree.read(package), "key", parts=False).stays == 2
 
 
+def test_a_copy_of_the_object_is_the_object(package: Path) -> None:
+    models = """
+        from typing import Self
+        class Metadata:
+            name: str
+        class AmoveStorageKey:
+            metadata: Metadata
+            def with_name(self, name: str) -> Self: ...
+    """
+    text = """
+        from pkg.controllers.store import Store
+        from pkg.models.kinds import AmoveStorageKey
+        class KeyReconciler:
+            store: Store
+            def reconcile(self, key: AmoveStorageKey) -> None:
+                copy = key.with_name("another")
+                self.store.put(copy)
+        """
+    assert walked(package, text, **{"models/kinds.py": models}).stays == 2
+
+
 def test_a_function_is_read_once_and_visited_at_each_call(package: Path) -> None:
     trip = walked(
         package,

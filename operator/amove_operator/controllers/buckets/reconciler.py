@@ -243,14 +243,14 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         bucket, memory = decision.seen, decision.progress
+        if memory.seen is None:
+            memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if not bucket.metadata.vanished:
             after = await self.d.status.write(bucket, end.status, end.conclusion)
             if is_concluded(after):
                 self.d.bucket_losses.concluded(after.metadata.uid)
             self.d.enqueue.concerned_by(bucket, after)
         memory.created = False  # from here on only status proves that the bucket is ours
-        if memory.seen is None:
-            memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if end.conclusion.synced.status == "True":
             memory.repairs_left = REPAIRS
         self._requeue(bucket.object_id, memory, end, self.longest_pause(error))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import inf
 
+from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.conditions import Conclusion, stalled
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.core.keys import messages, snapshot
@@ -15,44 +14,10 @@ from amove_operator.core.naming import Marker, marker_of
 from amove_operator.core.policy import invalid, key_not_permitted, rotation_faults
 from amove_operator.core.reasons import Reason
 from amove_operator.core.scope import Scope
-from amove_operator.core.secrets.manifest import DesiredSecret, SecretMetadata
+from amove_operator.core.secrets.manifest import DesiredSecret
 from amove_operator.core.secrets.rendering import longest_context, template_fault
-from amove_operator.models import AmoveStorageKey, KeyStatus, ScopeField, parse_duration
+from amove_operator.models import AmoveStorageKey, ScopeField, parse_duration
 from amove_operator.models.refs import Kind, Ref
-
-
-@dataclass(slots=True)
-class ReconcilePass:
-    """What one pass over a key has learnt so far and does not remember beyond itself.
-
-    ``begun``: when, in monotonic seconds.
-    ``secret_fresh``: the Secret was read or written in this pass, and no deletion of it and no
-    ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then had.
-    ``failed``: ids whose revocation the service refused once in this pass, so that a second refusal
-    ends it.
-    """
-
-    memory: KeyMemory
-    begun: float = -inf
-    loss_accepted: bool = False
-    secret: snapshot.SecretSeen | None = None
-    secret_fresh: bool = False
-    metadata: SecretMetadata | None = None
-    dry_run_passed: bool = False
-    failed: set[str] = field(default_factory=set)
-    namespace_terminating: bool = False
-
-    def forget_secret(self) -> None:
-        """What was read may have changed: it counts as read just now no more.
-
-        What is remembered beyond the pass still serves, as long as the watch shows that version:
-        a deletion goes on to revoke by it, and reads the Secret again only to delete it.
-        """
-        self.secret, self.secret_fresh = None, False
-
-    def status_written(self, _before: KeyStatus, _now: KeyStatus) -> None:
-        """Status took its time: what needs a Secret read just now reads it anew after it."""
-        self.forget_secret()
 
 
 class KeyGatherer:
@@ -92,9 +57,7 @@ class KeyGatherer:
             live=self.live(key, progress),
             listed_at=self._listed_at(),
             list_outdated=self._is_list_outdated(key, progress),
-            gone=snapshot.GoneKeys(
-                self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
-            ),
+            gone=self._gone(key, progress),
             displaced=snapshot.Displaced(self._displaced(key), self._wanted(key, progress)),
             dry_run_passed=progress.dry_run_passed,
             refused=progress.memory.refused,
@@ -215,7 +178,8 @@ class KeyGatherer:
             return snapshot.LossVerdict.NONE
         if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
-        if losses.may_be_mass(key.metadata.uid) or (losses.is_mass and current is None):
+        unknown = current is None and losses.holds_up(key.metadata.namespace)
+        if unknown or losses.may_be_mass(key):
             return snapshot.LossVerdict.MASS_LOSS
         return snapshot.LossVerdict.NONE
 
@@ -245,6 +209,10 @@ class KeyGatherer:
         namespace = key.metadata.namespace
         return tuple(name for name in names.wanted if names.is_taken_from(namespace, name))
 
+    def _gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.GoneKeys:
+        confirmed, presumed = self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
+        return snapshot.GoneKeys(confirmed, presumed, self._lasting_gone(key))
+
     def confirmed_gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
         """Ids in status that are proven gone, or that are listed as somebody else's."""
         listing, losses = self._d.key_lists.latest, self._d.key_losses
@@ -253,10 +221,25 @@ class KeyGatherer:
             return frozenset(gone)
         named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if listing.owners.get(one) not in (None, mine)}
-        held_up = losses.is_mass or losses.may_be_mass(key.metadata.uid)
-        if progress.loss_accepted or (not held_up and self._lacks_ours_alone(key)):
+        held_up = losses.holds_up(key.metadata.namespace) or losses.may_be_mass(key)
+        # Who accepts that the user changed may have another key; the former one's names stay kept.
+        accepted = progress.loss_accepted and self._speaks_for_user(key) is not False
+        if accepted or (not held_up and self._lacks_ours_alone(key)):
             gone |= {one for one in named if one not in listing.owners}
         return frozenset(gone | foreign)
+
+    def _lasting_gone(self, key: AmoveStorageKey) -> frozenset[str]:
+        """The current key's id, if lists of its user, the settle time apart, lacked it.
+
+        Or if it is listed as somebody else's. That a person accepted its loss proves nothing here.
+        """
+        listing, current = self._d.key_lists.latest, key.proven.key
+        if listing is None or current is None:
+            return frozenset()
+        since = self._d.key_losses.missing.get(key.metadata.uid, inf)
+        missed = listing.begun >= since + self._d.settle and self._lacks_ours_alone(key)
+        lasting = current.id in listing.owners or missed
+        return frozenset({current.id}) if lasting else frozenset()
 
     def _lacks_ours_alone(self, key: AmoveStorageKey) -> bool:
         """Whether the list is one of the user who issued the key, as far as can be known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amove_operator.amove import NewKey
-from amove_operator.controllers.keys.gather import ReconcilePass
+from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import steps
@@ -58,9 +58,11 @@ class KeyService:
         pending = PendingKey(issued.named(name), issued.secret_key, scope, rotate_request, renamed)
         memory.refusals = 0
         memory.renamed = _renamed(name, issued.name) if renamed else ""
-        self._received(key, progress, pending)
+        await self._received(key, progress, pending)
 
-    def _received(self, key: AmoveStorageKey, progress: ReconcilePass, pending: PendingKey) -> None:
+    async def _received(
+        self, key: AmoveStorageKey, progress: ReconcilePass, pending: PendingKey
+    ) -> None:
         memory, remote, recorded = progress.memory, pending.key, key.proven.key
         memory.expectations = memory.expectations.received(pending, self._d.clock())
         self._d.key_lists.issued(remote)
@@ -68,9 +70,21 @@ class KeyService:
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and remote.user_id not in (None, known_user)
         uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
-        if changed and not self._d.key_losses.accepted(uid, accept_loss):
+        if changed and self._d.key_losses.accepted(uid, accept_loss):
+            await self._report_left(key)
+        elif changed:
             self._d.key_losses.other_user(uid, accept_loss)
             memory.expectations = memory.expectations.other_user(self._d.clock())
+
+    async def _report_left(self, key: AmoveStorageKey) -> None:
+        """From now on lists are the new user's: nobody here sees the former one's keys any more."""
+        for key_id in sorted(key.proven.named_ids):
+            self._d.metrics.revoke_unconfirmed.inc()
+            message = (
+                f"Key {key_id} belongs to the former API user and may live on, but only his token "
+                "can revoke it: check the storage service."
+            )
+            await self._d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
 
     async def revoke(
         self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Revoke

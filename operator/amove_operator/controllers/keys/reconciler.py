@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeAlias
 
-from amove_operator.controllers.keys.gather import KeyGatherer, ReconcilePass
+from amove_operator.controllers.keys.gather import KeyGatherer
 from amove_operator.controllers.keys.key_service import KeyService
+from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.keys.secret_writer import SecretWriter
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
@@ -74,7 +75,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memory.fingerprint = key.metadata.fingerprint
             memory.refused = memory.renamed = ""
             memory.refusals = 0
-            memory.expectations = memory.expectations.spec_corrected()
+            memory.expectations = memory.expectations.spec_corrected(self.d.settings.mint_budget)
             if progress.loss_accepted:  # as it is from now on, not by an older list
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
@@ -134,6 +135,19 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
         await self._report_unconfirmed(key, decision.progress)
 
+    def status_unwritten(self, decision: KeyDecision) -> None:
+        """Whoever waits for a bucket name learns which keys are gone.
+
+        A tenant can fill an object up to the limit of etcd, so that no status fits in any more: its
+        revoked key would keep the name from another team for ever.
+        """
+        known, key = self.known_status(decision), decision.seen
+        named = (known.key, *known.retiring)
+        alive = {one.id for one in named if one is not None and not one.dead}
+        gone = key.proven.named_ids - alive
+        self.d.store.key_index.note_dead(key.metadata.uid, gone)
+        self.d.enqueue.waiting(key.reached_buckets if gone else ())
+
     # -- the end of a pass -----------------------------------------------------------------------
 
     def failed(self, decision: KeyDecision, error: ApiError) -> steps.Finish[KeyStatus]:
@@ -141,13 +155,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         snapshot, step = decision.snapshot, decision.step
         reason, message = explain(error)
         if isinstance(step, steps.Revoke):
-            reason = Reason.RevokePending if not isinstance(error, Rejected) else reason
-            message = f"Key {step.key_id} is still to be revoked. {message}"
+            refused = isinstance(error, Rejected)
+            reason = reason if refused else Reason.RevokePending
+            message = messages.revoke_failed(snapshot, step.key_id, message, refused=refused)
         conclusion = unsynced(reason, message)
         if isinstance(step, steps.Mint) and isinstance(error, Rejected):
             in_a_row = decision.progress.memory.refusals
-            refused = messages.create_refused(snapshot, message, in_a_row)
-            return steps.Finish(status_of(snapshot), refused, retry=True)
+            said = messages.create_refused(snapshot, message, in_a_row)
+            return steps.Finish(status_of(snapshot), said, retry=True)
         secret = snapshot.secret
         dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
         held = isinstance(secret, SecretOurs) and secret.data_matches

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amove_operator.controllers.keys.gather import ReconcilePass
+from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys.expectations import Expectations

@@ -218,7 +218,8 @@ class BucketLosses:
         if account is None:
             return
         memories = self._memories
-        if loss.others or not any(memories.bucket(one.uid).stale for one in account.asked):
+        asked = (memories.buckets.get(one.uid) for one in account.asked)  # some may be gone
+        if loss.others or not any(one is not None and one.stale for one in asked):
             account.asked = account.some_present({loss.item, *loss.others})
         loss.others += [other for other in account.asked if other != loss.item]
         for other in self._unanswered(loss):

@@ -40,7 +40,7 @@ class History:
         The versions go on: a little later, a list is as new again as what was seen.
         """
         if self.went_back.is_set() or is_older(version, seen_before):
-            self._fail(f"a list of {kind.plural} is of version {version}", seen_before)
+            self._fail(f"a list of {kind.plural}", version, seen_before)
 
     def check_object(
         self, ref: Ref, shown: Mapping[str, Any], known: ObjectMeta | None, seen_before: int
@@ -50,11 +50,11 @@ class History:
             return
         version = shown.get("resourceVersion", "")
         if object_is_older(version, known.resource_version, seen_before):
-            self._fail(f"{ref} is of version {version}", number(known.resource_version))
+            self._fail(str(ref), version, known.resource_version)
 
-    def _fail(self, what: str, before: int) -> None:
-        message = f"the API server's history went back: {what}, and {before} was seen before"
+    def _fail(self, what: str, version: str, before: object) -> None:
+        error = HistoryWentBack(what, version, before)
         if not self.went_back.is_set():
-            _log.critical("%s; nothing is served by what is known, and this process ends", message)
+            _log.critical("%s; nothing is served by what is known, and this process ends", error)
         self.went_back.set()
-        raise HistoryWentBack(message)
+        raise error

@@ -22,18 +22,29 @@ class KeyIndex:
         self._reaching: Index[str, str] = Index()
         self._naming: Index[str, str] = Index()
         self._by_owner: Index[str, str] = Index()
+        self._dead: dict[str, frozenset[str]] = {}
 
     def put(self, key: AmoveStorageKey) -> None:
         """Index an object as it is now."""
         uid = key.metadata.uid
         self._reaching.put(uid, key.reached_buckets)
-        self._naming.put(uid, (one.id for one in key.named_keys if not one.dead))
+        named = frozenset(one.id for one in key.named_keys if not one.dead)
+        self._naming.put(uid, named)
+        self.note_dead(uid, self._dead.get(uid, frozenset()) & named)
         self._by_owner.put(uid, [owner_digest(uid)])
 
     def drop(self, uid: str) -> None:
         """Forget an object; what is reserved for it stays until it is released."""
         for index in (self._reaching, self._naming, self._by_owner):
             index.drop(uid)
+        self._dead.pop(uid, None)
+
+    def note_dead(self, uid: str, key_ids: frozenset[str]) -> None:
+        """These keys are proven gone, though the object's status cannot be written to say so."""
+        if key_ids:
+            self._dead[uid] = key_ids
+        else:
+            self._dead.pop(uid, None)
 
     def reaching(self, bucket_name: str) -> set[str]:
         """The objects of which a live key reaches that bucket, or is about to."""
@@ -65,4 +76,6 @@ class KeyIndex:
         """
         if name in self._reserved.names(key.metadata.uid):
             return True
-        return any(one.issued_for is None and name in one.buckets for one in key.named_keys)
+        dead = self._dead.get(key.metadata.uid, frozenset())
+        alive = (one for one in key.named_keys if one.id not in dead)
+        return any(one.issued_for is None and name in one.buckets for one in alive)

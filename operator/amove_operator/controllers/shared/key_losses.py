@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.mass_loss import is_being_ended, is_mass_loss, is_new_acceptance
+from amove_operator.core.mass_loss import (
+    Tally,
+    holds_up,
+    is_being_ended,
+    is_mass_loss,
+    is_new_acceptance,
+)
 from amove_operator.models import AmoveStorageKey
 
 
@@ -26,17 +32,18 @@ class KeyLosses:
     _settle: float
     _accept_before: dict[str, str | None] = field(default_factory=dict)
     missing: dict[str, float] = field(default_factory=dict)
-    _counted: tuple[int, int] = (0, 0)
+    _lost: Tally = field(default_factory=Tally)
+    _known: Tally = field(default_factory=Tally)
     _too_new: list[float] = field(default_factory=list)
 
     def observe(self, listing: KeyList) -> None:
         """Judge every known key by a complete list.
 
-        Known are the keys that status names. One that this process issued or revoked is judged
-        only by a list that can show it; until then it may be lost as well, if this one lacks it.
+        Known are the keys that status names, without those whose revocation we asked for. One that
+        this process issued is judged only by a list that can show it; until then it may be lost as
+        well, if this one lacks it.
         """
-        known = missing = 0
-        self._too_new = []
+        self._lost, self._known, self._too_new = Tally(), Tally(), []
         for key in self._store.keys.values():
             current, uid = key.proven.key, key.metadata.uid
             dead = current is None or current.dead or key.metadata.let_go
@@ -46,16 +53,23 @@ class KeyLosses:
             gone = current.id not in listing.owners
             self._note(key, listing, gone=gone)
             if not is_being_ended(key):  # by us, now or before a restart: no loss
-                known += 1
-                missing += gone
-        self._counted = missing, known
+                self._known.add(key.metadata.namespace)
+                if gone:
+                    self._lost.add(key.metadata.namespace)
 
     @property
     def is_mass(self) -> bool:
         """Whether more than max(3, 20 %) of the known keys are missing."""
-        return is_mass_loss(*self._counted)
+        return is_mass_loss(self._lost.total, self._known.total)
 
-    def may_be_mass(self, uid: str) -> bool:
+    def holds_up(self, namespace: str) -> bool:
+        """Whether so many are missing that nothing is concluded of keys of this namespace.
+
+        A team that loses only its own holds up itself alone.
+        """
+        return holds_up(namespace, self._lost, self._known)
+
+    def may_be_mass(self, key: AmoveStorageKey) -> bool:
         """Whether the missing key of this CR is one of too many, as far as can be known.
 
         Six keys were issued within five seconds when the token becomes another user's. The next
@@ -64,11 +78,12 @@ class KeyLosses:
         as lost until they can be judged, which is soon. Those that were issued after this loss was
         seen do not: whoever goes on issuing keys holds nobody up.
         """
-        if (seen := self.missing.get(uid)) is None:
+        if (seen := self.missing.get(key.metadata.uid)) is None:
             return False
-        missing, known = self._counted
         too_new = sum(at <= seen for at in self._too_new)
-        return is_mass_loss(missing + too_new, known + too_new)
+        if not too_new:
+            return self.holds_up(key.metadata.namespace)
+        return is_mass_loss(self._lost.total + too_new, self._known.total + too_new)
 
     def accepted(self, uid: str, accept_loss: str | None) -> bool:
         """Whether ``accept-loss`` was set to a new value after the loss was seen."""
@@ -95,7 +110,7 @@ class KeyLosses:
         self._accept_before.pop(uid, None)
 
     def _changed_since(self, uid: str, key_id: str, listing: KeyList) -> bool:
-        """Whether the list may be too old to judge the key; one that it lacks is noted."""
+        """Whether a list can say nothing of the key's loss; one too new that it lacks is noted."""
         memory = self._memories.keys.get(uid)
         if memory is None:
             return False
@@ -103,7 +118,7 @@ class KeyLosses:
         recent = {key.id: at for key, at in made.created if listing.begun < at + self._settle}
         if key_id in recent and not listing.shows(key_id):
             self._too_new.append(recent[key_id])
-        return key_id in recent or made.was_deleted(key_id)
+        return key_id in recent or made.was_deleted(key_id) or key_id in made.asked
 
     def _note(self, key: AmoveStorageKey, listing: KeyList, *, gone: bool) -> None:
         """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""

@@ -201,11 +201,15 @@ class NameRegistry:
     def accounts_for(self, key_id: str, marker: Marker) -> bool:
         """Whether a key's buckets are known: from status, or to this process, which issued it.
 
-        The names of one that this process issued are reserved until status names it.
+        The names of one that this process issued are reserved until status names it. Where status
+        has said since that it reaches nothing, and a list shows it all the same, its marker counts.
         """
         if self._store.key_index.is_named(key_id):
             return True
         owner = self._store.owner_of(marker)
+        named = owner.proven.key if owner is not None else None
+        if named is not None and named.dead and named.id == key_id:
+            return False
         memory = self._memories.keys.get(owner.metadata.uid) if owner is not None else None
         return memory is not None and any(key_id == one for one, _ in memory.expectations.scopes)
 

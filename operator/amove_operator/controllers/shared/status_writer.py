@@ -122,6 +122,11 @@ class StatusWriter:
                 await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
                 return
 
+    async def emit_refused(self, seen: Object, error: Exception) -> None:
+        """An Event, where status cannot say what Kubernetes refused."""
+        said = f"Kubernetes refused a request for this object, and its status: {error}"
+        await self.emit_unwritten(seen, Reason.KubernetesRefused, said)
+
     async def emit_unwritten(self, seen: Object, reason: Reason, message: str) -> None:
         """An Event that says what status cannot: one, until status can be written again."""
         uid = seen.metadata.uid

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
 from typing import Any
@@ -43,7 +43,7 @@ class Store:
     like an object that is being deleted, so that its keys are revoked.
 
     ``unserved``: the UIDs of objects whose protocol is not served to its end as far as we saw.
-    ``unconfirmed``: objects that seem to have vanished, also one that an event shows again meanwhile,
+    ``unconfirmed``: objects that seem to have vanished, also if an event shows one again meanwhile,
     of which it is not proven yet; since when no GET shows them (monotonic), infinity where none was
     answered yet.
     """
@@ -154,6 +154,14 @@ class Store:
         return noted
 
     # -- letting go ------------------------------------------------------------------------------
+
+    def lead_began(self, unlisted: Collection[str]) -> None:
+        """What is there now, in every namespace that can be listed, is this process's to serve."""
+        self.unserved = set()
+        present: list[Object] = [*self.buckets.values(), *self.keys.values()]
+        for seen in present:
+            if seen.metadata.namespace not in unlisted:
+                self.note_unserved(seen)
 
     def note_unserved(self, seen: Object) -> None:
         """This object was seen as it is: should it vanish, its protocol is to be served."""

@@ -250,13 +250,16 @@ def known_scope(snapshot: KeySnapshot, key: RemoteKey) -> Scope | None:
 
 
 def counted_issues(snapshot: KeySnapshot) -> tuple[RecentIssue, ...]:
-    """The issues that count against the budget: not one that was refused and made no key."""
-    refused, issues = snapshot.expectations.refused, snapshot.status.recent_issues
-    if refused is None or snapshot.live is None:
+    """The issues that count against the budget: not one that was refused and made no key.
+
+    That is proven by a list begun the listing lag after the refusal; one begun before may lack a
+    key that was made all the same.
+    """
+    issues = snapshot.status.recent_issues
+    if snapshot.live is None:
         return issues
-    if any(key.serial == refused[0] for key in snapshot.live):
-        return issues
-    return tuple(one for one in issues if one.serial != refused[0])
+    unmade = snapshot.expectations.given_back - {key.serial for key in snapshot.live}
+    return tuple(one for one in issues if one.serial not in unmade)
 
 
 def next_serial(snapshot: KeySnapshot) -> int:

@@ -52,8 +52,10 @@ class Expectations:
     or ``scopes`` name them.
     ``failed_revokes``: ids whose revocation got no 200, so that it may still be under way.
     ``unconfirmed``: ids that left the list without a 200, which a person must hear of.
-    ``refused``: the serial of the last create, if the service refused that, and when. None once a
-    key had to be revoked since: what was refused half-way has made one, and counts.
+    ``refused``: the serials of the creates that the service refused, and when, until a list must
+    show what they made. ``given_back``: those of which such a list was read; what it does not show
+    was never made. Both are empty once a key had to be revoked since: what was refused half-way
+    has made one, and counts.
     ``other_user_at``: when the service issued a key to another user than the one on record.
     """
 
@@ -69,7 +71,8 @@ class Expectations:
     last_serial: int = 0
     recorded: tuple[int, Scope] | None = None
     scopes: tuple[tuple[str, Scope], ...] = ()
-    refused: tuple[int, float] | None = None
+    refused: tuple[tuple[int, float], ...] = ()
+    given_back: frozenset[int] = frozenset()
     other_user_at: float | None = None
 
     @classmethod
@@ -112,9 +115,10 @@ class Expectations:
         return tuple(sorted(alive, key=lambda key: (key.serial, key.id)))
 
     def sending(self, serial: int) -> Expectations:
-        """A create is about to be sent."""
+        """A create is about to be sent; status was written, without what was given back."""
         serial = max(serial, self.last_serial)
-        return replace(self, is_new=False, recorded=None, last_serial=serial, refused=None)
+        sent = replace(self, is_new=False, recorded=None, last_serial=serial)
+        return replace(sent, given_back=frozenset())
 
     def issue_recorded(self, serial: int, scope: Scope) -> Expectations:
         """Status says that this key is about to be issued; one such note serves one create."""
@@ -128,17 +132,22 @@ class Expectations:
 
     def create_refused(self, serial: int, at: float, lag: float) -> Expectations:
         """The service refused the create: a list begun after the lag shows if it made none."""
-        return replace(self.lost(at, lag), refused=(serial, at))
+        return replace(self.lost(at, lag), refused=(*self.refused, (serial, at)))
 
-    def spec_corrected(self) -> Expectations:
-        """A person changed what was refused: it is tried at once.
+    def spec_corrected(self, budget: int) -> Expectations:
+        """A person changed what was refused: it is tried at once, as often as the budget allows.
 
         The list need not be begun the lag after the refusal: a key that was made all the same, and
-        shows late, is dangling then, and revoked.
+        shows late, is dangling then, and revoked. So such a list gives nothing back, or somebody
+        who edits the spec every two seconds would have a key made each time.
         """
-        if self.refused is None:
+        if not 0 < len(self.refused) < budget:
             return self
-        return replace(self, knows_from=min(self.knows_from, self.refused[1]))
+        serial, at = self.refused[-1]
+        # Of a later create the answer may have been lost: for that one, the lag must pass.
+        if serial != self.last_serial:
+            return self
+        return replace(self, knows_from=min(self.knows_from, at))
 
     def received(self, pending_key: PendingKey, at: float) -> Expectations:
         """The create was answered with a key."""
@@ -172,7 +181,8 @@ class Expectations:
             created=tuple(pair for pair in self.created if pair[0].id != key_id),
             failed_revokes=self.failed_revokes - {key_id},
             asked=self.asked | {key_id},
-            refused=None,
+            refused=(),
+            given_back=frozenset(),
         )
 
     def revoke_failed(self, key_id: str, at: float) -> Expectations:
@@ -181,7 +191,8 @@ class Expectations:
             self.require_newer_list(at),
             failed_revokes=self.failed_revokes | {key_id},
             asked=self.asked | {key_id},
-            refused=None,
+            refused=(),
+            given_back=frozenset(),
         )
 
     def require_newer_list(self, at: float) -> Expectations:
@@ -213,6 +224,8 @@ class Expectations:
         young = tuple(pair for pair in self.created if listing.begun < pair[1] + lag)
         may_live = {key.id for key, _ in young} | listing.owners.keys()
         gone = self.failed_revokes - may_live if proves else frozenset()
+        awaited = tuple(pair for pair in self.refused if listing.begun < pair[1] + lag)
+        shown = (serial for serial, _ in self.refused[: len(self.refused) - len(awaited)])
         return replace(
             self,
             pending_key=self._pending_unless(gone),
@@ -221,6 +234,8 @@ class Expectations:
             create_unanswered=self.create_unanswered and not proves,
             failed_revokes=self.failed_revokes - gone,
             unconfirmed=self.unconfirmed | gone,
+            refused=awaited,
+            given_back=self.given_back.union(shown),
         )
 
     def _pending_unless(self, gone: Set[str]) -> PendingKey | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from amove_operator.core.keys import derived, messages, schedule, steps
 from amove_operator.core.keys.revoke import on_fresh_secret
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict
@@ -79,8 +81,21 @@ def within_budget(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | No
     ready_at = schedule.next_issue_at(recent, budget, snapshot.now)
     if ready_at <= snapshot.now:
         return None
+    refused = snapshot.expectations.refused
+    others = [one for one in recent if one.serial not in dict(refused)]
+    if refused and schedule.next_issue_at(others, budget, snapshot.now) <= snapshot.now:
+        return _await_refused(snapshot, refused[-1][1])
     waiting = messages.budget_exhausted(snapshot, mint.why, ready_at)
     return finish(snapshot, waiting, requeue_at=ready_at)
+
+
+def _await_refused(snapshot: KeySnapshot, refused_at: float) -> steps.KeyStep:
+    """Wait for the list that shows whether what was refused made a key: it may give issues back."""
+    ago = timedelta(seconds=snapshot.clock - refused_at)
+    usable, showing = derived.is_usable(snapshot), messages.Showing.EARLIER_KEYS
+    waiting = messages.await_list(snapshot, showing, keep_ready=usable)
+    shows_at = snapshot.now - ago + snapshot.limits.listing_lag
+    return await_key_list(snapshot, waiting, shows_at + timedelta.resolution)
 
 
 def secret_writable(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | None:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, Verdict, progressing, stalled, unsynced
-from amove_operator.core.keys.derived import is_usable, revoke_times
+from amove_operator.core.keys.derived import is_usable, live_key, revoke_times
 from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, LossVerdict, SecretForeign
 from amove_operator.core.keys.steps import IssueReason
 from amove_operator.core.reasons import Reason
@@ -125,6 +125,18 @@ def await_revocation(snapshot: KeySnapshot, key_id: str) -> Conclusion:
     """A revocation got no answer."""
     message = _waiting(snapshot, f"shows whether key {key_id} is revoked")
     return progressing(Reason.RevokePending, message, keep_ready=True)
+
+
+def revoke_failed(snapshot: KeySnapshot, key_id: str, why: str, *, refused: bool) -> str:
+    """A revocation failed; if no list shows the key either, nobody knows whose keys it shows."""
+    message = f"Key {key_id} is still to be revoked. {why}"
+    if not refused or live_key(snapshot, key_id) is not None:
+        return message
+    return (
+        f"{message}. No list shows it, but those of other objects are missing as well: put the "
+        "former user's token back if the API token is another user's now; if the key is gone, set "
+        "the annotation storage.amove.io/accept-loss to a new value."
+    )
 
 
 def _waiting(snapshot: KeySnapshot, showing: str) -> str:

@@ -13,6 +13,7 @@ from amove_operator.core.keys.snapshot import KeySnapshot
 # Asked in this order; the first that answers decides.
 CHECKS: tuple[Callable[[KeySnapshot], steps.KeyStep | None], ...] = (
     revoke.revoke_displaced_key,  # another team takes its bucket's name: no pause keeps it
+    revoke.revoke_resurfaced_key,  # status freed its names, and yet it lives: at once as well
     checks.report_paused,  # nothing below is done to a paused object
     checks.report_spec_error,  # what we refuse ourselves; but a key whose time has come is revoked
     checks.add_finalizer,  # before the first call for the object
@@ -42,4 +43,5 @@ def _paused_deletion(snapshot: KeySnapshot) -> steps.KeyStep | None:
     """A deletion that a pause holds up keeps no more from another team than the pause alone."""
     if not snapshot.paused or not snapshot.finalizer:
         return None
-    return revoke.revoke_displaced_key(snapshot) or checks.report_paused(snapshot)
+    going = revoke.revoke_displaced_key(snapshot) or revoke.revoke_resurfaced_key(snapshot)
+    return going or checks.report_paused(snapshot)

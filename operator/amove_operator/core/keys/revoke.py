@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from amove_operator.core.keys import messages, steps
-from amove_operator.core.keys.derived import dangling_keys, displaced_keys, revoke_times
+from amove_operator.core.keys.derived import (
+    dangling_keys,
+    displaced_keys,
+    live_key,
+    revoke_times,
+)
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.keys.snapshot import KeySnapshot, LossVerdict
 from amove_operator.core.keys.status import await_key_list
@@ -22,6 +27,18 @@ def revoke_displaced_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
         return await_key_list(snapshot, messages.DISPLACED)
     live = (key.id for key in snapshot.live if key.id in going)
     return next((steps.Revoke(key_id, "bucket name given up") for key_id in live), None)
+
+
+def revoke_resurfaced_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
+    """Status says that the key reaches nothing, and a list shows that it lives.
+
+    Its names are free since, so another team may have a bucket that it reaches: it goes at once,
+    whether or not pods use it and whatever a pause or our refusals say.
+    """
+    named = snapshot.status.key
+    if named is None or not named.dead or live_key(snapshot, named.id) is None:
+        return None
+    return steps.Revoke(named.id, "shown again after its names were given up")
 
 
 def revoke_dangling_key(snapshot: KeySnapshot) -> steps.KeyStep | None:

@@ -78,13 +78,15 @@ class Rotation:
 class GoneKeys:
     """Ids of ours that the list lacks.
 
-    ``confirmed``: ids in status that are proven gone or listed as somebody else's.
+    ``confirmed``: ids in status that are proven gone or listed as somebody else's. ``lasting``:
+    those that lists of their user, at least the settle time apart, lacked.
     ``presumed``: keys that may still be alive: the list can be another user's, which shows only
     that user's keys. Until the service was asked to revoke them they count as alive.
     """
 
     confirmed: frozenset[str] = frozenset()
     presumed: frozenset[str] = frozenset()
+    lasting: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,16 @@ def finish(
     requeue_at: datetime | None = None,
     retry: bool = False,
 ) -> steps.Finish[key_status.KeyStatus]:
-    """Write status and rest until ``requeue_at``, or until a grace or an interval ends."""
+    """Write status and rest until ``requeue_at``, or until a grace or an interval ends.
+
+    A moment that is past is not waited for: where a pause keeps a grace from being ended, the
+    object would come back at once, for ever.
+    """
     status, running = status_of(snapshot), derived.revoke_times(snapshot)
     begun = (one.revoke_after for one in status.retiring if one.id not in running)
     moments = (requeue_at, derived.wake_time(snapshot), *begun)
-    return steps.Finish(status, conclusion, min(filter(None, moments), default=None), retry)
+    ahead = (when for when in moments if when is not None and when > snapshot.now)
+    return steps.Finish(status, conclusion, min(ahead, default=None), retry)
 
 
 def await_key_list(
@@ -97,7 +102,8 @@ def _without_dead_buckets(
     alice's key, which lives. The replacement will belong to bob, and that tells; had status freed
     the names first, another team would have a bucket that alice's key still reaches. Proof is our
     own revocation (200), or the list where no replacement is due: its buckets are gone, or the
-    spec is refused, and nobody may wait for ever.
+    spec is refused, and nobody may wait for ever. A service that errs leaves a key out of one list
+    and shows it in the next: two must lack it, at least the settle time apart.
     """
     if snapshot.live is None or snapshot.loss is not LossVerdict.NONE:
         return key
@@ -106,7 +112,7 @@ def _without_dead_buckets(
     if not key.buckets or derived.live_key(snapshot, key.id) is not None:
         return key
     rests = isinstance(snapshot.gate, Blocked) or snapshot.fault is not None
-    listed_gone = rests and key.id in snapshot.gone.confirmed
+    listed_gone = rests and key.id in snapshot.gone.confirmed & snapshot.gone.lasting
     dead = listed_gone or snapshot.expectations.was_deleted(key.id)
     return key.model_copy(update={"buckets": ()}) if dead else key
 

@@ -479,6 +479,19 @@ def test_a_changed_api_user_frees_no_bucket_names(walked: Walked) -> None:
     assert [key.id for key in walked.visible()] == []
 
 
+def test_an_empty_list_frees_no_name_where_others_miss_their_keys_too(walked: Walked) -> None:
+    """It may be another user's, who has no keys yet: the red key then still reaches its bucket."""
+    bucket(walked, "red", "shared")
+    created(walked, bucketRefs=[{"name": "shared"}])
+    created(walked, OTHER)
+    served(walked, REF, OTHER)
+    walked.service.user = "user-2"
+    walked.d.store.drop(Ref(Kind.BUCKET, "red", "shared"))
+    served(walked, REF, times=3, after=AN_HOUR)
+    assert condition(walked, "Synced") == ("False", "BucketNotFound")
+    assert reached(walked, "shared") == [str(REF)]
+
+
 def test_no_third_key_is_issued_by_a_list_of_another_user_once_the_right_token_is_back(
     walked: Walked,
 ) -> None:
@@ -494,6 +507,42 @@ def test_no_third_key_is_issued_by_a_list_of_another_user_once_the_right_token_i
     walked.serve(REF)
     assert live(walked) == ["key-1", "key-2"]
     assert condition(walked, "Synced") == ("True", "Settled")
+
+
+def test_who_accepts_another_user_learns_which_keys_of_the_former_live_on(walked: Walked) -> None:
+    created(walked)
+    served(walked)
+    walked.service.user = "user-2"
+    served(walked, after=100)
+    assert condition(walked, "Synced") == ("False", "ApiUserChanged")
+    assert not walked.kube.to_be_checked
+    annotated(walked, "accept-loss", "1")
+    served(walked, times=2, after=100)
+    assert [key.id for key in walked.visible()] == ["key-3"]
+    assert "key-1" in walked.kube.to_be_checked
+
+
+def test_a_deletion_that_waits_for_another_objects_missing_key_says_what_to_do(
+    walked: Walked,
+) -> None:
+    """Whose the list is cannot be told as long as the other's key is missing too."""
+    for ref in (REF, OTHER):
+        created(walked, ref)
+        served(walked, ref)
+    walked.service.user = "user-2"
+    foreign: Body = {"metadata": {"name": "a", "namespace": "red", "uid": "theirs"}, "data": {}}
+    walked.kube.touch(foreign)
+    walked.kube.secrets["red", "a"], walked.foreign["red", "a"] = foreign, copy.deepcopy(foreign)
+    deleted(walked, OTHER)
+    served(walked, REF, OTHER, times=2, after=100)
+    assert condition(walked, "Synced") == ("False", "SecretConflict")
+    told = walked.kube.crs[OTHER]["status"]["conditions"]
+    message = next(one["message"] for one in told if one["type"] == "Synced")
+    assert "Key key-2 is still to be revoked" in message
+    assert "accept-loss" in message
+    annotated(walked, "accept-loss", "1", OTHER)
+    served(walked, OTHER)
+    assert OTHER not in walked.kube.crs
 
 
 def test_who_was_let_go_is_missed_no_more(walked: Walked) -> None:

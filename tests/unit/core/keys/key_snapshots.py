@@ -119,6 +119,7 @@ _SHORT = {
     "outcome_unknown": ("expectations", "create_unanswered"),
     "confirmed_gone": ("gone", "confirmed"),
     "presumed_gone": ("gone", "presumed"),
+    "lasting_gone": ("gone", "lasting"),
     "displaced": ("displaced", "keys"),
     "wanted": ("displaced", "names"),
     "grace": ("rotation", "grace"),

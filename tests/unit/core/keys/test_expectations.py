@@ -174,3 +174,28 @@ def test_whose_revocation_was_asked_for_counts_only_while_status_or_this_process
     made = made.received(pending_key(SECOND), 20.0).revoke_failed(SECOND.id, 21.0)
     kept = made.named(frozenset({"id-3", "id-never"})).asked
     assert kept == {"id-3", SECOND.id}
+
+
+def refused(*moments: float) -> Expectations:
+    expectations = Expectations.for_new()
+    for serial, at in enumerate(moments, start=1):
+        expectations = expectations.sending(serial).create_refused(serial, at, SETTLE)
+    return expectations
+
+
+def test_a_refused_issue_is_given_back_only_by_a_list_begun_the_settle_time_later() -> None:
+    early = refused(100.0, 110.0).observe(KeyList.of(129.0, []), SETTLE)
+    assert early.given_back == frozenset()
+    later = early.observe(KeyList.of(130.0, []), SETTLE)
+    assert later.given_back == {1}
+    assert later.refused == ((2, 110.0),)
+
+
+def test_a_corrected_spec_skips_the_wait_while_fewer_refusals_than_the_budget_are_open() -> None:
+    assert refused(100.0, 110.0).spec_corrected(3).knows_from == 110.0
+    assert refused(100.0, 110.0, 120.0).spec_corrected(3).knows_from == 150.0
+
+
+def test_a_corrected_spec_does_not_skip_the_wait_for_a_later_create_without_answer() -> None:
+    lost = refused(100.0).sending(2).lost(110.0, SETTLE)
+    assert lost.spec_corrected(3).knows_from == 140.0

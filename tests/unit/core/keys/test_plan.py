@@ -683,7 +683,8 @@ def test_ready_stays_while_a_sound_secret_waits_for_anything() -> None:
 
 def test_a_name_that_was_given_up_is_reached_by_no_status_after_its_key_is_revoked() -> None:
     closed = Blocked(Reason.BucketNotFound, "gone")
-    report = reported(live=(), gate=closed, confirmed_gone=frozenset({FIRST.id}))
+    gone = frozenset({FIRST.id})
+    report = reported(live=(), gate=closed, confirmed_gone=gone, lasting_gone=gone)
     assert report.status.key is not None
     assert report.status.key.buckets == ()
     assert report.status.key.dead
@@ -715,7 +716,8 @@ def test_what_a_list_of_another_user_lacks_still_reaches_its_buckets() -> None:
 
 def test_a_list_alone_frees_no_name_while_a_successor_may_still_tell_whose_list_it_was() -> None:
     spent = {"status": status(FIRST, issues=5), "recorded": None}
-    report = reported(live=(), confirmed_gone=frozenset({FIRST.id}), **spent)
+    gone = frozenset({FIRST.id})
+    report = reported(live=(), confirmed_gone=gone, lasting_gone=gone, **spent)
     assert reason(report) is Reason.MintBudgetExhausted
     assert report.status.key == current(FIRST)
 
@@ -727,13 +729,31 @@ def test_a_key_that_we_revoked_reaches_nothing_even_before_its_successor() -> No
     assert report.status.key.dead
 
 
-def test_a_key_that_was_taken_for_dead_is_replaced_when_it_shows_again() -> None:
-    """Its names were given up: whom they belong to by now, its own marker must keep them from."""
+def test_one_list_without_the_key_frees_no_name() -> None:
+    closed = Blocked(Reason.BucketNotFound, "gone")
+    report = reported(live=(), gate=closed, confirmed_gone=frozenset({FIRST.id}))
+    assert report.status.key == current(FIRST)
+
+
+@pytest.mark.parametrize(
+    "stuck",
+    [
+        {},
+        {"gate": Blocked(Reason.BucketNotFound, "gone"), "recorded": None},
+        {"fault": stalled(Reason.InvalidSpec, "wrong")},
+        {"paused": True},
+        {"paused": True, "deleting": True},
+        {"secret": None, "secret_fresh": False},
+    ],
+)
+def test_a_key_that_was_taken_for_dead_is_revoked_when_it_shows_again(
+    stuck: dict[str, Any],
+) -> None:
+    """Its names were given up: another team may have a bucket that it reaches."""
     without = current(FIRST).model_copy(update={"buckets": ()})
     named = status(FIRST).model_copy(update={"key": without})
-    assert planned(status=named) == "Mint 2 nothing proves which buckets the key reaches"
-    report = reported(status=named, recorded=None, gate=Blocked(Reason.BucketNotReady, "no", WIDE))
-    assert report.status.key == without
+    why = "shown again after its names were given up"
+    assert planned(status=named, **stuck) == f"Revoke id-1 {why}"
 
 
 def test_a_key_keeps_the_buckets_it_was_minted_for_when_the_spec_moves_on() -> None:
@@ -829,6 +849,12 @@ def test_a_pause_does_not_keep_status_from_naming_a_key_that_only_the_secret_nam
     report = reported(**unnamed)
     assert reason(report) is Reason.Paused
     assert report.status.key == current(FIRST)
+
+
+def test_a_paused_key_whose_grace_is_over_does_not_come_back_at_once_for_ever() -> None:
+    named = status(key(2), retiring(FIRST, -HOUR))
+    report = reported(paused=True, secret=None, status=named, live=(key(2),), revoked=[FIRST.id])
+    assert report.requeue_at is None or report.requeue_at > NOW
 
 
 def test_a_paused_key_that_status_names_is_left_alone_altogether() -> None:

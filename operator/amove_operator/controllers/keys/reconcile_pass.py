@@ -1,0 +1,45 @@
+"""What one pass over a key has learnt so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import inf
+
+from amove_operator.controllers.shared.memory import KeyMemory
+from amove_operator.core.keys import snapshot
+from amove_operator.core.secrets.manifest import SecretMetadata
+from amove_operator.models import KeyStatus
+
+
+@dataclass(slots=True)
+class ReconcilePass:
+    """What one pass over a key has learnt so far and does not remember beyond itself.
+
+    ``begun``: when, in monotonic seconds.
+    ``secret_fresh``: the Secret was read or written in this pass, and no deletion of it and no
+    ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then had.
+    ``failed``: ids whose revocation the service refused once in this pass, so that a second refusal
+    ends it.
+    """
+
+    memory: KeyMemory
+    begun: float = -inf
+    loss_accepted: bool = False
+    secret: snapshot.SecretSeen | None = None
+    secret_fresh: bool = False
+    metadata: SecretMetadata | None = None
+    dry_run_passed: bool = False
+    failed: set[str] = field(default_factory=set)
+    namespace_terminating: bool = False
+
+    def forget_secret(self) -> None:
+        """What was read may have changed: it counts as read just now no more.
+
+        What is remembered beyond the pass still serves, as long as the watch shows that version:
+        a deletion goes on to revoke by it, and reads the Secret again only to delete it.
+        """
+        self.secret, self.secret_fresh = None, False
+
+    def status_written(self, _before: KeyStatus, _now: KeyStatus) -> None:
+        """Status took its time: what needs a Secret read just now reads it anew after it."""
+        self.forget_secret()

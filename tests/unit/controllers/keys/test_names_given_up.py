@@ -1,0 +1,110 @@
+"""Names that status gave up, or might have, while the key lives; and refusals in a row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amove_operator.amove import IssuedKey, NewKey
+from amove_operator.errors import Rejected
+from amove_operator.models.refs import Kind, Ref
+from tests.unit.bucket_cluster import BucketCluster, on_cluster
+
+RED_BUCKET = Ref(Kind.BUCKET, "red", "photos")
+
+
+async def two_teams(cluster: BucketCluster) -> Ref:
+    """A key of team red for its bucket, and one of team green."""
+    for team, bucket in (("red", "photos"), ("green", "films")):
+        cluster.apply(team, bucket)
+        cluster.apply_key(team, "app", bucket)
+    await cluster.passes(60)
+    return Ref(Kind.KEY, "red", "app")
+
+
+async def listed(cluster: BucketCluster, times: int) -> None:
+    """So many lists, a minute apart."""
+    for _ in range(times):
+        await cluster.passes(60)
+        await cluster.d.key_lists.fresh()
+
+
+def buckets(cluster: BucketCluster, ref: Ref) -> list[str]:
+    """Which buckets the current key reaches, by status."""
+    return list(cluster.kube.crs[ref]["status"]["key"].get("buckets", ()))
+
+
+async def given_up(cluster: BucketCluster) -> None:
+    """Team red deletes its AmoveBucket, and the bucket goes."""
+    cluster.delete(RED_BUCKET)
+    await cluster.passes(30)
+    cluster.service.buckets.pop("photos", None)
+
+
+def test_who_accepts_another_user_frees_no_name_of_a_key_that_lives() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await two_teams(cluster)
+        cluster.service.user = "user-2"
+        await listed(cluster, 2)
+        await given_up(cluster)
+        cluster.annotate(key, accept_loss="mine")
+        blue = cluster.apply("blue", "theirs", bucketName="photos")
+        await listed(cluster, 3)
+        assert buckets(cluster, key) == ["photos"]
+        assert cluster.says(blue)["Ready"][0] == "False"
+        cluster.service.user = "user-1"
+        await listed(cluster, 3)
+        assert [one.name.split("-")[0] for one in cluster.service.keys.values()] == ["green"]
+
+    on_cluster(scenario)
+
+
+def test_one_list_without_a_key_frees_no_name() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await two_teams(cluster)
+        await given_up(cluster)
+        lost = cluster.kube.crs[key]["status"]["key"]["id"]
+        cluster.service.unlisted.add(lost)
+        await listed(cluster, 1)
+        await cluster.passes(10)
+        assert buckets(cluster, key) == ["photos"]
+
+    on_cluster(scenario)
+
+
+def test_a_key_whose_name_was_given_up_is_revoked_when_a_list_shows_it_again() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await two_teams(cluster)
+        await given_up(cluster)
+        lost = cluster.kube.crs[key]["status"]["key"]["id"]
+        cluster.service.unlisted.add(lost)
+        await listed(cluster, 4)
+        assert buckets(cluster, key) == []
+        cluster.service.unlisted.clear()
+        await listed(cluster, 2)
+        assert lost not in cluster.service.keys
+
+    on_cluster(scenario)
+
+
+def test_who_edits_a_refused_spec_again_and_again_gets_no_more_keys_than_the_budget() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        key = await two_teams(cluster)
+        cluster.service.lag = 20.0
+        create, asked = cluster.service.create_storage_key, []
+
+        async def half_done(new: NewKey) -> IssuedKey:
+            asked.append(new.name)
+            await create(new)
+            raise Rejected("DB_INSERT", "half-way", maybe_done=True)
+
+        setattr(cluster.service, "create_storage_key", half_done)  # noqa: B010
+        for number in range(20):
+            body: dict[str, Any] = cluster.kube.crs[key]
+            body["spec"]["permission"] = ("Write", "Read")[number % 2]
+            body["metadata"]["generation"] += 1
+            cluster.kube.touch(body)
+            cluster.watch()
+            await cluster.passes(2)
+        assert len(asked) <= 3
+
+    on_cluster(scenario)
