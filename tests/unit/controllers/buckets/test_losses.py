@@ -263,17 +263,35 @@ def test_an_absence_costs_no_work_that_grows_with_the_number_of_buckets(
 
 
 def test_a_fifth_of_an_account_is_made_again_whatever_those_that_are_observed_say() -> None:
-    """Of twenty others four are absent too, which is more than a fifth: all the rest is asked."""
+    """Of twenty others five are absent too, which is more than a fifth: all the rest is asked."""
 
     async def scenario(cluster: BucketCluster) -> None:
-        refs = several(cluster, "team", 25)
+        refs = several(cluster, "team", 30)
         await cluster.passes(30)
-        lose(cluster, *refs[:5])
-        await look_at(cluster, *refs[:5], seconds=60)
-        assert synced(cluster, refs) == {("True", "Settled"): 25}
+        lose(cluster, *refs[:6])
+        await look_at(cluster, *refs[:6], seconds=60)
+        assert synced(cluster, refs) == {("True", "Settled"): 30}
         assert "MassBucketLoss" not in cluster.kube.events
 
     on_cluster(scenario)
+
+
+def test_nothing_is_made_again_while_the_others_that_are_observed_give_no_answer() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        refs = several(cluster, "team", 40)
+        await cluster.passes(30)
+        made, others = cluster.service.count("create"), refs[1:]
+        cluster.service.buckets.clear()
+        for ref in others:
+            cluster.service.failing["status", ref.name] = TransportFault("bucket_status: time-out")
+        await look_at(cluster, refs[0], seconds=60)
+        assert cluster.says(refs[0])["Synced"] == ("False", "BucketMissing")
+        cluster.service.failing.clear()
+        await cluster.passes(600)
+        assert cluster.says(refs[0])["Synced"] == HELD_UP
+        assert cluster.service.count("create") == made
+
+    on_cluster(scenario, resync="10m")
 
 
 def test_an_account_that_is_switched_off_has_none_of_its_buckets_made_again() -> None:
