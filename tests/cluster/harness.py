@@ -23,7 +23,9 @@ BUCKET = "AmoveBucket"
 KEY = "AmoveStorageKey"
 
 
-def eventually(ask: Callable[[], T], deadline: float = PATIENCE, *, what: str = "") -> T:
+def eventually(
+    ask: Callable[[], T], deadline: float = PATIENCE, *, what: str = "", pause: float = PAUSE
+) -> T:
     """Ask until the answer is true, and return it. An AssertionError counts as not yet.
 
     Raises AssertionError after ``deadline`` seconds, with the last answer.
@@ -39,7 +41,7 @@ def eventually(ask: Callable[[], T], deadline: float = PATIENCE, *, what: str = 
             return answer
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline:.0f} s: {what or 'that'}: {told}")
-        time.sleep(PAUSE)
+        time.sleep(pause)
 
 
 def a_bucket(name: str, *, annotations: dict[str, str] | None = None, **spec: Any) -> Manifest:
