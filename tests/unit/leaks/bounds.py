@@ -104,6 +104,7 @@ BOUNDS: dict[str, Bound] = {
     "Store.faults": at_most(objects),
     "Store.vanished": at_most(objects),
     "Store.unconfirmed": NOTHING,
+    "History._newest": constant(2),  # kinds
     "Store.unserved": at_most(objects),
     "Store._by_bucket_name._items": at_most(buckets),
     "Store._by_bucket_name._items[]": at_most(buckets),
@@ -130,6 +131,7 @@ BOUNDS: dict[str, Bound] = {
     "KeyIndex._reaching._items[]": at_most(_several(keys, _MOST_NAMES)),
     "KeyIndex._reaching._names": exactly(keys),
     "KeyIndex._reaching._names[]": at_most(_several(keys, _MOST_NAMES)),
+    "KeyIndex._dead": at_most(keys),
     "KeyIndex._reserved._items": NOTHING,
     "KeyIndex._reserved._names": NOTHING,
     # What left is remembered until a list that was begun later is there.
@@ -156,6 +158,10 @@ BOUNDS: dict[str, Bound] = {
     "Expectations.unconfirmed": NOTHING,
     "Expectations.asked": each(1 + _MOST_RETIRING + _SCOPES),
     "Expectations.recorded": each(2),
+    # Refusals are awaited up to the budget; the next create that is sent ends what was given back.
+    "Expectations.refused": each(3),
+    "Expectations.refused[]": each(2),
+    "Expectations.given_back": each(3),
     "Expectations.scopes": each(_SCOPES),
     "Expectations.scopes[]": each(2),
     "Scope.buckets": each(_MOST_NAMES),
