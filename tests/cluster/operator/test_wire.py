@@ -73,6 +73,7 @@ def breaks(wire: Wire) -> dict[str, Callable[[], object]]:
     }
 
 
+@pytest.mark.long  # failed once of twice on a busy machine: a new key was not served within 120 s
 def test_whatever_a_watch_the_lease_or_the_fence_brings_is_got_over_in_one_process(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator, wire: Wire
 ) -> None:
