@@ -24,6 +24,7 @@ from tests.stand_ins.time import Time
 
 KINDS = {kind.plural: kind for kind in Kind}
 _STREAM_SECONDS = 6 * 3600.0
+_BOOKMARK_SECONDS = 60.0
 
 OnChange = Callable[[Kind, str, Body], None]
 
@@ -168,6 +169,9 @@ class InMemoryApiServer:
         changes: asyncio.Queue[Body] = asyncio.Queue()
         self.streams.append(changes)
         scope = _segments(request.path)[1] if "namespaces" in request.path else None
+        mark = {"metadata": {"resourceVersion": self._next_version(), "namespace": scope}}
+        bookmark = {"type": "BOOKMARK", "object": mark}
+        asyncio.get_running_loop().call_later(_BOOKMARK_SECONDS, changes.put_nowait, bookmark)
         try:
             async with asyncio.timeout(_STREAM_SECONDS):
                 while True:

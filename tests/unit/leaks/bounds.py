@@ -134,6 +134,8 @@ BOUNDS: dict[str, Bound] = {
     "KeyIndex._dead": at_most(keys),
     "KeyIndex._reserved._items": NOTHING,
     "KeyIndex._reserved._names": NOTHING,
+    "KeyIndex._reserved._items[]": NOTHING,
+    "KeyIndex._reserved._names[]": NOTHING,
     # What left is remembered until a list that was begun later is there.
     "Departed._left": NOTHING,
     "Departed._listed": constant(8),  # one of each kind and watched namespace
@@ -222,6 +224,7 @@ BOUNDS: dict[str, Bound] = {
     "Dependencies.queue._schedule[]": each(3),
     "Dependencies.queue._failures": at_most(objects),
     "BucketReconciler._locks._waiting": NOTHING,
+    "BucketReconciler._locks._waiting[]": NOTHING,
     "Census._scopes": each(4),
     # The client and what else is made once.
     "AmoveClient._extensions": constant(1),

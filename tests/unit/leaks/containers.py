@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 PACKAGE = "amove_operator"
 _CONTAINERS = (Mapping, list, tuple, set, frozenset, deque, asyncio.Queue)
+_EMPTY = ((), frozenset[object]())
 _CONSTANT = (Mapping, list, set, deque)
 
 
@@ -51,8 +52,9 @@ class Walk:
     def _visit(self, found: object, name: str) -> None:
         if id(found) in self._seen or isinstance(found, BaseModel | type | str | bytes):
             return
-        self._seen.add(id(found))
-        self._kept.append(found)
+        if found not in _EMPTY:  # of which there is one for all who have nothing
+            self._seen.add(id(found))
+            self._kept.append(found)
         if isinstance(found, _CONTAINERS) and not hasattr(found, "_fields"):
             self._measure(found, name)
         elif isinstance(found, MetricWrapperBase):

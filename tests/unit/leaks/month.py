@@ -50,6 +50,17 @@ _RESYNC = "6h"
 _HEALABLE = {"MassBucketLoss", "MassKeyLoss", "ApiUserChanged", "BucketMissing"}
 
 
+class MonthLoop(VirtualTimeLoop):
+    """Its clock is a little later each time it is asked, as that of a process that works is.
+
+    Else a wait so short that millions of seconds swallow it would be begun again for ever.
+    """
+
+    def time(self) -> float:
+        self.now += 1e-6
+        return self.now
+
+
 class Replica:
     """One process: wired as the product is, and led or standing by."""
 
@@ -118,7 +129,7 @@ class Month:
     """The cluster, its people and their month."""
 
     def __init__(
-        self, loop: VirtualTimeLoop, patch: pytest.MonkeyPatch, token: Path, *, watched: bool
+        self, loop: MonthLoop, patch: pytest.MonkeyPatch, token: Path, *, watched: bool
     ) -> None:
         self.loop, self.time = loop, LoopTime(loop)
         self.rng = random.Random(11)  # noqa: S311 - what people do
@@ -144,7 +155,7 @@ class Month:
 
     def _wire_with_virtual_time(self, patch: pytest.MonkeyPatch) -> None:
         """What the wiring makes goes by the loop's clock, and sends to the service in memory."""
-        clock = Clock(self.loop.time, lambda: self.time.true().timestamp(), _sleep)
+        clock = Clock(self.loop.time, lambda: self.time.true().timestamp(), asyncio.sleep)
         transport = httpx.MockTransport(self.amove.answer)
         client = partial(AmoveClient, transport=transport, tuning=Tuning(clock=clock))
 
@@ -414,11 +425,6 @@ class Month:
         for ref in self._objects():
             if _HEALABLE & self._reasons(ref):
                 self._annotate(ref, "accept-loss", self._fresh())
-
-
-async def _sleep(seconds: float) -> None:
-    """By a step that millions of virtual seconds do not swallow: else no time would pass."""
-    await asyncio.sleep(max(seconds, 1e-6) if seconds else 0)
 
 
 def _strip(body: Body) -> None:

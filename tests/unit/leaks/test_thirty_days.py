@@ -15,8 +15,7 @@ from amove_operator.models import AmoveBucket
 from amove_operator.models.refs import Kind
 from tests.unit.leaks.bounds import BOUNDS, Existing
 from tests.unit.leaks.containers import Walk, constants, held_by_modules
-from tests.unit.leaks.month import Month, Replica
-from tests.unit.virtual_time import VirtualTimeLoop
+from tests.unit.leaks.month import Month, MonthLoop, Replica
 
 
 @dataclass
@@ -93,7 +92,7 @@ def _quietly() -> Iterator[None]:
 def test_after_thirty_days_the_process_holds_no_more_than_follows_from_what_exists(
     days: int, watched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loop, observed = VirtualTimeLoop(), Observed()
+    loop, observed = MonthLoop(), Observed()
     try:
         month = Month(loop, monkeypatch, tmp_path / "token", watched=watched)
         before = constants()
