@@ -48,6 +48,7 @@ class Wire:
         self._tls = ssl.create_default_context(cafile=plane.ca_file)
         self._server = plane.server
         self._faults: list[Fault] = []
+        self._done: list[str] = []
         self._watches: dict[web.StreamResponse, tuple[str, asyncio.Task[Any]]] = {}
         self._loop: asyncio.AbstractEventLoop
         self._over: asyncio.Event
@@ -68,6 +69,10 @@ class Wire:
     def watches(self, *words: str) -> int:
         """How many watches with these words are open."""
         return len(self._matching(words))
+
+    def done(self, *words: str) -> int:
+        """How many requests with these words in method and path the API server has granted."""
+        return sum(all(word in one for word in words) for one in [*self._done])
 
     def _matching(self, words: tuple[str, ...]) -> list[web.StreamResponse]:
         found = list(self._watches.items())
@@ -105,6 +110,8 @@ class Wire:
             skip_auto_headers=("Content-Type",),
         ) as answer:
             kept = {k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP}
+            if answer.ok:
+                self._done.append(f"{request.method} {request.path_qs}")
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
             copying = asyncio.create_task(self._copied(answer, response))
