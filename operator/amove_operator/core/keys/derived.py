@@ -36,16 +36,24 @@ def held_key(snapshot: KeySnapshot) -> RemoteKey | None:
 
 
 def _held_in_status(snapshot: KeySnapshot) -> CurrentKey | None:
-    """The held key as status names it."""
-    status = snapshot.status.key
-    return status if status is not None and status.id == held_id(snapshot) else None
+    """The held key as status names it; ``None`` too where that says that it is gone."""
+    named = snapshot.status.key
+    known = named is not None and named.id == held_id(snapshot) and not named.dead
+    return named if known else None
 
 
 def is_usable(snapshot: KeySnapshot) -> bool:
-    """Whether pods can use what our Secret holds, as far as was last confirmed."""
+    """Whether pods can use what our Secret holds, as far as was last confirmed.
+
+    After a restart that is what status says, until a list shows more: a key that was given up to
+    another team's bucket stays unusable.
+    """
     if snapshot.sound_secret is None:
         return False
-    return snapshot.live is None or held_key(snapshot) is not None
+    if snapshot.live is not None:
+        return held_key(snapshot) is not None
+    named = snapshot.status.key
+    return named is None or not named.dead or named.id != held_id(snapshot)
 
 
 # ---------------------------------------------------------------- when
@@ -212,7 +220,7 @@ def reissue_reason(snapshot: KeySnapshot) -> IssueReason | None:
     if not secret.data_matches:
         return IssueReason.DATA_EDITED
     held, named = held_key(snapshot), _held_in_status(snapshot)
-    # Without a list, a key that status does not know of counts as gone.
+    # Without a list, a key that status does not know of, or knows to be gone, counts as gone.
     if held is None and (snapshot.live is not None or named is None):
         return IssueReason.KEY_GONE
     if held is not None:

@@ -851,6 +851,15 @@ def test_a_pause_does_not_keep_status_from_naming_a_key_that_only_the_secret_nam
     assert report.status.key == current(FIRST)
 
 
+def test_after_a_restart_a_key_that_was_given_up_is_not_ready_before_a_list_shows_more() -> None:
+    given_up = current(FIRST).model_copy(update={"buckets": ()})
+    named = status(FIRST).model_copy(update={"key": given_up})
+    gone = Blocked(Reason.BucketNotFound, "gone")
+    ready = reported(live=None, status=named, gate=gone).conclusion.ready
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("False", Reason.BucketNotFound)
+
+
 def test_a_paused_key_whose_grace_is_over_does_not_come_back_at_once_for_ever() -> None:
     named = status(key(2), retiring(FIRST, -HOUR))
     report = reported(paused=True, secret=None, status=named, live=(key(2),), revoked=[FIRST.id])
