@@ -123,7 +123,7 @@ class InMemoryKube:
 
         def done() -> Body:
             body = self._own(ref, version)
-            body["status"] = _merged(body.get("status"), difference)
+            body["status"] = merged(body.get("status"), difference)
             self.writes += 1
             return self.touch(body)
 
@@ -179,7 +179,7 @@ class InMemoryKube:
             meta = found["metadata"]
             if (meta.get("uid"), meta.get("resourceVersion")) != (uid, resource_version):
                 raise Conflict("the object has been modified")
-            body: Body = _merged(copy.deepcopy(found), dict(patch))
+            body: Body = merged(copy.deepcopy(found), dict(patch))
             self.touch(body)
             if not dry_run:
                 self.secrets[namespace, name] = body
@@ -197,7 +197,8 @@ class InMemoryKube:
         return self._effect(done)
 
 
-def _merged(old: Any, patch: Any) -> Any:
+def merged(old: Any, patch: Any) -> Any:
+    """What a JSON merge patch makes of a value; the value itself may change."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     old = old if isinstance(old, dict) else {}
@@ -205,5 +206,5 @@ def _merged(old: Any, patch: Any) -> Any:
         if value is None:
             old.pop(name, None)
         else:
-            old[name] = _merged(old.get(name), value)
+            old[name] = merged(old.get(name), value)
     return old

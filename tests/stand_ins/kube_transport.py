@@ -19,6 +19,7 @@ from amove_operator.kube.failures import failure, is_failed_test
 from amove_operator.kube.secret_watch import MANAGED
 from amove_operator.kube.transport import JSON_PATCH, Request
 from amove_operator.models.refs import Kind, Ref
+from tests.stand_ins.kube import merged
 from tests.stand_ins.ports import Body
 from tests.stand_ins.time import Time
 
@@ -249,7 +250,7 @@ class InMemoryApiServer:
             self.delete(place)
             return {}
         json_patch = request.content == JSON_PATCH
-        patched = (_patched if json_patch else _merged)(copy.deepcopy(body), request.body)
+        patched = (_patched if json_patch else merged)(copy.deepcopy(body), request.body)
         if _version(patched) != _version(body):
             raise Refusal(409, "the object has been modified", place.name)
         if "dryRun" in request.query or patched == body:
@@ -306,15 +307,3 @@ def _patched(body: Body, steps: Any) -> Body:
             case _:
                 del where[at]
     return body
-
-
-def _merged(old: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    old = old if isinstance(old, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            old.pop(name, None)
-        else:
-            old[name] = _merged(old.get(name), value)
-    return old
