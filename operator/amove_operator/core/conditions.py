@@ -14,6 +14,7 @@ REFUSALS_UNTIL_STALLED = 5
 """So often in a row the service refuses a write before a person is asked for."""
 Truth = Literal["True", "False", "Unknown"]
 _LIMIT = 1024
+_REASONS = frozenset(Reason)
 _NOT_LEARNT = (
     Reason.ApiUnauthorized,
     Reason.ApiUnavailable,
@@ -108,6 +109,8 @@ def unchanged(
         return None
     if synced.status != "False" or not (keep_ready or ready.status == "False"):
         return None
+    if any(one is not None and one.reason not in _REASONS for one in (ready, halted)):
+        return None  # written by a newer version: it is concluded anew
     stalls = _verdict(halted) if halted else None
     return Conclusion(_verdict(synced), _verdict(ready), stalled=stalls)
 

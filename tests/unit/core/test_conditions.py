@@ -176,6 +176,15 @@ def test_conditions_are_kept_only_where_they_tell_the_same_trouble(
         assert merge(before, found, 1, LATER) == before
 
 
+def test_a_reason_of_a_newer_version_is_concluded_anew() -> None:
+    before = merge((), STALLED, 1, NOON)
+    assert unchanged(before, {TAKEN}) is not None
+    for kind in ("Ready", "Stalled"):
+        newer = {"reason": "OfANewerVersion"}
+        mixed = [one.model_copy(update=newer) if one.type == kind else one for one in before]
+        assert unchanged(mixed, {TAKEN}) is None
+
+
 def test_a_kept_trouble_drops_what_is_said_for_another_reason() -> None:
     before = (
         *merge((), STALLED, 1, NOON),

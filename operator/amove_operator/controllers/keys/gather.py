@@ -211,7 +211,8 @@ class KeyGatherer:
 
     def _gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> snapshot.GoneKeys:
         confirmed, presumed = self.confirmed_gone(key, progress), self._presumed_gone(key, progress)
-        return snapshot.GoneKeys(confirmed, presumed, self._lasting_gone(key))
+        unseen = self._speaks_for_user(key) is False
+        return snapshot.GoneKeys(confirmed, presumed, self._lasting_gone(key), unseen)
 
     def confirmed_gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
         """Ids in status that are proven gone, or that are listed as somebody else's."""

@@ -37,6 +37,10 @@ _LOSSES = {
         "user's token back, or set the annotation storage.amove.io/accept-loss to a new value.",
     ),
 }
+_ONLY_THE_FORMER = (
+    "The key list shows another user's keys alone: only the former user's token can revoke the key "
+    "and so end this; accept-loss does not."
+)
 STORAGE_UNKNOWN = (
     "The storage host of the cloud account is not known: have the operator's admin set "
     "AMOVE_STORAGE_DN, or set spec.storageDn in a trusted namespace."
@@ -132,6 +136,8 @@ def revoke_failed(snapshot: KeySnapshot, key_id: str, why: str, *, refused: bool
     message = f"Key {key_id} is still to be revoked. {why}"
     if not refused or live_key(snapshot, key_id) is not None:
         return message
+    if snapshot.gone.unseen:
+        return f"{message}. {_ONLY_THE_FORMER}"
     return (
         f"{message}. No list shows it, but those of other objects are missing as well: put the "
         "former user's token back if the API token is another user's now; if the key is gone, set "
@@ -279,5 +285,7 @@ def secret_going(snapshot: KeySnapshot) -> Conclusion:
 def loss(snapshot: KeySnapshot) -> Conclusion:
     """Why nothing may be concluded from a missing key: only Synced says so, if pods have a key."""
     reason, message = _LOSSES[snapshot.loss]
+    if snapshot.deleting and snapshot.gone.unseen:
+        message = f"The API token belongs to another user than the issuer. {_ONLY_THE_FORMER}"
     unready = None if snapshot.sound_secret is not None else Verdict("False", reason, message)
     return replace(unsynced(reason, message), ready=unready)

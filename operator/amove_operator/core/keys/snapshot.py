@@ -81,12 +81,14 @@ class GoneKeys:
     ``confirmed``: ids in status that are proven gone or listed as somebody else's. ``lasting``:
     those that lists of their user, at least the settle time apart, lacked.
     ``presumed``: keys that may still be alive: the list can be another user's, which shows only
-    that user's keys. Until the service was asked to revoke them they count as alive.
+    that user's keys. Until the service was asked to revoke them they count as alive. ``unseen``: it
+    is another user's, and shows only that user's keys.
     """
 
     confirmed: frozenset[str] = frozenset()
     presumed: frozenset[str] = frozenset()
     lasting: frozenset[str] = frozenset()
+    unseen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -721,3 +721,26 @@ def test_while_its_watch_is_down_a_secret_is_read_once_a_pass_and_never_while_it
     for _ in range(3):
         walked.serve(REF)
     assert reads == ["a"] * 3
+
+
+def test_a_deletion_that_only_the_former_users_token_can_end_advises_nothing_else(
+    walked: Walked,
+) -> None:
+    created(walked)
+    served(walked)
+    walked.service.user = "user-2"
+    theirs = Ref(Kind.KEY, "green", "a")
+    created(walked, theirs)
+    served(walked, theirs)
+    served(walked, after=100)
+    deleted(walked)
+    for value in ("", "mine"):
+        annotated(walked, "accept-loss", value)
+        served(walked, times=3, after=100)
+        said = walked.kube.crs[REF]["status"]["conditions"]
+        [message] = [one["message"] for one in said if one["type"] == "Synced"]
+        assert "only the former user's token" in message
+        assert "set the annotation" not in message
+    walked.service.user = "user-1"
+    served(walked, times=3, after=100)
+    assert REF not in walked.kube.crs
