@@ -16,7 +16,7 @@
         │   ├── AlreadyExists       … a bucket of that name exists
         │   └── NotEmpty            … a bucket still has objects
         ├── AuthFailed              401, or 499 AUTH/TOKEN/SESSION…: our credentials
-        ├── Paused                  the circuit breaker is open: nothing was sent
+        ├── Paused                  the breaker is open, or a Retry-After runs: nothing was sent
         ├── Outdated                what the call was decided by changed meanwhile: nothing was sent
         └── Unavailable             no usable answer
             ├── Throttled           429/503 with or without Retry-After
@@ -86,10 +86,12 @@ class ApiError(OperatorError):
 
     ``retryable``: the same call may succeed later without anybody's doing.
     ``maybe_done``: the call may have had its effect although no success was reported.
+    ``repeatable``: the very call may be sent again, as it is, without asking anything first.
     """
 
     retryable = True
     maybe_done = False
+    repeatable = False
 
     def __init__(self, message: str, *, maybe_done: bool | None = None) -> None:
         super().__init__(message)
@@ -129,14 +131,18 @@ class AuthFailed(ApiError):
 
 
 class Paused(ApiError):
-    """The circuit breaker holds all calls back; this one was not sent.
+    """All calls are held back, by the breaker or a long Retry-After; this one was not sent.
 
-    ``credentials``: because the service refuses ours, not because it is down.
+    ``credentials``: because the service refuses ours, not because it is down. ``retry_after``:
+    seconds, where the service named them.
     """
 
-    def __init__(self, message: str, *, credentials: bool = False) -> None:
+    def __init__(
+        self, message: str, *, credentials: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.credentials = credentials
+        self.retry_after = retry_after
 
 
 class Outdated(ApiError):

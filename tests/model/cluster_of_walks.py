@@ -12,6 +12,7 @@ from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
+from amove_operator.fairness import Urgency
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import FINALIZER, canonical_id
 from amove_operator.models.refs import Kind, ObjectId, Ref
@@ -40,8 +41,14 @@ Where = tuple[str, str]
 class _QuietQueue:
     """Walks say themselves who is served next."""
 
-    def add(self, _item: ObjectId) -> None: ...
+    def add(self, _item: ObjectId, _urgency: Urgency = Urgency.CHANGE) -> None: ...
     def add_after(self, _item: ObjectId, _seconds: float) -> None: ...
+    def urgency(self, _item: ObjectId) -> Urgency:
+        return Urgency.CHANGE
+
+    def failures(self, _item: ObjectId) -> int:
+        return 0
+
     def fail(self, _item: ObjectId, *, cap: float = 0, at_least: float = 0) -> float:
         return cap + at_least
 
@@ -100,6 +107,7 @@ class Walked:
             clock=self.time.monotonic,
             now=self.time.local,
         )
+        self.d.key_lists.spawn = run
         self.d.accounts.loaded = True
         self.dispatcher = Dispatcher(self.d)
         self.d.key_lists.subscribe(self._judge_orphans)

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import SecretStr
 
-from amove_operator.amove import BreakerState, BucketAddress, IssuedKey, NewKey, Observed
+from amove_operator.amove import (
+    BreakerState,
+    BucketAddress,
+    CallPermits,
+    IssuedKey,
+    NewKey,
+    Observed,
+)
+from amove_operator.clock import Clock
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.errors import (
     AlreadyExists,
@@ -73,9 +81,14 @@ class InMemoryService:
     ``half_lists``: how many lists fail yet.
     ``unanswered``: ids of keys whose create was done and not answered.
     ``id_of``: the id of its first key, its second …; IDS are such that have letters.
+    ``permits``: everybody's turn comes at once. ``readings_failed``: of the list being read.
     """
 
+    readings_failed = 0
+
     def __init__(self, time: Time, fate: Fate) -> None:
+        clock = Clock(monotonic=time.elapsed)
+        self.permits = CallPermits(rate=10.0**9, concurrency=10**6, clock=clock)
         self.calls: list[tuple[str, str]] = []
         self.failing: dict[tuple[str, str], ApiError] = {}
         self.breaker = StandInBreaker()
@@ -111,6 +124,11 @@ class InMemoryService:
         if word in _UNANSWERED:
             raise TransportFault(f"{call}: time-out")
         return word
+
+    def retry_in(self, error: ApiError, failures: int) -> float | None:
+        """Nothing is tried again silently: each failure shows in status."""
+        del error, failures
+        return None
 
     async def cloud_accounts(self) -> tuple[()]:
         self._reads("get_all")

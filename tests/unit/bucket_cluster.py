@@ -13,7 +13,8 @@ from typing import Any
 
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.engine.workqueue import WorkQueue, run_workers
+from amove_operator.engine.workers import run_workers
+from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.settings import Settings

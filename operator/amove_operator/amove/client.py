@@ -25,17 +25,27 @@ class AmoveClient(Session):
     ``before_send`` raises. A call that is cancelled while it runs may have been done.
     """
 
+    readings_failed = 0
+    """How often the key list that is being read did not add up; 0 while none is."""
+
     async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         """Every key of the calling user, proved complete; else IncompleteListing.
 
         Costs one call per 50 keys. A key made or deleted meanwhile makes it start over.
         """
-        policy, sleep = self._tuning.retry, self._tuning.clock.sleep
-        return await read_complete(
-            lambda number: self.perform(calls.GET_STORAGE_KEY, calls.key_page(number)),
-            rounds=self._tuning.listing_rounds,
-            between=lambda number: sleep(spread_wait(policy, number, self._tuning.rng())),
-        )
+        try:
+            return await read_complete(
+                lambda number: self.perform(calls.GET_STORAGE_KEY, calls.key_page(number)),
+                rounds=self._tuning.listing_rounds,
+                between=self._before_reading_again,
+            )
+        finally:
+            self.readings_failed = 0
+
+    async def _before_reading_again(self, number: int) -> None:
+        self.readings_failed = number
+        wait = spread_wait(self._tuning.retry, number, self._tuning.rng())
+        await self._tuning.clock.sleep(wait)
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         """Issue a key. Sent once: after an error with ``maybe_done``, search the list for it."""

@@ -14,10 +14,10 @@ from pydantic import SecretStr
 
 from amove_operator.amove import answers, calls
 from amove_operator.amove.answers import Call, T
-from amove_operator.amove.breaker import Breaker
+from amove_operator.amove.breaker import Breaker, BreakerState
 from amove_operator.amove.calls import Payload
 from amove_operator.amove.credentials import credentials_for
-from amove_operator.amove.limits import TokenBucket
+from amove_operator.amove.permits import TOLD_SECONDS, CallPermits
 from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
@@ -76,8 +76,7 @@ class Session:
         self._clock = tuning.clock
         self._observer = observer
         self._before_send = before_send
-        self._slots = asyncio.Semaphore(settings.concurrency)
-        self._bucket = TokenBucket(settings.rate_limit, 2 * settings.rate_limit, tuning.clock)
+        self.permits = CallPermits(settings.rate_limit, settings.concurrency, tuning.clock)
         timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
         self._extensions = {"timeout": timeout.as_dict()}
         self._http = httpx.AsyncClient(
@@ -94,10 +93,16 @@ class Session:
             clock=tuning.clock,
             rng=tuning.rng,
         )
+        self.breaker.on_change(self._on_breaker_change)
+
+    def _on_breaker_change(self, state: BreakerState) -> None:
+        if state.open:
+            self.permits.dismiss_all()
 
     async def aclose(self) -> None:
         """Stop probing and close the connections."""
         await self.breaker.aclose()
+        await self.permits.aclose()
         await self._http.aclose()
 
     async def perform(
@@ -105,7 +110,8 @@ class Session:
     ) -> T:
         """Make ``call`` and return what it gives, trying again where that is safe.
 
-        ``ready`` is awaited when its turn has come, and stops it by raising.
+        An item of the queue, which holds a permit, tries once: :meth:`retry_in` tells when it is
+        to come again. ``ready`` is awaited when its turn has come, and stops it by raising.
 
         Raises ApiError (Paused if the breaker is open), or what ``before_send`` raises.
         ``maybe_done`` of the error speaks for all tries: a delete timed out, so that it may have
@@ -122,11 +128,24 @@ class Session:
                 error.maybe_done = error.maybe_done or (earlier is not None and earlier.maybe_done)
                 spent = self._clock.monotonic() - began
                 wait = wait_before_retry(policy, error, attempt=attempt, spent=spent, rand=rng())
-                if wait is None or not may_repeat(error, repeatable=call.repeatable):
+                error.repeatable = may_repeat(error, repeatable=call.repeatable)
+                if wait is None or not error.repeatable or self.permits.is_held:
                     raise
                 earlier = error
             await self._clock.sleep(wait)
         raise AssertionError("the loop above has no end")
+
+    def retry_in(self, error: ApiError, failures: int) -> float | None:
+        """Seconds until an item of the queue repeats what failed; None when that is enough.
+
+        ``failures``: how often it had failed in a row before. None also for what must not be sent
+        again, and for a wait so long that status is to tell of it.
+        """
+        if not error.repeatable:
+            return None
+        policy, rand = self._tuning.retry, self._tuning.rng()
+        wait = wait_before_retry(policy, error, attempt=failures + 1, spent=0.0, rand=rand)
+        return wait if wait is not None and wait <= TOLD_SECONDS else None
 
     async def at_once(self, call: Call[T], payload: Payload) -> T:
         """Make ``call``, once, within the turn of another call (its ``ready``): it waits for none.
@@ -134,22 +153,21 @@ class Session:
         A slot or a turn of its own would keep the other call waiting, and what it is to show would
         be old again by then.
         """
-        self._bucket.charge()
+        self.permits.charge()
         return await self._send(call, payload)
 
     async def _paced(
         self, call: Call[T], payload: Payload, ready: Callable[[], Awaitable[None]] | None
     ) -> T:
-        """One try: a slot, then a turn, so that turns are not hoarded while slots are taken."""
+        """One try, when its turn has come."""
         self.breaker.check()
-        async with self._slots:
-            await self._bucket.take(self.breaker.check)
+        async with self.permits.turn(self.breaker.check):
             try:
                 if ready is not None:
                     await ready()
                 result = await self._send(call, payload)
             except ApiError as error:
-                self._bucket.pause(pause_asked_for(self._tuning.retry, error))
+                self.permits.pause(pause_asked_for(self._tuning.retry, error))
                 self.breaker.failed(error)
                 raise
         self.breaker.succeeded()

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from amove_operator.amove.credentials import credentials_for
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
-from amove_operator.engine.workqueue import run_workers
+from amove_operator.engine.workers import run_workers
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models.refs import Kind
@@ -227,9 +227,8 @@ async def _serve_queue(operator: wiring.Operator, accounts_asked: asyncio.Event)
     with suppress(TimeoutError):
         async with asyncio.timeout(_ACCOUNTS_SECONDS):
             await accounts_asked.wait()
-    # A worker makes one call at a time: fewer of them than calls allowed would be the limit.
-    count = max(_FEWEST_WORKERS, operator.d.settings.concurrency)
-    workers = asyncio.create_task(run_workers(queue, operator.dispatcher.handle, count))
+    work = run_workers(queue, operator.dispatcher.handle, operator.d.workers)
+    workers = asyncio.create_task(work)
     try:
         await asyncio.shield(workers)
     finally:

@@ -222,7 +222,7 @@ class Dispatcher:
         for memory in self.d.memories.buckets.values():
             if isinstance(memory.seen, Unknown):
                 memory.retry_at = self.d.clock()
-        self.d.enqueue.all()
+        self.d.enqueue.all_again()
 
     # -- serving the queue -----------------------------------------------------------------------
 
@@ -237,6 +237,7 @@ class Dispatcher:
             try:
                 result = await self._guarded(item)
             finally:
+                self.d.permits.release(item)
                 self._forget_if_gone(item)
         metrics.reconcile.labels(kind.value, result).inc()
 

@@ -11,21 +11,28 @@
                          │ Finish                    │ anything else            │
                          ▼                           └──────────────────────────┘
               write status, set the time to come again
+
+A pass whose next step needs a turn of the rate limit or a key list ends, and the object is queued
+again when it can have that: a worker waits for nothing but the answer to a call of its own.
 """
 
 from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from amove_operator.amove import TOLD_SECONDS
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
 from amove_operator.core.reading import Seen, status_unreadable
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
+from amove_operator.fairness import Urgency
 from amove_operator.models.refs import ObjectId
 
 MOST_STEPS = 40
@@ -114,12 +121,54 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """Perform one step, or say in status why the service did not; whether the pass ends."""
         error = None
         try:
+            if self._must_wait(decision):
+                self.set_aside(decision)
+                return True
             end = await self._take(decision)
         except ApiError as failure:
+            if self._is_tried_again(decision, failure):
+                self.set_aside(decision)
+                return True
             error, end = failure, self.failed(decision, failure)
         if end is not None:
             await self.finish(decision, end, error)
         return end is not None
+
+    # -- waiting outside of the workers ----------------------------------------------------------
+
+    def _must_wait(self, decision: Decision[Seen, Pass]) -> bool:
+        """Whether the step needs what is not there: the object is queued again once it is.
+
+        Raises ApiError where a key list was wanted that could not be read.
+        """
+        step, item, lists = decision.step, decision.seen.object_id, self.d.key_lists
+        wake = partial(self.d.queue.add, item, self.urgency(decision))
+        if isinstance(step, steps.AwaitKeyList):
+            return step.since <= self.d.clock() and not lists.has_since(step.since, item, wake)
+        calls = self.calls_ahead(decision)
+        if not calls or self.is_held_back:
+            return False
+        return self._keeps_list_steady(decision, wake) or not self.d.permits.acquire(
+            item, item.ref.namespace, wake, urgency=self.urgency(decision), calls=calls
+        )
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the call will be refused before it is sent, so that status tells why."""
+        return self.d.api.breaker.state.open or self.d.permits.pause_left > TOLD_SECONDS
+
+    def _is_tried_again(self, decision: Decision[Seen, Pass], error: ApiError) -> bool:
+        """Whether a failure is not worth telling yet: the object comes again in a moment."""
+        item = decision.seen.object_id
+        wait = self.d.api.retry_in(error, self.d.queue.failures(item))
+        if wait is None or not self.may_repeat(decision):
+            return False
+        self.d.queue.fail(item, at_least=wait)
+        return True
+
+    def urgency(self, decision: Decision[Seen, Pass]) -> Urgency:
+        """How urgent the next call is: as whatever queued the object."""
+        return self.d.queue.urgency(decision.seen.object_id)
 
     async def _report_refused(
         self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
@@ -165,7 +214,6 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 if (left := since - self.d.clock()) > 0:
                     self.d.queue.add_after(seen.object_id, left)
                     return steps.Finish(status, conclusion)
-                await self.d.key_lists.begun_since(since)
             case steps.AddFinalizer():
                 body = await self.d.kube.add_finalizer(seen.object_id.ref, seen.metadata)
                 self.d.store.put(self.model.KIND, body)
@@ -176,7 +224,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
             case _:
-                await self.perform(decision)
+                with self.d.permits.held_by(seen.object_id):
+                    await self.perform(decision)
         return None
 
     def status_unwritten(self, decision: Decision[Seen, Pass]) -> None:
@@ -209,6 +258,10 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """Gather a snapshot, and have the planner choose the next step."""
 
     @abstractmethod
+    def calls_ahead(self, decision: Decision[Seen, Pass]) -> int:
+        """How many calls the step, or what it prepares, will make; 0 where there is none."""
+
+    @abstractmethod
     async def perform(self, decision: Decision[Seen, Pass]) -> None:
         """Perform a step of this kind alone. Raises ApiError too."""
 
@@ -225,6 +278,18 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: OperatorError | None
     ) -> None:
         """Write status, and set the time to come again."""
+
+    def set_aside(self, decision: Decision[Seen, Pass]) -> None:
+        """The pass ends here, without a word, and is begun anew soon."""
+
+    def may_repeat(self, decision: Decision[Seen, Pass]) -> bool:
+        """Whether the next pass would repeat a call that failed, as it was."""
+        return True
+
+    def _keeps_list_steady(self, decision: Decision[Seen, Pass], wake: Callable[[], None]) -> bool:
+        """Whether the step must wait lest the key list that is being read never adds up."""
+        del decision, wake
+        return False
 
     def finalizer_added(self, decision: Decision[Seen, Pass]) -> None:
         """Our finalizer was put on."""

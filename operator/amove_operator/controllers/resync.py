@@ -9,6 +9,7 @@ import random
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+from amove_operator.fairness import Urgency
 from amove_operator.models.refs import Kind, ObjectId
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Resync:
         self._orphans = dispatcher.orphans
         self._d = dispatcher.d
         self._reading: asyncio.Task[bool] | None = None
+        self._listing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Sweep until cancelled; the first begins at once, for what changed while we were away."""
@@ -40,7 +42,9 @@ class Resync:
             while True:
                 began = self._d.clock()
                 self._read_accounts_anew(group)
-                await self._prepared(counted=counted)
+                self._list_keys_anew(group)
+                if counted:
+                    await self._count()
                 counted = True
                 await self._sweep(began)
                 self._d.metrics.resync_duration.set(self._d.clock() - began)
@@ -50,6 +54,11 @@ class Resync:
         accounts = self._d.accounts
         if accounts.needed and accounts.loaded and (self._reading is None or self._reading.done()):
             self._reading = group.create_task(accounts.load())
+
+    def _list_keys_anew(self, group: asyncio.TaskGroup) -> None:
+        """Once a sweep, and nothing waits for it: buckets are observed all the same."""
+        if self._listing is None or self._listing.done():
+            self._listing = group.create_task(self._listed())
 
     async def _first_listing(self) -> None:
         """What an earlier process minted is known after the settle time."""
@@ -76,23 +85,22 @@ class Resync:
                 await d.key_lists.fresh()
             except ApiError as error:
                 if not d.store.keys:
-                    return  # only orphans would show: the buckets do not wait for that
+                    return  # only orphans would show
                 _log.warning("the key listing waits: %s", error)
                 await asyncio.sleep(_pause())
             else:
                 return
 
-    async def _prepared(self, *, counted: bool) -> None:
-        """The key listing, fresh for the whole sweep; and the cache, if ``counted``."""
-        while counted:
+    async def _count(self) -> None:
+        """Make the store true, however long Kubernetes does not answer."""
+        while True:
             try:
                 await self._census.take()
             except (KubeUnavailable, KubeRefused) as error:
                 _log.warning("the resync waits: %s", error)
                 await asyncio.sleep(_pause())
             else:
-                break
-        await self._listed()
+                return
 
     async def _sweep(self, began: float) -> None:
         d, items = self._d, list(self._d.store)
@@ -101,8 +109,8 @@ class Resync:
         length = sweep_seconds(*counts, d.resync, d.settings.rate_limit)
         for number, item in enumerate(items):
             await self._sleep_until(began + length * number / len(items))
-            while self._d.api.breaker.state.open:
-                await asyncio.sleep(1.0)  # settled objects stay; its own probe tells when to go on
+            while d.api.breaker.state.open or d.permits.pause_left > 0:
+                await asyncio.sleep(1.0)  # settled objects stay as they are meanwhile
             self._reconcile(item, began)
         await self._sleep_until(began + length)
 
@@ -111,7 +119,7 @@ class Resync:
             memory = self._d.memories.bucket(item.uid)
             # One asked since the sweep began needs no other, even if the answer is on its way.
             memory.stale = memory.stale or memory.asked_at < began
-        self._d.queue.add(item)
+        self._d.queue.add(item, Urgency.SWEEP)
 
     async def _sleep_until(self, moment: float) -> None:
         await asyncio.sleep(0)

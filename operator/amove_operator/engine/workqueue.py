@@ -2,9 +2,10 @@
 
 The heart of level-triggered reconciling (docs/architecture.md): an event says only *which* item to
 look at. An item is never in two workers' hands, no wake-up is lost, and it has at most one
-pending entry: now, or at the earliest moment asked for. Everything is O(log n) or better, one
-timer of the event loop serves all delayed items, and an item that is neither pending, nor
-processed, nor failing costs nothing.
+pending entry: now, or at the earliest moment asked for. Who waits for a worker is served by
+urgency, and namespaces in turn; none has more than its share of the workers. Everything is O(log n)
+or better, one timer of the event loop serves all delayed items, and an item that is neither
+pending, nor processed, nor failing costs nothing.
 
 Not thread-safe: use it from the event loop's own thread.
 """
@@ -14,30 +15,32 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-import logging
 import random
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Generic, TypeVar
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
 
 from amove_operator.clock import backoff
 from amove_operator.errors import OperatorError
-
-_log = logging.getLogger(__name__)
+from amove_operator.fairness import FairLine, Urgency
 
 Item = TypeVar("Item", bound=Hashable)
-
-FINISH_SECONDS = 75.0
-"""So long runs may go on after a shutdown: a call of the service, and what is written after it.
-
-The chart's ``terminationGracePeriodSeconds`` is longer: a process that is killed in the middle of a
-call leaves a key that nobody holds until the next start.
-"""
 
 
 class QueueClosed(OperatorError):
     """The queue was shut down: there is nothing more to get."""
+
+
+class _Delayed(NamedTuple):
+    """When an item falls due, and how urgent it is then."""
+
+    due: float
+    urgency: Urgency
+
+
+def _alone(item: Hashable) -> Hashable:
+    return item
 
 
 def spread(delay: float) -> float:
@@ -48,13 +51,16 @@ def spread(delay: float) -> float:
 class WorkQueue(Generic[Item]):
     """Items to handle, each by one worker at a time.
 
-    ``clock`` gives monotonic seconds and must run at the speed of the event loop's clock.
+    ``group_of``: the namespace of an item; ``share``: so many items of one namespace are handled at
+    a time. ``clock`` gives monotonic seconds and must run at the speed of the event loop's clock.
     ``backoff_base`` and ``backoff_cap`` are seconds; ``jitter`` maps a delay to the one used.
     """
 
     def __init__(
         self,
         *,
+        group_of: Callable[[Item], Hashable] = _alone,
+        share: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         backoff_base: float = 1.0,
         backoff_cap: float = 600.0,
@@ -64,46 +70,50 @@ class WorkQueue(Generic[Item]):
         self._backoff_base = backoff_base
         self._backoff_cap = backoff_cap
         self._jitter = jitter
-        self._ready: OrderedDict[Item, float] = OrderedDict()  # item → since when it waits
-        self._processing: set[Item] = set()
-        self._dirty: set[Item] = set()  # processed now, and wanted again right after
-        self._delayed: dict[Item, float] = {}  # item → when it falls due
+        self._group_of = group_of
+        self._share = share
+        self._ready: FairLine[Item] = FairLine(group_of)
+        self._processing: dict[Item, Urgency] = {}
+        self._in_hand: Counter[Hashable] = Counter()  # group → how many of it are processed
+        self._dirty: dict[Item, Urgency] = {}  # processed now, and wanted again right after
+        self._delayed: dict[Item, _Delayed] = {}
         self._schedule: list[tuple[float, int, Item]] = []  # heap; may hold outdated entries
         self._sequence = itertools.count()  # items themselves need not be comparable
         self._timer: asyncio.TimerHandle | None = None
         self._failures: dict[Item, int] = {}
-        self._available = asyncio.Semaphore(0)  # at least one per ready item; one when closed
+        self._idle: deque[asyncio.Future[None]] = deque()  # workers that wait for an item
         self._closed = asyncio.Event()
 
-    def add(self, item: Item) -> None:
+    def add(self, item: Item, urgency: Urgency = Urgency.CHANGE) -> None:
         """Have ``item`` handled now, whatever delay or back-off it waits for.
 
-        While it is being handled it is handled once more afterwards. Ignored after a shutdown.
+        While it is being handled it is handled once more afterwards. The most urgent of several
+        wishes counts. Ignored after a shutdown.
         """
         if self._closed.is_set():
             return
         if self._delayed.pop(item, None) is not None:
             self._drop_outdated()
         if item in self._processing:
-            self._dirty.add(item)
-        elif item not in self._ready:
-            self._ready[item] = self._clock()
-            self._available.release()
+            self._dirty[item] = min(urgency, self._dirty.get(item, urgency))
+        else:
+            self._ready.put(item, urgency, self._clock())
+            self._wake_one()
 
-    def add_after(self, item: Item, seconds: float) -> None:
+    def add_after(self, item: Item, seconds: float, urgency: Urgency = Urgency.CHANGE) -> None:
         """Have ``item`` handled in ``seconds``; the earliest of several wishes wins.
 
         An item that is already queued, or wanted again after its present run, stays so.
         """
         if not seconds > 0:  # also takes a NaN, which would upset the heap's order
-            self.add(item)
+            self.add(item, urgency)
             return
         due = self._clock() + seconds
         if self._closed.is_set() or item in self._ready or item in self._dirty:
             return
-        if due >= self._delayed.get(item, float("inf")):
+        if item in self._delayed and due >= self._delayed[item].due:
             return
-        self._delayed[item] = due
+        self._delayed[item] = _Delayed(due, urgency)
         heapq.heappush(self._schedule, (due, next(self._sequence), item))
         self._drop_outdated()
         self._set_timer()
@@ -111,7 +121,8 @@ class WorkQueue(Generic[Item]):
     def fail(self, item: Item, *, cap: float | None = None, at_least: float = 0.0) -> float:
         """Back ``item`` off after a failed run; returns the delay chosen, in seconds.
 
-        It doubles with every failure in a row, up to ``cap`` (the queue's own, if None).
+        What failed is in no hurry, and comes as a sweep does. The delay doubles with every failure
+        in a row, up to ``cap`` (the queue's own, if None).
         ``at_least`` (a server's Retry-After) wins over the cap. An :meth:`add` pulls the item
         forward all the same: a changed spec must be served at once.
         """
@@ -119,7 +130,7 @@ class WorkQueue(Generic[Item]):
         self._failures[item] = failures + 1
         limit = self._backoff_cap if cap is None else cap
         delay = max(at_least, self._jitter(backoff(self._backoff_base, limit, failures)))
-        self.add_after(item, delay)
+        self.add_after(item, delay, Urgency.SWEEP)
         return delay
 
     def forget(self, item: Item) -> None:
@@ -129,8 +140,8 @@ class WorkQueue(Generic[Item]):
     def discard(self, item: Item) -> None:
         """``item`` is gone: no wish for it is left, however far ahead; a present run goes on."""
         self._failures.pop(item, None)
-        self._dirty.discard(item)
-        self._ready.pop(item, None)  # its permit stays, and :meth:`get` passes it over
+        self._dirty.pop(item, None)
+        self._ready.discard(item)
         if self._delayed.pop(item, None) is not None:
             self._drop_outdated()
 
@@ -138,25 +149,59 @@ class WorkQueue(Generic[Item]):
         """Failed runs in a row."""
         return self._failures.get(item, 0)
 
+    def urgency(self, item: Item) -> Urgency:
+        """How urgent the present run of ``item`` is."""
+        return self._processing.get(item, Urgency.CHANGE)
+
     async def get(self) -> Item:
         """Wait for an item and take it; follow with :meth:`done`. Raises QueueClosed."""
-        await self._available.acquire()
-        while not self._ready:
-            if self._closed.is_set():
-                self._available.release()  # the shutdown's permit: the next waiter must see it too
+        while (item := self._ready.first(self._may_be_taken)) is None:
+            if self._closed.is_set() and not self._ready:
                 raise QueueClosed("the work queue is shut down")
-            await self._available.acquire()
-        item, _ = self._ready.popitem(last=False)
-        self._processing.add(item)
+            await self._idle_until_woken()
+        urgency = self._ready.urgency(item)
+        self._ready.take(item)
+        self._processing[item] = urgency
+        self._in_hand[self._group_of(item)] += 1
         return item
+
+    def _may_be_taken(self, group: Hashable, _urgency: Urgency) -> bool:
+        return self._share is None or self._in_hand[group] < self._share
+
+    async def _idle_until_woken(self) -> None:
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._idle.append(woken)
+        try:
+            await woken
+        except asyncio.CancelledError:
+            if woken.done() and not woken.cancelled():
+                self._wake_one()  # woken for an item that somebody else must take now
+            raise
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            woken = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                return
+
+    def _wake_all(self) -> None:
+        while self._idle:
+            self._wake_one()
 
     def done(self, item: Item) -> None:
         """End the run begun by :meth:`get`. Raises KeyError if there was none."""
-        self._processing.remove(item)
+        del self._processing[item]
+        group = self._group_of(item)
+        self._in_hand[group] -= 1
+        if not self._in_hand[group]:
+            del self._in_hand[group]
         if item in self._dirty:
-            self._dirty.remove(item)
-            self._ready[item] = self._clock()
-            self._available.release()
+            self._ready.put(item, self._dirty.pop(item), self._clock())
+        if self._closed.is_set():
+            self._wake_all()
+        elif self._ready:
+            self._wake_one()
 
     def shutdown(self, *, drain: bool = False) -> None:
         """Take nothing more. ``drain``: hand out first what is queued, but nothing delayed."""
@@ -168,9 +213,8 @@ class WorkQueue(Generic[Item]):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._closed.is_set():
-            self._closed.set()
-            self._available.release()
+        self._closed.set()
+        self._wake_all()
 
     @property
     def is_shut_down(self) -> bool:
@@ -196,10 +240,9 @@ class WorkQueue(Generic[Item]):
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the next item has waited for a worker; 0 when none waits."""
-        for since in self._ready.values():
-            return max(0.0, self._clock() - since)
-        return 0.0
+        """How long the one that came first has waited for a worker; 0 when none waits."""
+        since = self._ready.oldest()
+        return 0.0 if since is None else max(0.0, self._clock() - since)
 
     def _set_timer(self) -> None:
         """Make the one timer fire no later than the first item falls due."""
@@ -218,63 +261,17 @@ class WorkQueue(Generic[Item]):
         now = self._clock()
         while self._schedule and self._schedule[0][0] <= now:
             due, _, item = heapq.heappop(self._schedule)
-            if self._delayed.get(item) == due:
-                self.add(item)
+            if self._is_current(item, due):
+                self.add(item, self._delayed[item].urgency)
         self._set_timer()
+
+    def _is_current(self, item: Item, due: float) -> bool:
+        found = self._delayed.get(item)
+        return found is not None and found.due == due
 
     def _drop_outdated(self) -> None:
         """Rebuild the heap when most of it is outdated: its size stays that of what is delayed."""
         if len(self._schedule) <= 2 * len(self._delayed) + 64:
             return
-        self._schedule = [one for one in self._schedule if self._delayed.get(one[2]) == one[0]]
+        self._schedule = [one for one in self._schedule if self._is_current(one[2], one[0])]
         heapq.heapify(self._schedule)
-
-
-async def run_workers(
-    queue: WorkQueue[Item], handle: Callable[[Item], Awaitable[None]], count: int = 16
-) -> None:
-    """Handle the queue's items with ``count`` workers until :meth:`WorkQueue.shutdown`.
-
-    ``handle`` says itself how the item goes on (``fail``, ``forget``, ``add_after``). What it
-    raises is a fault of ours: logged with its traceback, and the item backed off. After the
-    shutdown running handles have ``FINISH_SECONDS``, then they are cancelled. Cancelling this
-    coroutine cancels them at once.
-    """
-    workers = [asyncio.create_task(_work(queue, handle), name=f"worker-{n}") for n in range(count)]
-    try:
-        await queue.wait_closed()
-        _, late = await asyncio.wait(workers, timeout=FINISH_SECONDS)
-        if late:
-            _log.warning("%d runs were cut off %.1f s after the stop", len(late), FINISH_SECONDS)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
-
-
-async def _work(queue: WorkQueue[Item], handle: Callable[[Item], Awaitable[None]]) -> None:
-    while True:
-        try:
-            item = await queue.get()
-        except QueueClosed:
-            return
-        try:
-            await _handle_one(queue, handle, item)
-        finally:
-            queue.done(item)
-        # Runs that await nothing would keep probes and the Lease from being served.
-        await asyncio.sleep(0)
-
-
-async def _handle_one(
-    queue: WorkQueue[Item], handle: Callable[[Item], Awaitable[None]], item: Item
-) -> None:
-    try:
-        await handle(item)
-    except asyncio.CancelledError:
-        if (worker := asyncio.current_task()) is not None and worker.cancelling():
-            raise
-        # Not meant for this worker: the handle awaited something that was cancelled elsewhere.
-        _log.exception("%s: cancelled from within; next try in %.1f s", item, queue.fail(item))
-    except Exception:
-        _log.exception("%s: unexpected error; next try in %.1f s", item, queue.fail(item))

@@ -1,72 +1,94 @@
-"""The token bucket, in fake time."""
+"""The token bucket: so many a second, whoever asks."""
 
 from __future__ import annotations
 
-import asyncio
+import pytest
 
 from amove_operator.amove.limits import TokenBucket
-from amove_operator.clock import Clock
-from tests.unit.amove.stand_ins import FakeClock
 
 
-async def take_all(bucket: TokenBucket, clock: FakeClock, number: int) -> list[tuple[int, float]]:
-    taken: list[tuple[int, float]] = []
+class Second:
+    """A clock that a test moves."""
 
-    async def take(index: int) -> None:
-        await bucket.take(lambda: None)
-        taken.append((index, clock.time - 1_000.0))
+    now = 1000.0
 
-    async def everyone() -> None:
-        await asyncio.gather(*(take(index) for index in range(number)))
-
-    await clock.run(everyone())
-    return taken
+    def __call__(self) -> float:
+        return self.now
 
 
-async def test_a_burst_goes_at_once_and_then_one_at_a_time_in_order(fake_clock: FakeClock) -> None:
-    bucket = TokenBucket(10.0, 20.0, fake_clock.clock)
-    taken = await take_all(bucket, fake_clock, 25)
-    assert [index for index, _ in taken] == list(range(25))
-    assert [round(at, 6) for _, at in taken] == [0.0] * 20 + [0.1, 0.2, 0.3, 0.4, 0.5]
+@pytest.fixture
+def clock() -> Second:
+    return Second()
 
 
-async def test_a_slow_rate_still_lets_one_through_at_once(fake_clock: FakeClock) -> None:
-    taken = await take_all(TokenBucket(0.1, 0.2, fake_clock.clock), fake_clock, 2)
-    assert [round(at, 6) for _, at in taken] == [0.0, 10.0]
+def taken(bucket: TokenBucket, clock: Second, number: int) -> list[float]:
+    """When each of so many tokens could be taken, by one who waits as long as told."""
+    moments = []
+    for _ in range(number):
+        while (wait := bucket.wait()) > 0:
+            clock.now += wait
+        bucket.take()
+        moments.append(round(clock.now - 1000.0, 6))
+    return moments
 
 
-async def test_after_a_pause_there_is_no_burst(fake_clock: FakeClock) -> None:
-    bucket = TokenBucket(10.0, 20.0, fake_clock.clock)
-    bucket.pause(30.0)
-    taken = await take_all(bucket, fake_clock, 3)
-    assert [round(at, 6) for _, at in taken] == [30.1, 30.2, 30.3]
+def test_a_burst_is_free_and_the_rest_comes_at_the_rate(clock: Second) -> None:
+    assert taken(TokenBucket(10.0, 20.0, clock), clock, 25) == [0.0] * 20 + [
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+    ]
 
 
-async def test_a_shorter_pause_does_not_cut_a_longer_one(fake_clock: FakeClock) -> None:
-    bucket = TokenBucket(10.0, 20.0, fake_clock.clock)
-    bucket.pause(30.0)
+def test_a_burst_is_at_least_one(clock: Second) -> None:
+    assert taken(TokenBucket(0.1, 0.2, clock), clock, 2) == [0.0, 10.0]
+
+
+def test_what_is_not_used_fills_the_burst_again_and_no_more(clock: Second) -> None:
+    bucket = TokenBucket(10.0, 20.0, clock)
+    taken(bucket, clock, 20)
+    clock.now += 100.0
+    assert taken(bucket, clock, 21)[-2:] == [100.0, 100.1]
+
+
+def test_several_at_once_are_waited_for_and_never_more_than_the_burst(clock: Second) -> None:
+    bucket = TokenBucket(1.0, 2.0, clock)
+    assert bucket.wait(2) == 0.0
+    bucket.take(2)
+    assert bucket.wait(2) == 2.0
+    assert bucket.wait(9) == 2.0
+
+
+def test_what_was_taken_and_not_used_is_there_for_others(clock: Second) -> None:
+    bucket = TokenBucket(1.0, 3.0, clock)
+    bucket.take(3)
+    bucket.give_back(2)
+    assert bucket.wait(2) == 0.0
+    bucket.give_back(9)
+    assert bucket.wait(3) == 0.0
+    bucket.take(3)
+    assert bucket.wait() == 1.0, "no more than the burst came back"
+
+
+def test_a_debt_is_paid_by_those_who_come_after(clock: Second) -> None:
+    bucket = TokenBucket(1.0, 1.0, clock)
+    bucket.take(3)
+    assert bucket.wait() == 3.0
+
+
+def test_a_pause_lets_nobody_through_and_ends_without_a_burst(clock: Second) -> None:
+    bucket = TokenBucket(10.0, 20.0, clock)
+    bucket.pause(5.0)
+    assert bucket.pause_left == 5.0
+    assert taken(bucket, clock, 3) == [5.1, 5.2, 5.3]
+    bucket.pause(0.0)
+    assert bucket.pause_left == 0.0
+
+
+def test_the_longer_of_two_pauses_counts(clock: Second) -> None:
+    bucket = TokenBucket(10.0, 20.0, clock)
+    bucket.pause(5.0)
     bucket.pause(1.0)
-    assert [round(at, 6) for _, at in await take_all(bucket, fake_clock, 1)] == [30.1]
-
-
-async def test_one_who_gives_up_waiting_takes_nothing(fake_clock: FakeClock) -> None:
-    bucket = TokenBucket(1.0, 1.0, fake_clock.clock)
-    await bucket.take(lambda: None)
-    waiting = asyncio.ensure_future(bucket.take(lambda: None))
-    await fake_clock.settle()
-    waiting.cancel()
-    assert [round(at, 6) for _, at in await take_all(bucket, fake_clock, 1)] == [1.0]
-
-
-async def test_time_that_stands_still_does_not_spin() -> None:
-    sleeps: list[float] = []
-    moment = iter([0.0, 0.0, 0.0, 0.0, 0.0, 0.0] + [5.0] * 10)
-
-    async def sleep(seconds: float) -> None:
-        sleeps.append(seconds)
-
-    bucket = TokenBucket(1.0, 1.0, Clock(monotonic=lambda: next(moment), sleep=sleep))
-    await bucket.take(lambda: None)
-    await bucket.take(lambda: None)
-    assert sleeps
-    assert all(seconds > 1e-6 for seconds in sleeps)
+    assert bucket.pause_left == 5.0

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from amove_operator.engine.workqueue import FINISH_SECONDS, WorkQueue, run_workers
+from amove_operator.engine.workers import FINISH_SECONDS, run_workers
+from amove_operator.engine.workqueue import WorkQueue
 from tests.unit.virtual_time import VirtualTimeLoop, new_queue
 
 

@@ -25,7 +25,8 @@ from amove_operator.app.alarms import Alarms
 from amove_operator.app.lead_guard import LeadGuard
 from amove_operator.clock import Clock
 from amove_operator.controllers.shared.dependencies import Dependencies
-from amove_operator.engine.workqueue import WorkQueue, run_workers
+from amove_operator.engine.workers import run_workers
+from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import AlwaysLeading, FenceWatch, Kube
 from amove_operator.kube import client as kube_client

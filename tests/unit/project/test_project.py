@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 import amove_operator
 from amove_operator.amove.session import Tuning
-from amove_operator.engine.workqueue import FINISH_SECONDS
+from amove_operator.engine.workers import FINISH_SECONDS
 
 ROOT = Path(__file__).parents[3]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import TypeAlias
 
@@ -10,7 +11,6 @@ from amove_operator.amove import FRESH_SECONDS, BucketAddress, Observed
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.bucket_losses import is_concluded
-from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
@@ -20,7 +20,6 @@ from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
-from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -37,6 +36,8 @@ from amove_operator.models.refs import ObjectId
 _SLOWLY = 5.0
 _MOMENT = 0.01
 _ACCOUNT_REASONS = (Reason.AccountUnusable, Reason.AccountUnknown)
+_CALLS = (steps.Observe, steps.WriteStatus, steps.Create, steps.Repair, steps.Delete)
+_CALLS_OF_A_CHANGE = 3
 _EFFECTS = (steps.WriteStatus, steps.Create, steps.Repair, steps.Delete, steps.RemoveFinalizer)
 
 BucketDecision: TypeAlias = Decision[AmoveBucket, BucketMemory]
@@ -51,26 +52,31 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     model = AmoveBucket
 
-    def __init__(self, dependencies: Dependencies) -> None:
-        super().__init__(dependencies)
-        self._locks: KeyedLock[str, ObjectId] = KeyedLock(dependencies.queue.add)
-
     async def reconcile(self, item: ObjectId) -> None:
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
             return
-        with self._locks.try_acquire(bucket.bucket_name, item) as mine:
-            if mine:
-                await self._read_accounts_anew(bucket)
+        with self.d.bucket_names.try_acquire(bucket.bucket_name, item) as mine:
+            if mine and await self._knows_accounts(bucket):
                 await super().reconcile(item)
 
-    async def _read_accounts_anew(self, bucket: AmoveBucket) -> None:
-        """Whoever asks again about an account that could not be used wants the accounts of now."""
+    async def _knows_accounts(self, bucket: AmoveBucket) -> bool:
+        """Whoever asks again about an account that could not be used wants the accounts of now.
+
+        False where the call for them has to wait for its turn.
+        """
         memory = self.d.memories.buckets.get(bucket.metadata.uid)
         stalled = reason_of(bucket.status.conditions, "Stalled")
         asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
-        if asked and stalled in _ACCOUNT_REASONS:
+        if not asked or stalled not in _ACCOUNT_REASONS:
+            return True
+        item, permits = bucket.object_id, self.d.permits
+        wake = partial(self.d.queue.add, item, self.d.queue.urgency(item))
+        if not self.is_held_back and not permits.acquire(item, item.ref.namespace, wake):
+            return False
+        with permits.held_by(item):
             await self.d.accounts.load()
+        return True
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -89,6 +95,17 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             snapshot = replace(snapshot, seen=None)
             step = plan_bucket(snapshot)
         return Decision(seen, progress, snapshot, step)
+
+    def calls_ahead(self, decision: BucketDecision) -> int:
+        """One to observe what is settled; else the observation, the effect, and what came of it."""
+        step, bucket = decision.step, decision.seen
+        if isinstance(step, steps.Observe) and bucket.in_sync and not bucket.metadata.deleting:
+            return 1
+        return _CALLS_OF_A_CHANGE if isinstance(step, _CALLS) else 0
+
+    def may_repeat(self, decision: BucketDecision) -> bool:
+        """A create that was not sent is decided anew: its intent must not stand meanwhile."""
+        return not isinstance(decision.step, steps.Create)
 
     # -- steps -----------------------------------------------------------------------------------
 

@@ -10,6 +10,9 @@ from amove_operator.core.keys import snapshot
 from amove_operator.core.secrets.manifest import SecretMetadata
 from amove_operator.models import KeyStatus
 
+_GOES_ON_SECONDS = 60.0
+"""A pass that was set aside for longer begins anew, with a key list that is begun since."""
+
 
 @dataclass(slots=True)
 class ReconcilePass:
@@ -31,6 +34,20 @@ class ReconcilePass:
     dry_run_passed: bool = False
     failed: set[str] = field(default_factory=set)
     namespace_terminating: bool = False
+
+    @classmethod
+    def begin(cls, memory: KeyMemory, now: float) -> ReconcilePass:
+        """A new pass, or the one that was set aside, if that was lately."""
+        before, memory.set_aside = memory.set_aside, None
+        if isinstance(before, ReconcilePass) and now - before.begun <= _GOES_ON_SECONDS:
+            return before
+        return cls(memory, now)
+
+    def set_aside(self) -> None:
+        """The pass goes on later: what it knows of the Secret is too old then."""
+        self.forget_secret()
+        self.metadata, self.dry_run_passed = None, False
+        self.memory.set_aside = self
 
     def forget_secret(self) -> None:
         """What was read may have changed: it counts as read just now no more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -28,8 +29,11 @@ from amove_operator.errors import (
     OperatorError,
     Rejected,
 )
+from amove_operator.fairness import Urgency
 from amove_operator.models import AmoveStorageKey, KeyStatus
 
+_BEFORE_MINT = (steps.DryRun, steps.RecordIssue, steps.Mint)
+_BEFORE_REVOKE = (steps.WriteStatus, steps.Revoke)
 _SECRET_WRITES = (steps.DryRun, steps.WriteSecret, steps.RepairSecretMetadata)
 
 KeyDecision: TypeAlias = Decision[AmoveStorageKey, ReconcilePass]
@@ -54,7 +58,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if uid not in memories:
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
             memories[uid] = KeyMemory(known)
-        return ReconcilePass(memories[uid], self.d.clock())
+        return ReconcilePass.begin(memories[uid], self.d.clock())
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
         """Gather a snapshot, and have the planner choose the next step."""
@@ -90,6 +94,24 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if changed_at is None or recorded is None or listing is None:
             return False
         return listing.begun > changed_at and bool(listing.speaks_for(recorded.user_id))
+
+    def calls_ahead(self, decision: KeyDecision) -> int:
+        """One, for a create or a revocation, also where the step prepares it."""
+        return 1 if isinstance(decision.step, (*_BEFORE_MINT, *_BEFORE_REVOKE)) else 0
+
+    def urgency(self, decision: KeyDecision) -> Urgency:
+        """A key may have leaked, so its revocation goes first; one that failed has no hurry."""
+        failed = self.d.queue.failures(decision.seen.object_id)
+        first = isinstance(decision.step, _BEFORE_REVOKE) and not failed
+        return Urgency.REVOCATION if first else super().urgency(decision)
+
+    def set_aside(self, decision: KeyDecision) -> None:
+        """What the pass has learnt counts also when it goes on."""
+        decision.progress.set_aside()
+
+    def _keeps_list_steady(self, decision: KeyDecision, wake: Callable[[], None]) -> bool:
+        revokes = isinstance(decision.step, _BEFORE_REVOKE)
+        return self.d.key_lists.holds_up(decision.seen.object_id, wake, revokes=revokes)
 
     # -- steps -----------------------------------------------------------------------------------
 

@@ -19,11 +19,16 @@ from amove_operator.controllers.shared.name_registry import NameRegistry
 from amove_operator.controllers.shared.status_writer import StatusWriter
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.naming import cluster_digest
+from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import Kube
 from amove_operator.models.refs import ObjectId
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
+
+_WITHOUT_CALLS = 16
+"""Workers beyond those that may wait for the answer to a call: a service that hangs holds up no
+Retain deletion, no refusal and no status."""
 
 
 class Dependencies:
@@ -51,7 +56,9 @@ class Dependencies:
         self.cluster_uid = cluster_uid
         self.clock = clock
         self.now = now
-        self.queue = queue if queue is not None else WorkQueue(backoff_cap=self.resync)
+        self.queue = queue if queue is not None else self._new_queue()
+        self.permits = api.permits
+        self.bucket_names: KeyedLock[str, ObjectId] = KeyedLock(self.queue.add)
         self.accounts = CloudAccounts(settings, api)
         self.key_lists = KeyListCache(api, clock, self.settle)
         self.secrets = KnownSecrets()
@@ -74,6 +81,19 @@ class Dependencies:
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
         self.enqueue = Enqueuer(self.queue, self.store, self.memories)
         self.status = StatusWriter(kube, self.store, now)
+
+    def _new_queue(self) -> WorkQueue[ObjectId]:
+        return WorkQueue(
+            clock=self.clock,
+            group_of=lambda item: item.ref.namespace,
+            share=self.workers // 2,
+            backoff_cap=self.resync,
+        )
+
+    @property
+    def workers(self) -> int:
+        """So many objects are served at a time: as many as may call, and some that need no call."""
+        return self.settings.concurrency + _WITHOUT_CALLS
 
     @property
     def settle(self) -> float:
@@ -102,6 +122,9 @@ class Dependencies:
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
         self.queue.discard(item)
+        self.permits.discard(item)
+        self.key_lists.discard(item)
+        self.bucket_names.discard(item)
         self.memories.forget(item.uid)
         self.status.forget(item.uid)
         self.bucket_losses.forget(item.uid)

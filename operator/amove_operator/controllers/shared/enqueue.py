@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.store import Store
-from amove_operator.core.conditions import reason_of
+from amove_operator.core.conditions import is_true, reason_of
 from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.workqueue import WorkQueue
+from amove_operator.fairness import Urgency
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 from amove_operator.models.refs import Kind, ObjectId, Ref
 
@@ -84,6 +85,21 @@ class Enqueuer:
             self.claimants(name)
 
     def all(self) -> None:
-        """Everybody: the service can be reached again, or this process took the lead."""
-        for item in (*self._store, *self._store.vanished):
+        """Everybody, as this process took the lead or learnt the accounts: the settled at last."""
+        present: list[Object] = [*self._store.buckets.values(), *self._store.keys.values()]
+        for seen in present:
+            self._add(seen.object_id, Urgency.SWEEP if is_settled(seen) else Urgency.CHANGE)
+        for item in self._store.vanished:
             self._add(item)
+
+    def all_again(self) -> None:
+        """Everybody, in no hurry: the service can be reached again."""
+        for item in (*self._store, *self._store.vanished):
+            self._add(item, Urgency.SWEEP)
+
+
+def is_settled(seen: Object) -> bool:
+    """Whether nobody waits for the operator to do something for this object."""
+    status, meta = seen.status, seen.metadata
+    of_now = status.observed_generation == meta.generation and not meta.deleting
+    return of_now and is_true(status.conditions, "Ready") and is_true(status.conditions, "Synced")

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from math import inf
+from typing import Any
 
 from amove_operator.amove import AmoveClient
+from amove_operator.clock import backoff
 from amove_operator.core.key_list import KeyList, RemoteKey
-from amove_operator.errors import IncompleteListing
+from amove_operator.errors import ApiError, IncompleteListing
+from amove_operator.models.refs import ObjectId
 
 _log = logging.getLogger(__name__)
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 30.0
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """``since``: from when the list must be begun; ``on_listed``: called once it may be asked."""
+
+    since: float
+    on_listed: Callable[[], None]
+
+
+def in_background(work: Coroutine[Any, Any, None]) -> object:
+    """Have the loop run it, without the log fields of who asked first."""
+    context = contextvars.Context()
+    return asyncio.get_running_loop().create_task(work, name="key-list", context=context)
 
 
 class KeyListCache:
@@ -20,17 +43,30 @@ class KeyListCache:
     the keys that it issued are added to what a list shows, and those that it revoked are left
     out. So a key keeps its bucket names also when its CR is let go of meanwhile.
 
+    One reading at a time serves all who wait for one, and so does its failure: until a pause is
+    over, which doubles, nobody reads again. ``spawn`` runs a reading beside everything else.
     ``incomplete``: why the last list did not add up; ``None`` once one does.
     """
 
-    def __init__(self, api: AmoveClient, clock: Callable[[], float], settle: float = 0.0) -> None:
+    def __init__(
+        self,
+        api: AmoveClient,
+        clock: Callable[[], float],
+        settle: float = 0.0,
+    ) -> None:
         self.latest: KeyList | None = None
         self.incomplete: str | None = None
         self._api = api
         self._clock = clock
+        self.spawn: Spawn = in_background
         self._subscribers: list[Callable[[KeyList], None]] = []
         self._settle = settle
         self._lock = asyncio.Lock()
+        self._reading = False
+        self._waiting: dict[ObjectId, _Waiting] = {}
+        self._failure: ApiError | None = None
+        self._failures = 0
+        self._retry_at = 0.0
         self._issued: dict[str, tuple[RemoteKey, float]] = {}
         self._revoked: dict[str, float] = {}
 
@@ -38,20 +74,92 @@ class KeyListCache:
         """Have every new list handed on."""
         self._subscribers.append(on_key_list)
 
-    async def begun_since(self, moment: float) -> KeyList:
-        """A listing begun at or after ``moment`` (monotonic); shared by all who wait for one.
+    # -- for items of the queue ------------------------------------------------------------------
 
-        Raises ApiError when none can be had now.
+    def has_since(self, moment: float, item: ObjectId, on_listed: Callable[[], None]) -> bool:
+        """Whether there is a listing begun at or after ``moment`` (monotonic).
+
+        If not one is read, and ``on_listed`` is called when it is worth asking again. Raises
+        ApiError while none can be had: the failure of the last reading, until the next is due.
         """
+        if self._is_begun(moment):
+            return True
+        if self._failure is not None and self._clock() < self._retry_at:
+            raise self._failure.with_traceback(None)
+        self._waiting[item] = _Waiting(moment, on_listed)
+        if not self._reading:
+            self._reading = True
+            self.spawn(self._read_for_all())
+        if item in self._waiting:
+            return False
+        if self._failure is not None:  # it was read already: there are such ways to spawn
+            raise self._failure.with_traceback(None)
+        return self._is_begun(moment)
+
+    def holds_up(self, item: ObjectId, on_listed: Callable[[], None], *, revokes: bool) -> bool:
+        """Whether a change of the keys must wait for the end of a reading, lest it never adds up.
+
+        While a team's keys are made one after another, each page shows another total: a reading
+        that did not add up once has no key made meanwhile, and twice none revoked either.
+        """
+        held = self._api.readings_failed >= (2 if revokes else 1)
+        if held:
+            self._waiting[item] = _Waiting(-inf, on_listed)
+        return held
+
+    def discard(self, item: ObjectId) -> None:
+        """``item`` is gone, and waits no more."""
+        self._waiting.pop(item, None)
+
+    async def _read_for_all(self) -> None:
+        """Read until nobody waits for a later list; a failure ends the wait of all."""
+        failed = False
+        try:
+            while self._waiting and not failed:
+                try:
+                    async with self._lock:
+                        await self._read()
+                except ApiError:
+                    failed = True
+                self._call_those_served(all_of_them=failed)
+        finally:
+            self._reading = False
+
+    def _call_those_served(self, *, all_of_them: bool = False) -> None:
+        served = [
+            item for item, one in self._waiting.items() if all_of_them or self._is_begun(one.since)
+        ]
+        for item in served:
+            self._waiting.pop(item).on_listed()
+
+    def _is_begun(self, moment: float) -> bool:
+        return self.latest is not None and self.latest.begun >= moment
+
+    # -- readings --------------------------------------------------------------------------------
+
+    async def fresh(self) -> KeyList:
+        """A listing begun now or later, for whoever may wait. Raises ApiError."""
+        moment = self._clock()
         async with self._lock:
-            if self.latest is not None and self.latest.begun >= moment:
-                return self.latest
-            begun = self._clock()
+            if (latest := self.latest) is None or latest.begun < moment:
+                latest = await self._read()
+        self._call_those_served()
+        return latest
+
+    async def _read(self) -> KeyList:
+        begun = self._clock()
+        try:
             listed = {key.id: key for key in await self._complete_list()}
-            self.latest = self._brought_up_to_date(begun, listed)
-            for on_key_list in self._subscribers:
-                on_key_list(self.latest)
-            return self.latest
+        except ApiError as error:
+            pause = backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._failures)
+            self._failures += 1
+            self._failure, self._retry_at = error, self._clock() + pause
+            raise
+        self._failure, self._failures = None, 0
+        self.latest = latest = self._brought_up_to_date(begun, listed)
+        for on_key_list in self._subscribers:
+            on_key_list(latest)
+        return latest
 
     async def _complete_list(self) -> tuple[RemoteKey, ...]:
         """All keys. One that does not add up, again and again, only a person can mend: the log."""
@@ -68,10 +176,6 @@ class KeyListCache:
             _log.warning("the key list adds up again")
         self.incomplete = None
         return listed
-
-    async def fresh(self) -> KeyList:
-        """A listing begun now or later."""
-        return await self.begun_since(self._clock())
 
     def issued(self, key: RemoteKey) -> None:
         """This process was issued a key, at this moment."""

@@ -169,7 +169,7 @@ class KeyMemory:
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
     edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
     ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
-    row it refused.
+    row it refused. ``set_aside``: the pass that waits for its turn.
     """
 
     expectations: Expectations
@@ -182,6 +182,7 @@ class KeyMemory:
     refused_at: float = -inf
     renamed: str = ""
     refusals: int = 0
+    set_aside: object = None
 
     def recall_secret(self, known: SecretMeta | None) -> None:
         """Trust what was read before only while the watch shows the same version."""

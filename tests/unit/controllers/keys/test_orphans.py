@@ -168,7 +168,11 @@ class Leader:
         self.read: list[tuple[str, str]] = []
         self.down = False
         self.d = Dependencies(
-            settings, cast(Kube, self), cast(AmoveClient, None), self.metrics, CLUSTER
+            settings,
+            cast(Kube, self),
+            cast(AmoveClient, SimpleNamespace(permits=None)),
+            self.metrics,
+            CLUSTER,
         )
         self.store = self.d.store
         self._watch = OrphanWatch(self.d)

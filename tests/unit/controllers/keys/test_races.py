@@ -15,7 +15,8 @@ from amove_operator.amove import NewKey
 from amove_operator.core import names
 from amove_operator.core.naming import mask_bit, names_digest
 from amove_operator.core.secrets.record import KEY_ID
-from amove_operator.engine.workqueue import WorkQueue, run_workers
+from amove_operator.engine.workers import run_workers
+from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import Conflict, KubeRefused, TransportFault
 from amove_operator.models import FINALIZER
 from amove_operator.models.refs import Kind, ObjectId, Ref

@@ -13,6 +13,7 @@ from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.core.key_list import KeyList
 from amove_operator.errors import TransportFault
+from amove_operator.models.refs import Kind, ObjectId, Ref
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 
 SETTLE = 30.0
@@ -27,8 +28,9 @@ class Lists:
         self.time = 100.0
         self.asked = 0
         self.told: list[KeyList] = []
+        self.woken: list[float] = []
         self.error: Exception | None = None
-        api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get))
+        api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get, readings_failed=0))
         self.key_lists = KeyListCache(api, lambda: self.time, SETTLE)
         self.key_lists.subscribe(self.told.append)
 
@@ -37,6 +39,20 @@ class Lists:
         if self.error is not None:
             raise self.error
         return tuple(self.shown)
+
+    def asked_for(self, *since: float) -> bool:
+        """Whether those who want a list begun then have it at once; else it is read by now."""
+
+        async def ask() -> bool:
+            told = [self._asks(moment) for moment in since]
+            await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
+            return all(told)
+
+        return asyncio.run(ask())
+
+    def _asks(self, moment: float) -> bool:
+        item = ObjectId(Ref(Kind.KEY, "team", str(moment)), str(moment))
+        return self.key_lists.has_since(moment, item, lambda: self.woken.append(moment))
 
     def fresh(self, at: float) -> list[str]:
         """The ids in a listing begun at that moment."""
@@ -91,9 +107,10 @@ def test_one_listing_serves_all_who_can_use_it_and_each_is_told_of() -> None:
     lists = Lists()
     lists.fresh(100)
     lists.time = 150
-    assert asyncio.run(lists.key_lists.begun_since(100)).begun == 100
+    assert lists.asked_for(100), "that one is new enough"
     assert lists.asked == 1
-    assert asyncio.run(lists.key_lists.begun_since(101)).begun == 150
+    assert not lists.asked_for(101, 120), "one is read, of which both hear"
+    assert lists.woken == [101, 120]
     assert [one.begun for one in lists.told] == [100, 150]
 
 
