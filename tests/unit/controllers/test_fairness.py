@@ -133,7 +133,7 @@ def test_a_team_that_makes_600_buckets_delays_anothers_by_a_few_calls(token_file
     shared(token_file, story)
 
 
-def test_a_leaked_key_is_revoked_after_a_few_calls_while_another_team_lets_600_buckets_go(
+def test_a_leaked_key_is_revoked_after_a_few_calls_while_another_team_lets_200_buckets_go(
     token_file: Path,
 ) -> None:
     async def story(cluster: Shared) -> None:
@@ -141,7 +141,7 @@ def test_a_leaked_key_is_revoked_after_a_few_calls_while_another_team_lets_600_b
         key = cluster.apply_key("small", "app", "data")
         await cluster.passes(60)
         assert cluster.is_ready(key)
-        big = [cluster.apply("big", f"bucket-{number}") for number in range(600)]
+        big = [cluster.apply("big", f"bucket-{number}") for number in range(200)]
         await cluster.until(lambda: all(cluster.is_ready(one) for one in big))
         for one in big:
             cluster.delete(one)
@@ -235,26 +235,24 @@ def test_a_failure_that_passes_is_tried_again_without_a_word(token_file: Path) -
     shared(token_file, story)
 
 
-def test_while_one_team_has_keys_made_a_list_that_another_waits_for_comes_to_its_end(
+def test_while_one_team_has_300_keys_made_a_key_list_comes_to_its_end(
     token_file: Path,
 ) -> None:
     async def story(cluster: Shared) -> None:
         for number in range(70):
             cluster.apply("big", f"bucket-{number}")
-        cluster.apply("small", "data")
-        key = cluster.apply_key("small", "app", "data")
         await cluster.passes(120)
-        assert cluster.is_ready(key)
-        for number in range(600):
+        for number in range(300):
             cluster.apply_key("big", f"key-{number}", f"bucket-{number % 70}")
         await cluster.passes(20)
         made = len(cluster.amove.keys)
-        assert 100 < made < 500, "it is in the middle of it"
-        del cluster.kube.secrets["small", "app"]
-        cluster.watch()
+        assert 100 < made < 280, "it is in the middle of it"
         before = len(cluster.calls)
-        await cluster.until(lambda: ("small", "app") in cluster.kube.secrets)
+        listing = await cluster.d.key_lists.fresh()
         assert len(cluster.calls) - before <= 100
+        assert len(listing.owners) >= made
+        await cluster.passes(60)
+        assert len(cluster.amove.keys) == 300, "those that waited for it went on"
 
     shared(token_file, story)
 
@@ -278,6 +276,6 @@ def passes_of_rivals(token: Path, rivals: int) -> int:
 
 
 def test_rivals_for_one_name_cost_the_same_each(token_file: Path) -> None:
-    few, many = passes_of_rivals(token_file, 100), passes_of_rivals(token_file, 400)
+    few, many = passes_of_rivals(token_file, 50), passes_of_rivals(token_file, 200)
     assert many <= 5 * few, "not the square"
-    assert many <= 400 * 4
+    assert many <= 200 * 4
