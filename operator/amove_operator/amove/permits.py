@@ -59,6 +59,8 @@ class CallPermits:
     def __init__(self, rate: float, concurrency: int, clock: Clock) -> None:
         self._tokens = TokenBucket(rate, 2 * rate, clock.monotonic)
         self._for_sweeps = TokenBucket(rate / 2, rate, clock.monotonic)
+        # Two at least: an observation that had to wait, and what is done on the strength of it.
+        self._most_calls = max(2, int(2 * rate))
         self._concurrency = concurrency
         self._share = max(1, concurrency // 2)
         self._sleep = clock.sleep
@@ -90,7 +92,7 @@ class CallPermits:
             if self._line.urgency(item) > urgency:
                 self._line.put(item, urgency)
         else:
-            self._asked[item] = _Asked(group, calls, on_turn)
+            self._asked[item] = _Asked(group, min(calls, self._most_calls), on_turn)
             self._line.put(item, urgency)
         self._let_go_ahead(asking=item)
         return item in self._held

@@ -33,7 +33,6 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
-_FEWEST_WORKERS = 16
 _NOT_FILLED = "the caches are not filled yet: buckets, keys and Secrets are being listed"
 T = TypeVar("T")
 

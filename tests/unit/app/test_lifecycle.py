@@ -149,9 +149,9 @@ class Stage:
         d = SimpleNamespace(
             api=SimpleNamespace(aclose=self.close_api),
             queue=self.queue,
+            workers=self.concurrency,
             store=self.store,
             accounts=self.accounts,
-            settings=SimpleNamespace(concurrency=self.concurrency),
             kube=SimpleNamespace(field_manager="amove-operator/ours"),
             leadership=leadership,
             enqueue=SimpleNamespace(all=lambda: self.queue.add("photos")),
