@@ -10,11 +10,11 @@ Nothing here knows Kubernetes or a custom resource.
 from amove_operator.amove.breaker import BreakerState
 from amove_operator.amove.client import FRESH_SECONDS, AmoveClient
 from amove_operator.amove.models import BucketAddress, CloudAccount, IssuedKey, NewKey, Observed
-from amove_operator.amove.permits import TOLD_SECONDS, CallPermits
+from amove_operator.amove.permits import LONG_PAUSE_SECONDS, CallPermits
 
 __all__ = [
     "FRESH_SECONDS",
-    "TOLD_SECONDS",
+    "LONG_PAUSE_SECONDS",
     "AmoveClient",
     "BreakerState",
     "BucketAddress",

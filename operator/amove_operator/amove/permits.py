@@ -25,7 +25,7 @@ from amove_operator.clock import Clock
 from amove_operator.errors import Paused
 from amove_operator.fairness import FairLine, Urgency
 
-TOLD_SECONDS = 5.0
+LONG_PAUSE_SECONDS = 5.0
 """A pause of more than that is told in status instead of being waited for in line."""
 # Somebody who can go sooner may come while the one before is waited for.
 _LONGEST_SLEEP = 1.0
@@ -139,7 +139,7 @@ class CallPermits:
             permit.calls -= 1
             yield
             return
-        if holder is not None and (left := self.pause_left) > TOLD_SECONDS:
+        if holder is not None and (left := self.pause_left) > LONG_PAUSE_SECONDS:
             why = f"the service asked to slow down: calls go on in {left:.0f} s"
             raise Paused(why, retry_after=left)
         caller = object()

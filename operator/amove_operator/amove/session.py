@@ -17,7 +17,7 @@ from amove_operator.amove.answers import Call, T
 from amove_operator.amove.breaker import Breaker, BreakerState
 from amove_operator.amove.calls import Payload
 from amove_operator.amove.credentials import credentials_for
-from amove_operator.amove.permits import TOLD_SECONDS, CallPermits
+from amove_operator.amove.permits import LONG_PAUSE_SECONDS, CallPermits
 from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
@@ -145,7 +145,7 @@ class Session:
             return None
         policy, rand = self._tuning.retry, self._tuning.rng()
         wait = wait_before_retry(policy, error, attempt=failures + 1, spent=0.0, rand=rand)
-        return wait if wait is not None and wait <= TOLD_SECONDS else None
+        return wait if wait is not None and wait <= LONG_PAUSE_SECONDS else None
 
     async def at_once(self, call: Call[T], payload: Payload) -> T:
         """Make ``call``, once, within the turn of another call (its ``ready``): it waits for none.

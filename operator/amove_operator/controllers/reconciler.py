@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from amove_operator.amove import TOLD_SECONDS
+from amove_operator.amove import LONG_PAUSE_SECONDS
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
@@ -155,7 +155,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     @property
     def is_held_back(self) -> bool:
         """Whether the call will be refused before it is sent, so that status tells why."""
-        return self.d.api.breaker.state.open or self.d.permits.pause_left > TOLD_SECONDS
+        return self.d.api.breaker.state.open or self.d.permits.pause_left > LONG_PAUSE_SECONDS
 
     def _is_tried_again(self, decision: Decision[Seen, Pass], error: ApiError) -> bool:
         """Whether a failure is not worth telling yet: the object comes again in a moment."""

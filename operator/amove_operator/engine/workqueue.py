@@ -74,7 +74,7 @@ class WorkQueue(Generic[Item]):
         self._share = share
         self._ready: FairLine[Item] = FairLine(group_of)
         self._processing: dict[Item, Urgency] = {}
-        self._in_hand: Counter[Hashable] = Counter()  # group → how many of it are processed
+        self._at_work: Counter[Hashable] = Counter()  # group → how many of it are processed
         self._dirty: dict[Item, Urgency] = {}  # processed now, and wanted again right after
         self._delayed: dict[Item, _Delayed] = {}
         self._schedule: list[tuple[float, int, Item]] = []  # heap; may hold outdated entries
@@ -162,11 +162,11 @@ class WorkQueue(Generic[Item]):
         urgency = self._ready.urgency(item)
         self._ready.take(item)
         self._processing[item] = urgency
-        self._in_hand[self._group_of(item)] += 1
+        self._at_work[self._group_of(item)] += 1
         return item
 
     def _may_be_taken(self, group: Hashable, _urgency: Urgency) -> bool:
-        return self._share is None or self._in_hand[group] < self._share
+        return self._share is None or self._at_work[group] < self._share
 
     async def _idle_until_woken(self) -> None:
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -193,9 +193,9 @@ class WorkQueue(Generic[Item]):
         """End the run begun by :meth:`get`. Raises KeyError if there was none."""
         del self._processing[item]
         group = self._group_of(item)
-        self._in_hand[group] -= 1
-        if not self._in_hand[group]:
-            del self._in_hand[group]
+        self._at_work[group] -= 1
+        if not self._at_work[group]:
+            del self._at_work[group]
         if item in self._dirty:
             self._ready.put(item, self._dirty.pop(item), self._clock())
         if self._closed.is_set():

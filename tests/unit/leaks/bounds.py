@@ -219,7 +219,7 @@ BOUNDS: dict[str, Bound] = {
     # The queue holds what exists: at once (a standby), later, or after failed runs.
     "Dependencies.queue._processing": NOTHING,
     "Dependencies.queue._dirty": NOTHING,
-    "Dependencies.queue._in_hand": NOTHING,
+    "Dependencies.queue._at_work": NOTHING,
     "Dependencies.queue._idle": constant(32),  # workers
     "Dependencies.queue._delayed": at_most(objects),
     "Dependencies.queue._schedule": at_most(lambda existing: 2 * existing.objects + 64),

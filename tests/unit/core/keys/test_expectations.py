@@ -73,7 +73,7 @@ def test_a_failed_revocation_needs_a_newer_listing() -> None:
     assert ids(failed, KeyList.of(101.0, [FIRST])) == ["id-1"]
 
 
-def test_a_key_in_hand_that_the_list_lacks_after_a_failed_revocation_is_out_of_hand() -> None:
+def test_a_key_at_work_that_the_list_lacks_after_a_failed_revocation_is_out_of_hand() -> None:
     failed = minted().revoke_failed("id-2", 110.0)
     young = failed.observe(KeyList.of(120.0, []), SETTLE)
     assert young.pending_key is not None, "it may be too young to show"
