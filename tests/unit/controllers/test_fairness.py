@@ -133,15 +133,19 @@ def test_a_team_that_makes_600_buckets_delays_anothers_by_a_few_calls(token_file
     shared(token_file, story)
 
 
-def test_a_leaked_key_is_revoked_after_a_few_calls_while_another_team_lets_200_buckets_go(
-    token_file: Path,
+@pytest.mark.parametrize("namespace", ["small", "big"])
+def test_a_leaked_key_is_revoked_after_a_few_calls_while_a_team_lets_200_buckets_go(
+    namespace: str, token_file: Path
 ) -> None:
     async def story(cluster: Shared) -> None:
-        cluster.apply("small", "data")
-        key = cluster.apply_key("small", "app", "data")
+        cluster.apply(namespace, "data")
+        key = cluster.apply_key(namespace, "app", "data")
         await cluster.passes(60)
         assert cluster.is_ready(key)
-        big = [cluster.apply("big", f"bucket-{number}") for number in range(200)]
+        big = [
+            cluster.apply("big", f"bucket-{number}", deletionPolicy="Delete")
+            for number in range(200)
+        ]
         await cluster.until(lambda: all(cluster.is_ready(one) for one in big))
         for one in big:
             cluster.delete(one)
@@ -191,6 +195,28 @@ def test_calls_that_hang_hold_up_neither_another_team_nor_what_needs_no_call(
         await cluster.until(lambda: kept not in cluster.kube.crs)
         await cluster.until(partial(cluster.is_ready, theirs))
         assert cluster.loop.time() - began < 5.0
+
+    shared(token_file, story, rate=1000.0)
+
+
+def test_calls_of_two_teams_that_hang_on_all_connections_hold_up_nothing_that_needs_no_call(
+    token_file: Path,
+) -> None:
+    async def story(cluster: Shared) -> None:
+        kept = cluster.apply("trusted", "kept", deletionPolicy="Retain")
+        await cluster.until(partial(cluster.is_ready, kept))
+        cluster.hang = lambda sent: '"hangs-' in sent
+        for number in range(100):
+            cluster.apply(f"stuck-{number % 2}", f"hangs-{number}")
+        await cluster.passes(5)
+        began = cluster.loop.time()
+        cluster.delete(kept)
+        refused = cluster.apply("team", "refused", adoptionPolicy="IfExists")
+        await cluster.until(lambda: kept not in cluster.kube.crs)
+        await cluster.until(
+            lambda: cluster.says(refused).get("Ready", ("", ""))[1] == "NotPermitted"
+        )
+        assert cluster.loop.time() - began < 1.0
 
     shared(token_file, story, rate=1000.0)
 
