@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from amove_operator.amove import NewKey
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
+from amove_operator.controllers.keys.unconfirmed import UnconfirmedKeys
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import steps
@@ -17,8 +18,8 @@ from amove_operator.telemetry import register_secret
 class KeyService:
     """The service's side of the key reconciler."""
 
-    def __init__(self, dependencies: Dependencies) -> None:
-        self._d = dependencies
+    def __init__(self, dependencies: Dependencies, unconfirmed: UnconfirmedKeys) -> None:
+        self._d, self._unconfirmed = dependencies, unconfirmed
 
     async def create(self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Mint) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
@@ -71,20 +72,10 @@ class KeyService:
         changed = known_user is not None and remote.user_id not in (None, known_user)
         uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
         if changed and self._d.key_losses.accepted(uid, accept_loss):
-            await self._report_left(key)
+            await self._unconfirmed.report_former_users(key)
         elif changed:
             self._d.key_losses.other_user(uid, accept_loss)
             memory.expectations = memory.expectations.other_user(self._d.clock())
-
-    async def _report_left(self, key: AmoveStorageKey) -> None:
-        """From now on lists are the new user's: nobody here sees the former one's keys any more."""
-        for key_id in sorted(key.proven.named_ids):
-            self._d.metrics.revoke_unconfirmed.inc()
-            message = (
-                f"Key {key_id} belongs to the former API user and may live on, but only his token "
-                "can revoke it: check the storage service."
-            )
-            await self._d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
 
     async def revoke(
         self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Revoke

@@ -9,6 +9,7 @@ from amove_operator.controllers.keys.gather import KeyGatherer
 from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.keys.secret_writer import SecretWriter
+from amove_operator.controllers.keys.unconfirmed import UnconfirmedKeys
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
@@ -44,7 +45,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         super().__init__(dependencies)
         self._gatherer = KeyGatherer(dependencies)
         self._secrets = SecretWriter(dependencies)
-        self._service = KeyService(dependencies)
+        self._unconfirmed = UnconfirmedKeys(dependencies)
+        self._service = KeyService(dependencies, self._unconfirmed)
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -133,7 +135,9 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         secret, key = decision.snapshot.secret, decision.seen
         if isinstance(secret, SecretOurs) and not secret.deleting:
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
-        await self._report_unconfirmed(key, decision.progress)
+        expectations = decision.progress.memory.expectations
+        gone = expectations.unconfirmed | expectations.failed_revokes
+        await self._report_unconfirmed(key, decision.progress, gone)
 
     def status_unwritten(self, decision: KeyDecision) -> None:
         """Whoever waits for a bucket name learns which keys are gone.
@@ -198,7 +202,9 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
-            await self._report_unconfirmed(key, decision.progress)
+            gone = memory.expectations.unconfirmed
+            unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, decision.progress)
+            await self._report_unconfirmed(key, decision.progress, gone - unproven)
             self._release_names(key, decision.progress, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
@@ -219,18 +225,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if alive is not None and {one.id for one in alive} <= status.named_ids:
             self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 
-    async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
-        """A key that left the list without a 200 to its deletion may still live at the storage."""
+    async def _report_unconfirmed(
+        self, key: AmoveStorageKey, progress: ReconcilePass, key_ids: frozenset[str]
+    ) -> None:
+        """A key that left the list without a 200 to its deletion may still live at the storage.
+
+        What is not reported is kept: once an object is let go of, nobody asks for its keys again.
+        """
         memory = progress.memory
-        if not memory.expectations.unconfirmed:
-            return
-        unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
-        reported = memory.expectations.unconfirmed - unproven
-        memory.expectations = memory.expectations.unconfirmed_reported()
-        for key_id in reported:
-            self.d.metrics.revoke_unconfirmed.inc()
-            message = (
-                f"Key {key_id} is gone from the list, but its revocation was never confirmed: "
-                "check the storage service."
-            )
-            await self.d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
+        memory.expectations = memory.expectations.unconfirmed_reported(key_ids)
+        await self._unconfirmed.report_gone(key, key_ids)
