@@ -135,9 +135,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         secret, key = decision.snapshot.secret, decision.seen
         if isinstance(secret, SecretOurs) and not secret.deleting:
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
-        expectations = decision.progress.memory.expectations
-        gone = expectations.unconfirmed | expectations.failed_revokes
-        await self._report_unconfirmed(key, decision.progress, gone)
+        await self._report_unconfirmed(key, decision.progress, last=True)
 
     def status_unwritten(self, decision: KeyDecision) -> None:
         """Whoever waits for a bucket name learns which keys are gone.
@@ -202,9 +200,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
-            gone = memory.expectations.unconfirmed
-            unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, decision.progress)
-            await self._report_unconfirmed(key, decision.progress, gone - unproven)
+            await self._report_unconfirmed(key, decision.progress)
             self._release_names(key, decision.progress, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
@@ -226,12 +222,18 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 
     async def _report_unconfirmed(
-        self, key: AmoveStorageKey, progress: ReconcilePass, key_ids: frozenset[str]
+        self, key: AmoveStorageKey, progress: ReconcilePass, *, last: bool = False
     ) -> None:
         """A key that left the list without a 200 to its deletion may still live at the storage.
 
-        What is not reported is kept: once an object is let go of, nobody asks for its keys again.
+        One that nothing proves gone is asked for again, so it is not reported yet; but once an
+        object is let go of (``last``) nobody asks any more.
         """
-        memory = progress.memory
-        memory.expectations = memory.expectations.unconfirmed_reported(key_ids)
-        await self._unconfirmed.report_gone(key, key_ids)
+        memory, expected = progress.memory, progress.memory.expectations
+        reported = expected.unconfirmed | expected.failed_revokes if last else expected.unconfirmed
+        if not reported:
+            return
+        if not last:
+            reported -= key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
+        memory.expectations = expected.unconfirmed_reported(reported)
+        await self._unconfirmed.report_gone(key, reported)
