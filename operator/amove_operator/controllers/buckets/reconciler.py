@@ -18,6 +18,7 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Refusal, Refused
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
+from amove_operator.core.outcomes import Outcome
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.engine.keyed_lock import KeyedLock
@@ -55,14 +56,15 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         super().__init__(dependencies)
         self._locks: KeyedLock[str, ObjectId] = KeyedLock(dependencies.queue.add)
 
-    async def reconcile(self, item: ObjectId) -> None:
+    async def reconcile(self, item: ObjectId) -> Outcome:
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
-            return
+            return Outcome.OK
         with self._locks.try_acquire(bucket.bucket_name, item) as mine:
-            if mine:
-                await self._read_accounts_anew(bucket)
-                await super().reconcile(item)
+            if not mine:
+                return Outcome.OK  # it is served when the other is
+            await self._read_accounts_anew(bucket)
+            return await super().reconcile(item)
 
     async def _read_accounts_anew(self, bucket: AmoveBucket) -> None:
         """Whoever asks again about an account that could not be used wants the accounts of now."""
