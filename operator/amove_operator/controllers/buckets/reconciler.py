@@ -20,7 +20,7 @@ from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.outcomes import Outcome
 from amove_operator.core.reading import read_bucket
-from amove_operator.core.reasons import Reason
+from amove_operator.core.reasons import EventReason, Reason
 from amove_operator.engine.keyed_lock import KeyedLock
 from amove_operator.errors import (
     AlreadyExists,
@@ -110,7 +110,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
                 if await self._is_current(bucket) and await self._delete(memory, where):
                     self.d.metrics.buckets_deleted.inc()
                     message = f"Deleted bucket {where.bucket_name}."
-                    await self.d.status.emit_event(bucket, "Deleted", message)
+                    await self.d.status.emit_event(bucket, EventReason.Deleted, message)
 
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -168,11 +168,11 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         self.d.bucket_losses.concluded(bucket.metadata.uid)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
-            await self.d.status.emit_event(bucket, "Created", f"Created bucket {name}.")
+            await self.d.status.emit_event(bucket, EventReason.Created, f"Created bucket {name}.")
             return
         metrics.buckets_recreated.inc()
         message = f"Bucket {name} was gone from the service and was created again, empty."
-        await self.d.status.emit_event(bucket, "Recreated", message, warning=True)
+        await self.d.status.emit_event(bucket, EventReason.Recreated, message, warning=True)
 
     async def _repair(
         self, memory: BucketMemory, where: BucketAddress, flags: BucketFlags, seen: BucketFlags

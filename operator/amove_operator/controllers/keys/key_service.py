@@ -10,6 +10,7 @@ from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.naming import key_name, marker_of
+from amove_operator.core.reasons import EventReason
 from amove_operator.errors import ApiError, Rejected
 from amove_operator.models import AmoveStorageKey
 from amove_operator.telemetry import register_secret
@@ -98,7 +99,8 @@ class KeyService:
         self._d.enqueue.waiting(self._d.names.wanted_and_kept_by([key_id]))
         self._d.key_lists.revoked(key_id)
         self._d.metrics.keys_revoked.labels(why).inc()
-        await self._d.status.emit_event(key, "KeyRevoked", f"Revoked key {key_id}: {why}.")
+        revoked = f"Revoked key {key_id}: {why}."
+        await self._d.status.emit_event(key, EventReason.KeyRevoked, revoked)
 
 
 def _renamed(asked: str, given: str | None) -> str:

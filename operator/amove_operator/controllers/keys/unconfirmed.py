@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.core.reasons import EventReason
 from amove_operator.models import AmoveStorageKey
 
 _GONE_FROM_LIST = (
@@ -50,7 +51,8 @@ class UnconfirmedKeys:
 
     async def _report(self, key: AmoveStorageKey, message: str) -> None:
         self._d.metrics.revoke_unconfirmed.inc()
-        await self._d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
+        reason = EventReason.RevokeUnconfirmed
+        await self._d.status.emit_event(key, reason, message, warning=True)
 
 
 def _reach(key: AmoveStorageKey, key_id: str) -> str:

@@ -11,7 +11,7 @@ from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
 from amove_operator.core.reading import Object, Seen, conditions_are_lost
-from amove_operator.core.reasons import Reason
+from amove_operator.core.reasons import EventReason, Reason
 from amove_operator.errors import (
     ApiError,
     AuthFailed,
@@ -129,7 +129,9 @@ class StatusWriter:
                 "%s: %s=%s %s: %s", seen.object_id.ref, kind, new.status, new.reason, new.message
             )
             if bad or (kind == "Ready" and new.status == "True"):
-                await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
+                await self.emit_event(
+                    seen, Reason(new.reason), new.message or new.reason, warning=bad
+                )
                 return
 
     async def emit_refused(self, seen: Object, error: Exception) -> None:
@@ -145,7 +147,12 @@ class StatusWriter:
             await self.emit_event(seen, reason, message, warning=True)
 
     async def emit_event(
-        self, seen: Object, reason: str, message: str, *, warning: bool = False
+        self,
+        seen: Object,
+        reason: Reason | EventReason,
+        message: str,
+        *,
+        warning: bool = False,
     ) -> None:
         """An Event on one of our objects; fails nothing."""
         item = seen.object_id
