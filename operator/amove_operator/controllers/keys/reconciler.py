@@ -16,7 +16,7 @@ from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.keys import messages, steps
-from amove_operator.core.keys.derived import is_usable
+from amove_operator.core.keys.derived import held_id, is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
@@ -201,7 +201,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
             await self._report_unconfirmed(key, decision.progress)
-            self._release_names(key, decision.progress, end.status)
+            self._release_names(decision, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
             queue.fail(item, cap=self.longest_pause(error), at_least=at_least)
@@ -211,11 +211,16 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             left = (end.requeue_at - self.d.now()).total_seconds()
             queue.add_after(item, max(left, 0.0) + 0.05)
 
-    def _release_names(
-        self, key: AmoveStorageKey, progress: ReconcilePass, status: KeyStatus
-    ) -> None:
-        """Status names every live key, and so the buckets that they reach: drop the reservation."""
-        if progress.memory.expectations.pending_key is not None:
+    def _release_names(self, decision: KeyDecision, status: KeyStatus) -> None:
+        """Status names every live key, and so the buckets that they reach: drop the reservation.
+
+        Not while the Secret holds a key of ours that status never named, since it could not be
+        written: that one list lacks it proves nothing, and nothing else keeps its names.
+        """
+        key, progress = decision.seen, decision.progress
+        expected = progress.memory.expectations
+        issued = {key_id for key_id, _ in expected.scopes} - expected.asked - status.named_ids
+        if expected.pending_key is not None or held_id(decision.snapshot) in issued:
             return
         alive = self._gatherer.live(key, progress)
         if alive is not None and {one.id for one in alive} <= status.named_ids:
