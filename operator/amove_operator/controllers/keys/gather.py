@@ -63,6 +63,7 @@ class KeyGatherer:
             refused=progress.memory.refused,
             renamed=progress.memory.renamed,
             loss=self._loss(key, progress),
+            loss_accepted=progress.loss_accepted,
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
         )

@@ -197,6 +197,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             await self.d.status.write(key, end.status, end.conclusion)
             memory = decision.progress.memory
             memory.expectations = memory.expectations.named(end.status.named_ids)
+            if before.key is not None and end.status.key is not None:
+                self.d.key_losses.named(key, before.key.id, end.status.key.id)
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))

@@ -89,6 +89,15 @@ class KeyLosses:
         """Whether ``accept-loss`` was set to a new value after the loss was seen."""
         return is_new_acceptance(accept_loss, self._accept_before.get(uid, accept_loss))
 
+    def named(self, key: AmoveStorageKey, before: str, now: str) -> None:
+        """Status names another key than before: a loss is over, and what was accepted is spent.
+
+        Else the same value would accept the next loss, and the next user, as well.
+        """
+        if now != before:
+            self.missing.pop(key.metadata.uid, None)
+            self._accept_before[key.metadata.uid] = key.metadata.annotation("accept-loss")
+
     def other_user(self, uid: str, accept_loss: str | None) -> None:
         """A key came back for another user: only a later ``accept-loss`` accepts that."""
         self._accept_before[uid] = accept_loss
@@ -121,10 +130,14 @@ class KeyLosses:
         return key_id in recent or made.was_deleted(key_id) or key_id in made.asked
 
     def _note(self, key: AmoveStorageKey, listing: KeyList, *, gone: bool) -> None:
-        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
+        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it.
+
+        What was accepted of a key that is back is spent: the next loss is another one.
+        """
         uid = key.metadata.uid
         memory = self._memories.keys.get(uid)
-        noted = uid in self.missing or (memory is not None and memory.expectations.user_changed)
+        user_changed = memory is not None and memory.expectations.user_changed
+        noted = user_changed or (gone and uid in self.missing)
         if gone:
             self.missing.setdefault(uid, listing.begun)
         else:
