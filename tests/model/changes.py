@@ -80,14 +80,12 @@ def _heard(cr: int, memory: Memory, shown: tuple[int, ...], born: tuple[Born, ..
 def _missing(cr: int, memory: Memory, shown: tuple[int, ...], one: Cr) -> Memory:
     """Whether a list lacks the key that status names, and whether one before it did.
 
-    As the real guard against a mass loss notes it, which knows nothing of what is revoked here, or
-    too new to show.
+    As the real guard against a mass loss notes it, but for a key that is too new to show.
     """
     status = memory.view[2] if memory.view is not None else one.status
     place = status.key if status is not None and status.reach else None
     young = {key for key, age in memory.minted if age < SETTLE}
-    ended = {*(key for key, _ in memory.revoked), *memory.asked}
-    if place is None or place in {*shown, *young} or key_id(cr, place) in ended:
+    if place is None or place in {*shown, *young}:
         return memory._replace(missed=None, lasting=False)
     lasting = memory.missed is not None and memory.missed >= SETTLE
     return memory._replace(missed=memory.missed or 0, lasting=lasting)
@@ -199,10 +197,6 @@ def canonical(state: State) -> State:
             memory._replace(
                 scopes=tuple(key for key in memory.scopes if key in one.live),
                 asked=tuple(key for key in memory.asked if one.wish.deleted or key in named),
-                # A list without it is all that is to be known of a key that nothing names.
-                revoked=tuple(
-                    pair for pair in memory.revoked if pair[1] < SETTLE or pair[0] in named
-                ),
             )
             for memory in memories
         ]

@@ -44,8 +44,7 @@ class Expectations:
     ``knows_from``: a list begun at or after this moment shows all keys that this process did not
     create itself; minus infinity for a CR that this process was the first to touch.
     ``is_new``: this process was the first to touch the CR and has not yet sent a create.
-    ``created``, ``deleted``: what the service answered 200 to, and when, until a list must show it;
-    a deletion also after that, as long as its id is in ``asked`` and no list has it.
+    ``created``, ``deleted``: what the service answered 200 to, and when, until a list must show it.
     ``recorded``: the issue (serial and scope) that status says is about to be made, until it is
     sent.
     ``scopes``: of the keys created here, since the spec may have moved on before status is written.
@@ -231,23 +230,13 @@ class Expectations:
             self,
             pending_key=self._pending_unless(gone),
             created=young,
-            deleted=tuple(pair for pair in self.deleted if self._stays_deleted(pair, listing, lag)),
+            deleted=tuple(pair for pair in self.deleted if listing.begun < pair[1] + lag),
             create_unanswered=self.create_unanswered and not proves,
             failed_revokes=self.failed_revokes - gone,
             unconfirmed=self.unconfirmed | gone,
             refused=awaited,
             given_back=self.given_back.union(shown),
         )
-
-    def _stays_deleted(self, deleted: tuple[str, float], listing: KeyList, lag: float) -> bool:
-        """Whether a 200 is still remembered: until a list can show the key, and on if none does.
-
-        For as long as status may name the key, that is: with a status that cannot be written for a
-        minute, its buckets' names would never be given up if the 200 were forgotten meanwhile.
-        """
-        key_id, at = deleted
-        late = listing.begun < at + lag
-        return late or (key_id in self.asked and key_id not in listing.owners)
 
     def _pending_unless(self, gone: Set[str]) -> PendingKey | None:
         pending = self.pending_key
@@ -269,5 +258,5 @@ class Expectations:
         return bool(self.failed_revokes) or self.create_unanswered
 
     def was_deleted(self, key_id: str) -> bool:
-        """Whether the service answered 200 to the key's revocation, and no list shows it since."""
+        """Whether the service answered 200 to the key's revocation, of late."""
         return any(key_id == deleted for deleted, _ in self.deleted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amove_operator.amove import IssuedKey, NewKey
-from amove_operator.errors import KubeUnavailable, Rejected
+from amove_operator.errors import KubeUnavailable, Rejected, TransportFault
 from amove_operator.models.refs import Kind, Ref
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
 
@@ -87,7 +87,7 @@ def test_a_key_whose_name_was_given_up_is_revoked_when_a_list_shows_it_again() -
 
 
 def test_a_revoked_key_whose_status_could_not_be_written_for_long_keeps_no_name() -> None:
-    """A list read meanwhile lacks the key, as it should: that is no reason to forget the 200."""
+    """The 200 is forgotten once a list lacks the key: two lists show then that it is gone."""
 
     async def scenario(cluster: BucketCluster) -> None:
         await two_teams(cluster)
@@ -108,6 +108,25 @@ def test_a_revoked_key_whose_status_could_not_be_written_for_long_keeps_no_name(
         delattr(cluster.kube, "write_status")
         await listed(cluster, 3)
         assert cluster.says(blue)["Ready"] == ("True", "Available")
+
+    on_cluster(scenario)
+
+
+def test_a_key_whose_revocation_was_done_and_not_answered_keeps_no_name() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        await two_teams(cluster)
+        await given_up(cluster)
+        revoke = cluster.service.delete_storage_key
+
+        async def unanswered(key_id: str) -> None:
+            await revoke(key_id)
+            raise TransportFault("delete_storage_key: dropped")
+
+        setattr(cluster.service, "delete_storage_key", unanswered)  # noqa: B010
+        blue = cluster.apply("blue", "theirs", bucketName="photos")
+        await listed(cluster, 5)
+        assert cluster.says(blue)["Ready"] == ("True", "Available")
+        assert list(cluster.service.keys) == ["key-2"]
 
     on_cluster(scenario)
 
