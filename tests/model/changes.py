@@ -62,6 +62,10 @@ def listed(state: State, process: int, shown: tuple[tuple[int, ...], ...]) -> St
     memories = tuple(
         _heard(cr, memory, shown[cr], state.crs[cr].born) for cr, memory in enumerate(one.memories)
     )
+    if state.name != "red":  # elsewhere it makes no difference
+        memories = tuple(
+            _missing(cr, memory, shown[cr], state.crs[cr]) for cr, memory in enumerate(memories)
+        )
     unlisted = one.unlisted and not one.led
     after = Process(memories, shown, unlisted=unlisted)
     return state._replace(processes=put(state.processes, process, after))
@@ -71,6 +75,20 @@ def _heard(cr: int, memory: Memory, shown: tuple[int, ...], born: tuple[Born, ..
     listing = listing_of(cr, shown, born, 0.0)
     told = remembered(cr, memory, ledger_of(cr, memory, born).observe(listing, SETTLE))
     return told._replace(settled="ok") if told.settled == "old" else told
+
+
+def _missing(cr: int, memory: Memory, shown: tuple[int, ...], one: Cr) -> Memory:
+    """Whether a list lacks the key that status names, and whether one before it did.
+
+    As the real guard against a mass loss notes it, but for a key that is too new to show.
+    """
+    status = memory.view[2] if memory.view is not None else one.status
+    place = status.key if status is not None and status.reach else None
+    young = {key for key, age in memory.minted if age < SETTLE}
+    if place is None or place in {*shown, *young}:
+        return memory._replace(missed=None, lasting=False)
+    lasting = memory.missed is not None and memory.missed >= SETTLE
+    return memory._replace(missed=memory.missed or 0, lasting=lasting)
 
 
 def ticked(state: State) -> State:
@@ -117,6 +135,8 @@ def _older_memory(memory: Memory) -> Memory:
         settled="old" if memory.settled == "later" else memory.settled,
         minted=tuple((key, SETTLE) for key, _ in memory.minted),
         revoked=tuple((key, SETTLE) for key, _ in memory.revoked),
+        refused=tuple((serial, SETTLE) for serial, _ in memory.refused),
+        missed=None if memory.missed is None else SETTLE,
         secret=_older_secret(memory.secret),
         view=None if view is None else (view[0], view[1], _older_status(view[2])),
     )

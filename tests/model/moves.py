@@ -80,6 +80,8 @@ class Moves(NameMoves):
         if chances.forgeries and isinstance(one.secret, Secret) and len(state.crs) > 1:
             yield from self._forgeries(state, cr)
         yield from self._wishes(state, cr)
+        if any(process.memories[cr].renamed for process in state.processes):
+            yield Move(f"{cr} keyName corrected", True, _corrected(state, cr))
         spent = [note for note in one.status.issues if note.recent] if one.status else ()
         if max(one.minted, len(spent)) >= self.rules.budget:
             yield Move("an hour", True, rested(state))
@@ -116,3 +118,12 @@ class Moves(NameMoves):
             else:
                 gone = one._replace(finalizer="released")
             yield Move(f"{cr} deleted", False, with_cr(less(state, "deletions"), cr, gone))
+
+
+def _corrected(state: State, cr: int) -> State:
+    """The CR is changed, so that a key is asked for again."""
+    processes = tuple(
+        one._replace(memories=put(one.memories, cr, one.memories[cr]._replace(renamed=False)))
+        for one in state.processes
+    )
+    return state._replace(processes=processes)

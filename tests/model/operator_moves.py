@@ -33,7 +33,7 @@ from tests.model.small_world import (
     Status,
     View,
 )
-from tests.model.states import Move, World
+from tests.model.states import Move, World, less
 from tests.model.translation import (
     Planner,
     key_id,
@@ -124,7 +124,13 @@ class OperatorMoves:
                 raise AssertionError(f"not modelled: {step}")
 
     def _may_wait(self, at: World, step: steps.Finish[KeyStatus]) -> None:
-        """For a grace nobody waits who has no Secret, or whose replaced key reaches too much."""
+        """For a grace nobody waits who has no Secret, or whose replaced key reaches too much.
+
+        And nobody for the end of a budget that no keys were issued of.
+        """
+        spent = step.conclusion.synced.reason is Reason.MintBudgetExhausted
+        if spent and self.rules.gives_back and at.one.minted < self.rules.budget:
+            raise Broken("a key that was never made counts against the budget")
         if step.conclusion.synced.reason is not Reason.WaitingForGrace or self._stale(at):
             return
         one, secret = at.one, at.memory.secret
@@ -164,6 +170,10 @@ class OperatorMoves:
         live, _ = live_keys(at.cr, at.memory, shown, at.one.born)
         named = {key for key, _, _ in status.retiring}
         named |= {key_id(at.cr, status.key)} if status.key is not None else set()
+        secret, issued = at.memory.secret, {key_id(at.cr, key) for key in at.memory.scopes}
+        unnamed = issued - named - set(at.memory.asked)
+        if self.rules.keeps and isinstance(secret, Secret) and secret.holder in unnamed:
+            return at
         if live is None or not {key.id for key in live} <= named:
             return at
         return at.with_memory(at.memory._replace(expects=()))
@@ -221,25 +231,39 @@ class OperatorMoves:
             raise Broken("a key was issued for a Secret that cannot be written")
         if self._is_served(at):
             raise Broken("a key is issued although the Secret holds one that works")
+        if at.memory.renamed:
+            raise Broken("a key is asked for although the service gave the last one another name")
         if len(at.one.born) >= self.most_keys:
             return
         sent = self._expecting(
             at.learnt(lambda expectations: expectations.sending(step.serial)), step
         )
-        made = self._made(sent, step)
-        hand = Hand(
-            len(at.one.born), at.memory.view[0].rotation if at.memory.view else at.one.wish.rotation
-        )
-        key = pending_key(at.cr, hand, made.one.born[hand.key])
-        got = made.learnt(lambda expectations: expectations.received(key, 0.0))
-        yield Move(label, True, got.state)
-        if not at.state.chances.losses:
-            return
+        made, chances = self._made(sent, step), at.state.chances
+        yield Move(label, True, self._got(made).state)
+        if chances.renames:
+            other = self._got(self._made(sent.less("renames"), step, renamed=True))
+            told = other.with_memory(other.memory._replace(renamed=True))
+            yield Move(f"{label}, under another name", False, told.state)
         status = told_status(at.cr, status_of(world), at.one.born)
+        for what, lost in (("half done", made), ("not done", sent)) if chances.rejections else ():
+            after = lost.less("rejections").learnt(
+                lambda expectations: expectations.create_refused(step.serial, 0.0, SETTLE)
+            )
+            yield Move(f"{label}, refused, {what}", False, self._rest(after, status).state)
+        if not chances.losses:
+            return
         done = self._made(made, step) if self.twice else made
         for what, lost in (("done", done), ("not done", sent)):
             after = lost.less("losses").learnt(lambda expectations: expectations.lost(0.0, SETTLE))
             yield Move(f"{label}, unanswered, {what}", False, self._rest(after, status).state)
+
+    def _got(self, made: World) -> World:
+        """The create was answered with the key that was made last."""
+        memory, one = made.memory, made.one
+        rotation = memory.view[0].rotation if memory.view else one.wish.rotation
+        hand = Hand(len(one.born) - 1, rotation)
+        key = pending_key(made.cr, hand, one.born[hand.key])
+        return made.learnt(lambda expectations: expectations.received(key, 0.0))
 
     def _expecting(self, at: World, _step: steps.Mint) -> World:
         return at
@@ -269,10 +293,10 @@ class OperatorMoves:
         twice = other is not None and one.born[other].serial == one.born[place].serial
         return (noted and not twice) or place in at.memory.scopes
 
-    def _made(self, at: World, step: steps.Mint) -> World:
+    def _made(self, at: World, step: steps.Mint, *, renamed: bool = False) -> World:
         """A key comes into being at the service."""
         one = at.one
-        born = Born(step.serial, SCOPES.index(step.scope))
+        born = Born(step.serial, SCOPES.index(step.scope), renamed=renamed)
         one = one._replace(
             born=(*one.born, born), live=(*one.live, len(one.born)), minted=one.minted + 1
         )
@@ -344,6 +368,10 @@ class OperatorMoves:
         per_cr = [list(shown_by_a_list(one)) for one in state.crs]
         for number, shown in enumerate(all_pairs(per_cr)):
             yield Move(f"{label}, listed {shown}", number == 0, listed(state, process, shown))
+        if state.chances.flaps and state.name != "red":
+            flapped = less(state, "flaps")
+            for shown in _without_an_old_key(state):
+                yield Move(f"{label}, listed {shown} alone", False, listed(flapped, process, shown))
 
     # -- the Secret ------------------------------------------------------------------------------
 
@@ -357,6 +385,8 @@ class OperatorMoves:
             raise Broken("a foreign Secret is overwritten")
         if not self.several and hand.key not in (*one.live, *one.killed):
             raise Broken("a dead key is written")
+        if one.born[hand.key].renamed:
+            raise Broken("a key is written that no process after this one would find")
         unheld = {key_id(at.cr, key) for key in one.live if key not in one.held}
         if not self.several and unheld & {key.id for key in step.retiring}:
             raise Broken("a key that no Secret ever held is given a grace")
@@ -376,6 +406,20 @@ class OperatorMoves:
         if at.one.live and not self.several:
             raise Broken("a CR is let go while a key of it lives")
         return at.with_cr(at.one._replace(finalizer="released"))
+
+
+def _without_an_old_key(state: State) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """What a list shows that lacks a key by an error of the service.
+
+    Only of a CR that waits for its bucket: another one is issued another key on the word of it.
+    """
+    for cr, one in enumerate(state.crs):
+        if NAME not in SCOPES[one.wish.scope].buckets:
+            continue
+        for place in one.live:
+            if one.born[place].age >= SETTLE:
+                others = tuple(key for key in one.live if key != place)
+                yield tuple(others if at == cr else each.live for at, each in enumerate(state.crs))
 
 
 def _same(expectations: Expectations) -> Expectations:

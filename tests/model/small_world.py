@@ -38,11 +38,15 @@ class Broken(AssertionError):
 
 
 class Born(NamedTuple):
-    """A key that was ever made for a CR; its place in the list is its identity."""
+    """A key that was ever made for a CR; its place in the list is its identity.
+
+    ``renamed``: the service gave it another name than was asked for, without the CR's marker.
+    """
 
     serial: int
     scope: int
     age: int = 0
+    renamed: bool = False
 
 
 class Wish(NamedTuple):
@@ -126,7 +130,9 @@ class Memory(NamedTuple):
 
     ``settled``: ``new`` (nobody came before), ``ok`` (the listing at hand tells all), ``old``
     (a newer one is needed) or ``later`` (one begun after the next tick). ``expects``: scopes whose
-    names the cache keeps until status tells of them.
+    names the cache keeps until status tells of them. ``renamed``: the last key came back under
+    another name. ``missed``: ticks since the first list that lacked the key of status;
+    ``lasting``: the list at hand is another one, the settle time later.
     """
 
     settled: str
@@ -139,6 +145,11 @@ class Memory(NamedTuple):
     lost: bool = False
     last_serial: int = 0
     recorded: tuple[int, int] | None = None
+    refused: tuple[tuple[int, int], ...] = ()
+    given_back: tuple[int, ...] = ()
+    renamed: bool = False
+    missed: int | None = None
+    lasting: bool = False
     scopes: tuple[int, ...] = ()
     expects: tuple[int, ...] = ()
     secret: Secret | str | None = "unread"
@@ -176,6 +187,9 @@ class Chances(NamedTuple):
     partings: int = 0
     vanishings: int = 0
     refusals: int = 0
+    rejections: int = 0
+    renames: int = 0
+    flaps: int = 0
 
 
 class State(NamedTuple):
@@ -193,7 +207,10 @@ class State(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The settings, and what a test of the test takes out of the worlds the planner sees."""
+    """The settings, and what a test of the test takes out of the worlds the planner sees.
+
+    ``gives_back``: no issue is counted that made no key, as where nothing but refusals goes wrong.
+    """
 
     budget: int = 3
     scopes: tuple[int, ...] = (0, 1)
@@ -205,3 +222,5 @@ class Rules(NamedTuple):
     dry_runs: bool = True
     lingering: bool = False
     resyncs: bool = True
+    gives_back: bool = False
+    keeps: bool = True

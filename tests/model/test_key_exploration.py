@@ -23,7 +23,7 @@ from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys import deletion as key_deletion
 from amove_operator.core.keys import derived, gates, issue, plan, revoke, schedule, steps
 from amove_operator.core.keys.expectations import Expectations, PendingKey
-from amove_operator.core.keys.snapshot import KeySnapshot
+from amove_operator.core.keys.snapshot import GoneKeys, KeySnapshot
 from amove_operator.core.scope import Scope
 from amove_operator.models import AmoveStorageKey, RecentIssue
 from tests.model.exploring import explore
@@ -104,6 +104,16 @@ WORLDS = {
     ),
     "a bucket's name goes, whose mark another name has": SmallWorld(
         Chances(partings=1, changes=1), 2, TWINS
+    ),
+    "a bucket's name goes, and a list lacks a key": SmallWorld(
+        Chances(partings=1, flaps=1), 2, NAMES
+    ),
+    "creates refused, done half-way or not": SmallWorld(
+        Chances(rejections=2), 4, Rules(budget=1, dry_runs=False, gives_back=True)
+    ),
+    "a create refused, and a crash": SmallWorld(Chances(rejections=1, crashes=1), 4, NO_DRY_RUN),
+    "a key under another name, and a lost answer": SmallWorld(
+        Chances(renames=1, losses=1), 3, NO_DRY_RUN
     ),
     "two operators at once, and a stranger's Secret": SmallWorld(
         Chances(strangers=1), 1, LEAN, processes=2, settles=False
@@ -308,6 +318,25 @@ def _only_what_status_names_is_given_up(patch: Patch, _moves: Moves) -> None:
     patch.setattr(revoke, "displaced_keys", lambda world: world.displaced.keys)
 
 
+def _one_list_is_proof(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(GoneKeys, "lasting", property(lambda gone: gone.confirmed, lambda *_: None))
+
+
+def _refusals_are_not_given_back(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(derived, "counted_issues", lambda world: world.status.recent_issues)
+
+
+def _refusals_are_given_back_at_once(patch: Patch, _moves: Moves) -> None:
+    def create_refused(self: Expectations, serial: int, _at: float, _lag: float) -> Expectations:
+        return replace(self, given_back=self.given_back | {serial})
+
+    patch.setattr(Expectations, "create_refused", create_refused)
+
+
+def _whatever_the_name_it_is_written(patch: Patch, _moves: Moves) -> None:
+    patch.setattr(PendingKey, "renamed", property(lambda _key: False, lambda *_: None))
+
+
 def _nothing(_patch: Patch, _moves: Moves) -> None:
     """The rule is taken out by the world's own Rules."""
 
@@ -418,6 +447,30 @@ RULES: dict[str, tuple[Callable[[Patch, Moves], None], SmallWorld]] = {
     "a key of a scope that nobody knows is replaced": (
         _the_unknown_stays,
         SmallWorld(Chances(crashes=1), 2),
+    ),
+    "one list without a key frees no name": (
+        _one_list_is_proof,
+        SmallWorld(Chances(partings=1, flaps=1), 2, NAMES),
+    ),
+    "a key in the Secret that status never named keeps its names": (
+        _nothing,
+        SmallWorld(Chances(partings=1, flaps=1), 2, NAMES._replace(keeps=False)),
+    ),
+    "what was refused and made no key is given back": (
+        _refusals_are_not_given_back,
+        SmallWorld(Chances(rejections=2), 4, Rules(budget=1, dry_runs=False, gives_back=True)),
+    ),
+    "but only by a list that shows what was made even so": (
+        _refusals_are_given_back_at_once,
+        SmallWorld(Chances(rejections=2), 4, Rules(budget=1, dry_runs=False)),
+    ),
+    "a key under another name is not written": (
+        _whatever_the_name_it_is_written,
+        SmallWorld(Chances(renames=1), 3, NO_DRY_RUN),
+    ),
+    "no key is asked for where the service changes the name": (
+        _without_check("name_kept"),
+        SmallWorld(Chances(renames=1), 3, NO_DRY_RUN),
     ),
     "no key is issued before a dry run": (
         _nothing,

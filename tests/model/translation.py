@@ -70,7 +70,8 @@ def place_of(cr: int, identity: str) -> int | None:
 def live_key(cr: int, place: int, born: Born) -> RemoteKey:
     """A key as a list shows it."""
     marker = marker_of("cluster", f"uid-{cr}")
-    name = key_name("k", marker, SCOPES[born.scope].names9, born.serial)
+    asked = key_name("k", marker, SCOPES[born.scope].names9, born.serial)
+    name = "k" if born.renamed else asked
     return RemoteKey(key_id(cr, place), name, f"AK{cr}{place}", NOW - born.age * TICK, "user")
 
 
@@ -97,6 +98,8 @@ def ledger_of(cr: int, memory: Memory, born: tuple[Born, ...]) -> Expectations:
         create_unanswered=memory.lost,
         last_serial=memory.last_serial,
         recorded=_issue(memory.recorded),
+        refused=tuple((serial, float(-age)) for serial, age in memory.refused),
+        given_back=frozenset(memory.given_back),
         scopes=tuple((key_id(cr, key), SCOPES[born[key].scope]) for key in memory.scopes),
     )
 
@@ -113,6 +116,7 @@ def pending_key(cr: int, hand: Hand, born: Born) -> PendingKey:
         secret_key=SecretStr("s"),
         scope=SCOPES[born.scope],
         rotate_request=str(hand.rotation or ""),
+        renamed=born.renamed,
     )
 
 
@@ -137,6 +141,8 @@ def remembered(cr: int, memory: Memory, expectations: Expectations) -> Memory:
         lost=expectations.create_unanswered,
         last_serial=expectations.last_serial,
         recorded=None if expectations.recorded is None else _told_issue(expectations.recorded),
+        refused=tuple((serial, int(-at)) for serial, at in expectations.refused),
+        given_back=tuple(sorted(expectations.given_back)),
         scopes=tuple(_place(cr, key) for key, _ in expectations.scopes)[-2:],
     )
 
@@ -320,8 +326,9 @@ class Planner:
                 gone=GoneKeys(
                     confirmed=_confirmed_gone(cr, status, memory, shown),
                     presumed=_presumed_gone(cr, status, memory, shown),
-                    lasting=_confirmed_gone(cr, status, memory, shown),
+                    lasting=_lasting_gone(cr, status, memory),
                 ),
+                renamed="another name" if memory.renamed else "",
                 displaced=Displaced(
                     keys=_displaced(cr, status, one.born) if name != "red" else frozenset(),
                     names=(NAME,) if name == "wanted" else (),
@@ -356,6 +363,13 @@ def _confirmed_gone(
     named = {key for key, _, _ in status.retiring}
     named |= {key_id(cr, status.key)} if status.key is not None else set()
     return frozenset(gone | {key for key in named if place_of(cr, key) not in shown})
+
+
+def _lasting_gone(cr: int, status: Status | None, memory: Memory) -> frozenset[str]:
+    """As the real gathering tells it: two lists, the settle time apart, lacked it."""
+    if status is None or status.key is None or not memory.lasting:
+        return frozenset()
+    return frozenset({key_id(cr, status.key)})
 
 
 def _presumed_gone(

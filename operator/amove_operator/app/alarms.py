@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass, field
 
 from amove_operator.amove import BreakerState
+from amove_operator.core.reasons import EventReason, Reason
 from amove_operator.kube import Kube
 from amove_operator.telemetry import Metrics
 
@@ -19,7 +20,7 @@ class Alarms:
 
     kube: Kube
     metrics: Metrics
-    _events: asyncio.Queue[tuple[str, str]] = field(default_factory=asyncio.Queue)
+    _events: asyncio.Queue[tuple[Reason | EventReason, str]] = field(default_factory=asyncio.Queue)
 
     async def run(self) -> None:
         """Send the Events until cancelled. It runs in the leader: one replica sends them."""
@@ -38,7 +39,7 @@ class Alarms:
         )
         _log.error("FenceWasAway: %s", message)
         self.metrics.fence_was_away.inc()
-        self._events.put_nowait(("FenceWasAway", message))
+        self._events.put_nowait((EventReason.FenceWasAway, message))
 
     def on_breaker_change(self, state: BreakerState) -> None:
         """The circuit breaker opened, closed, or is open for another cause."""
@@ -49,5 +50,5 @@ class Alarms:
             _log.info("the Amove API can be used again")
             return
         _log.error("all calls to the Amove API are held back: %s", state.reason)
-        reason = "ApiUnauthorized" if refused else "ApiUnavailable"
+        reason = Reason.ApiUnauthorized if refused else Reason.ApiUnavailable
         self._events.put_nowait((reason, state.reason or ""))

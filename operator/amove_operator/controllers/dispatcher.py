@@ -17,6 +17,7 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
+from amove_operator.core.outcomes import Outcome
 from amove_operator.errors import (
     Conflict,
     KubeInternalError,
@@ -250,38 +251,37 @@ class Dispatcher:
         if self.d.store.find(item.uid) is None:
             self.d.forget(item)
 
-    async def _guarded(self, item: ObjectId) -> str:
+    async def _guarded(self, item: ObjectId) -> Outcome:
         ref, queue = item.ref, self.d.queue
         if self.d.store.find(item.uid) is None:
-            return "ok"
+            return Outcome.OK
         try:
             if item in self.d.store.unconfirmed and not await self._confirm(item):
-                return "not_gone"
+                return Outcome.NOT_GONE
             if ref.namespace in self.d.namespaces.unlisted and item not in self.d.store.vanished:
                 await self._read(ref)
-            await (self._buckets if ref.kind is Kind.BUCKET else self._keys).reconcile(item)
+            return await (self._buckets if ref.kind is Kind.BUCKET else self._keys).reconcile(item)
         except Conflict as error:
             _log.debug("%s changed meanwhile: %s", ref, error)
             queue.fail(item, cap=_SOON)
             with suppress(KubeUnavailable, KubeRefused):
                 await self._read(ref)  # our copy was stale: do not wait for its event
-            return "conflict"
+            return Outcome.CONFLICT
         except NotLeading as error:
             _log.warning("%s: nothing was done: %s", ref, error)
             queue.fail(item, cap=_SOON)
-            return "not_leading"
+            return Outcome.NOT_LEADING
         except (KubeRefused, KubeInternalError) as error:
             _log.error("%s: Kubernetes refused: %s", ref, error)
             refused = isinstance(error, KubeRefused)
             queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
             if (seen := self.d.store.find(item.uid)) is not None:
                 await self.d.status.emit_refused(seen, error)
-            return "kube_refused"
+            return Outcome.KUBE_REFUSED
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
             queue.fail(item, cap=SOON_AGAIN)
-            return "kube_unavailable"
-        return "ok"
+            return Outcome.KUBE_UNAVAILABLE
 
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""

@@ -29,6 +29,7 @@ from amove_operator.amove import LONG_PAUSE_SECONDS
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
+from amove_operator.core.outcomes import Outcome, outcome_of
 from amove_operator.core.reading import Seen, status_unreadable
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
@@ -76,27 +77,27 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     def __init__(self, dependencies: Dependencies) -> None:
         self.d = dependencies
 
-    async def reconcile(self, item: ObjectId) -> None:
+    async def reconcile(self, item: ObjectId) -> Outcome:
         """Serve one object. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if self.find(item) is None:
-            return
+            return Outcome.OK
         progress, taken = self.begin(item.uid), []
         for _ in range(MOST_STEPS):
             seen = self.find(item)
             if seen is None or item in self.d.store.unconfirmed:
-                return  # one that vanished just now is read before anything is done for it
+                return Outcome.OK  # one that vanished just now is read before anything is done
             if seen.unread_status:
                 await self.report_unreadable(seen)
-                return
+                return Outcome.OK
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
             try:
-                ended = await self._take_or_report(decision)
+                outcome = await self._take_or_report(decision)
             except (KubeRefused, KubeInternalError) as error:
                 await self._report_refused(decision, error)
-                return
-            if ended:
-                return
+                return Outcome.KUBE_REFUSED
+            if outcome is not None:
+                return outcome
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
 
     def find(self, item: ObjectId) -> Seen | None:
@@ -117,22 +118,23 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             await self.d.status.write(seen, seen.status, said)
         self.d.queue.forget(item)
 
-    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> bool:
-        """Perform one step, or say in status why the service did not; whether the pass ends."""
+    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> Outcome | None:
+        """Perform one step, or say in status why the service did not; how the pass ends, if so."""
         error = None
         try:
             if self._must_wait(decision):
                 self.set_aside(decision)
-                return True
+                return Outcome.WAITS
             end = await self._take(decision)
         except ApiError as failure:
             if self._is_tried_again(decision, failure):
                 self.set_aside(decision)
-                return True
+                return Outcome.API_ERROR
             error, end = failure, self.failed(decision, failure)
-        if end is not None:
-            await self.finish(decision, end, error)
-        return end is not None
+        if end is None:
+            return None
+        await self.finish(decision, end, error)
+        return outcome_of(end.conclusion)
 
     # -- waiting outside of the workers ----------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Every condition reason of both kinds. Stable: users and alerts match on them."""
+"""Every reason of conditions and Events. Stable: users and alerts match on them."""
 
 from __future__ import annotations
 
@@ -54,3 +54,17 @@ class Reason(StrEnum):
     ApiUserChanged = "ApiUserChanged"
     ClockSkew = "ClockSkew"
     RevokePending = "RevokePending"
+
+
+class EventReason(StrEnum):
+    """A reason that only Events have: of something done or found, where no condition says so.
+
+    docs/conditions.md, "Events", says of each what to do.
+    """
+
+    Created = "Created"
+    Recreated = "Recreated"
+    Deleted = "Deleted"
+    KeyRevoked = "KeyRevoked"
+    RevokeUnconfirmed = "RevokeUnconfirmed"
+    FenceWasAway = "FenceWasAway"

@@ -102,6 +102,9 @@ class Metrics:
         self.mass_loss = self._gauge(
             "mass_loss", "1 while so many objects are missing that nothing is replaced.", "kind"
         )
+        self.api_user_changed_keys = self._gauge(
+            "api_user_changed_keys", "AmoveStorageKeys whose key another API user issued."
+        )
         self.clock_skew = self._gauge(
             "clock_skew_seconds", "Local clock minus the Kubernetes API server's."
         )

@@ -15,7 +15,7 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.policy import invalid
-from amove_operator.core.reasons import Reason
+from amove_operator.core.reasons import EventReason, Reason
 from amove_operator.models import BucketSpec
 from amove_operator.models.shared import CONDITION_REASON_PATTERN
 from tests.unit.core.buckets.bucket_snapshots import fault_of, worlds
@@ -134,9 +134,38 @@ def test_a_reason_is_documented_for_the_kind_whose_code_uses_it(
 
 
 def test_every_reason_is_a_word_that_kubernetes_takes() -> None:
-    for reason in Reason:
+    for reason in (*Reason, *EventReason):
         assert re.fullmatch(CONDITION_REASON_PATTERN, reason.value)
         assert re.fullmatch(r"([A-Z][a-z]+)+", reason.value)
+
+
+def events() -> Iterator[list[str]]:
+    """The rows of the table of Events: reason, where, type, meaning, advice."""
+    section = (DOCS / "conditions.md").read_text().split("\n## Events\n")[1]
+    for line in section.split("\n## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if re.fullmatch(r"`\w+`", cells[0]):
+            yield cells
+
+
+def test_every_reason_that_only_an_event_has_is_documented_once_and_no_other() -> None:
+    assert [row[0].strip("`") for row in events()] == list(EventReason)
+    assert not set(EventReason) & set(Reason)
+
+
+def test_a_documented_event_says_where_it_is_what_it_means_and_what_to_do() -> None:
+    for reason, where, kind, meaning, advice in events():
+        assert where in ("bucket", "key", "the operator's Deployment"), reason
+        assert kind in ("Normal", "Warning"), reason
+        assert meaning.endswith("."), reason
+        assert advice.endswith("."), reason
+
+
+def test_every_listed_event_is_sent_from_somewhere() -> None:
+    """That no other one is, mypy says: whoever sends one takes a reason of either list."""
+    package = DOCS.parent / "operator" / "amove_operator"
+    source = "".join(path.read_text() for path in package.rglob("*.py"))
+    assert set(re.findall(r"EventReason\.(\w+)", source)) == set(EventReason)
 
 
 @pytest.mark.parametrize("page", ["conditions.md", "policies.md"])
@@ -145,6 +174,6 @@ def test_the_pages_name_only_reasons_that_exist(page: str) -> None:
     fields = {"Ready", "Synced", "Reconciling", "Stalled", "True", "False"}
     policies = {"Manage", "Observe", "Never", "IfExists", "Retain", "Delete", "Created", "Adopted"}
     kinds = {"AmoveBucket", "AmoveStorageKey"}
-    known = fields | policies | kinds | set(Reason)
+    known = fields | policies | kinds | {"Normal", "Warning"} | set(Reason) | set(EventReason)
     for word in re.findall(r"`([A-Z][a-z]\w*)`", text):
         assert word in known, word

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from amove_operator.core.outcomes import Outcome
 from amove_operator.core.scope import Scope
 from amove_operator.core.secrets import record as secret_record
 from amove_operator.core.secrets.rendering import PLACEHOLDERS, RenderContext, render
@@ -120,10 +121,15 @@ def test_every_metric_is_on_the_page_and_no_other_is() -> None:
     def shown_as(name: str, kind: str) -> str:
         return name + {"counter": "_total", "info": "_info"}.get(kind, "")
 
-    page = rows((ROOT / "docs/monitoring.md").read_text())
+    page = rows((ROOT / "docs/monitoring.md").read_text().split("\n## ")[0])
     ours = [one for one in Metrics().registry.collect() if not one.name.startswith("process_")]
     assert set(page) == {shown_as(one.name, one.type) for one in ours}
     assert all(cells[-1].endswith(".") for cells in page.values())
+
+
+def test_every_way_in_which_a_reconcile_ends_is_on_the_page_of_metrics() -> None:
+    section = (ROOT / "docs/monitoring.md").read_text().split("\n## How a reconcile ends\n")[1]
+    assert set(rows(section.split("\n## ")[0])) == set(Outcome)
 
 
 def test_the_glossary_is_in_order_and_each_word_says_where_it_is_used() -> None:

@@ -33,6 +33,7 @@ EXPECTED = {
     "untrusted_live_keys": set(),
     "mint_budget_exhausted": set(),
     "mass_loss": {"kind"},
+    "api_user_changed_keys": set(),
     "clock_skew_seconds": set(),
     "resync_duration_seconds": set(),
     "fence_intact": set(),

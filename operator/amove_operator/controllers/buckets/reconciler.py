@@ -18,8 +18,9 @@ from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.snapshot import Refusal, Refused
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
+from amove_operator.core.outcomes import Outcome
 from amove_operator.core.reading import read_bucket
-from amove_operator.core.reasons import Reason
+from amove_operator.core.reasons import EventReason, Reason
 from amove_operator.errors import (
     AlreadyExists,
     ApiError,
@@ -52,13 +53,14 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     model = AmoveBucket
 
-    async def reconcile(self, item: ObjectId) -> None:
+    async def reconcile(self, item: ObjectId) -> Outcome:
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
-            return
+            return Outcome.OK
         with self.d.bucket_names.try_acquire(bucket.bucket_name, item) as mine:
-            if mine and await self._knows_accounts(bucket):
-                await super().reconcile(item)
+            if not mine or not await self._knows_accounts(bucket):
+                return Outcome.WAITS
+            return await super().reconcile(item)
 
     async def _knows_accounts(self, bucket: AmoveBucket) -> bool:
         """Whoever asks again about an account that could not be used wants the accounts of now.
@@ -125,7 +127,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
                 if await self._is_current(bucket) and await self._delete(memory, where):
                     self.d.metrics.buckets_deleted.inc()
                     message = f"Deleted bucket {where.bucket_name}."
-                    await self.d.status.emit_event(bucket, "Deleted", message)
+                    await self.d.status.emit_event(bucket, EventReason.Deleted, message)
 
     async def _observe(
         self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
@@ -183,11 +185,11 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         self.d.bucket_losses.concluded(bucket.metadata.uid)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
-            await self.d.status.emit_event(bucket, "Created", f"Created bucket {name}.")
+            await self.d.status.emit_event(bucket, EventReason.Created, f"Created bucket {name}.")
             return
         metrics.buckets_recreated.inc()
         message = f"Bucket {name} was gone from the service and was created again, empty."
-        await self.d.status.emit_event(bucket, "Recreated", message, warning=True)
+        await self.d.status.emit_event(bucket, EventReason.Recreated, message, warning=True)
 
     async def _repair(
         self, memory: BucketMemory, where: BucketAddress, flags: BucketFlags, seen: BucketFlags

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from math import inf
 
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.shared.dependencies import Dependencies
@@ -63,6 +62,7 @@ class KeyGatherer:
             refused=progress.memory.refused,
             renamed=progress.memory.renamed,
             loss=self._loss(key, progress),
+            loss_accepted=progress.loss_accepted,
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
         )
@@ -237,7 +237,7 @@ class KeyGatherer:
         listing, current = self._d.key_lists.latest, key.proven.key
         if listing is None or current is None:
             return frozenset()
-        since = self._d.key_losses.missing.get(key.metadata.uid, inf)
+        since = self._d.key_losses.lacked_since(key.metadata.uid)
         missed = listing.begun >= since + self._d.settle and self._lacks_ours_alone(key)
         lasting = current.id in listing.owners or missed
         return frozenset({current.id}) if lasting else frozenset()

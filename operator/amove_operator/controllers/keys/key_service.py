@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from amove_operator.amove import NewKey
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
+from amove_operator.controllers.keys.unconfirmed import UnconfirmedKeys
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import steps
 from amove_operator.core.keys.expectations import PendingKey
 from amove_operator.core.naming import key_name, marker_of
+from amove_operator.core.reasons import EventReason
 from amove_operator.errors import ApiError, Rejected
 from amove_operator.models import AmoveStorageKey
 from amove_operator.telemetry import register_secret
@@ -17,8 +19,8 @@ from amove_operator.telemetry import register_secret
 class KeyService:
     """The service's side of the key reconciler."""
 
-    def __init__(self, dependencies: Dependencies) -> None:
-        self._d = dependencies
+    def __init__(self, dependencies: Dependencies, unconfirmed: UnconfirmedKeys) -> None:
+        self._d, self._unconfirmed = dependencies, unconfirmed
 
     async def create(self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Mint) -> None:
         """Send ``create_storage_key`` once; an answer that is lost starts the settle time."""
@@ -71,20 +73,10 @@ class KeyService:
         changed = known_user is not None and remote.user_id not in (None, known_user)
         uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
         if changed and self._d.key_losses.accepted(uid, accept_loss):
-            await self._report_left(key)
+            await self._unconfirmed.report_former_users(key)
         elif changed:
             self._d.key_losses.other_user(uid, accept_loss)
             memory.expectations = memory.expectations.other_user(self._d.clock())
-
-    async def _report_left(self, key: AmoveStorageKey) -> None:
-        """From now on lists are the new user's: nobody here sees the former one's keys any more."""
-        for key_id in sorted(key.proven.named_ids):
-            self._d.metrics.revoke_unconfirmed.inc()
-            message = (
-                f"Key {key_id} belongs to the former API user and may live on, but only his token "
-                "can revoke it: check the storage service."
-            )
-            await self._d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
 
     async def revoke(
         self, key: AmoveStorageKey, progress: ReconcilePass, step: steps.Revoke
@@ -107,7 +99,8 @@ class KeyService:
         self._d.enqueue.waiting(self._d.names.wanted_and_kept_by([key_id]))
         self._d.key_lists.revoked(key_id)
         self._d.metrics.keys_revoked.labels(why).inc()
-        await self._d.status.emit_event(key, "KeyRevoked", f"Revoked key {key_id}: {why}.")
+        revoked = f"Revoked key {key_id}: {why}."
+        await self._d.status.emit_event(key, EventReason.KeyRevoked, revoked)
 
 
 def _renamed(asked: str, given: str | None) -> str:

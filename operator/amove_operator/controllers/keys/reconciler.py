@@ -10,13 +10,14 @@ from amove_operator.controllers.keys.gather import KeyGatherer
 from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.keys.secret_writer import SecretWriter
+from amove_operator.controllers.keys.unconfirmed import UnconfirmedKeys
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.controllers.shared.status_writer import explain
 from amove_operator.core.conditions import Verdict, unsynced
 from amove_operator.core.keys import messages, steps
-from amove_operator.core.keys.derived import is_usable
+from amove_operator.core.keys.derived import held_id, is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import SecretOurs
@@ -48,7 +49,8 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         super().__init__(dependencies)
         self._gatherer = KeyGatherer(dependencies)
         self._secrets = SecretWriter(dependencies)
-        self._service = KeyService(dependencies)
+        self._unconfirmed = UnconfirmedKeys(dependencies)
+        self._service = KeyService(dependencies, self._unconfirmed)
 
     # -- deciding --------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         secret, key = decision.snapshot.secret, decision.seen
         if isinstance(secret, SecretOurs) and not secret.deleting:
             self.d.names.note_holder(secret.record.key_id, key.metadata.namespace)
-        await self._report_unconfirmed(key, decision.progress)
+        await self._report_unconfirmed(key, decision.progress, last=True)
 
     def status_unwritten(self, decision: KeyDecision) -> None:
         """Whoever waits for a bucket name learns which keys are gone.
@@ -217,11 +219,13 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             await self.d.status.write(key, end.status, end.conclusion)
             memory = decision.progress.memory
             memory.expectations = memory.expectations.named(end.status.named_ids)
+            if before.key is not None and end.status.key is not None:
+                self.d.key_losses.named(key, before.key.id, end.status.key.id)
             if (before.key, before.retiring) != (end.status.key, end.status.retiring):
                 self.d.enqueue.buckets_of(key)
                 self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
             await self._report_unconfirmed(key, decision.progress)
-            self._release_names(key, decision.progress, end.status)
+            self._release_names(decision, end.status)
         if end.retry:
             at_least = getattr(error, "retry_after", None) or 0.0
             queue.fail(item, cap=self.longest_pause(error), at_least=at_least)
@@ -231,28 +235,34 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             left = (end.requeue_at - self.d.now()).total_seconds()
             queue.add_after(item, max(left, 0.0) + 0.05)
 
-    def _release_names(
-        self, key: AmoveStorageKey, progress: ReconcilePass, status: KeyStatus
-    ) -> None:
-        """Status names every live key, and so the buckets that they reach: drop the reservation."""
-        if progress.memory.expectations.pending_key is not None:
+    def _release_names(self, decision: KeyDecision, status: KeyStatus) -> None:
+        """Status names every live key, and so the buckets that they reach: drop the reservation.
+
+        Not while the Secret holds a key of ours that status never named, since it could not be
+        written: that one list lacks it proves nothing, and nothing else keeps its names.
+        """
+        key, progress = decision.seen, decision.progress
+        expected = progress.memory.expectations
+        issued = {key_id for key_id, _ in expected.scopes} - expected.asked - status.named_ids
+        if expected.pending_key is not None or held_id(decision.snapshot) in issued:
             return
         alive = self._gatherer.live(key, progress)
         if alive is not None and {one.id for one in alive} <= status.named_ids:
             self.d.enqueue.waiting(self.d.store.key_index.release(key.metadata.uid))
 
-    async def _report_unconfirmed(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
-        """A key that left the list without a 200 to its deletion may still live at the storage."""
-        memory = progress.memory
-        if not memory.expectations.unconfirmed:
+    async def _report_unconfirmed(
+        self, key: AmoveStorageKey, progress: ReconcilePass, *, last: bool = False
+    ) -> None:
+        """A key that left the list without a 200 to its deletion may still live at the storage.
+
+        One that nothing proves gone is asked for again, so it is not reported yet; but once an
+        object is let go of (``last``) nobody asks any more.
+        """
+        memory, expected = progress.memory, progress.memory.expectations
+        reported = expected.unconfirmed | expected.failed_revokes if last else expected.unconfirmed
+        if not reported:
             return
-        unproven = key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
-        reported = memory.expectations.unconfirmed - unproven
-        memory.expectations = memory.expectations.unconfirmed_reported()
-        for key_id in reported:
-            self.d.metrics.revoke_unconfirmed.inc()
-            message = (
-                f"Key {key_id} is gone from the list, but its revocation was never confirmed: "
-                "check the storage service."
-            )
-            await self.d.status.emit_event(key, "RevokeUnconfirmed", message, warning=True)
+        if not last:
+            reported -= key.proven.named_ids - self._gatherer.confirmed_gone(key, progress)
+        memory.expectations = expected.unconfirmed_reported(reported)
+        await self._unconfirmed.report_gone(key, reported)

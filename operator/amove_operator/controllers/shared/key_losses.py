@@ -6,6 +6,7 @@ Said in docs/key-protocol.md, "When nothing may be concluded".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
@@ -25,6 +26,7 @@ class KeyLosses:
     """Which AmoveStorageKeys miss the key that status names, by complete lists.
 
     ``missing``: their UIDs, and when the first list that lacked the key was begun.
+    ``_lacked``: the same, also of keys that we asked to be revoked, whose going is no loss.
     """
 
     _store: Store
@@ -32,6 +34,7 @@ class KeyLosses:
     _settle: float
     _accept_before: dict[str, str | None] = field(default_factory=dict)
     missing: dict[str, float] = field(default_factory=dict)
+    _lacked: dict[str, float] = field(default_factory=dict)
     _lost: Tally = field(default_factory=Tally)
     _known: Tally = field(default_factory=Tally)
     _too_new: list[float] = field(default_factory=list)
@@ -47,7 +50,12 @@ class KeyLosses:
         for key in self._store.keys.values():
             current, uid = key.proven.key, key.metadata.uid
             dead = current is None or current.dead or key.metadata.let_go
-            if current is None or dead or self._changed_since(uid, current.id, listing):
+            if current is None or dead:
+                self.missing.pop(uid, None)
+                self._lacked.pop(uid, None)
+                continue
+            self._note_lack(uid, current.id, listing)
+            if self._changed_since(uid, current.id, listing):
                 self.missing.pop(uid, None)
                 continue
             gone = current.id not in listing.owners
@@ -89,6 +97,16 @@ class KeyLosses:
         """Whether ``accept-loss`` was set to a new value after the loss was seen."""
         return is_new_acceptance(accept_loss, self._accept_before.get(uid, accept_loss))
 
+    def named(self, key: AmoveStorageKey, before: str, now: str) -> None:
+        """Status names another key than before: a loss is over, and what was accepted is spent.
+
+        Else the same value would accept the next loss, and the next user, as well.
+        """
+        if now != before:
+            self.missing.pop(key.metadata.uid, None)
+            self._lacked.pop(key.metadata.uid, None)
+            self._accept_before[key.metadata.uid] = key.metadata.annotation("accept-loss")
+
     def other_user(self, uid: str, accept_loss: str | None) -> None:
         """A key came back for another user: only a later ``accept-loss`` accepts that."""
         self._accept_before[uid] = accept_loss
@@ -104,10 +122,28 @@ class KeyLosses:
         keys = self._store.keys.values()
         return self.missing.keys() - {key.metadata.uid for key in keys if is_being_ended(key)}
 
+    def lacked_since(self, uid: str) -> float:
+        """When the first of the lists was begun that lack its key in a row; infinity for none."""
+        return self._lacked.get(uid, inf)
+
     def forget(self, uid: str) -> None:
         """The AmoveStorageKey is gone."""
         self.missing.pop(uid, None)
+        self._lacked.pop(uid, None)
         self._accept_before.pop(uid, None)
+
+    def _note_lack(self, uid: str, key_id: str, listing: KeyList) -> None:
+        """A revocation without an answer, or one that status could not note, is seen to be done."""
+        if key_id in listing.owners or key_id in self._too_new_for(uid, listing):
+            self._lacked.pop(uid, None)
+        else:
+            self._lacked.setdefault(uid, listing.begun)
+
+    def _too_new_for(self, uid: str, listing: KeyList) -> dict[str, float]:
+        """The keys that this process issued too late for a list to judge them, and when."""
+        memory = self._memories.keys.get(uid)
+        created = memory.expectations.created if memory is not None else ()
+        return {key.id: at for key, at in created if listing.begun < at + self._settle}
 
     def _changed_since(self, uid: str, key_id: str, listing: KeyList) -> bool:
         """Whether a list can say nothing of the key's loss; one too new that it lacks is noted."""
@@ -115,16 +151,20 @@ class KeyLosses:
         if memory is None:
             return False
         made = memory.expectations
-        recent = {key.id: at for key, at in made.created if listing.begun < at + self._settle}
+        recent = self._too_new_for(uid, listing)
         if key_id in recent and not listing.shows(key_id):
             self._too_new.append(recent[key_id])
         return key_id in recent or made.was_deleted(key_id) or key_id in made.asked
 
     def _note(self, key: AmoveStorageKey, listing: KeyList, *, gone: bool) -> None:
-        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it."""
+        """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it.
+
+        What was accepted of a key that is back is spent: the next loss is another one.
+        """
         uid = key.metadata.uid
         memory = self._memories.keys.get(uid)
-        noted = uid in self.missing or (memory is not None and memory.expectations.user_changed)
+        user_changed = memory is not None and memory.expectations.user_changed
+        noted = user_changed or (gone and uid in self.missing)
         if gone:
             self.missing.setdefault(uid, listing.begun)
         else:

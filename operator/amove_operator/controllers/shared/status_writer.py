@@ -11,7 +11,7 @@ from amove_operator.core import conditions
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import overlong
 from amove_operator.core.reading import Object, Seen, conditions_are_lost
-from amove_operator.core.reasons import Reason
+from amove_operator.core.reasons import EventReason, Reason
 from amove_operator.errors import (
     ApiError,
     AuthFailed,
@@ -87,10 +87,13 @@ class StatusWriter:
         wanted = status.model_copy(
             update={"conditions": merged, "observed_generation": meta.generation}
         )
-        sent = None if meta.vanished else await self._send(seen, wanted)
+        on_its_way = conclusion.reconciling is not None
+        sent = None if meta.vanished else await self._send(seen, wanted, on_its_way=on_its_way)
         return sent if sent is not None else self._store.note_status(seen, wanted)
 
-    async def _send(self, seen: Seen, status: BucketStatus | KeyStatus) -> Seen | None:
+    async def _send(
+        self, seen: Seen, status: BucketStatus | KeyStatus, *, on_its_way: bool
+    ) -> Seen | None:
         """Have the API server take it; ``None`` where our role went before the object."""
         meta, old, new = seen.metadata, seen.status.to_kube(), status.to_kube()
         try:
@@ -105,21 +108,30 @@ class StatusWriter:
         if body is None:
             return seen
         self._store.put(seen.KIND, body)
-        await self._emit_change(seen, status.conditions)
+        await self._emit_change(seen, status.conditions, on_its_way=on_its_way)
         return seen.with_status(status)
 
-    async def _emit_change(self, seen: Object, after: tuple[Condition, ...]) -> None:
-        """One Event for a changed reason of Ready or Synced: never one for each resync."""
+    async def _emit_change(
+        self, seen: Object, after: tuple[Condition, ...], *, on_its_way: bool
+    ) -> None:
+        """One Event for a changed reason of Ready or Synced: never one for each resync.
+
+        ``on_its_way``: the pass itself concludes so. That a deletion was begun stays in the
+        conditions through all that goes wrong with it, and makes no refusal a good sign.
+        """
+        going_on = conditions.reason_of(after, "Reconciling")
         for kind in ("Ready", "Synced"):
             old, new = conditions.find(seen.status.conditions, kind), conditions.find(after, kind)
             if new is None or (old and (old.status, old.reason) == (new.status, new.reason)):
                 continue
-            bad = new.status != "True" and not conditions.is_true(after, "Reconciling")
+            bad = new.status != "True" and not on_its_way and new.reason != going_on
             _log.info(
                 "%s: %s=%s %s: %s", seen.object_id.ref, kind, new.status, new.reason, new.message
             )
             if bad or (kind == "Ready" and new.status == "True"):
-                await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
+                await self.emit_event(
+                    seen, Reason(new.reason), new.message or new.reason, warning=bad
+                )
                 return
 
     async def emit_refused(self, seen: Object, error: Exception) -> None:
@@ -135,7 +147,12 @@ class StatusWriter:
             await self.emit_event(seen, reason, message, warning=True)
 
     async def emit_event(
-        self, seen: Object, reason: str, message: str, *, warning: bool = False
+        self,
+        seen: Object,
+        reason: Reason | EventReason,
+        message: str,
+        *,
+        warning: bool = False,
     ) -> None:
         """An Event on one of our objects; fails nothing."""
         item = seen.object_id

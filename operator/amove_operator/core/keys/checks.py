@@ -80,6 +80,16 @@ def wait_for_lost_call(snapshot: KeySnapshot) -> steps.KeyStep | None:
     return await_key_list(snapshot, messages.await_list(snapshot, messages.Showing.LOST_CALL))
 
 
+def wait_for_accepted_loss(snapshot: KeySnapshot) -> steps.KeyStep | None:
+    """A person accepts that the key is gone: a list begun since shows whether it still is.
+
+    Else the object would say that all is well, with a key that is gone, until the next sweep.
+    """
+    if snapshot.live is not None or not snapshot.loss_accepted:
+        return None
+    return await_key_list(snapshot, messages.await_list(snapshot, messages.Showing.STILL_GONE))
+
+
 def report_in_sync(snapshot: KeySnapshot) -> steps.KeyStep:
     """Nothing is left to do until the clock or somebody changes something."""
     key = status_of(snapshot).key

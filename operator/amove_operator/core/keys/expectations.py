@@ -207,9 +207,9 @@ class Expectations:
         """The recorded user is back, or the change was accepted."""
         return replace(self, other_user_at=None)
 
-    def unconfirmed_reported(self) -> Expectations:
-        """An Event names the unconfirmed revocations: each is reported once."""
-        return replace(self, unconfirmed=frozenset())
+    def unconfirmed_reported(self, key_ids: Set[str]) -> Expectations:
+        """An Event names these keys, whose revocation was not confirmed: each is reported once."""
+        return replace(self, unconfirmed=self.unconfirmed - key_ids)
 
     def observe(self, listing: KeyList, lag: float) -> Expectations:
         """What is still to be expected after a complete list; what that list must show is dropped.

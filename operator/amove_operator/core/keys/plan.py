@@ -25,6 +25,7 @@ CHECKS: tuple[Callable[[KeySnapshot], steps.KeyStep | None], ...] = (
     checks.report_secret_conflict,  # a stranger has the Secret's name, or ours is being deleted
     issue.issue_if_needed,  # the first key, or another than the Secret holds: see issue.GATES
     checks.repair_secret_metadata,  # labels, annotations, owner; the key stays
+    checks.wait_for_accepted_loss,  # it is acted on by a list of now, and at once
     checks.wait_for_lost_call,  # all seems well, but what a call without answer left must be found
 )
 

@@ -122,6 +122,7 @@ class KeySnapshot:
     begun; ``list_outdated``: it is from before this pass, lacks keys of ours, and may be another
     user's. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
     take, or did not take, the Secret. ``renamed``: which other name the service gave the last key.
+    ``loss_accepted``: a person accepts that the key is gone.
     """
 
     now: datetime
@@ -151,6 +152,7 @@ class KeySnapshot:
     refused: str = ""
     renamed: str = ""
     loss: LossVerdict = LossVerdict.NONE
+    loss_accepted: bool = False
     clock_skewed: bool = False
     defaults: Defaults | None = None
 

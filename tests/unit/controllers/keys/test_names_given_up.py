@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amove_operator.amove import IssuedKey, NewKey
-from amove_operator.errors import Rejected
+from amove_operator.errors import KubeUnavailable, Rejected, TransportFault
 from amove_operator.models.refs import Kind, Ref
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
 
@@ -82,6 +82,84 @@ def test_a_key_whose_name_was_given_up_is_revoked_when_a_list_shows_it_again() -
         cluster.service.unlisted.clear()
         await listed(cluster, 2)
         assert lost not in cluster.service.keys
+
+    on_cluster(scenario)
+
+
+def test_a_revoked_key_whose_status_could_not_be_written_for_long_keeps_no_name() -> None:
+    """The 200 is forgotten once a list lacks the key: two lists show then that it is gone."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        await two_teams(cluster)
+        await given_up(cluster)
+        write, deleted = cluster.kube.write_status, set[str]()
+        cluster.service.deleting = lambda key: deleted.add(key.id)
+
+        async def down(ref: Ref, *given: Any) -> Any:
+            if deleted and ref.kind is Kind.KEY:
+                raise KubeUnavailable("no answer")
+            return await write(ref, *given)
+
+        setattr(cluster.kube, "write_status", down)  # noqa: B010
+        blue = cluster.apply("blue", "theirs", bucketName="photos")
+        await listed(cluster, 3)
+        assert len(deleted) == 1
+        assert cluster.says(blue)["Ready"][0] == "False"
+        delattr(cluster.kube, "write_status")
+        await listed(cluster, 3)
+        assert cluster.says(blue)["Ready"] == ("True", "Available")
+
+    on_cluster(scenario)
+
+
+def test_a_key_whose_revocation_was_done_and_not_answered_keeps_no_name() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        await two_teams(cluster)
+        await given_up(cluster)
+        revoke = cluster.service.delete_storage_key
+
+        async def unanswered(key_id: str) -> None:
+            await revoke(key_id)
+            raise TransportFault("delete_storage_key: dropped")
+
+        setattr(cluster.service, "delete_storage_key", unanswered)  # noqa: B010
+        blue = cluster.apply("blue", "theirs", bucketName="photos")
+        await listed(cluster, 5)
+        assert cluster.says(blue)["Ready"] == ("True", "Available")
+        assert list(cluster.service.keys) == ["key-2"]
+
+    on_cluster(scenario)
+
+
+def test_a_key_that_status_never_named_keeps_its_name_though_one_list_lacks_it() -> None:
+    """It is in the Secret, and pods use it; its status could not be written, and a list erred."""
+
+    async def scenario(cluster: BucketCluster) -> None:
+        cluster.apply("red", "photos")
+        await cluster.passes(30)
+        write, down = cluster.kube.write_status, True
+
+        async def unavailable(ref: Ref, *given: Any) -> Any:
+            if down and ref.kind is Kind.KEY and cluster.kube.secrets:
+                raise KubeUnavailable("no answer")
+            return await write(ref, *given)
+
+        setattr(cluster.kube, "write_status", unavailable)  # noqa: B010
+        cluster.apply_key("red", "app", "photos")
+        await cluster.passes(60)
+        assert list(cluster.service.keys) == ["key-1"]
+        await given_up(cluster)
+        cluster.service.unlisted.add("key-1")
+        await listed(cluster, 1)
+        down = False
+        await cluster.passes(60)
+        blue = cluster.apply("blue", "theirs", bucketName="photos")
+        await cluster.passes(60)
+        assert cluster.says(blue)["Ready"][0] == "False"
+        cluster.service.unlisted.clear()
+        await listed(cluster, 3)
+        assert cluster.service.keys == {}
+        assert cluster.says(blue)["Ready"] == ("True", "Available")
 
     on_cluster(scenario)
 
