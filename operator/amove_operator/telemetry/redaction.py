@@ -135,7 +135,8 @@ def one_line(text: str, *, may_hold_secret: bool = False) -> str:
     shown = _SECRET_KEY.sub(rf"\1{MASK}", shown)
     if may_hold_secret:
         shown = _CREDENTIAL_LIKE.sub(MASK, shown)
-    shown = shown.strip()
+    # An unassigned character is no control character, and yet nothing that a terminal should get.
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in shown.strip())
     return shown if len(shown) <= LONGEST_LINE else shown[: LONGEST_LINE - 1] + "…"
 
 
