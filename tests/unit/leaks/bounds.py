@@ -119,6 +119,8 @@ BOUNDS: dict[str, Bound] = {
     "Store._by_secret._items[]": at_most(_several(keys, 3)),
     "Store._by_secret._names": at_most(keys),
     "Store._by_secret._names[]": at_most(keys),
+    "ObjectCounts._counts": constant(6),
+    "ObjectCounts._counts[]": each(2),
     "KeyIndex._by_owner._items": exactly(keys),
     "KeyIndex._by_owner._items[]": exactly(keys),
     "KeyIndex._by_owner._names": exactly(keys),
