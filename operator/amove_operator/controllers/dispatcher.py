@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -14,6 +15,7 @@ from amove_operator.controllers.keys.reconciler import KeyReconciler
 from amove_operator.controllers.reconciler import SOON_AGAIN
 from amove_operator.controllers.shared.departed import is_newer
 from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.key_losses import JudgedKeys
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
@@ -42,7 +44,7 @@ class Dispatcher:
         self.orphans = OrphanWatch(dependencies)
         self._buckets = BucketReconciler(dependencies)
         self._keys = KeyReconciler(dependencies)
-        dependencies.key_lists.subscribe(self.on_key_list)
+        dependencies.key_lists.subscribe(self.judge_key_list)
 
     def on_leading(self) -> None:
         """From now on this process acts, and answers for what the one before it left behind.
@@ -202,19 +204,21 @@ class Dispatcher:
             if deleted or version != (secret.uid, secret.resource_version):
                 self.d.queue.add(item)
 
-    def on_key_list(self, listing: KeyList) -> None:
-        """Take in a new complete key list."""
+    async def judge_key_list(self, listing: KeyList) -> Callable[[], None]:
+        """Judge a new complete key list; what is returned takes it in, as everybody goes by it."""
+        judged = await self.d.key_losses.judge(listing)
+        return partial(self._on_key_list, listing, judged)
+
+    def _on_key_list(self, listing: KeyList, judged: JudgedKeys) -> None:
         losses = self.d.key_losses
-        losses.observe(listing)
+        losses.conclude(judged)
         self.d.metrics.mass_loss.labels("key").set(losses.is_mass)
         self.orphans.on_key_list()
         for memory in self.d.memories.keys.values():
             memory.expectations = memory.expectations.observe(listing, self.d.settle)
-        for key in self.d.store.keys.values():
-            named = key.proven.key
-            resurfaced = named is not None and named.dead and named.id in listing.owners
-            if resurfaced or key.metadata.uid in losses.missing:
-                self.d.queue.add(key.object_id)
+        missing = filter(None, map(self.d.store.find, losses.missing))
+        for item in (*judged.resurfaced, *(key.object_id for key in missing)):
+            self.d.queue.add(item)
         self.d.enqueue.waiting(self.d.names.wanted)  # a list shows who keeps a name
 
     def on_service_back(self) -> None:

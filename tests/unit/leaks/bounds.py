@@ -181,7 +181,7 @@ BOUNDS: dict[str, Bound] = {
     "KeyListCache._issued": at_most(keys),
     "KeyListCache._issued[]": each(2),
     "KeyListCache._revoked": at_most(keys),
-    "KeyListCache._subscribers": constant(1),
+    "KeyListCache._judges": constant(1),
     "OrphanSuspects.suspects": at_most(live),
     "OrphanSuspects.orphans": at_most(live),
     # Secrets as the watch shows them.

@@ -246,8 +246,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if memory.seen is None:
             memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if not bucket.metadata.vanished:
-            told = memory.created and bucket.proven.provenance is None  # by the Event Created
-            after = await self.d.status.write(bucket, end.status, end.conclusion, told=told)
+            reported = memory.created and bucket.proven.provenance is None  # by the Event Created
+            after = await self.d.status.write(bucket, end.status, end.conclusion, reported=reported)
             if is_concluded(after):
                 self.d.bucket_losses.concluded(after.metadata.uid)
             self.d.enqueue.concerned_by(bucket, after)

@@ -71,11 +71,11 @@ class StatusWriter:
         status: BucketStatus | KeyStatus,
         conclusion: Conclusion,
         *,
-        told: bool = False,
+        reported: bool = False,
     ) -> Seen:
         """Write what changed, if anything; the object with the status that it has now.
 
-        ``told``: an Event of this pass has said already what led to it, unless it is bad.
+        ``reported``: an Event of this pass has said already what led to it, unless it is bad.
 
         Where that would lose conditions which cannot be read, an Event says it instead.
         Raises Conflict when ``seen`` is stale.
@@ -94,11 +94,11 @@ class StatusWriter:
         wanted = status.model_copy(
             update={"conditions": merged, "observed_generation": meta.generation}
         )
-        sent = None if meta.vanished else await self._send(seen, wanted, told=told)
+        sent = None if meta.vanished else await self._send(seen, wanted, reported=reported)
         return sent if sent is not None else self._store.note_status(seen, wanted)
 
     async def _send(
-        self, seen: Seen, status: BucketStatus | KeyStatus, *, told: bool
+        self, seen: Seen, status: BucketStatus | KeyStatus, *, reported: bool
     ) -> Seen | None:
         """Have the API server take it; ``None`` where our role went before the object."""
         meta, old, new = seen.metadata, seen.status.to_kube(), status.to_kube()
@@ -114,10 +114,12 @@ class StatusWriter:
         if body is None:
             return seen
         self._store.put(seen.KIND, body)
-        await self._emit_change(seen, status.conditions, told=told)
+        await self._emit_change(seen, status.conditions, reported=reported)
         return seen.with_status(status)
 
-    async def _emit_change(self, seen: Object, after: tuple[Condition, ...], *, told: bool) -> None:
+    async def _emit_change(
+        self, seen: Object, after: tuple[Condition, ...], *, reported: bool
+    ) -> None:
         """One Event for a changed reason of Ready or Synced: never one for each resync."""
         for kind in ("Ready", "Synced"):
             old, new = conditions.find(seen.status.conditions, kind), conditions.find(after, kind)
@@ -127,7 +129,7 @@ class StatusWriter:
             _log.info(
                 "%s: %s=%s %s: %s", seen.object_id.ref, kind, new.status, new.reason, new.message
             )
-            if bad or (kind == "Ready" and new.status == "True" and not told):
+            if bad or (kind == "Ready" and new.status == "True" and not reported):
                 await self.emit_event(seen, new.reason, new.message or new.reason, warning=bad)
                 return
 

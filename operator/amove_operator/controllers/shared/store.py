@@ -256,11 +256,6 @@ class Store:
         """The object of a marker, as long as it is there or its end is being served."""
         return next(iter(self._found(self.key_index.of_marker(marker))), None)
 
-    def all_keys(self) -> list[AmoveStorageKey]:
-        """Every AmoveStorageKey, vanished ones too."""
-        gone = (one for one in self.vanished.values() if isinstance(one, AmoveStorageKey))
-        return [*self.keys.values(), *gone]
-
     def _found(self, uids: Iterable[str]) -> list[AmoveStorageKey]:
         found = (key for key in map(self.find, uids) if isinstance(key, AmoveStorageKey))
         return sorted(found, key=lambda key: key.object_id)
