@@ -241,7 +241,6 @@ BOUNDS: dict[str, Bound] = {
     # The last credentials, in the few spellings that each may show in.
     "SecretValues._spellings": constant(16 + 128),
     "SecretValues._spellings[]": each(7),
-    "SecretValues._longest_first": constant(7 * (16 + 128)),
     "SecretValues._starts": constant(7 * (16 + 128)),
     # Labels are words of ours: calls, outcomes, kinds, reasons.
     "Metrics.api_request_duration{}": constant(11),
