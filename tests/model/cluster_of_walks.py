@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from amove_operator.amove import NewKey
@@ -133,9 +134,9 @@ class Walked:
         for secret in shown.values():
             self.dispatcher.on_secret_event(secret, deleted=False)
 
-    def _judge_orphans(self, listing: KeyList) -> None:
+    async def _judge_orphans(self, listing: KeyList) -> Callable[[], None]:
         """What judges a new list in a task of its own is run to its end here."""
-        run(self.dispatcher.orphans.judge(listing))
+        return lambda: run(self.dispatcher.orphans.judge(listing))
 
     def serve(self, what: Ref | ObjectId, words: tuple[str, ...] = ()) -> None:
         """One reconcile, whose first effects meet ``words``."""

@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import httpx
@@ -19,6 +20,7 @@ from amove_operator.amove.calls import Payload
 from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.permits import LONG_PAUSE_SECONDS, CallPermits
 from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
+from amove_operator.amove.transport import AiohttpTransport
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
@@ -37,6 +39,8 @@ _NEVER_SENT = (
     httpx.LocalProtocolError,
     httpx.InvalidURL,
 )
+# There are a dozen of them and the pages of the key list; parsing one takes 0.1 ms.
+_parsed = lru_cache(maxsize=64)(httpx.URL)
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,14 @@ class Session:
         timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
         self._extensions = {"timeout": timeout.as_dict()}
         self._http = httpx.AsyncClient(
-            transport=transport,
+            transport=transport
+            or AiohttpTransport(
+                connections=settings.concurrency + 1,  # one is the probe's
+                # Plain http is for loopback only, and a proxy is not loopback: it would see the
+                # token.
+                trust_env=not settings.api_url.startswith("http:"),
+            ),
             follow_redirects=False,
-            # Plain http is for loopback only, and a proxy is not loopback: it would see the token.
-            trust_env=not settings.api_url.startswith("http:"),
-            limits=httpx.Limits(max_connections=settings.concurrency + 1),  # one is the probe's
         )
         self._probed_with: SecretStr | None = None
         self.breaker = Breaker(
@@ -223,7 +230,11 @@ class Session:
             headers["Content-Type"] = "application/json"
         url = f"{self._base}{call.path}" + (f"?{payload.query}" if payload.query else "")
         return httpx.Request(
-            call.method, url, headers=headers, content=payload.body, extensions=self._extensions
+            call.method,
+            _parsed(url),
+            headers=headers,
+            content=payload.body,
+            extensions=self._extensions,
         )
 
     async def _fetch(self, call: Call[Any], request: httpx.Request) -> answers.Answer:

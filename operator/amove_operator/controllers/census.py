@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from amove_operator.controllers.dispatcher import Dispatcher
+from amove_operator.engine.slices import in_slices
 from amove_operator.errors import KubeRefused
 from amove_operator.models.refs import Kind
 
@@ -55,7 +56,7 @@ class Census:
         finally:
             store.departed.drop_list()
         store.history.check_list(kind, version, seen_before)
-        for item in store:
+        async for item in in_slices(store):
             if item.ref.kind is kind and scope in (None, item.ref.namespace):
                 self._dispatcher.on_not_listed(item, listed, version)
         store.departed.end_list(kind, scope, begun, version)

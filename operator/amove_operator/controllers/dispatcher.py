@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -14,6 +15,7 @@ from amove_operator.controllers.keys.reconciler import KeyReconciler
 from amove_operator.controllers.reconciler import SOON_AGAIN
 from amove_operator.controllers.shared.departed import is_newer
 from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.controllers.shared.key_losses import JudgedKeys
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
@@ -43,7 +45,7 @@ class Dispatcher:
         self.orphans = OrphanWatch(dependencies)
         self._buckets = BucketReconciler(dependencies)
         self._keys = KeyReconciler(dependencies)
-        dependencies.key_lists.subscribe(self.on_key_list)
+        dependencies.key_lists.subscribe(self.judge_key_list)
 
     def on_leading(self) -> None:
         """From now on this process acts, and answers for what the one before it left behind.
@@ -203,19 +205,21 @@ class Dispatcher:
             if deleted or version != (secret.uid, secret.resource_version):
                 self.d.queue.add(item)
 
-    def on_key_list(self, listing: KeyList) -> None:
-        """Take in a new complete key list."""
+    async def judge_key_list(self, listing: KeyList) -> Callable[[], None]:
+        """Judge a new complete key list; what is returned takes it in, as everybody goes by it."""
+        judged = await self.d.key_losses.judge(listing)
+        return partial(self._on_key_list, listing, judged)
+
+    def _on_key_list(self, listing: KeyList, judged: JudgedKeys) -> None:
         losses = self.d.key_losses
-        losses.observe(listing)
+        losses.conclude(judged)
         self.d.metrics.mass_loss.labels("key").set(losses.is_mass)
         self.orphans.on_key_list()
         for memory in self.d.memories.keys.values():
             memory.expectations = memory.expectations.observe(listing, self.d.settle)
-        for key in self.d.store.keys.values():
-            named = key.proven.key
-            resurfaced = named is not None and named.dead and named.id in listing.owners
-            if resurfaced or key.metadata.uid in losses.missing:
-                self.d.queue.add(key.object_id)
+        missing = filter(None, map(self.d.store.find, losses.missing))
+        for item in (*judged.resurfaced, *(key.object_id for key in missing)):
+            self.d.queue.add(item)
         self.d.enqueue.waiting(self.d.names.wanted)  # a list shows who keeps a name
 
     def on_service_back(self) -> None:
@@ -229,8 +233,7 @@ class Dispatcher:
 
     async def handle(self, item: ObjectId) -> None:
         """Serve one item; every expected failure ends here, in a back-off."""
-        kind, namespace, name = item.ref
-        metrics = self.d.metrics
+        (kind, namespace, name), metrics = item.ref, self.d.metrics
         with (
             log_context(kind=kind.value, namespace=namespace, name=name),
             metrics.reconcile_duration.labels(kind.value).time(),
@@ -245,8 +248,8 @@ class Dispatcher:
     def _forget_if_gone(self, item: ObjectId) -> None:
         """Of an object that left while it was served, nothing that its pass noted may stay.
 
-        Its UID never comes back. Example: while a bucket is observed that turns out to be absent,
-        its AmoveBucket is let go of by an event: the loss is noted after that.
+        Example: while a bucket is observed that turns out to be absent, its AmoveBucket is let go of
+        by an event: the loss is noted after that.
         """
         if self.d.store.find(item.uid) is None:
             self.d.forget(item)

@@ -20,12 +20,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from amove_operator.amove import LONG_PAUSE_SECONDS
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
@@ -33,7 +30,6 @@ from amove_operator.core.outcomes import Outcome, outcome_of
 from amove_operator.core.reading import Seen, status_unreadable
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
-from amove_operator.fairness import Urgency
 from amove_operator.models.refs import ObjectId
 
 MOST_STEPS = 40
@@ -127,7 +123,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 return Outcome.WAITS
             end = await self._take(decision)
         except ApiError as failure:
-            if self._is_tried_again(decision, failure):
+            again = self.may_repeat(decision)
+            if again and self.d.next_call.is_tried_again(decision.seen.object_id, failure):
                 self.set_aside(decision)
                 return Outcome.API_ERROR
             error, end = failure, self.failed(decision, failure)
@@ -136,41 +133,17 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         await self.finish(decision, end, error)
         return outcome_of(end.conclusion)
 
-    # -- waiting outside of the workers ----------------------------------------------------------
-
     def _must_wait(self, decision: Decision[Seen, Pass]) -> bool:
         """Whether the step needs what is not there: the object is queued again once it is.
 
         Raises ApiError where a key list was wanted that could not be read.
         """
-        step, item, lists = decision.step, decision.seen.object_id, self.d.key_lists
-        wake = partial(self.d.queue.add, item, self.urgency(decision))
+        step, item = decision.step, decision.seen.object_id
         if isinstance(step, steps.AwaitKeyList):
-            return step.since <= self.d.clock() and not lists.has_since(step.since, item, wake)
+            due = step.since <= self.d.clock()
+            return due and not self.d.next_call.has_list(item, step.since)
         calls = self.calls_ahead(decision)
-        if not calls or self.is_held_back:
-            return False
-        return self._keeps_list_steady(decision, wake) or not self.d.permits.acquire(
-            item, item.ref.namespace, wake, urgency=self.urgency(decision), calls=calls
-        )
-
-    @property
-    def is_held_back(self) -> bool:
-        """Whether the call will be refused before it is sent, so that status tells why."""
-        return self.d.api.breaker.state.open or self.d.permits.pause_left > LONG_PAUSE_SECONDS
-
-    def _is_tried_again(self, decision: Decision[Seen, Pass], error: ApiError) -> bool:
-        """Whether a failure is not worth telling yet: the object comes again in a moment."""
-        item = decision.seen.object_id
-        wait = self.d.api.retry_in(error, self.d.queue.failures(item))
-        if wait is None or not self.may_repeat(decision):
-            return False
-        self.d.queue.fail(item, at_least=wait)
-        return True
-
-    def urgency(self, decision: Decision[Seen, Pass]) -> Urgency:
-        """How urgent the next call is: as whatever queued the object."""
-        return self.d.queue.urgency(decision.seen.object_id)
+        return bool(calls) and not self.may_call(decision, calls)
 
     async def _report_refused(
         self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
@@ -288,10 +261,9 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """Whether the next pass would repeat a call that failed, as it was."""
         return True
 
-    def _keeps_list_steady(self, decision: Decision[Seen, Pass], wake: Callable[[], None]) -> bool:
-        """Whether the step must wait lest the key list that is being read never adds up."""
-        del decision, wake
-        return False
+    def may_call(self, decision: Decision[Seen, Pass], calls: int) -> bool:
+        """Whether it is the object's turn to make so many calls; else it is queued when it is."""
+        return self.d.next_call.has_turn(decision.seen.object_id, calls)
 
     def finalizer_added(self, decision: Decision[Seen, Pass]) -> None:
         """Our finalizer was put on."""

@@ -65,11 +65,16 @@ class KeyList:
     @classmethod
     def of(cls, begun: float, keys: Iterable[RemoteKey]) -> KeyList:
         """Index the keys of one complete list."""
-        listed = tuple(keys)
-        listing = cls(begun, user_ids=frozenset(key.user_id for key in listed if key.user_id))
-        for key in listed:
-            listing._index(key)
+        listing = cls(begun)
+        for key in keys:
+            listing.show(key)
         return listing
+
+    def show(self, key: RemoteKey) -> None:
+        """Take in a key that the service listed. Changes the list in place."""
+        if key.user_id and key.user_id not in self.user_ids:
+            self.user_ids |= {key.user_id}
+        self._index(key)
 
     def add(self, key: RemoteKey) -> None:
         """Add a key that was issued since this list was read. Changes the list in place."""

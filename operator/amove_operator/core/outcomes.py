@@ -38,6 +38,6 @@ _BY_REASON = {
 def outcome_of(conclusion: Conclusion) -> Outcome:
     """What the service or Kubernetes had against it, as the object itself says.
 
-    What we refuse ourselves, or wait for, is as it should be.
+    What we refuse ourselves is as it should be.
     """
     return _BY_REASON.get(conclusion.synced.reason, Outcome.OK)

@@ -38,3 +38,7 @@ class Index(Generic[Name, Item]):
     def get(self, name: Name) -> list[Item]:
         """The items of that name, in a stable order."""
         return sorted(self._items.get(name, ()), key=str)
+
+    def in_use(self) -> frozenset[Name]:
+        """Every name that some item has."""
+        return frozenset(self._items)

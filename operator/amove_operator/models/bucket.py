@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
 from amove_operator.models import shared
 from amove_operator.models.refs import Kind
@@ -109,16 +110,18 @@ class AmoveBucket(shared.KubeObject):
     """The bucket as it should be."""
     status: BucketStatus = BucketStatus()
     """What the operator saw and did. Written by it alone."""
-    _proven: BucketStatus = PrivateAttr()
 
-    @property
+    @cached_property
     def proven(self) -> BucketStatus:
         """``status`` if it was written for this very object and its bucket; else its conditions.
 
         A backup or a copy carries the status of another object along: with it a new object would
         take over, and could delete, the bucket of the old one.
         """
-        return self._proven
+        status, account = self.status, self.spec.cloud_account_id
+        named = (status.owner_uid, status.bucket_name) == (self.metadata.uid, self.bucket_name)
+        ours = named and account in (None, status.cloud_account_id)
+        return status if ours else BucketStatus(conditions=status.conditions)
 
     @property
     def bucket_name(self) -> str:
@@ -132,9 +135,3 @@ class AmoveBucket(shared.KubeObject):
         of_now = self.status.observed_generation == self.metadata.generation
         ours = self.proven.provenance is not None and not self.metadata.deleting
         return of_now and ours and true >= {"Ready", "Synced"}
-
-    def _judge_status(self) -> None:
-        status, account = self.status, self.spec.cloud_account_id
-        named = (status.owner_uid, status.bucket_name) == (self.metadata.uid, self.bucket_name)
-        ours = named and account in (None, status.cloud_account_id)
-        self._proven = status if ours else BucketStatus(conditions=status.conditions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import PrivateAttr
+from functools import cached_property
 
 from amove_operator.models.key_spec import KeySpec
 from amove_operator.models.key_status import CurrentKey, KeyStatus, RetiringKey
@@ -18,16 +18,16 @@ class AmoveStorageKey(KubeObject):
     """The key as it should be."""
     status: KeyStatus = KeyStatus()
     """What the operator saw and did. Written by it alone."""
-    _proven: KeyStatus = PrivateAttr()
 
-    @property
+    @cached_property
     def proven(self) -> KeyStatus:
         """``status`` if it was written for this very object; else its conditions alone.
 
         A backup or a copy carries the status of another object along: with it a new object would
         revoke the other one's keys.
         """
-        return self._proven
+        ours = self.status.owner_uid == self.metadata.uid
+        return self.status if ours else KeyStatus(conditions=self.status.conditions)
 
     @property
     def secret_name(self) -> str:
@@ -44,14 +44,10 @@ class AmoveStorageKey(KubeObject):
         """
         if self.metadata.let_go:
             return ()
-        current = self._proven.key
-        return (*(() if current is None else (current,)), *self._proven.retiring)
+        current = self.proven.key
+        return (*(() if current is None else (current,)), *self.proven.retiring)
 
     @property
     def reached_buckets(self) -> frozenset[str]:
         """The bucket names that the key's live keys reach, by proven status."""
         return frozenset(name for one in self.named_keys for name in one.buckets)
-
-    def _judge_status(self) -> None:
-        ours = self.status.owner_uid == self.metadata.uid
-        self._proven = self.status if ours else KeyStatus(conditions=self.status.conditions)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from urllib.parse import quote
@@ -31,7 +32,10 @@ _FIELD_NAMES = (
     r"|(?:api|jwt|request|session|access|refresh|bearer)_?token|authorization"
 )
 _FIELD_NAME = re.compile(rf"(?:{_FIELD_NAMES})", re.IGNORECASE)
-_FIELD_HINTS = ("secret", "pass", "token", "authorization")
+# Not "secret": every other message of ours speaks of a Secret.
+_FIELD_HINTS = (
+    "secret_", "secretk", "secreta", "password", "passphrase", "token", "authorization",
+)  # fmt: skip
 # Hints (a pattern cannot match without one of them, in lower case), pattern, replacement. The
 # hints spare almost every line the patterns, which cost half a microsecond a character.
 _PATTERNS: tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...] = (
@@ -72,26 +76,30 @@ class SecretValues:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._spellings: dict[str, tuple[str, ...]] = {}
-        self._longest_first: tuple[str, ...] = ()
-        self._starts: frozenset[str] = frozenset()
+        self._starts: Counter[str] = Counter()
 
     def add(self, value: str) -> None:
         """Remember ``value``, or mark it as recent if it is known."""
-        self._spellings[value] = self._spellings.pop(value, ()) or tuple(_spellings(value))
+        if (known := self._spellings.pop(value, None)) is not None:
+            self._spellings[value] = known
+            return
+        self._spellings[value] = tuple(_spellings(value))
+        self._starts.update(spelling[:_SHORTEST] for spelling in self._spellings[value])
         if len(self._spellings) > self._limit:
-            del self._spellings[next(iter(self._spellings))]
-        # A value may contain another: the longer one must go first, or its rest would stay.
-        self._longest_first = tuple(
-            sorted({s for group in self._spellings.values() for s in group}, key=len, reverse=True)
-        )
-        self._starts = frozenset(spelling[:_SHORTEST] for spelling in self._longest_first)
+            for spelling in self._spellings.pop(next(iter(self._spellings))):
+                self._starts[spelling[:_SHORTEST]] -= 1
+                if not self._starts[spelling[:_SHORTEST]]:
+                    del self._starts[spelling[:_SHORTEST]]
 
     def mask(self, text: str) -> str:
         """``text`` with every remembered value replaced."""
         # Looking for hundreds of values in every line would cost more than all else it does.
-        if self._starts.isdisjoint(text[at : at + _SHORTEST] for at in range(len(text))):
+        starts = self._starts.keys()
+        if starts.isdisjoint(text[at : at + _SHORTEST] for at in range(len(text) - _SHORTEST + 1)):
             return text
-        for spelling in self._longest_first:
+        spellings = {one for group in self._spellings.values() for one in group}
+        # A value may contain another: the longer one must go first, or its rest would stay.
+        for spelling in sorted(spellings, key=len, reverse=True):
             if spelling in text:
                 text = text.replace(spelling, MASK)
         return text
@@ -117,6 +125,8 @@ def register_secret(value: str, *, lasting: bool = False) -> None:
 
 def redact(text: str) -> str:
     """``text`` with everything that is, or looks like, a credential replaced by ``***``."""
+    if len(text) < _SHORTEST:
+        return text  # neither a registered value nor a pattern has room in it
     text = _passing.mask(_lasting.mask(text))
     lowered = text.lower()
     for hints, pattern, replacement in _PATTERNS:
@@ -135,7 +145,8 @@ def one_line(text: str, *, may_hold_secret: bool = False) -> str:
     shown = _SECRET_KEY.sub(rf"\1{MASK}", shown)
     if may_hold_secret:
         shown = _CREDENTIAL_LIKE.sub(MASK, shown)
-    shown = shown.strip()
+    # An unassigned character is no control character, and yet nothing that a terminal should get.
+    shown = "".join(char if char.isprintable() else "\ufffd" for char in shown.strip())
     return shown if len(shown) <= LONGEST_LINE else shown[: LONGEST_LINE - 1] + "…"
 
 

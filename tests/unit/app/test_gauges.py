@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amove_operator.app.gauges import count_keys_of_another_user, show_operator
+from amove_operator.app.gauges import show_operator
 from amove_operator.models.refs import Ref
 from amove_operator.telemetry import Metrics
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
@@ -58,6 +58,6 @@ def test_a_deletion_that_only_the_former_users_token_can_end_counts_whatever_it_
         cluster.annotate(key, accept_loss="mine")
         await listed(cluster)
         assert cluster.says(key)["Synced"] == ("False", "ApiRefused")
-        assert count_keys_of_another_user(cluster.d.store, cluster.d.key_lists.latest) == 2
+        assert cluster.d.store.counts.issued_by_others(cluster.d.key_lists.latest) == 2
 
     on_cluster(scenario)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -227,6 +228,18 @@ async def test_sigterm_ends_every_stage(hold: str, live: Live) -> None:
     assert await live(stage, sigterm) is Ending.STOPPED
     assert stage.noted[-1] in ("fence ended", "Kopf ended", "Secrets ended")
     assert ("leads" in stage.noted) is (hold == "work")
+
+
+async def test_what_fills_the_caches_is_kept_from_full_collections_for_one_life(live: Live) -> None:
+    frozen: list[int] = []
+
+    def act(stage: Stage, life: Life) -> None:
+        frozen.append(gc.get_freeze_count())
+        sigterm(stage, life)
+
+    await live(Stage("standby"), act)
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0
 
 
 async def test_a_signal_from_the_life_before_ends_the_next_at_once(live: Live) -> None:

@@ -173,7 +173,7 @@ def test_an_object_that_an_event_shows_again_before_the_get_is_kept_once(there: 
             del cluster.kube.crs[ref]
         cluster.dispatcher.on_object_event(Kind.KEY, "MODIFIED", body)
         assert (store.vanished, set(store.unconfirmed)) == ({}, {item})
-        assert [key.metadata.uid for key in store.all_keys()] == [item.uid]
+        assert [key.metadata.uid for key in store.keys.values()] == [item.uid]
         await cluster.passes(60)
         assert not store.unconfirmed
         marker = marker_of("cluster", item.uid)

@@ -430,3 +430,10 @@ def test_the_names_in_effect_default_to_the_objects_own() -> None:
         {"metadata": {"name": "a-b"}, "spec": {"bucketName": "c-d"}}
     )
     assert (_bucket().bucket_name, bucket.bucket_name) == ("photos", "c-d")
+
+
+def test_an_object_keeps_no_note_of_which_fields_were_given_and_a_copy_shares_none() -> None:
+    one, other = _bucket(), _bucket()
+    changed = one.model_copy(update={"spec": other.spec})
+    assert changed == one
+    assert not one.model_fields_set | other.model_fields_set | one.spec.model_fields_set

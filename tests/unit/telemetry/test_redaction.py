@@ -156,6 +156,16 @@ def test_only_the_most_recent_values_are_remembered() -> None:
     assert values.mask("first-value second-value third-value") == "*** second-value ***"
 
 
+def test_a_value_that_begins_as_a_forgotten_one_did_is_still_blotted_out() -> None:
+    values = SecretValues(limit=2)
+    for value in ("common-first", "common-second", "other-third"):
+        values.add(value)
+    text = "common-first common-second other-third"
+    assert values.mask(text) == "common-first *** ***"
+    values.add("other-fourth")
+    assert values.mask(text) == "common-first common-second ***"
+
+
 def test_issued_keys_do_not_push_out_the_operators_own_token() -> None:
     register_secret("the-operators-own-token", lasting=True)
     for number in range(1000):

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from math import inf
 from typing import TypeAlias
 
-from amove_operator.amove import FRESH_SECONDS, BucketAddress, Observed
+from amove_operator.amove import FRESH_SECONDS, BucketAddress
+from amove_operator.controllers.buckets.bucket_service import BucketService
 from amove_operator.controllers.buckets.gather import gather_bucket
 from amove_operator.controllers.reconciler import Decision, Reconciler
 from amove_operator.controllers.shared.bucket_losses import is_concluded
+from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
-from amove_operator.core.buckets.snapshot import Refusal, Refused
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.outcomes import Outcome
 from amove_operator.core.reading import read_bucket
-from amove_operator.core.reasons import EventReason, Reason
+from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
-    AlreadyExists,
     ApiError,
     Conflict,
-    NotEmpty,
-    NotFound,
     OperatorError,
-    Outdated,
-    Rejected,
 )
-from amove_operator.models import AmoveBucket, BucketFlags, BucketStatus
+from amove_operator.models import AmoveBucket, BucketStatus
 from amove_operator.models.refs import ObjectId
 
 _SLOWLY = 5.0
@@ -53,6 +48,10 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     model = AmoveBucket
 
+    def __init__(self, dependencies: Dependencies) -> None:
+        super().__init__(dependencies)
+        self._service = BucketService(dependencies)
+
     async def reconcile(self, item: ObjectId) -> Outcome:
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
@@ -72,11 +71,9 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
         if not asked or stalled not in _ACCOUNT_REASONS:
             return True
-        item, permits = bucket.object_id, self.d.permits
-        wake = partial(self.d.queue.add, item, self.d.queue.urgency(item))
-        if not self.is_held_back and not permits.acquire(item, item.ref.namespace, wake):
+        if not self.d.next_call.has_turn(bucket.object_id, 1):
             return False
-        with permits.held_by(item):
+        with self.d.permits.held_by(bucket.object_id):
             await self.d.accounts.load()
         return True
 
@@ -118,91 +115,14 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         where = BucketAddress(account, decision.snapshot.name)
         match decision.step:
             case steps.Observe():
-                await self._observe(bucket, memory, where)
+                await self._service.observe(bucket, memory, where)
             case steps.Create():
-                await self._create(bucket, memory, where, decision.step)
+                await self._service.create(bucket, memory, where, decision.step.flags)
             case steps.Repair(flags):
-                await self._repair(memory, where, flags, decision.snapshot.flags)
+                await self._service.repair(memory, where, flags, decision.snapshot.flags)
             case steps.Delete():
-                if await self._is_current(bucket) and await self._delete(memory, where):
-                    self.d.metrics.buckets_deleted.inc()
-                    message = f"Deleted bucket {where.bucket_name}."
-                    await self.d.status.emit_event(bucket, EventReason.Deleted, message)
-
-    async def _observe(
-        self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress
-    ) -> None:
-        memory.asked_at = self.d.clock()
-        try:
-            flags = await self.d.api.bucket_status(where)
-        except NotFound:
-            memory.observed_absent(self.d.clock())
-            self.d.bucket_losses.observed_absent(bucket, memory)
-        else:
-            memory.observed_present(flags, self.d.clock())
-            if memory.intent_unused:
-                # Made by somebody between our observation and the create, which we did not send.
-                memory.refusal = Refusal(Refused.UNSENT, "The bucket is there by now.", 0)
-            self.d.bucket_losses.observed_present(bucket.metadata.uid)
-
-    async def _create(
-        self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress, step: steps.Create
-    ) -> None:
-        unused, memory.intent_unused = memory.intent_unused, False
-        try:
-            await self.d.api.create_bucket(where, step.flags, Observed(None, memory.seen_at))
-        except Outdated:
-            memory.seen, memory.intent_unused = None, unused
-        except AlreadyExists as error:
-            if memory.awaits_effect:  # our own, by a 200 before this: it only does not show yet
-                memory.effect_began(self.d.clock())
-            elif self._proven_meanwhile(bucket):
-                memory.accepted()  # and so it exists: observe
-            else:
-                memory.refused(Refused.EXISTS, error)
-                if bucket.proven.provenance is not None:
-                    memory.disprove()  # ours stays ours if it is there after all: observe
-        except Rejected as error:
-            memory.refused(Refused.CREATE, error)
-            memory.seen = None
-        except ApiError as error:
-            if not error.maybe_done:
-                memory.refusal = Refusal(Refused.UNSENT, str(error), 0)
-            raise
-        else:
-            memory.effect_began(self.d.clock())
-            memory.created = True
-            await self._emit_created(bucket)
-
-    def _proven_meanwhile(self, before: AmoveBucket) -> bool:
-        """Another process wrote, while our create was under way, that the bucket is the CR's."""
-        now = self.d.store.find(before.metadata.uid)
-        gained = isinstance(now, AmoveBucket) and now.proven.provenance is not None
-        return gained and before.proven.provenance is None
-
-    async def _emit_created(self, bucket: AmoveBucket) -> None:
-        name, metrics = bucket.bucket_name, self.d.metrics
-        self.d.bucket_losses.concluded(bucket.metadata.uid)
-        if bucket.proven.provenance is None:
-            metrics.buckets_created.inc()
-            await self.d.status.emit_event(bucket, EventReason.Created, f"Created bucket {name}.")
-            return
-        metrics.buckets_recreated.inc()
-        message = f"Bucket {name} was gone from the service and was created again, empty."
-        await self.d.status.emit_event(bucket, EventReason.Recreated, message, warning=True)
-
-    async def _repair(
-        self, memory: BucketMemory, where: BucketAddress, flags: BucketFlags, seen: BucketFlags
-    ) -> None:
-        try:
-            await self.d.api.update_bucket(where, flags, Observed(seen, memory.seen_at))
-        except Outdated:
-            memory.seen = None
-        except Rejected as error:
-            memory.refused(Refused.UPDATE, error)
-        else:
-            memory.accepted()
-            memory.repairs_left -= 1
+                if await self._is_current(bucket):
+                    await self._service.delete(bucket, memory, where)
 
     async def _is_current(self, bucket: AmoveBucket) -> bool:
         """Whether the CR still says what we go by: nothing is deleted on the word of a cache.
@@ -219,26 +139,6 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if body is None or body["metadata"]["uid"] != meta.uid:
             raise Conflict(f"{ref} is gone or another")
         return self.d.store.put(bucket.KIND, body) is None
-
-    async def _delete(self, memory: BucketMemory, where: BucketAddress) -> bool:
-        """Send ``delete_bucket``; whether it was answered 200. Raises ApiError too."""
-        try:
-            await self.d.api.delete_bucket(where)
-        except NotFound:
-            memory.effect_began(self.d.clock())
-            memory.delete_sent = True  # an absence as any other, to be seen twice
-        except NotEmpty as error:
-            memory.refused(Refused.NOT_EMPTY, error)
-        except Rejected as error:
-            memory.refused(Refused.DELETE, error)
-        except ApiError as error:
-            memory.delete_sent = memory.delete_sent or error.maybe_done
-            raise
-        else:
-            memory.effect_began(self.d.clock())
-            memory.delete_sent = memory.delete_answered = True
-            return True
-        return False
 
     def failed(
         self, decision: BucketDecision, error: ApiError
@@ -265,7 +165,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if memory.seen is None:
             memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
         if not bucket.metadata.vanished:
-            after = await self.d.status.write(bucket, end.status, end.conclusion)
+            reported = memory.created and bucket.proven.provenance is None  # by the Event Created
+            after = await self.d.status.write(bucket, end.status, end.conclusion, reported=reported)
             if is_concluded(after):
                 self.d.bucket_losses.concluded(after.metadata.uid)
             self.d.enqueue.concerned_by(bucket, after)

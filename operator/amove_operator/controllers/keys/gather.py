@@ -251,7 +251,7 @@ class KeyGatherer:
         speaks = self._speaks_for_user(key)
         if speaks is not None:
             return speaks
-        return not self._d.key_losses.unexplained() - {key.metadata.uid}
+        return not self._d.key_losses.others_unexplained(key.metadata.uid)
 
     def _presumed_gone(self, key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
         """Ids of ours that the service was never asked to revoke, and that a list lacks.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.orphans import OrphanScan, OrphanSuspects, holds, may_hold
+from amove_operator.core.naming import cluster_digest
 from amove_operator.core.secrets.record import OWNER_UID
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import Kube
@@ -87,9 +88,9 @@ class OrphanWatch:
     async def _scan(self, listing: KeyList) -> tuple[OrphanScan, dict[str, str | None]]:
         """Where the CRs and Secrets stand now; of each key without a CR, which namespace has it."""
         d = self._d
-        # The keys of a vanished object are still being dealt with.
-        uids = [key.metadata.uid for key in d.store.all_keys()]
-        scan = OrphanScan.of(d.cluster_uid, listing, uids, ())
+        # With vanished objects, whose keys are still being dealt with.
+        owners = d.store.key_index.owners()
+        scan = OrphanScan(cluster_digest(d.cluster_uid), listing, owners, frozenset())
         unread: set[str] = set()
         judged: dict[str, str | None] = {}
         for key in scan.unowned().values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -101,19 +100,17 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         """One, for a create or a revocation, also where the step prepares it."""
         return 1 if isinstance(decision.step, (*_BEFORE_MINT, *_BEFORE_REVOKE)) else 0
 
-    def urgency(self, decision: KeyDecision) -> Urgency:
+    def may_call(self, decision: KeyDecision, calls: int) -> bool:
         """A key may have leaked, so its revocation goes first; one that failed has no hurry."""
-        failed = self.d.queue.failures(decision.seen.object_id)
-        first = isinstance(decision.step, _BEFORE_REVOKE) and not failed
-        return Urgency.REVOCATION if first else super().urgency(decision)
+        item, revokes = decision.seen.object_id, isinstance(decision.step, _BEFORE_REVOKE)
+        if self.d.next_call.would_unsettle_list(item, revokes=revokes):
+            return False
+        urgent = revokes and not self.d.queue.failures(item)
+        return self.d.next_call.has_turn(item, calls, Urgency.REVOCATION if urgent else None)
 
     def set_aside(self, decision: KeyDecision) -> None:
         """What the pass has learnt counts also when it goes on."""
         decision.progress.set_aside()
-
-    def _keeps_list_steady(self, decision: KeyDecision, wake: Callable[[], None]) -> bool:
-        revokes = isinstance(decision.step, _BEFORE_REVOKE)
-        return self.d.key_lists.holds_up(decision.seen.object_id, wake, revokes=revokes)
 
     # -- steps -----------------------------------------------------------------------------------
 

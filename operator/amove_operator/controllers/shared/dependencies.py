@@ -16,6 +16,7 @@ from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.leadership import Leadership, Namespaces
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import NameRegistry
+from amove_operator.controllers.shared.next_call import NextCall
 from amove_operator.controllers.shared.status_writer import StatusWriter
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.naming import cluster_digest
@@ -79,6 +80,7 @@ class Dependencies:
         )
         self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics)
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
+        self.next_call = NextCall(api, self.queue, self.key_lists)
         self.enqueue = Enqueuer(self.queue, self.store, self.memories)
         self.status = StatusWriter(kube, self.store, now)
 

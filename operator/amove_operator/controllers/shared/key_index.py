@@ -58,6 +58,10 @@ class KeyIndex:
         """The objects that a key of this marker can have been issued for: one, while it exists."""
         return self._by_owner.get(marker.owner)
 
+    def owners(self) -> frozenset[str]:
+        """The digests of all objects, as they stand in the markers of their keys."""
+        return self._by_owner.in_use()
+
     def reserve(self, uid: str, names: Iterable[str]) -> None:
         """A key for these names is about to be issued: they count before status can say so."""
         self._reserved.put(uid, self._reserved.names(uid) | frozenset(names))

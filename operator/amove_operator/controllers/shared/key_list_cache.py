@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from amove_operator.amove import AmoveClient
 from amove_operator.clock import backoff
 from amove_operator.core.key_list import KeyList, RemoteKey
+from amove_operator.engine.slices import in_slices
 from amove_operator.errors import ApiError, IncompleteListing
 from amove_operator.models.refs import ObjectId
 
@@ -34,6 +35,10 @@ def in_background(work: Coroutine[Any, Any, None]) -> object:
     """Have the loop run it, without the log fields of who asked first."""
     context = contextvars.Context()
     return asyncio.get_running_loop().create_task(work, name="key-list", context=context)
+
+
+JudgeKeyList = Callable[[KeyList], Awaitable[Callable[[], None]]]
+"""Judges a list that nobody goes by yet; what it returns is called as everybody does."""
 
 
 class KeyListCache:
@@ -59,7 +64,7 @@ class KeyListCache:
         self._api = api
         self._clock = clock
         self.spawn: Spawn = in_background
-        self._subscribers: list[Callable[[KeyList], None]] = []
+        self._judges: list[JudgeKeyList] = []
         self._settle = settle
         self._lock = asyncio.Lock()
         self._reading = False
@@ -70,9 +75,12 @@ class KeyListCache:
         self._issued: dict[str, tuple[RemoteKey, float]] = {}
         self._revoked: dict[str, float] = {}
 
-    def subscribe(self, on_key_list: Callable[[KeyList], None]) -> None:
-        """Have every new list handed on."""
-        self._subscribers.append(on_key_list)
+    def subscribe(self, judge: JudgeKeyList) -> None:
+        """Have every new list judged before anybody goes by it.
+
+        A list of another user's token must not be believed a moment before it is known for one.
+        """
+        self._judges.append(judge)
 
     # -- for items of the queue ------------------------------------------------------------------
 
@@ -156,10 +164,13 @@ class KeyListCache:
             self._failure, self._retry_at = error, self._clock() + pause
             raise
         self._failure, self._failures = None, 0
-        self.latest = latest = self._brought_up_to_date(begun, listed)
-        for on_key_list in self._subscribers:
-            on_key_list(latest)
-        return latest
+        listing = await self._indexed(begun, listed)
+        conclusions = [await judge(listing) for judge in self._judges]
+        self._bring_up_to_date(listing)  # with what was done meanwhile
+        self.latest = listing
+        for conclude in conclusions:
+            conclude()
+        return listing
 
     async def _complete_list(self) -> tuple[RemoteKey, ...]:
         """All keys. One that does not add up, again and again, only a person can mend: the log."""
@@ -190,13 +201,21 @@ class KeyListCache:
         if self.latest is not None:
             self.latest.forget(key_id)
 
-    def _brought_up_to_date(self, begun: float, listed: dict[str, RemoteKey]) -> KeyList:
+    async def _indexed(self, begun: float, listed: dict[str, RemoteKey]) -> KeyList:
+        """The list and what this process did itself, within a settle time of its begin."""
         limit = begun - self._settle
         self._issued = {one: pair for one, pair in self._issued.items() if pair[1] > limit}
         self._revoked = {one: at for one, at in self._revoked.items() if at > limit}
-        shown = (key for key in listed.values() if key.id not in self._revoked)
-        listing = KeyList.of(begun, shown)
+        listing = KeyList(begun)
+        async for key in in_slices(listed.values()):
+            if key.id not in self._revoked:
+                listing.show(key)
+        self._bring_up_to_date(listing)
+        return listing
+
+    def _bring_up_to_date(self, listing: KeyList) -> None:
+        for key_id in self._revoked:
+            listing.forget(key_id)
         for key, _ in self._issued.values():
             # Added, and not listed: it is no evidence of whose keys the service shows.
             listing.add(key)
-        return listing

@@ -18,7 +18,27 @@ from amove_operator.core.mass_loss import (
     is_mass_loss,
     is_new_acceptance,
 )
+from amove_operator.engine.slices import in_slices
 from amove_operator.models import AmoveStorageKey
+from amove_operator.models.refs import ObjectId
+
+
+@dataclass(slots=True)
+class JudgedKeys:
+    """What a list begun at ``begun`` says of each AmoveStorageKey's key; sets of UIDs.
+
+    ``resurfaced``: objects whose status calls a key dead that the list shows.
+    """
+
+    begun: float
+    gone: set[str] = field(default_factory=set)
+    not_missing: set[str] = field(default_factory=set)
+    lost: Tally = field(default_factory=Tally)
+    known: Tally = field(default_factory=Tally)
+    too_new: list[float] = field(default_factory=list)
+    resurfaced: list[ObjectId] = field(default_factory=list)
+    lacking: set[str] = field(default_factory=set)
+    accept_before: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -39,31 +59,56 @@ class KeyLosses:
     _known: Tally = field(default_factory=Tally)
     _too_new: list[float] = field(default_factory=list)
 
-    def observe(self, listing: KeyList) -> None:
-        """Judge every known key by a complete list.
+    async def judge(self, listing: KeyList) -> JudgedKeys:
+        """Judge every known key by a complete list, in slices; :meth:`conclude` makes it count.
 
         Known are the keys that status names, without those whose revocation we asked for. One that
         this process issued is judged only by a list that can show it; until then it may be lost as
         well, if this one lacks it.
         """
-        self._lost, self._known, self._too_new = Tally(), Tally(), []
-        for key in self._store.keys.values():
-            current, uid = key.proven.key, key.metadata.uid
-            dead = current is None or current.dead or key.metadata.let_go
-            if current is None or dead:
-                self.missing.pop(uid, None)
-                self._lacked.pop(uid, None)
-                continue
-            self._note_lack(uid, current.id, listing)
-            if self._changed_since(uid, current.id, listing):
-                self.missing.pop(uid, None)
-                continue
-            gone = current.id not in listing.owners
-            self._note(key, listing, gone=gone)
-            if not is_being_ended(key):  # by us, now or before a restart: no loss
-                self._known.add(key.metadata.namespace)
-                if gone:
-                    self._lost.add(key.metadata.namespace)
+        found = JudgedKeys(listing.begun)
+        async for ref in in_slices(self._store.keys):
+            if (key := self._store.keys.get(ref)) is not None:
+                self._judge(key, listing, found)
+        return found
+
+    def _judge(self, key: AmoveStorageKey, listing: KeyList, found: JudgedKeys) -> None:
+        current, uid = key.proven.key, key.metadata.uid
+        if current is not None and current.dead and current.id in listing.owners:
+            found.resurfaced.append(key.object_id)
+        dead = current is None or current.dead or key.metadata.let_go
+        if current is None or dead:
+            found.not_missing.add(uid)
+            return
+        # A revocation without an answer, or one that status could not note, is seen to be done.
+        if current.id not in listing.owners and current.id not in self._too_new_for(uid, listing):
+            found.lacking.add(uid)
+        if self._changed_since(uid, current.id, listing, found):
+            found.not_missing.add(uid)
+            return
+        gone = current.id not in listing.owners
+        self._note(key, found, gone=gone)
+        if not is_being_ended(key):  # by us, now or before a restart: no loss
+            found.known.add(key.metadata.namespace)
+            if gone:
+                found.lost.add(key.metadata.namespace)
+
+    def conclude(self, found: JudgedKeys) -> None:
+        """From now on these are the losses: all at once, so that no loss is seen without others."""
+        self._lost, self._known, self._too_new = found.lost, found.known, found.too_new
+        for uid in self.missing.keys() & found.not_missing:
+            del self.missing[uid]
+        for uid in self._lacked.keys() - found.lacking:
+            del self._lacked[uid]
+        for uid in found.gone:
+            if self._store.find(uid) is not None:
+                self.missing.setdefault(uid, found.begun)
+        for uid in found.lacking:
+            if self._store.find(uid) is not None:
+                self._lacked.setdefault(uid, found.begun)
+        for uid, accept_loss in found.accept_before.items():
+            if self._store.find(uid) is not None:
+                self._accept_before[uid] = accept_loss
 
     @property
     def is_mass(self) -> bool:
@@ -111,16 +156,17 @@ class KeyLosses:
         """A key came back for another user: only a later ``accept-loss`` accepts that."""
         self._accept_before[uid] = accept_loss
 
-    def unexplained(self) -> set[str]:
-        """The UIDs of CRs whose key a list lacks although we did not revoke it.
+    def others_unexplained(self, uid: str) -> bool:
+        """Whether a list lacks the key of another CR although we did not revoke it.
 
         Keys of CRs being deleted are left out: a foreign finalizer could keep such a CR, and its
         missing key, for ever.
         """
-        if not self.missing:
-            return set()
-        keys = self._store.keys.values()
-        return self.missing.keys() - {key.metadata.uid for key in keys if is_being_ended(key)}
+        return any(other != uid and not self._is_being_ended(other) for other in self.missing)
+
+    def _is_being_ended(self, uid: str) -> bool:
+        key = self._store.find(uid)
+        return key is not None and not key.metadata.vanished and is_being_ended(key)
 
     def lacked_since(self, uid: str) -> float:
         """When the first of the lists was begun that lack its key in a row; infinity for none."""
@@ -132,20 +178,13 @@ class KeyLosses:
         self._lacked.pop(uid, None)
         self._accept_before.pop(uid, None)
 
-    def _note_lack(self, uid: str, key_id: str, listing: KeyList) -> None:
-        """A revocation without an answer, or one that status could not note, is seen to be done."""
-        if key_id in listing.owners or key_id in self._too_new_for(uid, listing):
-            self._lacked.pop(uid, None)
-        else:
-            self._lacked.setdefault(uid, listing.begun)
-
     def _too_new_for(self, uid: str, listing: KeyList) -> dict[str, float]:
         """The keys that this process issued too late for a list to judge them, and when."""
         memory = self._memories.keys.get(uid)
         created = memory.expectations.created if memory is not None else ()
         return {key.id: at for key, at in created if listing.begun < at + self._settle}
 
-    def _changed_since(self, uid: str, key_id: str, listing: KeyList) -> bool:
+    def _changed_since(self, uid: str, key_id: str, listing: KeyList, found: JudgedKeys) -> bool:
         """Whether a list can say nothing of the key's loss; one too new that it lacks is noted."""
         memory = self._memories.keys.get(uid)
         if memory is None:
@@ -153,10 +192,10 @@ class KeyLosses:
         made = memory.expectations
         recent = self._too_new_for(uid, listing)
         if key_id in recent and not listing.shows(key_id):
-            self._too_new.append(recent[key_id])
+            found.too_new.append(recent[key_id])
         return key_id in recent or made.was_deleted(key_id) or key_id in made.asked
 
-    def _note(self, key: AmoveStorageKey, listing: KeyList, *, gone: bool) -> None:
+    def _note(self, key: AmoveStorageKey, found: JudgedKeys, *, gone: bool) -> None:
         """Note a loss with the ``accept-loss`` of that moment: only a later value accepts it.
 
         What was accepted of a key that is back is spent: the next loss is another one.
@@ -165,9 +204,6 @@ class KeyLosses:
         memory = self._memories.keys.get(uid)
         user_changed = memory is not None and memory.expectations.user_changed
         noted = user_changed or (gone and uid in self.missing)
-        if gone:
-            self.missing.setdefault(uid, listing.begun)
-        else:
-            self.missing.pop(uid, None)
+        (found.gone if gone else found.not_missing).add(uid)
         if not noted:
-            self._accept_before[uid] = key.metadata.annotation("accept-loss")
+            found.accept_before[uid] = key.metadata.annotation("accept-loss")

@@ -66,9 +66,16 @@ class StatusWriter:
         self._unwritten.discard(uid)
 
     async def write(
-        self, seen: Seen, status: BucketStatus | KeyStatus, conclusion: Conclusion
+        self,
+        seen: Seen,
+        status: BucketStatus | KeyStatus,
+        conclusion: Conclusion,
+        *,
+        reported: bool = False,
     ) -> Seen:
         """Write what changed, if anything; the object with the status that it has now.
+
+        ``reported``: an Event of this pass has said already what led to it, unless it is bad.
 
         Where that would lose conditions which cannot be read, an Event says it instead.
         Raises Conflict when ``seen`` is stale.
@@ -87,13 +94,15 @@ class StatusWriter:
         wanted = status.model_copy(
             update={"conditions": merged, "observed_generation": meta.generation}
         )
-        on_its_way = conclusion.reconciling is not None
-        sent = None if meta.vanished else await self._send(seen, wanted, on_its_way=on_its_way)
-        return sent if sent is not None else self._store.note_status(seen, wanted)
+        sent = None if meta.vanished else await self._send(seen, wanted)
+        if sent is None:
+            return self._store.note_status(seen, wanted)
+        if sent is not seen:
+            on_its_way = conclusion.reconciling is not None
+            await self._emit_change(seen, merged, on_its_way=on_its_way, reported=reported)
+        return sent
 
-    async def _send(
-        self, seen: Seen, status: BucketStatus | KeyStatus, *, on_its_way: bool
-    ) -> Seen | None:
+    async def _send(self, seen: Seen, status: BucketStatus | KeyStatus) -> Seen | None:
         """Have the API server take it; ``None`` where our role went before the object."""
         meta, old, new = seen.metadata, seen.status.to_kube(), status.to_kube()
         try:
@@ -108,11 +117,10 @@ class StatusWriter:
         if body is None:
             return seen
         self._store.put(seen.KIND, body)
-        await self._emit_change(seen, status.conditions, on_its_way=on_its_way)
         return seen.with_status(status)
 
     async def _emit_change(
-        self, seen: Object, after: tuple[Condition, ...], *, on_its_way: bool
+        self, seen: Object, after: tuple[Condition, ...], *, on_its_way: bool, reported: bool
     ) -> None:
         """One Event for a changed reason of Ready or Synced: never one for each resync.
 
@@ -128,7 +136,7 @@ class StatusWriter:
             _log.info(
                 "%s: %s=%s %s: %s", seen.object_id.ref, kind, new.status, new.reason, new.message
             )
-            if bad or (kind == "Ready" and new.status == "True"):
+            if bad or (kind == "Ready" and new.status == "True" and not reported):
                 await self.emit_event(
                     seen, Reason(new.reason), new.message or new.reason, warning=bad
                 )

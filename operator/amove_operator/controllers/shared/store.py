@@ -10,6 +10,7 @@ from typing import Any
 from amove_operator.controllers.shared.departed import Departed, is_newer
 from amove_operator.controllers.shared.history import History
 from amove_operator.controllers.shared.key_index import KeyIndex
+from amove_operator.controllers.shared.object_counts import ObjectCounts
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
 from amove_operator.core.reading import Object, Seen, read_object
@@ -58,6 +59,7 @@ class Store:
         self.history = History()
         self.faults: dict[Ref, Conclusion] = {}
         self.key_index = KeyIndex()
+        self.counts = ObjectCounts()
         self._by_uid: dict[str, Object] = {}
         self._by_bucket_name: Index[str, ObjectId] = Index()
         self._by_bucket_ref: Index[tuple[str, str], ObjectId] = Index()
@@ -137,8 +139,10 @@ class Store:
         if seen.metadata.vanished:
             self.vanished[item] = seen
         elif isinstance(seen, AmoveBucket):
+            self.counts.moved(self.buckets.get(item.ref), seen)
             self.buckets[item.ref] = seen
         else:
+            self.counts.moved(self.keys.get(item.ref), seen)
             self.keys[item.ref] = seen
         if isinstance(seen, AmoveStorageKey):
             self.key_index.put(seen)
@@ -203,6 +207,7 @@ class Store:
         if last is None:
             return
         item = last.object_id
+        self.counts.moved(last, None)
         for index in (self._by_bucket_name, self._by_bucket_ref, self._by_secret):
             index.drop(item)
         self.key_index.drop(item.uid)
@@ -250,11 +255,6 @@ class Store:
     def owner_of(self, marker: Marker) -> AmoveStorageKey | None:
         """The object of a marker, as long as it is there or its end is being served."""
         return next(iter(self._found(self.key_index.of_marker(marker))), None)
-
-    def all_keys(self) -> list[AmoveStorageKey]:
-        """Every AmoveStorageKey, vanished ones too."""
-        gone = (one for one in self.vanished.values() if isinstance(one, AmoveStorageKey))
-        return [*self.keys.values(), *gone]
 
     def _found(self, uids: Iterable[str]) -> list[AmoveStorageKey]:
         found = (key for key in map(self.find, uids) if isinstance(key, AmoveStorageKey))

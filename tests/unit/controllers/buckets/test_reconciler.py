@@ -18,6 +18,26 @@ SETTLED = {"Ready": ("True", "Available"), "Synced": ("True", "Settled")}
 STRANGE = Rejected("MOON_PHASE", "not today")
 
 
+# ---------------------------------------------------------------- Events
+
+
+def test_a_new_bucket_has_one_event_and_one_that_is_made_again_says_that_it_is_back() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = cluster.apply("team", "photos")
+        await cluster.passes()
+        assert cluster.says(ref) == SETTLED
+        assert cluster.kube.events == ["Created"]
+
+        cluster.kube.events.clear()
+        del cluster.service.buckets["photos"]
+        await cluster.resync()
+        await cluster.passes()
+        assert cluster.says(ref) == SETTLED
+        assert cluster.kube.events[-2:] == ["Recreated", "Available"]
+
+    on_cluster(scenario)
+
+
 # ---------------------------------------------------------------- losses
 
 

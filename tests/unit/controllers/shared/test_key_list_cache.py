@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -32,7 +34,10 @@ class Lists:
         self.error: Exception | None = None
         api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get, readings_failed=0))
         self.key_lists = KeyListCache(api, lambda: self.time, SETTLE)
-        self.key_lists.subscribe(self.told.append)
+        self.key_lists.subscribe(self._judge)
+
+    async def _judge(self, listing: KeyList) -> Callable[[], None]:
+        return partial(self.told.append, listing)
 
     async def _get(self) -> Any:
         self.asked += 1
@@ -133,3 +138,21 @@ def test_a_key_of_our_own_that_a_list_lacks_does_not_say_whose_the_list_is() -> 
     assert lists.key_lists.latest is not None
     assert lists.key_lists.latest.speaks_for("mine") is False
     assert lists.key_lists.latest.speaks_for("stranger") is True
+
+
+def test_what_is_issued_or_revoked_while_a_long_list_is_taken_in_counts_in_it() -> None:
+    async def scenario() -> None:
+        lists = Lists()
+        lists.shown = [replace(FIRST, id=f"id-{number}") for number in range(1000)]
+        listing = asyncio.create_task(lists.key_lists.fresh())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (listing.done(), lists.key_lists.latest) == (False, None)
+        lists.key_lists.issued(replace(SECOND, id="new"))
+        lists.key_lists.revoked("id-3")
+        lists.key_lists.revoked("id-999")
+        await listing
+        owners = lists.key_lists.latest.owners if lists.key_lists.latest else {}
+        assert owners.keys() == {f"id-{n}" for n in range(1000) if n not in (3, 999)} | {"new"}
+
+    asyncio.run(scenario())

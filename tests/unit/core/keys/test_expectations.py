@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NoReturn
 
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.core.keys.expectations import Expectations
-from amove_operator.core.naming import key_name, marker_of
+from amove_operator.core.naming import Marker, key_name, marker_of
 from amove_operator.core.scope import Scope
 from tests.unit.core.keys.key_snapshots import MARKER, NARROW, WIDE, key, pending_key
 
@@ -53,6 +54,25 @@ def test_a_lost_create_needs_a_listing_begun_after_the_settle_time() -> None:
     assert ids(lost, KeyList.of(129.0, [])) is None
     assert ids(lost.observe(KeyList.of(130.0, []), SETTLE), KeyList.of(130.0, [])) == []
     assert not lost.observe(KeyList.of(130.0, []), SETTLE).outcome_unknown
+
+
+class _NeverWalked(dict[str, Marker | None]):
+    """The ids of a list, of which one may be looked up, and never all."""
+
+    def __iter__(self) -> NoReturn:
+        raise AssertionError("all ids are walked for one object")
+
+    keys = items = values = __iter__
+
+
+def test_what_a_list_says_of_one_object_costs_nothing_that_grows_with_the_list() -> None:
+    failed = minted().revoke_failed("id-1", 101.0)
+    listing = KeyList.of(140.0, [SECOND])
+    listing.owners = _NeverWalked(listing.owners)
+    observed = failed.observe(listing, SETTLE)
+    assert not observed.failed_revokes
+    assert observed.unconfirmed == {"id-1"}
+    assert observed.observe(listing, SETTLE) is observed
 
 
 def test_a_create_that_was_not_sent_leaves_nothing_behind() -> None:

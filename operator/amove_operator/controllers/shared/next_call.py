@@ -1,0 +1,59 @@
+"""What an object's next call waits for; the wait itself is spent in no worker."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from amove_operator.amove import LONG_PAUSE_SECONDS, AmoveClient
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.engine.workqueue import WorkQueue
+from amove_operator.errors import ApiError
+from amove_operator.fairness import Urgency
+from amove_operator.models.refs import ObjectId
+
+
+class NextCall:
+    """Each method says whether the object must wait, and sees to it that it is queued in time."""
+
+    def __init__(
+        self, api: AmoveClient, queue: WorkQueue[ObjectId], key_lists: KeyListCache
+    ) -> None:
+        self._api = api
+        self._queue = queue
+        self._key_lists = key_lists
+
+    def has_turn(self, item: ObjectId, calls: int, urgency: Urgency | None = None) -> bool:
+        """Whether ``item`` holds a permit for so many calls; else it is queued when it does.
+
+        True as well while all calls are held back: then the call says so, and status tells it.
+        """
+        if self._is_held_back:
+            return True
+        urgency = self._queue.urgency(item) if urgency is None else urgency
+        wake = partial(self._queue.add, item, urgency)
+        where = item.ref.namespace
+        return self._api.permits.acquire(item, where, wake, urgency=urgency, calls=calls)
+
+    def has_list(self, item: ObjectId, since: float) -> bool:
+        """Whether there is a key list begun since then; else ``item`` is queued when there is.
+
+        Raises ApiError while none can be read.
+        """
+        wake = partial(self._queue.add, item, self._queue.urgency(item))
+        return self._key_lists.has_since(since, item, wake)
+
+    def would_unsettle_list(self, item: ObjectId, *, revokes: bool) -> bool:
+        """Whether a change of keys waits until the list is read; ``item`` is queued after that."""
+        wake = partial(self._queue.add, item, self._queue.urgency(item))
+        return self._key_lists.holds_up(item, wake, revokes=revokes)
+
+    def is_tried_again(self, item: ObjectId, error: ApiError) -> bool:
+        """Whether a failure is not worth telling yet: ``item`` is queued again in a moment."""
+        wait = self._api.retry_in(error, self._queue.failures(item))
+        if wait is not None:
+            self._queue.fail(item, at_least=wait)
+        return wait is not None
+
+    @property
+    def _is_held_back(self) -> bool:
+        return self._api.breaker.state.open or self._api.permits.pause_left > LONG_PAUSE_SECONDS
