@@ -12,7 +12,7 @@ import pytest
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.core.key_list import KeyList
-from amove_operator.errors import TransportFault
+from amove_operator.errors import IncompleteListing, TransportFault
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 
 SETTLE = 30.0
@@ -116,3 +116,18 @@ def test_a_key_of_our_own_that_a_list_lacks_does_not_say_whose_the_list_is() -> 
     assert lists.key_lists.latest is not None
     assert lists.key_lists.latest.speaks_for("mine") is False
     assert lists.key_lists.latest.speaks_for("stranger") is True
+
+
+def test_a_list_that_does_not_add_up_is_logged_once_and_so_is_that_it_does_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lists = Lists()
+    lists.error = IncompleteListing("half")
+    for at in (100, 110):
+        with pytest.raises(IncompleteListing):
+            lists.fresh(at)
+    assert caplog.text.count("ListIncomplete") == 1
+    lists.error = None
+    lists.fresh(120)
+    lists.fresh(130)
+    assert caplog.text.count("adds up again") == 1
