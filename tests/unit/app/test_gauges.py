@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amove_operator.app.gauges import show_operator
+from amove_operator.errors import IncompleteListing
 from amove_operator.models.refs import Ref
 from amove_operator.telemetry import Metrics
 from tests.unit.bucket_cluster import BucketCluster, on_cluster
@@ -59,5 +60,25 @@ def test_a_deletion_that_only_the_former_users_token_can_end_counts_whatever_it_
         await listed(cluster)
         assert cluster.says(key)["Synced"] == ("False", "ApiRefused")
         assert cluster.d.store.counts.issued_by_others(cluster.d.key_lists.latest) == 2
+
+    on_cluster(scenario)
+
+
+def test_a_list_that_does_not_add_up_shows_until_one_does() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        metrics = Metrics()
+        show_operator(metrics, cluster.d)
+
+        def shown() -> float:
+            ((sample,),) = (one.samples for one in metrics.key_list_incomplete.collect())
+            return float(sample.value)
+
+        assert shown() == 0
+        cluster.service.half_lists = 1
+        with pytest.raises(IncompleteListing):
+            await cluster.d.key_lists.fresh()
+        assert shown() == 1
+        await cluster.d.key_lists.fresh()
+        assert shown() == 0
 
     on_cluster(scenario)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 from amove_operator.clock import Clock
+from amove_operator.errors import KubeRefused
 from amove_operator.kube.events import REPEAT_SECONDS, EventLog
 from amove_operator.kube.views import ObjectReference
 from amove_operator.models.refs import Kind, Ref
@@ -31,3 +33,22 @@ async def test_an_event_is_remembered_only_as_long_as_it_keeps_another_back() ->
             await log.emit(photos, type="Normal", reason="Repaired", message=f"flag {number}")
     assert sink.sent == 100
     assert len(vars(log)["_sent_at"]) == 10
+
+
+async def test_an_event_that_is_refused_fails_nothing_and_is_sent_again() -> None:
+    refused, sink = [True], Sink()
+
+    async def call(*_: Any, **__: Any) -> dict[str, Any]:
+        sink.sent += 1
+        if refused[0]:
+            raise KubeRefused("events are forbidden", status=403)
+        return {}
+
+    log = EventLog(cast("Any", SimpleNamespace(call=call)))
+    photos = ObjectReference.to(Ref(Kind.BUCKET, "team", "photos"), "uid")
+    for _ in range(2):
+        await log.emit(photos, type="Normal", reason="Repaired", message="a flag")
+    refused[0] = False
+    for _ in range(2):
+        await log.emit(photos, type="Normal", reason="Repaired", message="a flag")
+    assert sink.sent == 3

@@ -17,6 +17,7 @@ from amove_operator.errors import (
     OperatorError,
 )
 from amove_operator.kube.failures import (
+    MAX_TEXT,
     Gone,
     NamespaceTerminating,
     NotServed,
@@ -139,3 +140,8 @@ def test_binary_values_are_masked_in_base64() -> None:
 def test_an_echoed_value_is_never_in_the_text(before: str, value: str, after: str) -> None:
     text = mask_values(before + value + after, (value,))
     assert value not in text or set(value) <= {"*"}
+
+
+def test_a_message_is_cut_to_what_a_condition_can_say() -> None:
+    said = json.dumps({"kind": "Status", "message": "x" * 9000, "reason": "Forbidden"}).encode()
+    assert len(str(failure(403, said))) <= MAX_TEXT + len(" (HTTP 403)")

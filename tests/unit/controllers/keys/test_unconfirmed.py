@@ -50,6 +50,7 @@ def test_a_deletion_that_accept_loss_ends_by_an_empty_list_names_the_key_that_ma
     async def scenario(cluster: BucketCluster) -> None:
         key, *_ = await some_keys(cluster, number)
         told = warned(cluster)
+        named = cluster.kube.crs[key]["status"]["key"]["id"]
         cluster.service.user = "user-2"
         await listed(cluster, 2)
         if deleted_first:
@@ -64,7 +65,7 @@ def test_a_deletion_that_accept_loss_ends_by_an_empty_list_names_the_key_that_ma
         assert key not in cluster.kube.crs
         assert len(cluster.service.keys) == number, "the former user's keys live"
         [message] = told
-        for word in ("key-1", "bucket-0", "user-1"):
+        for word in (named, "bucket-0", "user-1"):
             assert word in message
 
     on_cluster(scenario)

@@ -14,7 +14,7 @@ import pytest
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.core.key_list import KeyList
-from amove_operator.errors import TransportFault
+from amove_operator.errors import IncompleteListing, TransportFault
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 
@@ -156,3 +156,18 @@ def test_what_is_issued_or_revoked_while_a_long_list_is_taken_in_counts_in_it() 
         assert owners.keys() == {f"id-{n}" for n in range(1000) if n not in (3, 999)} | {"new"}
 
     asyncio.run(scenario())
+
+
+def test_a_list_that_does_not_add_up_is_logged_once_and_so_is_that_it_does_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lists = Lists()
+    lists.error = IncompleteListing("half")
+    for at in (100, 110):
+        with pytest.raises(IncompleteListing):
+            lists.fresh(at)
+    assert caplog.text.count("ListIncomplete") == 1
+    lists.error = None
+    lists.fresh(120)
+    lists.fresh(130)
+    assert caplog.text.count("adds up again") == 1
