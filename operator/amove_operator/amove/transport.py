@@ -22,6 +22,7 @@ from yarl import URL
 
 # Servers close an idle connection after 5 s or later: one that is older is not used again.
 _IDLE_SECONDS = 4.0
+_LONGEST_HEADER = 64 * 1024  # a policy or cookie of a proxy may pass aiohttp's own 8 KiB
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
@@ -80,6 +81,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # httpx does that
             timeout=aiohttp.ClientTimeout(total=None),
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
             middlewares=(_send_once,),
         )
 

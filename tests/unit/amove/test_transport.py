@@ -187,6 +187,14 @@ async def test_a_proxy_of_another_kind_is_refused_before_anything_is_sent(
     assert not raised.value.maybe_done
 
 
+async def test_a_long_header_of_a_proxy_on_the_way_refuses_no_answer(token_file: Path) -> None:
+    policy = b"X-Policy: " + b"a" * 20_000 + b"\r\n"
+    server = Server(b"HTTP/1.1 200 OK\r\n" + policy + b"Content-Length: 0\r\n\r\n")
+    async with raw_server(server.talk) as url, aclosing(client_at(url, token_file)) as client:
+        await client.update_bucket(WHERE, BucketFlags())
+    assert len(server.requests) == 1
+
+
 async def test_an_answer_after_the_answer_is_not_taken_for_the_next_one(token_file: Path) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
