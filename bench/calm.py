@@ -66,11 +66,13 @@ async def _edit(kube: Bare, name: str, *, on: bool) -> float:
     began, meta = time.monotonic(), edited["metadata"]
     watch = f"?watch=1&fieldSelector=metadata.name={name}&resourceVersion={meta['resourceVersion']}"
     async for event in kube.lines(path(BUCKETS) + watch):
-        if _is_of(event["object"], meta["generation"]) and is_ready(event["object"]):
+        if _tells(event["object"], meta["generation"], on=on):
             return time.monotonic() - began
     raise TimeoutError(f"the watch of {name} ended")
 
 
-def _is_of(item: Body, generation: int) -> bool:
-    """Whether its status is of that generation or a later one."""
-    return int(item["status"].get("observedGeneration", -1)) >= generation
+def _tells(item: Body, generation: int, *, on: bool) -> bool:
+    """Whether its status says that the edit is done."""
+    status = item["status"]
+    moved = status.get("observed", {}).get("versioningEnabled") is on
+    return moved and status["observedGeneration"] >= generation and is_ready(item)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from statistics import median
 
 from bench import objects
 from bench.figures import (
@@ -60,7 +61,7 @@ def rate(run: Run) -> Outcome:
 
 def _compared(run: Run, name: str, programs: Sequence[str]) -> Outcome:
     rounds: dict[str, list[Usage]] = {program: [] for program in programs}
-    resting: list[float] = []
+    peaks, resting = [], []
     for number in range(run.rounds):
         for program, found in rounds.items():
             with run.stage() as here:
@@ -69,12 +70,14 @@ def _compared(run: Run, name: str, programs: Sequence[str]) -> Outcome:
                 found.append(used)
                 if program == "operator":
                     time.sleep(_REST_SECONDS)
+                    peaks.append(process.peak_mib)
                     resting.append(process.resident_mib)
     ways = {program: middle(found) for program, found in rounds.items()}
-    rest = max(resting)
+    memory = {f"{name} peak": median(peaks), f"{name} rest": median(resting)}
+    later = f"{median(resting):.0f} MiB, at its peak {median(peaks):.0f} MiB"
     details = usage_table(ways, run.count)
-    details += f"\nThe operator's memory {_REST_SECONDS:.0f} s later: {rest:.0f} MiB.\n"
-    return Outcome(ratios(name, ways, run.count) | {f"{name} rest": rest}, details)
+    details += f"\nThe operator's memory {_REST_SECONDS:.0f} s later: {later}.\n"
+    return Outcome(ratios(name, ways, run.count) | memory, details)
 
 
 def _one(run: Run, here: Stage, program: Program) -> tuple[Process, Usage]:

@@ -28,7 +28,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Goal:
-    """A row of the table of goals. ``was``: before this was worked on; a limit of ``None``: no goal."""
+    """A row of the table of goals. ``was``: before this was worked on; ``None``: no goal."""
 
     figure: str
     title: str
@@ -101,7 +101,6 @@ def ratios(name: str, ways: Mapping[str, Usage], count: int) -> dict[str, float]
         f"{name} wall / floor": ours.wall / floor.wall,
         f"{name} cpu / floor": ours.cpu / floor.cpu,
         f"{name} requests": sum(ours.requests.values()) / count,
-        f"{name} peak": ours.peak_mib,
     }
     if plain := ways.get("plain"):
         found |= {

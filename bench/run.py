@@ -15,7 +15,7 @@ FAST = "10000"
 
 @dataclass(frozen=True)
 class Run:
-    """How many buckets, and as many keys; how often cold starts are measured; how to tell of
+    """How many pairs of a bucket and a key; how often cold starts are measured; how to tell of
     progress; where profiles go, if at all."""
 
     count: int

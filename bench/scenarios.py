@@ -14,12 +14,13 @@ from bench.teams import fairness
 
 @dataclass(frozen=True)
 class Scenario:
-    """``count``: buckets, and as many keys, where the command line does not say."""
+    """``count`` of what, where the command line does not say how many."""
 
     title: str
     count: int
     rounds: int
     measure: Measure
+    of: str = "pairs"
 
 
 SCENARIOS = {
@@ -28,6 +29,8 @@ SCENARIOS = {
     "large": Scenario("cold start: floor and operator", 10_000, 1, large),
     "restart": Scenario("restart, all settled", 10_000, 1, restart),
     "callbacks": Scenario("the longest callback while …", 10_000, 1, callbacks),
-    "fairness": Scenario("turns of one team while another asks for much", 600, 1, fairness),
+    "fairness": Scenario(
+        "turns of one team while another asks for much", 600, 1, fairness, "buckets"
+    ),
     "calm": Scenario("at rest, and an edit now and then", 500, 1, calm),
 }
