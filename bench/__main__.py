@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.figures import goals_table, recorded
 from bench.processes import BenchError
-from bench.run import Run
+from bench.run import Outcome, Run
 from bench.scenarios import SCENARIOS
 from controlplane import ControlPlaneError
 
@@ -74,23 +74,29 @@ def _teller() -> Callable[[str], None]:
     return tell
 
 
-def _measured(given: argparse.Namespace, wanted: Iterable[str]) -> str:
-    """The table of goals, and below it one of each scenario."""
+def _measured(given: argparse.Namespace, wanted: Iterable[str]) -> tuple[str, bool]:
+    """The table of goals, and below it one of each scenario; whether none failed."""
     tell, details = _teller(), ""
     figures: dict[str, float] = {}
+    failed: list[str] = []
     for name in wanted:
         scenario = SCENARIOS[name]
         count, rounds = given.objects or scenario.count, given.rounds or scenario.rounds
         tell(f"{name}: {scenario.title}")
         began = time.monotonic()
-        outcome = scenario.measure(Run(count, rounds, tell, given.profile))
+        try:
+            outcome = scenario.measure(Run(count, rounds, tell, given.profile))
+        except (BenchError, ControlPlaneError) as error:  # the others may say something yet
+            tell(f"{name} failed: {error}")
+            outcome = Outcome({}, f"Failed: {error}\n")
+            failed.append(name)
         figures |= outcome.figures
         heading = f"`{name}`: {scenario.title}; {count:,} {scenario.of}"
         heading += f", median of {rounds}" if rounds > 1 else ""
         details += f"\n{heading}; {time.monotonic() - began:.0f} s in all.\n\n{outcome.details}"
     tell("done")
     small = f"Only {given.objects} of each, so this says that it works, and no more.\n\n"
-    return (small if given.objects else "") + goals_table(figures) + details
+    return (small if given.objects else "") + goals_table(figures) + details, not failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,15 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recorded(_DOCUMENT.read_text(), "")  # fails now rather than after the run
     command = " ".join(["python -m bench", *(sys.argv[1:] if arguments is None else arguments)])
     caption = f"`{command}`, commit {_commit()}; {_machine()}.\n\n"
-    try:
-        content = caption + _measured(given, given.scenarios or SCENARIOS)
-    except (BenchError, ControlPlaneError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    print(content, end="")
+    tables, complete = _measured(given, given.scenarios or SCENARIOS)
+    print(caption + tables, end="")
     if given.record:
-        _DOCUMENT.write_text(recorded(_DOCUMENT.read_text(), content))
-    return 0
+        _DOCUMENT.write_text(recorded(_DOCUMENT.read_text(), caption + tables))
+    return 0 if complete else 1
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import Any
 from bench import objects
 from bench.bare import Bare, Body, each
 from bench.figures import table
-from bench.measured import Slow, slow_callbacks
+from bench.measured import Slow, longest_by_name, slow_callbacks
 from bench.objects import BUCKETS, KEYS, SECRETS, condition, path
-from bench.processes import Operator, wait_for
+from bench.processes import BenchError, Operator, wait_for
 from bench.run import FAST, Outcome, Run
 from bench.settled import settle
 from bench.stage import Stage
@@ -27,6 +27,7 @@ from bench.stage import Stage
 _PATIENCE = 240.0
 _SCRAPES, _COLLECTIONS = 5, 3
 _LOOKED_AT = 100
+_SHOWN = 3
 _MISSING, _REFUSED, _RIVALLED = 1, 2, 3
 """Numbers of the pairs that something is done to."""
 _POLICY = "bench-refuses"
@@ -46,8 +47,12 @@ class Stand:
         return [one for one in slow_callbacks(self.noted) if one.moment >= since]
 
     def wait(self, what: str, holds: Callable[[], bool], every: float = 0.5) -> None:
-        """Raises BenchError where it does not come to hold."""
-        wait_for(what, holds, _PATIENCE, every)
+        """Raises BenchError where it does not come to hold, or the operator has ended."""
+
+        def alive() -> bool:
+            return self.operator.cpu_seconds > 0 and holds()
+
+        wait_for(what, alive, _PATIENCE, every)
 
     def condition(self, plural: str, name: str, kind: str) -> dict[str, str]:
         """One condition of one object, now."""
@@ -87,14 +92,16 @@ def _measured(run: Run, here: Stage) -> Outcome:
     stand, rows, longest = Stand(run, here, operator, noted), [], 0.0
     for what, act in SCENARIOS.items():
         run.tell(what)
-        act(stand)
-        slow = stand.slow(began)
-        worst = max(slow, key=lambda one: one.seconds, default=Slow(0.0, 0.0, "-"))
-        longest = max(longest, worst.seconds if act is not start else 0.0)
-        rows.append((what, f"{worst.seconds * 1000:.0f}", f"`{worst.what}`"))
+        try:
+            act(stand)
+            ended = ""
+        except BenchError as error:  # the longest callback counts all the more
+            ended = f"; {error}"
+        slow = longest_by_name(stand.slow(began))
+        longest = max(longest, slow[0].seconds if slow and act is not start else 0.0)
+        rows.append((what + ended, ", ".join(f"{one.shown}" for one in slow[:_SHOWN]) or "-"))
         began = time.monotonic()
-    operator.stop()
-    details = table(("while", "longest callback, CPU ms", "which"), rows)
+    details = table(("while", "longest callbacks, CPU ms"), rows)
     return Outcome({"longest callback": longest * 1000}, details)
 
 
@@ -121,15 +128,13 @@ def one_key_missing(stand: Stand) -> None:
         entries = here.control.journal("create_storage_key")
         return any(lost in entry["body"]["name"] for entry in entries)
 
-    stand.wait("the lost key asked for anew", asked_for)
-    here.create(objects.pairs([stand.run.count]))
     new = objects.key(stand.run.count)["metadata"]["name"]
-    stand.wait("the new key Ready", lambda: objects.is_ready(here.object(KEYS, new)))
-    here.control.clear_faults(fault)
-    stand.wait(
-        "the lost key replaced",
-        lambda: here.object(KEYS, lost)["status"]["key"]["id"] != key_id,
-    )
+    try:
+        stand.wait("the lost key asked for anew", asked_for)
+        here.create(objects.pairs([stand.run.count]))
+        stand.wait("the new key Ready", lambda: objects.is_ready(here.object(KEYS, new)))
+    finally:
+        here.control.clear_faults(fault)
 
 
 def resync(stand: Stand) -> None:
@@ -191,10 +196,12 @@ def mass_loss(stand: Stand) -> None:
     def noticed() -> bool:
         return stand.condition(BUCKETS, name, "Synced").get("reason") == "MassBucketLoss"
 
-    stand.wait("the loss noticed", noticed)
-    stand.look_at(range(min(_LOOKED_AT, stand.run.count)))
-    time.sleep(10.0)
-    control.change_account(active=True)
+    try:
+        stand.wait("the loss noticed", noticed)
+        stand.look_at(range(min(_LOOKED_AT, stand.run.count)))
+        time.sleep(10.0)
+    finally:
+        control.change_account(active=True)
 
 
 def _refusing(secret: str) -> Body:

@@ -11,7 +11,7 @@ import gc
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,24 @@ class Slow:
     seconds: float
     what: str
 
+    @property
+    def shown(self) -> str:
+        """Its name, and milliseconds."""
+        return f"`{self.what}` {self.seconds * 1000:.0f}"
+
 
 def slow_callbacks(file: Path) -> list[Slow]:
     """What has been noted so far, oldest first."""
     lines = (line.split(maxsplit=2) for line in file.read_text().splitlines())
     return [Slow(float(moment), float(seconds), what) for moment, seconds, what in lines]
+
+
+def longest_by_name(slow: Iterable[Slow]) -> list[Slow]:
+    """The longest of each name, the longest of all first."""
+    longest: dict[str, Slow] = {}
+    for one in sorted(slow, key=lambda one: one.seconds):
+        longest[one.what] = one
+    return sorted(longest.values(), key=lambda one: -one.seconds)
 
 
 def _note_into(file: Path) -> Callable[[float, str], None]:

@@ -24,7 +24,7 @@ from bench.figures import (
     shortest_seconds,
     usage_table,
 )
-from bench.measured import Slow, slow_callbacks
+from bench.measured import Slow, longest_by_name, slow_callbacks
 from bench.objects import bucket, is_ready, key, path
 from bench.processes import cpu_seconds_of, resident_mib_of
 from bench.settled import renamed
@@ -221,6 +221,11 @@ def test_a_copy_of_a_settled_object_has_names_of_its_own_and_nothing_of_the_serv
     assert copy["metadata"] == {"name": "key-00042", "finalizers": ["f"]}
     assert base64.b64decode(copy["data"]["BUCKET_NAME"]) == b"bench-00042"
     assert model["metadata"]["name"] == "key-00000"
+
+
+def test_of_callbacks_of_one_name_the_longest_counts() -> None:
+    slow = [Slow(1.0, 0.1, "a"), Slow(2.0, 0.3, "a"), Slow(3.0, 0.2, "b"), Slow(4.0, 0.1, "b")]
+    assert [one.shown for one in longest_by_name(slow)] == ["`a` 300", "`b` 200"]
 
 
 def test_long_callbacks_are_read_with_their_names(tmp_path: Path) -> None:
