@@ -102,7 +102,7 @@ def _measured(run: Run, here: Stage) -> Outcome:
         rows.append((what + ended, ", ".join(f"{one.shown}" for one in slow[:_SHOWN]) or "-"))
         began = time.monotonic()
     details = table(("while", "longest callbacks, CPU ms"), rows)
-    return Outcome({"longest callback": longest * 1000}, details)
+    return Outcome({"callbacks longest": longest * 1000}, details)
 
 
 def start(stand: Stand) -> None:

@@ -41,7 +41,7 @@ def calm(run: Run) -> Outcome:
         ("p99", f"{percentile(took, 0.99) * 1000:.0f} ms"),
         ("longest", f"{max(took) * 1000:.0f} ms"),
     ]
-    figures = {"idle cpu": share, "edit p99": percentile(took, 0.99)}
+    figures = {"calm idle": share, "calm edit": percentile(took, 0.99)}
     return Outcome(figures, table((f"{2 * run.count} objects at rest", "measured"), rows))
 
 

@@ -95,7 +95,8 @@ class Pair:
 
 
 async def _made(kube: Bare, plural: str, model: Body, names: Mapping[str, str]) -> Body:
-    return dict(await kube.send("POST", path(plural), renamed(model, names)))
+    copy = {field: value for field, value in renamed(model, names).items() if field != "status"}
+    return dict(await kube.send("POST", path(plural), copy))
 
 
 async def _told(kube: Bare, plural: str, model: Body, names: Mapping[str, str]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from bench import objects
 from bench.bare import Body
 from bench.figures import table
@@ -33,7 +36,7 @@ def fairness(run: Run) -> Outcome:
         (f"{run.count} buckets of one team are made", "another's bucket is Ready", f"{bucket}"),
         (f"{run.count} buckets of one team are deleted", "another's key is revoked", f"{leak}"),
     ]
-    figures = {"turns bucket": float(bucket), "turns leak": float(leak)}
+    figures = {"fairness bucket": float(bucket), "fairness leak": float(leak)}
     return Outcome(figures, table(("while", "until", "calls to Amove"), rows))
 
 
@@ -70,12 +73,12 @@ def _until_another_is_ready(run: Run, here: Stage) -> int:
     operator = _slow_operator(here, "making")
     many = (objects.bucket(number, _LOUD, deletionPolicy="Delete") for number in _crowd(run))
     here.create((BUCKETS, body) for body in many)
-    here.create([(BUCKETS, objects.bucket(_WAITING, _QUIET))])
     asked = here.control.last_seq()
+    here.create([(BUCKETS, objects.bucket(_WAITING, _QUIET))])
     wait_for("the quiet bucket", lambda: _ready(here, BUCKETS, _WAITING), _PATIENCE, 0.1)
-    turns = here.control.last_seq() - asked
     operator.stop()
-    return turns
+    name = objects.bucket(_WAITING)["metadata"]["name"]
+    return turns_until(here.control.journal(after=asked), name)
 
 
 def _until_the_leak_is_revoked(run: Run, here: Stage) -> int:
@@ -90,14 +93,20 @@ def _until_the_leak_is_revoked(run: Run, here: Stage) -> int:
     collection = objects.path(BUCKETS, namespace=_LOUD)
     here.in_cluster(lambda kube: kube.send("DELETE", collection))
     request = {"annotations": {"storage.amove.io/rotate-requested-at": "leaked"}}
-    here.change(KEYS, key["metadata"]["name"], {"metadata": request}, _QUIET)
     asked = here.control.last_seq()
+    here.change(KEYS, key["metadata"]["name"], {"metadata": request}, _QUIET)
     leaked = key["status"]["key"]["id"]
     wait_for("the leaked key revoked", lambda: _revoked(here, leaked), _PATIENCE, 0.1)
-    entries = here.control.journal(after=asked)
     operator.stop()
-    return 1 + next(
-        turn for turn, entry in enumerate(entries) if entry["query"].get("id") == leaked
+    return turns_until(here.control.journal(after=asked), leaked)
+
+
+def turns_until(journal: Sequence[Mapping[str, Any]], about: str) -> int:
+    """How many calls arrived up to the last one about a bucket's name or a key's id."""
+    return max(
+        turn
+        for turn, entry in enumerate(journal, start=1)
+        if about in (entry["query"].get("id"), (entry["body"] or {}).get("bucketName"))
     )
 
 

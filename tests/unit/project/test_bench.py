@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from dataclasses import replace
@@ -27,8 +26,9 @@ from bench.figures import (
 from bench.measured import Slow, longest_by_name, slow_callbacks
 from bench.objects import bucket, is_ready, key, path
 from bench.processes import cpu_seconds_of, resident_mib_of
-from bench.settled import renamed
+from bench.scenarios import SCENARIOS
 from bench.stage import sort_of
+from bench.teams import turns_until
 from controlplane import audit_events
 
 LIMITS = {"rate": 50.0, "burst": 100.0, "concurrency": 16, "latency": 0.02}
@@ -124,14 +124,18 @@ def test_a_verdict_goes_by_the_goal_and_by_its_direction(
 ) -> None:
     [goal] = [goal for goal in GOALS if goal.figure == figure]
     assert goal.verdict(value) == verdict
-    assert goals_table({figure: value}).splitlines()[-1].endswith(f" {verdict} |")
+    assert f"| {verdict} | `{goal.command}` |" in goals_table({figure: value})
 
 
 def test_the_table_of_goals_has_those_that_were_measured() -> None:
     assert len(goals_table({}).splitlines()) == 2
     full = goals_table(dict.fromkeys((goal.figure for goal in GOALS), 1.0))
     assert len(full.splitlines()) == 2 + len(GOALS)
-    assert columns(full) == {7}
+    assert columns(full) == {8}
+
+
+def test_each_goal_is_measured_by_a_scenario() -> None:
+    assert {goal.command.split()[-1] for goal in GOALS} == SCENARIOS.keys() - {"rate"}
 
 
 def test_no_two_goals_share_a_figure() -> None:
@@ -212,15 +216,13 @@ def test_only_a_true_ready_condition_counts(conditions: list[tuple[str, str]], r
     assert not is_ready({})
 
 
-def test_a_copy_of_a_settled_object_has_names_of_its_own_and_nothing_of_the_servers() -> None:
-    model: Body = {
-        "metadata": {"name": "key-00000", "uid": "u0", "resourceVersion": "7", "finalizers": ["f"]},
-        "data": {"BUCKET_NAME": base64.b64encode(b"bench-00000").decode()},
-    }
-    copy = renamed(model, {"bench-00000": "bench-00042", "key-00000": "key-00042"})
-    assert copy["metadata"] == {"name": "key-00042", "finalizers": ["f"]}
-    assert base64.b64decode(copy["data"]["BUCKET_NAME"]) == b"bench-00042"
-    assert model["metadata"]["name"] == "key-00000"
+def test_turns_are_all_calls_up_to_the_last_one_for_whoever_waits() -> None:
+    others = {"query": {}, "body": {"bucketName": "theirs"}}
+    listing = {"query": {"page": "1"}, "body": None}
+    mine = {"query": {}, "body": {"bucketName": "mine"}}
+    revoked = {"query": {"id": "leaked"}, "body": None}
+    assert turns_until([others, mine, listing, mine, others], "mine") == 4
+    assert turns_until([others, revoked, others], "leaked") == 2
 
 
 def test_of_callbacks_of_one_name_the_longest_counts() -> None:
