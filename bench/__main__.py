@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         "--profile",
         type=Path,
         metavar="FOLDER",
-        help="run the programs under cProfile; its files go there (and the figures are worthless)",
+        help="run the operator under cProfile; its files go there (and the figures are worthless)",
     )
     return parser
 

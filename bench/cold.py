@@ -16,7 +16,7 @@ from bench.figures import (
     table,
     usage_table,
 )
-from bench.processes import Process
+from bench.processes import Operator, Process
 from bench.run import FAST, Outcome, Run
 from bench.stage import CONCURRENCY, LATENCY, Stage, sort_of, spent_between
 
@@ -68,10 +68,11 @@ def _compared(run: Run, name: str, programs: Sequence[str]) -> Outcome:
                 run.tell(f"round {number + 1} of {run.rounds}: {program}")
                 process, used = _one(run, here, PROGRAMS[program])
                 found.append(used)
-                if program == "operator":
+                if isinstance(process, Operator):
                     time.sleep(_REST_SECONDS)
                     peaks.append(process.peak_mib)
                     resting.append(process.resident_mib)
+                    process.stop()
     ways = {program: middle(found) for program, found in rounds.items()}
     memory = {f"{name} peak": median(peaks), f"{name} rest": median(resting)}
     later = f"{median(resting):.0f} MiB, at its peak {median(peaks):.0f} MiB"

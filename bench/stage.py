@@ -90,7 +90,7 @@ class Stage:
     def way(self, name: str) -> Process:
         """Start ``bench.floor`` or ``bench.plain``, with the operator's settings."""
         running = Process.start(
-            [sys.executable, *self._profiling(name), "-m", f"bench.{name}"],
+            [sys.executable, "-m", f"bench.{name}"],
             self._environment(self._way),
             self.folder / f"{name}.log",
         )

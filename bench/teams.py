@@ -76,9 +76,10 @@ def _until_another_is_ready(run: Run, here: Stage) -> int:
     asked = here.control.last_seq()
     here.create([(BUCKETS, objects.bucket(_WAITING, _QUIET))])
     wait_for("the quiet bucket", lambda: _ready(here, BUCKETS, _WAITING), _PATIENCE, 0.1)
-    operator.stop()
     name = objects.bucket(_WAITING)["metadata"]["name"]
-    return turns_until(here.control.journal(after=asked), name)
+    turns = turns_until(here.control.journal(after=asked), name)
+    operator.stop()
+    return turns
 
 
 def _until_the_leak_is_revoked(run: Run, here: Stage) -> int:
@@ -97,8 +98,9 @@ def _until_the_leak_is_revoked(run: Run, here: Stage) -> int:
     here.change(KEYS, key["metadata"]["name"], {"metadata": request}, _QUIET)
     leaked = key["status"]["key"]["id"]
     wait_for("the leaked key revoked", lambda: _revoked(here, leaked), _PATIENCE, 0.1)
+    turns = turns_until(here.control.journal(after=asked), leaked)
     operator.stop()
-    return turns_until(here.control.journal(after=asked), leaked)
+    return turns
 
 
 def turns_until(journal: Sequence[Mapping[str, Any]], about: str) -> int:
