@@ -98,7 +98,7 @@ lock: $(READY) ## Choose the newest versions that fit together and pin them with
 	$(COMPILE) --group build --constraint requirements/dev.lock --output-file requirements/build.lock >/dev/null
 
 .PHONY: bench
-bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (40 minutes)
+bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (45 minutes)
 	@$(BIN)/python -m bench $(if $(filter-out 0 no false,$(call given,RECORD)),--record)
 
 .PHONY: clean

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,10 +34,10 @@ def fairness(run: Run) -> Outcome:
         bucket = _until_another_is_ready(run, here)
         leak = _until_the_leak_is_revoked(run, here)
     rows = [
-        (f"{run.count} buckets of one team are made", "another's bucket is Ready", f"{bucket}"),
-        (f"{run.count} buckets of one team are deleted", "another's key is revoked", f"{leak}"),
+        (f"{run.count} buckets of one team are made", "another's is Ready", _shown(bucket)),
+        (f"{run.count} are deleted", "another's key is revoked", _shown(leak)),
     ]
-    figures = {"fairness bucket": float(bucket), "fairness leak": float(leak)}
+    figures = {"fairness bucket": bucket.total(), "fairness leak": leak.total()}
     return Outcome(figures, table(("while", "until", "calls to Amove"), rows))
 
 
@@ -68,7 +69,7 @@ def _slow_operator(here: Stage, name: str) -> Operator:
     return operator
 
 
-def _until_another_is_ready(run: Run, here: Stage) -> int:
+def _until_another_is_ready(run: Run, here: Stage) -> Counter[str]:
     run.tell(f"{run.count} buckets of one team, then one of another")
     operator = _slow_operator(here, "making")
     many = (objects.bucket(number, _LOUD, deletionPolicy="Delete") for number in _crowd(run))
@@ -82,7 +83,7 @@ def _until_another_is_ready(run: Run, here: Stage) -> int:
     return turns
 
 
-def _until_the_leak_is_revoked(run: Run, here: Stage) -> int:
+def _until_the_leak_is_revoked(run: Run, here: Stage) -> Counter[str]:
     run.tell("the rest of them made quickly")
     fast = here.operator("making-fast", rate_limit=FAST, listing_settle="1s")
     wait_for("all buckets made", lambda: _made(here) == run.count, _PATIENCE, every=1.0)
@@ -103,13 +104,19 @@ def _until_the_leak_is_revoked(run: Run, here: Stage) -> int:
     return turns
 
 
-def turns_until(journal: Sequence[Mapping[str, Any]], about: str) -> int:
-    """How many calls arrived up to the last one about a bucket's name or a key's id."""
-    return max(
+def turns_until(journal: Sequence[Mapping[str, Any]], about: str) -> Counter[str]:
+    """The calls, by name, up to the last one about a bucket's name or a key's id."""
+    last = max(
         turn
         for turn, entry in enumerate(journal, start=1)
         if about in (entry["query"].get("id"), (entry["body"] or {}).get("bucketName"))
     )
+    return Counter(entry["call"] for entry in journal[:last])
+
+
+def _shown(turns: Counter[str]) -> str:
+    calls = ", ".join(f"{number} {name}" for name, number in turns.most_common())
+    return f"{turns.total()}: {calls}"
 
 
 def _made(here: Stage) -> int:

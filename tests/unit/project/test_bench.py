@@ -217,12 +217,13 @@ def test_only_a_true_ready_condition_counts(conditions: list[tuple[str, str]], r
 
 
 def test_turns_are_all_calls_up_to_the_last_one_for_whoever_waits() -> None:
-    others = {"query": {}, "body": {"bucketName": "theirs"}}
-    listing = {"query": {"page": "1"}, "body": None}
-    mine = {"query": {}, "body": {"bucketName": "mine"}}
-    revoked = {"query": {"id": "leaked"}, "body": None}
-    assert turns_until([others, mine, listing, mine, others], "mine") == 4
-    assert turns_until([others, revoked, others], "leaked") == 2
+    others = {"call": "create_bucket", "query": {}, "body": {"bucketName": "theirs"}}
+    listing = {"call": "get_storage_key", "query": {"page": "1"}, "body": None}
+    mine = {"call": "bucket_status", "query": {}, "body": {"bucketName": "mine"}}
+    revoked = {"call": "delete_storage_key", "query": {"id": "leaked"}, "body": None}
+    found = turns_until([others, mine, listing, mine, others], "mine")
+    assert found == {"create_bucket": 1, "get_storage_key": 1, "bucket_status": 2}
+    assert turns_until([others, revoked, others], "leaked").total() == 2
 
 
 def test_of_callbacks_of_one_name_the_longest_counts() -> None:
