@@ -98,8 +98,8 @@ lock: $(READY) ## Choose the newest versions that fit together and pin them with
 	$(COMPILE) --group build --constraint requirements/dev.lock --output-file requirements/build.lock >/dev/null
 
 .PHONY: bench
-bench: controlplane ## Measure 1,000 buckets and 1,000 keys from cold start (docs/benchmarks.md)
-	@$(BIN)/python -m bench
+bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (45 minutes)
+	@$(BIN)/python -m bench $(if $(filter-out 0 no false,$(call given,RECORD)),--record)
 
 .PHONY: clean
 clean: ## Remove what was made here; the control plane's binaries stay in their cache

@@ -1,26 +1,31 @@
-"""``python -m bench``: measure, and print the table; --record writes it into docs/benchmarks.md."""
+"""``python -m bench``: measure, and print the tables; --record writes them into the document."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.figures import recorded, table
+from bench.figures import goals_table, recorded
 from bench.processes import BenchError
-from bench.scenarios import TITLES, Run, measure
+from bench.run import Outcome, Run
+from bench.scenarios import SCENARIOS
 from controlplane import ControlPlaneError
 
-_DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+_ROOT = Path(__file__).parents[1]
+_DOCUMENT = _ROOT / "docs" / "benchmarks.md"
 
 
 def _parser() -> argparse.ArgumentParser:
-    scenarios = "\n".join(f"  {name:12} {title}" for name, title in TITLES.items())
+    scenarios = "\n".join(
+        f"  {name:10} {one.count:6} {one.of}: {one.title}" for name, one in SCENARIOS.items()
+    )
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description=f"Measure the operator on a real control plane.\n\nscenarios:\n{scenarios}",
@@ -28,10 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="default: all of them")
     parser.add_argument(
-        "--objects", type=int, default=1000, metavar="N", help="buckets, and as many keys"
+        "--objects", type=int, metavar="N", help="N pairs of a bucket and a key, in each scenario"
     )
     parser.add_argument(
-        "--record", action="store_true", help=f"write the table into {_DOCUMENT.name} as well"
+        "--rounds", type=int, metavar="N", help="measure cold starts N times; the median counts"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help=f"write the tables into {_DOCUMENT.name} as well"
     )
     parser.add_argument(
         "--profile",
@@ -51,6 +59,12 @@ def _machine() -> str:
     )
 
 
+def _commit() -> str:
+    """The commit that was measured, and whether the tree was another."""
+    described = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(described, capture_output=True, text=True, check=False).stdout.strip()
+
+
 def _teller() -> Callable[[str], None]:
     began = time.monotonic()
 
@@ -60,33 +74,50 @@ def _teller() -> Callable[[str], None]:
     return tell
 
 
+def _measured(given: argparse.Namespace, wanted: Iterable[str]) -> tuple[str, bool]:
+    """The table of goals, and below it one of each scenario; whether none failed."""
+    tell, details = _teller(), ""
+    figures: dict[str, float] = {}
+    failed: list[str] = []
+    for name in wanted:
+        scenario = SCENARIOS[name]
+        count, rounds = given.objects or scenario.count, given.rounds or scenario.rounds
+        tell(f"{name}: {scenario.title}")
+        began = time.monotonic()
+        try:
+            outcome = scenario.measure(Run(count, rounds, tell, given.profile))
+        except (BenchError, ControlPlaneError) as error:  # the others may say something yet
+            tell(f"{name} failed: {error}")
+            outcome = Outcome({}, f"Failed: {error}\n")
+            failed.append(name)
+        figures |= outcome.figures
+        heading = f"`{name}`: {scenario.title}; {count:,} {scenario.of}"
+        heading += f", median of {rounds}" if rounds > 1 else ""
+        details += f"\n{heading}; {time.monotonic() - began:.0f} s in all.\n\n{outcome.details}"
+    tell("done")
+    small = f"Only {given.objects} of each, so this says that it works, and no more.\n\n"
+    return (small if given.objects else "") + goals_table(figures) + details, not failed
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 done, 1 a run failed, 2 wrong arguments."""
     parser = _parser()
     given = parser.parse_args(arguments)
-    if unknown := set(given.scenarios) - set(TITLES):
+    if unknown := set(given.scenarios) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; --help lists them")
-    if given.objects < 1:
-        parser.error("--objects: write a number from 1")
+    if any(number is not None and number < 1 for number in (given.objects, given.rounds)):
+        parser.error("--objects, --rounds: write a number from 1")
     if given.profile is not None:
         given.profile.mkdir(parents=True, exist_ok=True)
     if given.record:
         recorded(_DOCUMENT.read_text(), "")  # fails now rather than after the run
     command = " ".join(["python -m bench", *(sys.argv[1:] if arguments is None else arguments)])
-    caption = f"`{command}`: {given.objects} buckets, {given.objects} keys; {_machine()}.\n\n"
-    tell = _teller()
-    try:
-        run = Run(given.objects, tell, given.profile)
-        rows = list(measure(run, given.scenarios or list(TITLES)))
-    except (BenchError, ControlPlaneError) as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    tell("done")
-    content = caption + table(rows, TITLES)
-    print(content, end="")
+    caption = f"`{command}`, commit {_commit()}; {_machine()}.\n\n"
+    tables, complete = _measured(given, given.scenarios or SCENARIOS)
+    print(caption + tables, end="")
     if given.record:
-        _DOCUMENT.write_text(recorded(_DOCUMENT.read_text(), content))
-    return 0
+        _DOCUMENT.write_text(recorded(_DOCUMENT.read_text(), caption + tables))
+    return 0 if complete else 1
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Each scenario has a control plane of its own; its objects are there before the o
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 import time
@@ -18,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import objects
-from bench.processes import BenchError, Operator
+from bench.measured import slow_callbacks
+from bench.processes import BenchError
 from bench.stage import Stage, stage
 
 Manifest = dict[str, Any]
@@ -91,9 +91,7 @@ def key_bomb() -> Iterator[tuple[str, Manifest]]:
 
 def ordinary() -> Iterator[tuple[str, Manifest]]:
     """5,000 buckets and 5,000 keys."""
-    for number in range(5_000):
-        yield objects.BUCKETS, objects.bucket(number)
-        yield objects.KEYS, objects.key(number)
+    yield from objects.pairs(range(5_000))
 
 
 def at_the_limits() -> Iterator[tuple[str, Manifest]]:
@@ -133,7 +131,7 @@ def measure(scenario: Scenario, crds: Path | None) -> Measured:
         if crds is not None:
             here.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(crds))
             time.sleep(5.0)  # until the API server goes by them
-        taken = asyncio.run(objects.create_all(here.plane.kubeconfig, scenario.manifests()))
+        taken = here.create(scenario.manifests())
         if not scenario.leads:
             _hold_the_lease(here)
         noted = here.folder / "longest"
@@ -143,7 +141,8 @@ def measure(scenario: Scenario, crds: Path | None) -> Measured:
         operator.wait_ready(_REST_SECONDS)
         time.sleep(3.0 * _SETTLE_SECONDS)  # until the listing is over, if it leads
         operator.wait_quiet(_REST_SECONDS, window=3.0)
-        return Measured(taken, operator.peak_mib, _resident_mib(operator), float(noted.read_text()))
+        longest = max(slow.seconds for slow in slow_callbacks(noted))
+        return Measured(taken, operator.peak_mib, operator.resident_mib, longest)
 
 
 def _hold_the_lease(here: Stage) -> None:
@@ -161,13 +160,6 @@ def _hold_the_lease(here: Stage) -> None:
         },
     }
     here.plane.kubectl("create", "-f", "-", input=json.dumps(lease))
-
-
-def _resident_mib(operator: Operator) -> float:
-    for line in Path(f"/proc/{operator.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise ValueError("no VmRSS: the process has ended")
 
 
 def row(title: str, found: Measured, empty: float | None) -> str:

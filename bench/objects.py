@@ -1,114 +1,93 @@
-"""The buckets and keys of a run: created quickly, and looked at until all are Ready."""
+"""The buckets and keys of a run: made quickly, and looked at until all are Ready."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import kubernetes.aio.client
-import kubernetes.aio.config
-
-_client: Any = kubernetes.aio.client
-_config: Any = kubernetes.aio.config
+from bench.bare import AnsweredError, Bare, Body, each
 
 GROUP, VERSION = "storage.amove.io", "v1alpha1"
-BUCKETS, KEYS = "amovebuckets", "amovestoragekeys"
+BUCKETS, KEYS, SECRETS = "amovebuckets", "amovestoragekeys", "secrets"
 NAMESPACE = "bench"
-_AT_A_TIME = 32
+_PAGE = 500
 
 
-def bucket(number: int) -> dict[str, Any]:
+def bucket(number: int, namespace: str = NAMESPACE, **spec: Any) -> Body:
     """A manifest."""
-    return _manifest("AmoveBucket", f"bench-{number:05}", {})
+    return _manifest("AmoveBucket", f"bench-{number:05}", namespace, spec)
 
 
-def key(number: int) -> dict[str, Any]:
+def key(number: int, namespace: str = NAMESPACE, **spec: Any) -> Body:
     """A manifest; the key refers to the bucket of its number."""
-    refs = [{"name": f"bench-{number:05}"}]
-    return _manifest(
-        "AmoveStorageKey", f"key-{number:05}", {"bucketRefs": refs, "permission": "ReadWrite"}
-    )
+    refs = {"bucketRefs": [{"name": f"bench-{number:05}"}], "permission": "ReadWrite"}
+    return _manifest("AmoveStorageKey", f"key-{number:05}", namespace, refs | spec)
 
 
-def _manifest(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+def pairs(numbers: Iterable[int]) -> Iterator[tuple[str, Body]]:
+    """Buckets and their keys, each with the plural of its kind."""
+    for number in numbers:
+        yield BUCKETS, bucket(number)
+        yield KEYS, key(number)
+
+
+def _manifest(kind: str, name: str, namespace: str, spec: Body) -> Body:
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": kind,
-        "metadata": {"name": name, "namespace": NAMESPACE},
+        "metadata": {"name": name, "namespace": namespace},
         "spec": spec,
     }
 
 
-@asynccontextmanager
-async def _objects_api(kubeconfig: Path) -> AsyncIterator[Any]:
-    configuration = _client.Configuration()
-    configuration.client_session_kwargs = {"trust_env": False}
-    await _config.load_kube_config(
-        config_file=str(kubeconfig), client_configuration=configuration, persist_config=False
-    )
-    async with _client.ApiClient(configuration) as connection:
-        yield _client.CustomObjectsApi(connection)
+def path(plural: str, name: str = "", namespace: str = NAMESPACE, part: str = "") -> str:
+    """Of a collection, an object, or a part of one such as ``status``."""
+    root = "/api/v1" if plural == SECRETS else f"/apis/{GROUP}/{VERSION}"
+    return "/".join(filter(None, (f"{root}/namespaces/{namespace}/{plural}", name, part)))
 
 
-async def create(kubeconfig: Path, count: int) -> None:
-    """``count`` buckets and ``count`` keys."""
-    slots = asyncio.Semaphore(_AT_A_TIME)
-    async with _objects_api(kubeconfig) as api:
+async def create(kube: Bare, manifests: Iterable[tuple[str, Body]]) -> int:
+    """Create them all; how many the API server took."""
+    taken = 0
 
-        async def one(plural: str, body: dict[str, Any]) -> None:
-            async with slots:
-                await api.create_namespaced_custom_object(GROUP, VERSION, NAMESPACE, plural, body)
+    async def one(item: tuple[str, Body]) -> None:
+        nonlocal taken
+        plural, body = item
+        try:
+            await kube.send("POST", path(plural, namespace=body["metadata"]["namespace"]), body)
+        except AnsweredError:
+            return
+        taken += 1
 
-        async with asyncio.TaskGroup() as group:
-            for number in range(count):
-                group.create_task(one(BUCKETS, bucket(number)))
-                group.create_task(one(KEYS, key(number)))
-
-
-async def create_all(kubeconfig: Path, manifests: Iterable[tuple[str, dict[str, Any]]]) -> int:
-    """Create objects of the two kinds, and Secrets; how many the API server took."""
-    slots, taken = asyncio.Semaphore(_AT_A_TIME), 0
-    async with _objects_api(kubeconfig) as api:
-        core = _client.CoreV1Api(api.api_client)
-
-        async def one(plural: str, body: dict[str, Any]) -> None:
-            nonlocal taken
-            with suppress(_client.ApiException):
-                if plural == "secrets":
-                    await core.create_namespaced_secret(NAMESPACE, body)
-                else:
-                    await api.create_namespaced_custom_object(
-                        GROUP, VERSION, NAMESPACE, plural, body
-                    )
-                taken += 1
-            slots.release()
-
-        async with asyncio.TaskGroup() as group:
-            for plural, body in manifests:
-                await slots.acquire()
-                group.create_task(one(plural, body))
+    await each(manifests, one)
     return taken
 
 
-async def ready(kubeconfig: Path) -> int:
+async def listed(kube: Bare, plural: str, namespace: str = NAMESPACE) -> list[Body]:
+    """All objects of a kind, by name."""
+    found: list[Body] = []
+    going_on = ""
+    while True:
+        query = f"?limit={_PAGE}" + (f"&continue={going_on}" if going_on else "")
+        page = await kube.send("GET", path(plural, namespace=namespace) + query)
+        found += page["items"]
+        going_on = page["metadata"].get("continue", "")
+        if not going_on:
+            return found
+
+
+async def ready(kube: Bare) -> int:
     """How many buckets and keys are Ready now."""
-    async with _objects_api(kubeconfig) as api:
-        lists = [
-            await api.list_namespaced_custom_object(GROUP, VERSION, NAMESPACE, plural)
-            for plural in (BUCKETS, KEYS)
-        ]
-    return sum(count_ready(found["items"]) for found in lists)
+    lists = [await listed(kube, plural) for plural in (BUCKETS, KEYS)]
+    return sum(is_ready(item) for items in lists for item in items)
 
 
-def count_ready(items: Iterable[dict[str, Any]]) -> int:
-    """How many have condition Ready with status True."""
-    return sum(
-        any(
-            one["type"] == "Ready" and one["status"] == "True"
-            for one in item.get("status", {}).get("conditions", ())
-        )
-        for item in items
-    )
+def is_ready(item: Body) -> bool:
+    """Whether condition Ready is True."""
+    return condition(item, "Ready").get("status") == "True"
+
+
+def condition(item: Body, kind: str) -> dict[str, str]:
+    """The condition of that type; empty where there is none."""
+    conditions: list[dict[str, str]] = item.get("status", {}).get("conditions", [])
+    return next((one for one in conditions if one["type"] == kind), {})

@@ -28,12 +28,12 @@ def cpu_seconds_of(stat: str) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def peak_mib_of(status: str) -> float:
-    """Peak resident memory in MiB from the text of ``/proc/<pid>/status`` (``VmHWM``, in kB)."""
+def resident_mib_of(status: str, field: str = "VmRSS") -> float:
+    """Resident memory in MiB from the text of ``/proc/<pid>/status``; ``VmHWM``: its peak."""
     for line in status.splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) / 1024
-    raise ValueError("no VmHWM: the process has ended")
+    raise ValueError(f"no {field}: the process has ended")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -51,45 +51,67 @@ def wait_for(what: str, holds: Callable[[], bool], seconds: float, every: float 
 
 
 @dataclass
-class Operator:
-    """One process of the operator, as the Deployment would run it."""
+class Process:
+    """One run of a program that is measured."""
 
     process: subprocess.Popen[bytes]
     log: Path
-    health: str
     started_wall: float
     started: float
 
     @classmethod
     def start(
-        cls, command: Sequence[str], environment: Mapping[str, str], log: Path, health: str
+        cls, command: Sequence[str], environment: Mapping[str, str], log: Path, **rest: str
     ) -> Self:
-        """``health``: the URL of its health port."""
+        """``rest``: what else the class is made of."""
         with log.open("wb") as sink:
             wall, monotonic = time.time(), time.monotonic()
             process = subprocess.Popen(
                 command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=sink, stderr=sink
             )
-        return cls(process, log, health, wall, monotonic)
+        return cls(process, log, wall, monotonic, **rest)
 
     @property
     def cpu_seconds(self) -> float:
         """So far. Raises BenchError when it has ended."""
         if self.process.poll() is not None:
-            raise BenchError(f"the operator ended with {self.process.returncode}: see {self.log}")
+            raise BenchError(f"the process ended with {self.process.returncode}: see {self.log}")
         return cpu_seconds(self.process.pid)
 
     @property
     def peak_mib(self) -> float:
         """Peak resident memory so far."""
-        return peak_mib_of(Path(f"/proc/{self.process.pid}/status").read_text())
+        return resident_mib_of(self._status, "VmHWM")
+
+    @property
+    def resident_mib(self) -> float:
+        """Resident memory now."""
+        return resident_mib_of(self._status)
+
+    @property
+    def _status(self) -> str:
+        return Path(f"/proc/{self.process.pid}/status").read_text()
 
     @property
     def age(self) -> float:
         """Seconds since it was started."""
         return time.monotonic() - self.started
 
-    def wait_ready(self, seconds: float = 60.0) -> float:
+    def kill(self) -> None:
+        """End it in any case."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(_KILLED)
+
+
+@dataclass
+class Operator(Process):
+    """One process of the operator, as the Deployment would run it; URLs of its two ports."""
+
+    health: str
+    metrics: str
+
+    def wait_ready(self, seconds: float = 120.0) -> float:
         """Seconds from its start until ``/readyz`` says that its caches are filled."""
         wait_for("the operator's caches filled", self._ready, seconds, every=0.02)
         return self.age
@@ -111,6 +133,11 @@ class Operator:
 
         wait_for("the operator at rest", quiet, seconds)
 
+    def scrape(self) -> int:
+        """The bytes of one answer of ``/metrics``."""
+        answer = httpx.get(f"{self.metrics}/metrics", trust_env=False, timeout=60.0)
+        return len(answer.raise_for_status().content)
+
     def stop(self, seconds: float = 40.0) -> float:
         """SIGTERM; seconds until it has ended. Raises BenchError unless it ended with 0."""
         began = time.monotonic()
@@ -123,9 +150,3 @@ class Operator:
         if code != 0:
             raise BenchError(f"the operator ended with {code}: see {self.log}")
         return time.monotonic() - began
-
-    def kill(self) -> None:
-        """End it in any case."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(_KILLED)
