@@ -14,7 +14,7 @@ import httpx
 
 from amove_emulator import ODD_ANSWERS
 from amove_emulator.answers import Answer
-from amove_emulator.odd_answers import Odd
+from amove_emulator.odd_answers import EVERY, Odd
 from tests.stand_ins.amove_transport import InMemoryAmove
 from tests.stand_ins.service import IDS
 from tests.stand_ins.time import Time
@@ -26,8 +26,8 @@ STALE_BY = 2.0
 class OddAmove(InMemoryAmove):
     """``odd``: the answer that calls get which tell of something named with ``about``.
 
-    A list, which tells of all, gets it whenever it may; but where the credentials are refused,
-    nobody is to go on. ``calls``: all calls, by name, in order.
+    A list, which tells of all, gets what only lists and creates can be answered; an answer that any
+    call may get, given to all lists for ever, would be an outage. ``calls``: all calls, by name.
     """
 
     def __init__(self, time: Time, about: str) -> None:
@@ -55,7 +55,7 @@ class OddAmove(InMemoryAmove):
 
     def _is_about(self, call: str, sent: dict[str, Any]) -> bool:
         if call in ("get_storage_key", "get_all"):
-            return self.odd != "auth_refused"
+            return ODD_ANSWERS[self.odd].calls != EVERY
         named = self.keys.get(sent.get("id", ""), {}).get("name", "")
         return self._about in f"{named} {json.dumps(sent)}"
 
