@@ -211,35 +211,43 @@ class Teams:
             there.delete(KEY, name)
 
     def calm_down(self) -> None:
-        """All that is missing is declared again; a shared name is the even team's."""
+        """Nothing is paused any more, and the shared names are free: the even teams get them.
+
+        A bucket that is to go waits for the key that somebody declared for it meanwhile.
+        """
         for team in self.all:
             for each in team.there.every(KEY):
                 team.there.annotate(KEY, each["metadata"]["name"], paused=None)
-            if team.number % 2:
-                for key, bucket in OF_SHARED.items():
-                    self._give_away(team, key, bucket)
+            for key, bucket in OF_SHARED.items():
+                self._give_away(team, key, bucket)
 
     def declare_missing(self) -> list[str]:
-        """Declare what is not there, and was not given away; what that was."""
+        """Declare what is not there, and is the team's; what that was, or waits to be declared."""
         missing = []
         for team in self.all:
-            given_away = team.number % 2 == 1
-            there = {one["metadata"]["name"] for one in self._declared(team)}
+            objects = [*team.there.every(BUCKET), *team.there.every(KEY)]
+            there = {one["metadata"]["name"] for one in objects}
+            going = {
+                one["metadata"]["name"] for one in objects if "deletionTimestamp" in one["metadata"]
+            }
             for bucket in range(BUCKETS):
-                if team.local(bucket) not in there and not (given_away and bucket in SHARED):
+                if team.local(bucket) not in there and not (team.number % 2 and bucket in SHARED):
                     self._declare_bucket(team, bucket)
                     missing.append(team.remote(bucket))
-            for key in range(KEYS):
-                if f"key-{key}" in there or (team.there.namespace, f"key-{key}") in self.retained:
-                    continue
-                if not (given_away and key in OF_SHARED):
-                    self._declare_key(team, key)
+            for key in self._keys_of(team):
+                if f"key-{key}" not in there:
                     missing.append(f"key-{key} of team {team.number}")
+                    if key not in OF_SHARED or team.local(OF_SHARED[key]) not in going:
+                        self._declare_key(team, key)
         return missing
 
-    @staticmethod
-    def _declared(team: Team) -> list[Manifest]:
-        return [*team.there.every(BUCKET), *team.there.every(KEY)]
+    def _keys_of(self, team: Team) -> list[int]:
+        """Those that a team has in the end."""
+        retained = {name for namespace, name in self.retained if namespace == team.there.namespace}
+        given_away = OF_SHARED if team.number % 2 else ()
+        return [
+            key for key in range(KEYS) if f"key-{key}" not in retained and key not in given_away
+        ]
 
     def attend(self, team: Team, each: Manifest) -> None:
         """What a person who reads the condition does about it."""
