@@ -50,6 +50,10 @@ test-unit: $(READY) ## A quick look: the tests that need no control plane
 test-long: controlplane ## The tests that take long (marker: long)
 	$(PYTEST) -m long --timeout 3600 --durations=15
 
+.PHONY: soak
+soak: controlplane ## Ten minutes in which everything goes wrong; SOAK_SEED=… does it again, SOAK_SECONDS=… is shorter
+	$(PYTEST) tests/faults/test_soak.py -m long
+
 .PHONY: test-busy
 test-busy: controlplane ## The tests beside two busy loops; TESTS="tests/unit/amove -x" runs some of them
 	$(BIN)/python -m tests.busy --durations=15 $(TESTS)

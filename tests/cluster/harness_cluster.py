@@ -100,6 +100,13 @@ class Cluster:
         )
         return _done(answer)
 
+    def refused(self, manifest: Manifest) -> str:
+        """What the API server has against a new object; empty where it would take it. A dry run."""
+        answer = self._http.post(
+            self._path(manifest["kind"]), params={"dryRun": "All"}, json=manifest
+        )
+        return "" if answer.is_success else str(answer.json()["message"])
+
     def patch(self, kind: str, name: str, change: Manifest, subresource: str = "") -> Manifest:
         """A merge patch; ``subresource`` is ``status`` or empty."""
         answer = self._http.patch(

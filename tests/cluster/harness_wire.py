@@ -21,6 +21,10 @@ from controlplane import ControlPlane
 from tests.patience import PATIENCE
 
 T = TypeVar("T")
+WATCHED = "watch="
+LEASES, FENCE = "/leases", "/validatingadmissionpolic"
+HALF = '{"type": "MODIFIED", "object": {"metadata": {"name": "pho'
+LOST = {"kind": "Status", "code": 500, "message": "the storage was lost"}
 _HOP_BY_HOP = {"connection", "host", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -98,7 +102,10 @@ class Wire:
             if fault.takes(request):
                 body = {"kind": "Status", "code": fault.status, "message": "the test wants it so"}
                 return web.json_response(body, status=fault.status)
-        return await self._passed_on(request)
+        try:
+            return await self._passed_on(request)
+        except aiohttp.ClientConnectionError:
+            return web.Response(status=502, text="the API server is away")
 
     async def _passed_on(self, request: web.Request) -> web.StreamResponse:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP_BY_HOP}
@@ -167,3 +174,26 @@ class Wire:
         finally:
             self._loop.call_soon_threadsafe(self._over.set)
             thread.join(PATIENCE)
+
+
+def breaks(wire: Wire) -> dict[str, Callable[[], object]]:
+    """What is done to the watches, and to what is read beside them."""
+
+    def refused(status: int, times: int) -> Callable[[], object]:
+        def act() -> None:
+            wire.refuse(WATCHED, status=status, times=times)
+            wire.refuse(LEASES, status=status)
+            wire.refuse(FENCE, status=status)
+            wire.end_watches()
+
+        return act
+
+    error = json.dumps({"type": "ERROR", "object": LOST}) + "\n"
+    return {
+        "a 401 with the token unchanged": refused(401, 4),
+        "a 403": refused(403, 4),
+        "a 404": refused(404, 4),
+        "a 500": refused(500, 4),
+        "an ERROR event": lambda: wire.end_watches(last=error),
+        "half a line": lambda: wire.end_watches(last=HALF),
+    }

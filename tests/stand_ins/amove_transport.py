@@ -22,12 +22,14 @@ class InMemoryAmove:
 
     ``fate``: asked at each call but the key list's: ``ok``, ``unanswered, done``,
     ``unanswered, not done``, ``refused`` or ``slow down``. ``down``: nothing works.
+    ``id_of``: the id of its first key, its second …
     """
 
     def __init__(self, time: Time, fate: Callable[[], str]) -> None:
         self.buckets: dict[str, dict[str, bool]] = {}
         self.keys: dict[str, dict[str, Any]] = {}
         self.down = False
+        self.id_of: Callable[[int], str] = "key-{}".format
         self._time, self._fate, self._issued = time, fate, 0
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
@@ -85,7 +87,7 @@ class InMemoryAmove:
     def _issue(self, name: str) -> httpx.Response:
         self._issued += 1
         key = {
-            "id": f"key-{self._issued}",
+            "id": self.id_of(self._issued),
             "name": name,
             "accessKey": f"AK{self._issued:018}",
             "userId": "user-1",

@@ -248,8 +248,8 @@ class Dispatcher:
     def _forget_if_gone(self, item: ObjectId) -> None:
         """Of an object that left while it was served, nothing that its pass noted may stay.
 
-        Example: while a bucket is observed that turns out to be absent, its AmoveBucket is let go of
-        by an event: the loss is noted after that.
+        Example: a bucket is observed that turns out to be absent, and its AmoveBucket is let go of
+        by an event meanwhile: the loss is noted after that.
         """
         if self.d.store.find(item.uid) is None:
             self.d.forget(item)

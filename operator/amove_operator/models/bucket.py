@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from amove_operator.models import shared
 from amove_operator.models.refs import Kind
@@ -44,19 +44,19 @@ class BucketSpec(shared.KubeModel):
     operator's AMOVE_CLOUD_ACCOUNT_ID. Another account than the operator's needs a trusted
     namespace. Immutable.
     """
-    public: bool | None = None
+    public: StrictBool | None = None
     """Whether everybody may read the objects; true needs a trusted namespace. Left out: not managed
     (false on a new bucket, left as found on an adopted one).
     """
-    encryption_enabled: bool | None = None
+    encryption_enabled: StrictBool | None = None
     """Whether objects are encrypted at rest. Left out: not managed (false on a new bucket, left as
     found on an adopted one).
     """
-    versioning_enabled: bool | None = None
+    versioning_enabled: StrictBool | None = None
     """Whether older versions of objects are kept. Left out: not managed (false on a new bucket
     unless objectLockEnabled is true, left as found on an adopted one).
     """
-    object_lock_enabled: bool | None = None
+    object_lock_enabled: StrictBool | None = None
     """Whether objects can be locked against deletion. Chosen when the bucket is made and immutable;
     needs versioning, which it switches on where that is left out.
     """

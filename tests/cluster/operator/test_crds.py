@@ -26,41 +26,13 @@ from amove_operator.models.bucket_rules import BUCKET_RULES, BUCKET_TRANSITIONS
 from amove_operator.models.crds import crds
 from amove_operator.models.key_rules import KEY_RULES, KEY_TRANSITIONS
 from amove_operator.models.rules import Rule
-from amove_operator.models.shared import API_VERSION
 from controlplane.launcher import ControlPlane
+from tests.specs.tables import PLAIN_KEY, ROWS, SPECS, Manifest, Row, manifest
 
 REPOSITORY = Path(__file__).parents[3]
-SPECS = REPOSITORY / "tests" / "specs"
 EXAMPLES = sorted((REPOSITORY / "examples").glob("*.yaml"))
 NAMESPACE = "crd-tests"
-PLAIN_KEY = {"bucketRefs": [{"name": "photos"}], "permission": "Read"}
 ACCOUNT = "0f8fad5b-d9cb-469f-a165-70867728950e"
-
-Manifest = dict[str, Any]
-
-
-def manifest(kind: str, name: str, spec: dict[str, Any] | None) -> Manifest:
-    whole: Manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}}
-    return whole if spec is None else whole | {"spec": spec}
-
-
-class Row(NamedTuple):
-    """A line of tests/specs; ``refused`` is the field to blame."""
-
-    it: str
-    written: Manifest
-    refused: str | None
-
-
-def rows(file: str, kind: str) -> Iterator[Row]:
-    table = yaml.safe_load((SPECS / file).read_text(encoding="utf-8"))
-    for number, row in enumerate(table):
-        spec = row["spec"] if "spec" in row else PLAIN_KEY | row["adds"]
-        written = manifest(kind, row.get("name", f"row-{number}"), spec)
-        yield Row(row["it"], written, row.get("refused"))
-
-
-ROWS = [*rows("buckets.yaml", "AmoveBucket"), *rows("keys.yaml", "AmoveStorageKey")]
 
 
 class Kubectl:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +14,8 @@ from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import SYSTEM, Cluster
 from tests.cluster.harness_operator import Operator
-from tests.cluster.harness_wire import Wire
+from tests.cluster.harness_wire import LEASES, Wire, breaks
 
-WATCHED = "watch="
-LEASES, FENCE = "/leases", "/validatingadmissionpolic"
-HALF = '{"type": "MODIFIED", "object": {"metadata": {"name": "pho'
-LOST = {"kind": "Status", "code": 500, "message": "the storage was lost"}
 pytestmark = pytest.mark.timeout(900)  # a dozen breaks one after another, on a busy machine
 
 
@@ -54,29 +49,6 @@ def key_of(cluster: Cluster, name: str) -> str:
 def another_key(cluster: Cluster, name: str, former: str) -> None:
     """Wait until a key was issued in place of the former."""
     eventually(lambda: key_of(cluster, name) != former, what=f"another key of {name}")
-
-
-def breaks(wire: Wire) -> dict[str, Callable[[], object]]:
-    """What is done to the watches, and to what is read beside them."""
-
-    def refused(status: int, times: int) -> Callable[[], object]:
-        def act() -> None:
-            wire.refuse(WATCHED, status=status, times=times)
-            wire.refuse(LEASES, status=status)
-            wire.refuse(FENCE, status=status)
-            wire.end_watches()
-
-        return act
-
-    error = json.dumps({"type": "ERROR", "object": LOST}) + "\n"
-    return {
-        "a 401 with the token unchanged": refused(401, 4),
-        "a 403": refused(403, 4),
-        "a 404": refused(404, 4),
-        "a 500": refused(500, 4),
-        "an ERROR event": lambda: wire.end_watches(last=error),
-        "half a line": lambda: wire.end_watches(last=HALF),
-    }
 
 
 def test_whatever_a_watch_the_lease_or_the_fence_brings_is_got_over_in_one_process(

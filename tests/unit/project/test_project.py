@@ -29,6 +29,7 @@ TARGETS = {
     "test-unit",
     "test-long",
     "test-busy",
+    "soak",
     "lint",
     "format",
 }
