@@ -27,11 +27,11 @@ _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 class _BrokenOff(aiohttp.ClientError):
-    """The connection broke; of a class that aiohttp does not take for a reason to send again."""
+    """The connection broke: a class that is no reason for aiohttp to send again."""
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """At most ``connections`` at a time; more requests wait, as long as ``pool`` of their time-out.
+    """At most ``connections`` at a time; more requests wait, up to ``pool`` of their time-out.
 
     ``trust_env``: the proxies and the certificate authorities that the environment names count.
     """
@@ -57,9 +57,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 allow_redirects=False,
                 proxy=self._proxy(request.url),
                 timeout=aiohttp.ClientTimeout(
-                    connect=limits["pool"],
-                    sock_connect=limits["connect"],
-                    sock_read=limits["read"],
+                    connect=limits["pool"], sock_connect=limits["connect"], sock_read=limits["read"]
                 ),
             )
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=_Body(answer))
@@ -70,8 +68,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
     def _open(self, *, secure: bool) -> aiohttp.ClientSession:
-        """Made at the first request, since it belongs to the event loop that runs then."""
-        # Reading the certificate authorities takes longer than a hundred calls.
+        """Made at the first request: it belongs to the event loop that runs then."""
         context = httpx.create_ssl_context(trust_env=self._trust_env) if secure else True
         connector = aiohttp.TCPConnector(
             limit=self._connections, keepalive_timeout=_IDLE_SECONDS, ssl=context
@@ -108,11 +105,9 @@ class _Body(httpx.AsyncByteStream):
                 yield chunk
 
     async def aclose(self) -> None:
-        """Give the connection back, or close it where the rest of the answer is still to come."""
-        if self._answer.content.at_eof():
-            self._answer.release()
-        else:
-            self._answer.close()
+        """Give the connection back, or close it where there is more to come."""
+        whole = self._answer.content.at_eof()
+        self._answer.release() if whole else self._answer.close()
 
 
 async def _send_once(

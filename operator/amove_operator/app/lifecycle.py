@@ -16,8 +16,8 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeVar
 
 from amove_operator.amove.credentials import credentials_for
@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
+_NEVER = 1_000_000
 _NOT_FILLED = "the caches are not filled yet: buckets, keys and Secrets are being listed"
 T = TypeVar("T")
 
@@ -162,15 +163,13 @@ class Life:
         both = watches.Watches(
             on_event, login, namespaces, self._crds_installed, self._take_signals
         )
-        group.create_task(both.run(watching))
-        group.create_task(operator.secrets.run())
-        await watching.wait()
-        await self._patiently(operator.census.take)
-        await operator.secrets.synced.wait()
+        with _all_kept():
+            group.create_task(both.run(watching))
+            group.create_task(operator.secrets.run())
+            await watching.wait()
+            await self._patiently(operator.census.take)
+            await operator.secrets.synced.wait()
         self._filled = True
-        # What is there now stays, most of it: a full collection would walk all of it for nothing,
-        # half a second of 20,000 objects, in which nobody is served.
-        gc.freeze()
         store = operator.d.store
         _log.info("watching: %d objects", len(store.buckets) + len(store.keys))
 
@@ -209,6 +208,22 @@ class Life:
             group.create_task(operator.resync.run())
             group.create_task(self._alarms.run())
             operator.d.enqueue.all()
+
+
+@contextmanager
+def _all_kept() -> Iterator[None]:
+    """What is made meanwhile stays, most of it: no full garbage collection walks it for nothing.
+
+    Of 20,000 objects one would take half a second, in which nobody is served. What was garbage by
+    then is kept as well, for this life.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(*before[:2], _NEVER)
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.set_threshold(*before)
 
 
 async def _load_accounts(operator: wiring.Operator, asked: asyncio.Event) -> None:

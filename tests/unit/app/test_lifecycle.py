@@ -232,12 +232,14 @@ async def test_sigterm_ends_every_stage(hold: str, live: Live) -> None:
 
 async def test_what_fills_the_caches_is_kept_from_full_collections_for_one_life(live: Live) -> None:
     frozen: list[int] = []
+    thresholds = gc.get_threshold()
 
     def act(stage: Stage, life: Life) -> None:
         frozen.append(gc.get_freeze_count())
         sigterm(stage, life)
 
     await live(Stage("standby"), act)
+    assert gc.get_threshold() == thresholds
     assert frozen[0] > 0
     assert gc.get_freeze_count() == 0
 

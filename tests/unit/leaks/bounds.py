@@ -119,6 +119,8 @@ BOUNDS: dict[str, Bound] = {
     "Store._by_secret._items[]": at_most(_several(keys, 3)),
     "Store._by_secret._names": at_most(keys),
     "Store._by_secret._names[]": at_most(keys),
+    "ObjectCounts._issuers": at_most(keys),
+    "ObjectCounts._issuers[]": each(2),
     "ObjectCounts._counts": constant(6),
     "ObjectCounts._counts[]": each(2),
     "KeyIndex._by_owner._items": exactly(keys),
@@ -216,6 +218,7 @@ BOUNDS: dict[str, Bound] = {
     "Tally._having[]": each(4),
     "KeyLosses.missing": at_most(keys),
     "KeyLosses._accept_before": at_most(keys),
+    "KeyLosses._lacked": at_most(keys),
     "KeyLosses._too_new": at_most(keys),
     "StatusWriter._unwritten": at_most(objects),
     # The queue holds what exists: at once (a standby), later, or after failed runs.
