@@ -40,7 +40,7 @@ from figures.tree import Callee, Class, Scope, Tree, Types
 
 # From the ground up, with the names of both plans of the house.
 FLOORS = (
-    ("errors", "telemetry"),
+    ("errors", "fairness", "telemetry"),
     ("models",),
     ("settings", "times"),
     ("crds", "fence"),

@@ -241,7 +241,7 @@ class Dispatcher:
             try:
                 result = await self._guarded(item)
             finally:
-                self.d.permits.release(item)
+                self.d.permits.release(item.uid)
                 self._forget_if_gone(item)
         metrics.reconcile.labels(kind.value, result).inc()
 

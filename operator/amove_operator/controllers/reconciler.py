@@ -199,7 +199,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             case steps.RemoveFinalizer():
                 await self._remove_finalizer(decision)
             case _:
-                with self.d.permits.held_by(seen.object_id):
+                with self.d.permits.held_by(seen.metadata.uid):
                     await self.perform(decision)
         return None
 

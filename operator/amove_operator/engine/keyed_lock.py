@@ -1,4 +1,4 @@
-"""A lock by name that never blocks: who finds it taken is queued again when his turn has come."""
+"""A lock by name that never blocks: who finds it taken is called when his turn has come."""
 
 from __future__ import annotations
 
@@ -7,55 +7,57 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Name = TypeVar("Name", bound=Hashable)
-Item = TypeVar("Item", bound=Hashable)
+Holder = TypeVar("Holder", bound=Hashable)
 
 
-class KeyedLock(Generic[Name, Item]):
+class KeyedLock(Generic[Name, Holder]):
     """One holder for each name; those who were turned away come one after the other.
 
-    ``requeue`` is called for one of them whenever the name is free: were it called for all, each
-    would turn the others away again.
+    One of them is called whenever the name is free: were all called, each would turn the others
+    away again.
     """
 
-    def __init__(self, requeue: Callable[[Item], None]) -> None:
-        self._requeue = requeue
+    def __init__(self) -> None:
         self._held: set[Name] = set()
-        self._waiting: dict[Name, dict[Item, None]] = {}
-        self._called: dict[Item, Name] = {}
+        self._waiting: dict[Name, dict[Holder, Callable[[], None]]] = {}
+        self._called: dict[Holder, Name] = {}
 
     @contextmanager
-    def try_acquire(self, name: Name, item: Item) -> Iterator[bool]:
-        """Whether the lock is ``item``'s; if not, it is queued again when the lock is free."""
-        self._called.pop(item, None)
+    def try_acquire(
+        self, name: Name, holder: Holder, on_turn: Callable[[], None]
+    ) -> Iterator[bool]:
+        """Whether the lock is ``holder``'s; if not, ``on_turn`` is called when it is free."""
+        self._called.pop(holder, None)
         if name in self._held:
-            self._waiting.setdefault(name, {})[item] = None
+            self._waiting.setdefault(name, {})[holder] = on_turn
             yield False
             return
         self._held.add(name)
-        self._leave(name, item)
+        self._leave(name, holder)
         try:
             yield True
         finally:
             self._held.discard(name)
             self._call_next(name)
 
-    def discard(self, item: Item) -> None:
-        """``item`` is gone: whoever waits behind it comes now."""
-        if (name := self._called.pop(item, None)) is not None:
-            self._call_next(name)
-        for waited in [name for name, items in self._waiting.items() if item in items]:
-            self._leave(waited, item)
+    def discard(self, holder: Holder) -> None:
+        """``holder`` is gone: whoever waits behind it comes now."""
+        for name in [name for name, waiting in self._waiting.items() if holder in waiting]:
+            self._leave(name, holder)
+        if (called := self._called.pop(holder, None)) is not None:
+            self._call_next(called)
 
-    def _leave(self, name: Name, item: Item) -> None:
+    def _leave(self, name: Name, holder: Holder) -> Callable[[], None] | None:
         waiting = self._waiting.get(name, {})
-        waiting.pop(item, None)
+        on_turn = waiting.pop(holder, None)
         if not waiting:
             self._waiting.pop(name, None)
+        return on_turn
 
     def _call_next(self, name: Name) -> None:
         if name in self._held or name not in self._waiting:
             return
-        item = next(iter(self._waiting[name]))
-        self._leave(name, item)
-        self._called[item] = name
-        self._requeue(item)
+        holder = next(iter(self._waiting[name]))
+        self._called[holder] = name
+        if (on_turn := self._leave(name, holder)) is not None:
+            on_turn()

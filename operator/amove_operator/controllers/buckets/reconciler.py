@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from math import inf
 from typing import TypeAlias
 
@@ -56,7 +57,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
             return Outcome.OK
-        with self.d.bucket_names.try_acquire(bucket.bucket_name, item) as mine:
+        wake = partial(self.d.queue.add, item)
+        with self.d.bucket_names.try_acquire(bucket.bucket_name, item.uid, wake) as mine:
             if not mine or not await self._knows_accounts(bucket):
                 return Outcome.WAITS
             return await super().reconcile(item)
@@ -73,7 +75,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             return True
         if not self.d.next_call.has_turn(bucket.object_id, 1):
             return False
-        with self.d.permits.held_by(bucket.object_id):
+        with self.d.permits.held_by(bucket.metadata.uid):
             await self.d.accounts.load()
         return True
 

@@ -59,7 +59,7 @@ class Dependencies:
         self.now = now
         self.queue = queue if queue is not None else self._new_queue()
         self.permits = api.permits
-        self.bucket_names: KeyedLock[str, ObjectId] = KeyedLock(self.queue.add)
+        self.bucket_names: KeyedLock[str, str] = KeyedLock()
         self.accounts = CloudAccounts(settings, api)
         self.key_lists = KeyListCache(api, clock, self.settle)
         self.secrets = KnownSecrets()
@@ -124,9 +124,9 @@ class Dependencies:
         Whoever waits for a bucket name that was reserved for a key is reconciled again.
         """
         self.queue.discard(item)
-        self.permits.discard(item)
-        self.key_lists.discard(item)
-        self.bucket_names.discard(item)
+        self.permits.discard(item.uid)
+        self.key_lists.discard(item.uid)
+        self.bucket_names.discard(item.uid)
         self.memories.forget(item.uid)
         self.status.forget(item.uid)
         self.bucket_losses.forget(item.uid)

@@ -15,7 +15,6 @@ from amove_operator.clock import backoff
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.engine.slices import in_slices
 from amove_operator.errors import ApiError, IncompleteListing
-from amove_operator.models.refs import ObjectId
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
@@ -68,7 +67,7 @@ class KeyListCache:
         self._settle = settle
         self._lock = asyncio.Lock()
         self._reading = False
-        self._waiting: dict[ObjectId, _Waiting] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._failure: ApiError | None = None
         self._failures = 0
         self._retry_at = 0.0
@@ -82,9 +81,9 @@ class KeyListCache:
         """
         self._judges.append(judge)
 
-    # -- for items of the queue ------------------------------------------------------------------
+    # -- for objects -----------------------------------------------------------------------------
 
-    def has_since(self, moment: float, item: ObjectId, on_listed: Callable[[], None]) -> bool:
+    def has_since(self, moment: float, uid: str, on_listed: Callable[[], None]) -> bool:
         """Whether there is a listing begun at or after ``moment`` (monotonic).
 
         If not one is read, and ``on_listed`` is called when it is worth asking again. Raises
@@ -94,17 +93,17 @@ class KeyListCache:
             return True
         if self._failure is not None and self._clock() < self._retry_at:
             raise self._failure.with_traceback(None)
-        self._waiting[item] = _Waiting(moment, on_listed)
+        self._waiting[uid] = _Waiting(moment, on_listed)
         if not self._reading:
             self._reading = True
             self.spawn(self._read_for_all())
-        if item in self._waiting:
+        if uid in self._waiting:
             return False
         if self._failure is not None:  # it was read already: there are such ways to spawn
             raise self._failure.with_traceback(None)
         return self._is_begun(moment)
 
-    def holds_up(self, item: ObjectId, on_listed: Callable[[], None], *, revokes: bool) -> bool:
+    def holds_up(self, uid: str, on_listed: Callable[[], None], *, revokes: bool) -> bool:
         """Whether a change of the keys must wait for the end of a reading, lest it never adds up.
 
         While a team's keys are made one after another, each page shows another total: a reading
@@ -112,12 +111,12 @@ class KeyListCache:
         """
         held = self._api.readings_failed >= (2 if revokes else 1)
         if held:
-            self._waiting[item] = _Waiting(-inf, on_listed)
+            self._waiting[uid] = _Waiting(-inf, on_listed)
         return held
 
-    def discard(self, item: ObjectId) -> None:
-        """``item`` is gone, and waits no more."""
-        self._waiting.pop(item, None)
+    def discard(self, uid: str) -> None:
+        """The object is gone, and waits no more."""
+        self._waiting.pop(uid, None)
 
     async def _read_for_all(self) -> None:
         """Read until nobody waits for a later list; a failure ends the wait of all."""
@@ -135,10 +134,10 @@ class KeyListCache:
 
     def _call_those_served(self, *, all_of_them: bool = False) -> None:
         served = [
-            item for item, one in self._waiting.items() if all_of_them or self._is_begun(one.since)
+            uid for uid, one in self._waiting.items() if all_of_them or self._is_begun(one.since)
         ]
-        for item in served:
-            self._waiting.pop(item).on_listed()
+        for uid in served:
+            self._waiting.pop(uid).on_listed()
 
     def _is_begun(self, moment: float) -> bool:
         return self.latest is not None and self.latest.begun >= moment

@@ -31,8 +31,8 @@ class NextCall:
             return True
         urgency = self._queue.urgency(item) if urgency is None else urgency
         wake = partial(self._queue.add, item, urgency)
-        where = item.ref.namespace
-        return self._api.permits.acquire(item, where, wake, urgency=urgency, calls=calls)
+        who, where = item.uid, item.ref.namespace
+        return self._api.permits.acquire(who, where, wake, urgency=urgency, calls=calls)
 
     def has_list(self, item: ObjectId, since: float) -> bool:
         """Whether there is a key list begun since then; else ``item`` is queued when there is.
@@ -40,12 +40,12 @@ class NextCall:
         Raises ApiError while none can be read.
         """
         wake = partial(self._queue.add, item, self._queue.urgency(item))
-        return self._key_lists.has_since(since, item, wake)
+        return self._key_lists.has_since(since, item.uid, wake)
 
     def would_unsettle_list(self, item: ObjectId, *, revokes: bool) -> bool:
         """Whether a change of keys waits until the list is read; ``item`` is queued after that."""
         wake = partial(self._queue.add, item, self._queue.urgency(item))
-        return self._key_lists.holds_up(item, wake, revokes=revokes)
+        return self._key_lists.holds_up(item.uid, wake, revokes=revokes)
 
     def is_tried_again(self, item: ObjectId, error: ApiError) -> bool:
         """Whether a failure is not worth telling yet: ``item`` is queued again in a moment."""

@@ -15,7 +15,6 @@ from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.core.key_list import KeyList
 from amove_operator.errors import IncompleteListing, TransportFault
-from amove_operator.models.refs import Kind, ObjectId, Ref
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 
 SETTLE = 30.0
@@ -56,8 +55,7 @@ class Lists:
         return asyncio.run(ask())
 
     def _asks(self, moment: float) -> bool:
-        item = ObjectId(Ref(Kind.KEY, "team", str(moment)), str(moment))
-        return self.key_lists.has_since(moment, item, lambda: self.woken.append(moment))
+        return self.key_lists.has_since(moment, f"uid-{moment}", lambda: self.woken.append(moment))
 
     def fresh(self, at: float) -> list[str]:
         """The ids in a listing begun at that moment."""
