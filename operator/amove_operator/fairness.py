@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -71,14 +71,17 @@ class FairLine(Generic[Item]):
             self.discard(item)
         return waited
 
-    def first(self, may: Callable[[Hashable, Urgency], bool]) -> Item | None:
-        """Whose turn it is among the groups and classes that ``may`` go; they stay in line.
+    def first(
+        self, may_go: Callable[[Hashable], bool], classes: Collection[Urgency] = tuple(Urgency)
+    ) -> Item | None:
+        """Whose turn it is among the groups and classes that may go; all stay in line.
 
-        ``may`` must say no to few groups of a class, or to all of it.
+        ``may_go`` is asked of one group after the other, and should refuse only few.
         """
         passed_over: Item | None = None
-        for urgency, groups in self._classes.items():
-            item = next((next(iter(groups[one])) for one in groups if may(one, urgency)), None)
+        for urgency in classes:
+            groups = self._classes[urgency]
+            item = next((next(iter(groups[one])) for one in groups if may_go(one)), None)
             if item is None:
                 continue
             if self._went_first[urgency] < _BEFORE_A_LOWER:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from itertools import pairwise
 
 from hypothesis import given
@@ -22,18 +22,19 @@ def line(*asked: tuple[str, Urgency]) -> FairLine[str]:
     return made
 
 
-def anybody(_group: Hashable, _urgency: Urgency) -> bool:
+def anybody(_group: Hashable) -> bool:
     return True
 
 
 def served(
     waiting: FairLine[str],
     number: int = 1000,
-    may: Callable[[Hashable, Urgency], bool] = anybody,
+    may: Callable[[Hashable], bool] = anybody,
+    classes: Collection[Urgency] = tuple(Urgency),
 ) -> list[str]:
     """Who goes, one after the other."""
     went: list[str] = []
-    while len(went) < number and (item := waiting.first(may)) is not None:
+    while len(went) < number and (item := waiting.first(may, classes)) is not None:
         waiting.take(item)
         went.append(item)
     return went
@@ -72,7 +73,7 @@ def test_one_that_waits_keeps_its_place_and_may_become_more_urgent() -> None:
 
 def test_groups_and_classes_that_may_not_go_now_stay_in_line() -> None:
     waiting = line(("full/1", CHANGE), ("free/1", CHANGE), ("free/2", SWEEP))
-    allowed = served(waiting, may=lambda group, urgency: (group, urgency) == ("free", CHANGE))
+    allowed = served(waiting, may=lambda group: group == "free", classes=[CHANGE])
     assert allowed == ["free/1"]
     assert served(waiting) == ["full/1", "free/2"]
 

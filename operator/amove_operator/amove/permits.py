@@ -29,6 +29,8 @@ LONG_PAUSE_SECONDS = 5.0
 """A pause of more than that is told in status instead of being waited for in line."""
 # Somebody who can go sooner may come while the one before is waited for.
 _LONGEST_SLEEP = 1.0
+_ALL = tuple(Urgency)
+_BUT_SWEEPS = (Urgency.REVOCATION, Urgency.CHANGE)
 _holder: ContextVar[Hashable | None] = ContextVar("holder", default=None)
 
 
@@ -224,13 +226,8 @@ class CallPermits:
     def _next(self) -> Hashable | None:
         if len(self._held) >= self._concurrency:
             return None
-        sweeps = self._for_sweeps.wait() <= 0
-
-        def may_go(group: Hashable, urgency: Urgency) -> bool:
-            in_time = sweeps or urgency is not Urgency.SWEEP
-            return in_time and self._in_use[group] < self._share
-
-        return self._line.first(may_go)
+        classes = _ALL if self._for_sweeps.wait() <= 0 else _BUT_SWEEPS
+        return self._line.first(lambda group: self._in_use[group] < self._share, classes)
 
     def _give(self, one: Hashable, asked: _Asked) -> None:
         if self._line.urgency(one) is Urgency.SWEEP:

@@ -165,7 +165,7 @@ class WorkQueue(Generic[Item]):
         self._at_work[self._group_of(item)] += 1
         return item
 
-    def _may_be_taken(self, group: Hashable, _urgency: Urgency) -> bool:
+    def _may_be_taken(self, group: Hashable) -> bool:
         return self._share is None or self._at_work[group] < self._share
 
     async def _idle_until_woken(self) -> None:
