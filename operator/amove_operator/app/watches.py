@@ -114,6 +114,7 @@ class Watches:
         wire may bring (a 401, a 404, an ERROR event, half a line) ends Kopf as a whole: it is begun
         anew, with lists of all, as if the process had been.
         """
+        asyncio.get_running_loop().set_exception_handler(_on_unseen_error)
         failures = 0
         while True:
             await self.served()
@@ -173,14 +174,23 @@ async def _end(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 def _of_kopf(function: str | None = None) -> set[asyncio.Task[Any]]:
     """The tasks that run that function of Kopf, or any of its functions."""
-    running = {task: getattr(task.get_coro(), "cr_code", None) for task in asyncio.all_tasks()}
-    return {
-        task
-        for task, code in running.items()
-        if code is not None
-        and function in (None, code.co_name)
-        and _KOPF in Path(code.co_filename).parents
-    }
+    return {task for task in asyncio.all_tasks() if _is_of_kopf(task, function)}
+
+
+def _is_of_kopf(task: asyncio.Task[Any], function: str | None = None) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    if code is None or function not in (None, code.co_name):
+        return False
+    return _KOPF in Path(code.co_filename).parents
+
+
+def _on_unseen_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Where one watch breaks off, Kopf leaves the errors of the others to nobody: no news."""
+    task = context.get("task") or context.get("future")
+    if isinstance(task, asyncio.Task) and _is_of_kopf(task):
+        _log.debug("another watch ended as well", exc_info=context.get("exception"))
+    else:
+        loop.default_exception_handler(context)
 
 
 def _cause(error: BaseException) -> str:

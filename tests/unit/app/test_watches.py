@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import kopf
@@ -162,3 +164,22 @@ async def test_a_token_that_was_rotated_is_taken_without_an_end_of_the_watches(
     server.put("amovebuckets", "after")
     await watching.until_shown("AmoveBucket", "after")
     assert (watching.served, watching.logins) == (1, 2)
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["a task of ours", "a watch of Kopf's"])
+async def test_an_error_that_nobody_took_is_no_news_where_kopf_left_it(
+    ours: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks() -> None:
+        raise ConnectionError("the wire broke")
+
+    if not ours:
+        monkeypatch.setattr(watches, "_KOPF", Path(__file__).parent)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(watches._on_unseen_error)
+    task = asyncio.create_task(breaks())
+    await asyncio.wait([task])
+    del task
+    gc.collect()
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == (1 if ours else 0)
