@@ -37,6 +37,7 @@ class FairLine(Generic[Item]):
             urgency: OrderedDict() for urgency in Urgency
         }
         self._waiting: dict[Item, tuple[Urgency, float]] = {}
+        self._counts = dict.fromkeys(Urgency, 0)
         self._went_first = dict.fromkeys(Urgency, 0)
 
     def __len__(self) -> int:
@@ -56,6 +57,7 @@ class FairLine(Generic[Item]):
             since = before[1]
         self._waiting[item] = urgency, since
         self._classes[urgency].setdefault(self._group_of(item), {})[item] = None
+        self._counts[urgency] += 1
 
     def discard(self, item: Item) -> bool:
         """Whether ``item`` waited; it waits no more."""
@@ -89,9 +91,9 @@ class FairLine(Generic[Item]):
             passed_over = passed_over if passed_over is not None else item
         return passed_over
 
-    def take(self, item: Item) -> float:
-        """``item`` goes, and its group comes last in its class; since when it waited."""
-        urgency, since = self._waiting.pop(item)
+    def take(self, item: Item) -> None:
+        """``item`` goes, and its group comes last in its class."""
+        urgency, _ = self._waiting.pop(item)
         self._leave(item, urgency)
         groups, group = self._classes[urgency], self._group_of(item)
         if group in groups:
@@ -100,25 +102,29 @@ class FairLine(Generic[Item]):
             if higher < urgency:
                 self._went_first[higher] = 0
         self._went_first[urgency] = self._went_first[urgency] + 1 if self._lower(urgency) else 0
-        return since
 
     def urgency(self, item: Item) -> Urgency:
         """The class in which ``item`` waits."""
         return self._waiting[item][0]
 
+    def count(self, urgency: Urgency) -> int:
+        """How many of that class wait."""
+        return self._counts[urgency]
+
     def waits(self, urgency: Urgency) -> bool:
         """Whether anybody of that class waits."""
-        return bool(self._classes[urgency])
+        return self._counts[urgency] > 0
 
     def oldest(self) -> float | None:
         """Since when the one waits who came first; None where nobody does."""
         return next((since for _, since in self._waiting.values()), None)
 
     def _lower(self, urgency: Urgency) -> bool:
-        return any(self._classes[one] for one in Urgency if one > urgency)
+        return any(self._counts[one] for one in Urgency if one > urgency)
 
     def _leave(self, item: Item, urgency: Urgency) -> None:
         groups, group = self._classes[urgency], self._group_of(item)
         del groups[group][item]
+        self._counts[urgency] -= 1
         if not groups[group]:
             del groups[group]

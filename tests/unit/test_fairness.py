@@ -94,7 +94,9 @@ def test_it_is_known_since_when_the_first_waits() -> None:
     waiting.put("b/1", CHANGE, since=7.0)
     waiting.put("a/1", REVOCATION, since=9.0)
     assert waiting.oldest() == 5.0
-    assert waiting.take("a/1") == 5.0
+    assert [waiting.count(urgency) for urgency in Urgency] == [1, 1, 0]
+    waiting.take("a/1")
+    assert waiting.oldest() == 7.0
 
 
 ASKED = st.lists(

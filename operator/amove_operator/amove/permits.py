@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,6 +30,7 @@ LONG_PAUSE_SECONDS = 5.0
 """A pause of more than that is told in status instead of being waited for in line."""
 # Somebody who can go sooner may come while the one before is waited for.
 _LONGEST_SLEEP = 1.0
+_log = logging.getLogger(__name__)
 _ALL = tuple(Urgency)
 _BUT_SWEEPS = (Urgency.REVOCATION, Urgency.CHANGE)
 _holder: ContextVar[Hashable | None] = ContextVar("holder", default=None)
@@ -65,7 +67,7 @@ class CallPermits:
         self._most_calls = max(2, int(2 * rate))
         self._concurrency = concurrency
         self._share = max(1, concurrency // 2)
-        self._sleep = clock.sleep
+        self._sleep, self._monotonic = clock.sleep, clock.monotonic
         self._asked: dict[Hashable, _Asked] = {}
         self._line: FairLine[Hashable] = FairLine(lambda one: self._asked[one].group)
         self._held: dict[Hashable, _Permit] = {}
@@ -86,8 +88,11 @@ class CallPermits:
         """Whether ``item`` holds a permit for its next call.
 
         If not it waits in line, and ``on_turn`` is called when it holds one for ``calls``. Follow
-        with :meth:`release`. One that waits already keeps its place.
+        with :meth:`release`. One that waits already keeps its place. What was held when a pause
+        began is held no more.
         """
+        if self.pause_left > 0:
+            self.release(item)
         if item in self._held:
             return True
         if item in self._asked:
@@ -95,7 +100,7 @@ class CallPermits:
                 self._line.put(item, urgency)
         else:
             self._asked[item] = _Asked(group, min(calls, self._most_calls), on_turn)
-            self._line.put(item, urgency)
+            self._line.put(item, urgency, self._monotonic())
         self._let_go_ahead(asking=item)
         return item in self._held
 
@@ -133,23 +138,32 @@ class CallPermits:
     async def turn(self, check: Callable[[], None]) -> AsyncIterator[None]:
         """One call: by the permit of the item that makes it, else by one that is waited for.
 
-        ``check`` is called meanwhile, and ends it by raising. Raises Paused to an item that was
-        given none because the service asked for a long pause.
+        ``check`` is called meanwhile, and ends it by raising. An item never waits here: Paused is
+        raised to one that holds no permit any more.
         """
-        holder = _holder.get()
-        if (permit := self._held.get(holder)) is not None and permit.calls > 0:
-            permit.calls -= 1
+        if (holder := _holder.get()) is not None:
+            self._use(holder)
             yield
             return
-        if holder is not None and (left := self.pause_left) > LONG_PAUSE_SECONDS:
-            why = f"the service asked to slow down: calls go on in {left:.0f} s"
-            raise Paused(why, retry_after=left)
         caller = object()
         try:
             await self._wait_in_line(caller, check)
             yield
         finally:
             self.discard(caller)
+
+    def _use(self, holder: Hashable) -> None:
+        permit = self._held.get(holder)
+        if permit is None or permit.calls <= 0 or self.pause_left > 0:
+            self.check_pause()
+            raise Paused("all calls were held back for a moment", retry_after=self.pause_left)
+        permit.calls -= 1
+
+    def check_pause(self) -> None:
+        """Raise Paused during a pause that is too long to be waited for in line."""
+        if (left := self.pause_left) > LONG_PAUSE_SECONDS:
+            why = f"the service asked to slow down: calls go on in {left:.0f} s"
+            raise Paused(why, retry_after=left)
 
     @property
     def is_held(self) -> bool:
@@ -164,8 +178,27 @@ class CallPermits:
             self._tokens.take()
 
     def pause(self, seconds: float) -> None:
-        """Let nobody through for ``seconds``."""
+        """Let nobody through for ``seconds``; who waits in line hears of a long pause at once."""
+        before = self.pause_left
         self._tokens.pause(seconds)
+        if before <= LONG_PAUSE_SECONDS < self.pause_left:
+            _log.warning("the service asked to slow down: no calls for %.0f s", seconds)
+            self.dismiss_all()
+
+    def waiting(self, urgency: Urgency) -> int:
+        """How many of that class are in line."""
+        return self._line.count(urgency)
+
+    @property
+    def longest_wait(self) -> float:
+        """How many seconds the one has been in line who came first; 0 where nobody waits."""
+        since = self._line.oldest()
+        return 0.0 if since is None else self._monotonic() - since
+
+    @property
+    def in_use(self) -> int:
+        """How many hold a permit: at most ``concurrency``."""
+        return len(self._held)
 
     @property
     def pause_left(self) -> float:

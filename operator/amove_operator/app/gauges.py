@@ -7,6 +7,7 @@ from functools import partial
 
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.fairness import Urgency
 from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models.refs import Kind
 from amove_operator.telemetry import Metrics
@@ -26,6 +27,13 @@ def show_operator(metrics: Metrics, d: Dependencies) -> None:
     """What is known once the operator is built."""
     metrics.queue_depth.set_function(lambda: d.queue.depth)
     metrics.queue_oldest.set_function(lambda: d.queue.oldest_seconds)
+    permits = d.permits
+    for urgency in Urgency:
+        waiting = partial(permits.waiting, urgency)
+        metrics.api_waiting.labels(urgency.name.lower()).set_function(waiting)
+    metrics.api_longest_wait.set_function(lambda: permits.longest_wait)
+    metrics.api_in_use.set_function(lambda: permits.in_use)
+    metrics.api_pause.set_function(lambda: permits.pause_left)
     metrics.api_token_expiry.set_function(partial(_token_expiry, d.api))
     metrics.key_list_incomplete.set_function(lambda: d.key_lists.incomplete is not None)
     metrics.mass_loss.labels("bucket").set_function(lambda: d.bucket_losses.is_mass)

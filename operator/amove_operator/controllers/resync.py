@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 
+from amove_operator.amove import LONG_PAUSE_SECONDS
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
@@ -46,7 +47,9 @@ class Resync:
                 if counted:
                     await self._count()
                 counted = True
+                self._d.metrics.resync_began.set_to_current_time()
                 await self._sweep(began)
+                self._d.metrics.resync_ended.set_to_current_time()
                 self._d.metrics.resync_duration.set(self._d.clock() - began)
 
     def _read_accounts_anew(self, group: asyncio.TaskGroup) -> None:
@@ -107,11 +110,14 @@ class Resync:
         random.shuffle(items)
         counts = len(d.store.buckets), len(d.store.keys)
         length = sweep_seconds(*counts, d.resync, d.settings.rate_limit)
+        _log.info("the resync looks at %d objects within %.0f s", len(items), length)
         for number, item in enumerate(items):
+            d.metrics.resync_remaining.set(len(items) - number)
             await self._sleep_until(began + length * number / len(items))
-            while d.api.breaker.state.open or d.permits.pause_left > 0:
+            while d.api.breaker.state.open or d.permits.pause_left > LONG_PAUSE_SECONDS:
                 await asyncio.sleep(1.0)  # settled objects stay as they are meanwhile
             self._reconcile(item, began)
+        d.metrics.resync_remaining.set(0)
         await self._sleep_until(began + length)
 
     def _reconcile(self, item: ObjectId, began: float) -> None:

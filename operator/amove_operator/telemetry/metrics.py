@@ -15,7 +15,7 @@ from amove_operator import __version__
 
 PREFIX = "amove_operator"
 
-_API_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_API_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _RECONCILE_SECONDS = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -45,6 +45,19 @@ class Metrics:
         self.api_request_duration = self._histogram(
             "api_request_duration_seconds", "Duration of one call.", _API_SECONDS, "call"
         )
+        self.api_waiting = self._gauge(
+            "api_waiting_calls", "Calls in line for their turn: most for an object.", "urgency"
+        )
+        self.api_longest_wait = self._gauge(
+            "api_wait_oldest_seconds", "How long the call that came first has been in line."
+        )
+        self.api_in_use = self._gauge(
+            "api_permits_in_use",
+            "Who may call now: AMOVE_CONCURRENCY at most.",
+        )
+        self.api_pause = self._gauge(
+            "api_pause_seconds", "For how long the service asked to send no calls."
+        )
         self.api_breaker_open = self._gauge(
             "api_breaker_open", "1 while all calls are held back: the API is down or refuses us."
         )
@@ -62,10 +75,19 @@ class Metrics:
         )
         self.queue_depth = self._gauge("queue_depth", "Objects waiting for a worker.")
         self.queue_oldest = self._gauge(
-            "queue_oldest_seconds", "How long the next object has waited for a worker."
+            "queue_oldest_seconds", "How long the object that came first has waited for a worker."
         )
         self.resync_duration = self._gauge(
-            "resync_duration_seconds", "Duration of the last sweep over all objects."
+            "resync_duration_seconds", "Duration of the last sweep: at least the interval."
+        )
+        self.resync_began = self._gauge(
+            "resync_start_timestamp_seconds", "When the present sweep over all objects began."
+        )
+        self.resync_ended = self._gauge(
+            "resync_end_timestamp_seconds", "When the last sweep over all objects ended."
+        )
+        self.resync_remaining = self._gauge(
+            "resync_remaining_objects", "Objects that the present sweep has not reached yet."
         )
         self.objects = self._gauge("objects", "Objects by kind and readiness.", "kind", "ready")
 

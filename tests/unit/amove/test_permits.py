@@ -248,3 +248,50 @@ def test_a_caller_that_is_cancelled_while_it_waits_leaves_nothing_behind(
             assert loop.time() - 1000.0 == pytest.approx(2.0)
 
     loop.run(story())
+
+
+def test_a_pause_takes_the_permit_of_an_item_that_has_not_called_yet(loop: VirtualTimeLoop) -> None:
+    async def story() -> None:
+        team = Team(loop)
+        async with aclosing(team):
+            assert team.ask("a/1", hold=True)
+            team.permits.pause(3.0)
+            with team.permits.held_by("a/1"), pytest.raises(Paused):
+                async with team.permits.turn(lambda: None):
+                    pass
+            assert not team.ask("a/1", hold=True), "it waits for its turn like anybody"
+            await asyncio.sleep(4)
+            assert team.moments() == [0.0, 3.0]
+
+    loop.run(story())
+
+
+def test_who_waits_in_line_hears_of_a_long_pause_at_once(loop: VirtualTimeLoop) -> None:
+    async def story() -> None:
+        team = Team(loop, rate=0.5)
+        async with aclosing(team):
+            team.ask("a/1")
+            assert not team.ask("a/2", hold=True)
+            await asyncio.sleep(1)
+            team.permits.pause(300.0)
+            assert team.moments() == [0.0, 1.0]
+            with pytest.raises(Paused, match="calls go on in 300 s"):
+                team.permits.check_pause()
+
+    loop.run(story())
+
+
+def test_it_shows_how_many_wait_and_for_how_long(loop: VirtualTimeLoop) -> None:
+    async def story() -> None:
+        team = Team(loop, rate=0.5)
+        async with aclosing(team):
+            assert (team.permits.longest_wait, team.permits.in_use) == (0.0, 0)
+            team.ask("a/1", hold=True)
+            team.ask("a/2", hold=True)
+            team.ask("b/1", SWEEP, hold=True)
+            await asyncio.sleep(1)
+            waiting = [team.permits.waiting(urgency) for urgency in Urgency]
+            assert (waiting, team.permits.in_use) == ([0, 1, 1], 1)
+            assert team.permits.longest_wait == 1.0
+
+    loop.run(story())

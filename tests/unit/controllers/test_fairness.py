@@ -34,12 +34,14 @@ class Shared(BucketCluster):
     """One operator for many teams. ``calls``: what the service was asked for, in order.
 
     ``hang``: whose calls get no answer for 30 s. ``served``: how many passes there were.
+    ``refused``: calls that the service refuses.
     """
 
     def __init__(self, loop: VirtualTimeLoop, token: Path, rate: float = 10.0) -> None:
         self.calls: list[tuple[str, str]] = []
         self.hang: Callable[[str], bool] = lambda _name: False
         self.served = 0
+        self.refused: set[str] = set()
         self._token, self._rate = token, rate
         super().__init__(loop)
 
@@ -79,6 +81,8 @@ class Shared(BucketCluster):
         call, content = request.url.path.rpartition("/")[2], request.content.decode()
         self.calls.append((call, content or str(request.url.params)))
         await asyncio.sleep(30.0 if self.hang(content) else LATENCY)
+        if call in self.refused:
+            return httpx.Response(499, headers={"error-code": "ACCESS"})
         return await self.amove.answer(request)
 
     async def until(self, what: Callable[[], bool], seconds: float = 3600.0) -> None:
@@ -246,6 +250,35 @@ def test_a_long_retry_after_is_told_and_a_retained_bucket_is_let_go_of_meanwhile
         assert cluster.is_ready(waits)
 
     shared(token_file, story)
+
+
+def test_those_in_line_are_told_of_a_retry_after_and_none_calls_meanwhile(token_file: Path) -> None:
+    async def story(cluster: Shared) -> None:
+        crowd = [cluster.apply("team", f"bucket-{number}") for number in range(100)]
+        await cluster.passes(2)
+        cluster.d.permits.pause(90.0)
+        before = len(cluster.calls)
+        await cluster.passes(3)
+        waits = [ref for ref in crowd if not cluster.is_ready(ref)]
+        assert waits
+        assert {cluster.says(ref)["Synced"] for ref in waits} == {("False", "ApiUnavailable")}
+        assert len(cluster.calls) - before <= 16, "those that were under way"
+        await cluster.until(lambda: all(cluster.is_ready(ref) for ref in crowd))
+
+    shared(token_file, story)
+
+
+def test_a_revocation_that_is_refused_is_told_however_long_the_list_takes(token_file: Path) -> None:
+    async def story(cluster: Shared) -> None:
+        cluster.apply("team", "data")
+        key = cluster.apply_key("team", "app", "data")
+        await cluster.until(partial(cluster.is_ready, key))
+        cluster.refused = {"delete_storage_key"}
+        cluster.delete(key)
+        await cluster.until(lambda: cluster.says(key).get("Synced", ("", ""))[1] == "ApiRefused")
+        assert [call for call, _ in cluster.calls].count("delete_storage_key") == 2
+
+    shared(token_file, story, rate=0.02)
 
 
 def test_a_failure_that_passes_is_tried_again_without_a_word(token_file: Path) -> None:

@@ -26,6 +26,7 @@ from amove_operator.errors import (
     ApiError,
     Conflict,
     OperatorError,
+    Paused,
 )
 from amove_operator.models import AmoveBucket, BucketStatus
 from amove_operator.models.refs import ObjectId
@@ -57,7 +58,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
             return Outcome.OK
-        wake = partial(self.d.queue.add, item)
+        wake = partial(self.d.queue.add, item, self.d.queue.urgency(item))
         with self.d.bucket_names.try_acquire(bucket.bucket_name, item.uid, wake) as mine:
             if not mine or not await self._knows_accounts(bucket):
                 return Outcome.WAITS
@@ -73,8 +74,11 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         asked = memory is not None and memory.fingerprint != bucket.metadata.fingerprint
         if not asked or stalled not in _ACCOUNT_REASONS:
             return True
-        if not self.d.next_call.has_turn(bucket.object_id, 1):
-            return False
+        try:
+            if not self.d.next_call.has_turn(bucket.object_id, 1):
+                return False
+        except Paused:
+            return True  # the pass itself will say so
         with self.d.permits.held_by(bucket.metadata.uid):
             await self.d.accounts.load()
         return True

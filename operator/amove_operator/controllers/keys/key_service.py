@@ -89,10 +89,10 @@ class KeyService:
             if not (error.maybe_done or isinstance(error, Rejected)):
                 raise
             memory.expectations = memory.expectations.revoke_failed(key_id, self._d.clock())
-            if key_id in progress.failed or not isinstance(error, Rejected):
+            if key_id in memory.refused_revokes or not isinstance(error, Rejected):
                 raise
             # The id may be gone already: only a complete list can show that. One, then back-off.
-            progress.failed.add(key_id)
+            memory.refused_revokes.add(key_id)
             return
         memory.expectations = memory.expectations.revoke_confirmed(key_id, self._d.clock())
         # Before the list forgets the key: whose name its mark keeps is read from there.

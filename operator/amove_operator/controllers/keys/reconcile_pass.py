@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from amove_operator.controllers.shared.memory import KeyMemory
@@ -21,8 +21,6 @@ class ReconcilePass:
     ``begun``: when, in monotonic seconds.
     ``secret_fresh``: the Secret was read or written in this pass, and no deletion of it and no
     ``WriteStatus`` came since. ``metadata``: the labels, annotations and owners that it then had.
-    ``failed``: ids whose revocation the service refused once in this pass, so that a second refusal
-    ends it.
     """
 
     memory: KeyMemory
@@ -32,7 +30,6 @@ class ReconcilePass:
     secret_fresh: bool = False
     metadata: SecretMetadata | None = None
     dry_run_passed: bool = False
-    failed: set[str] = field(default_factory=set)
     namespace_terminating: bool = False
 
     @classmethod

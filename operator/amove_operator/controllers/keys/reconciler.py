@@ -185,7 +185,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             said = messages.create_refused(snapshot, message, in_a_row)
             return steps.Finish(status_of(snapshot), said, retry=True)
         secret = snapshot.secret
-        dead = isinstance(step, steps.Mint) and not is_usable(snapshot)
+        dead = isinstance(step, _BEFORE_MINT) and not is_usable(snapshot)
         held = isinstance(secret, SecretOurs) and secret.data_matches
         if dead or (secret is not None and not held):
             conclusion = replace(conclusion, ready=Verdict("False", reason, message))
@@ -211,6 +211,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     ) -> None:
         """Write status, enqueue whom the change concerns, and set the time to come again."""
         key, item, queue = decision.seen, decision.seen.object_id, self.d.queue
+        decision.progress.memory.refused_revokes.clear()
         if not key.metadata.vanished:
             before = key.proven
             await self.d.status.write(key, end.status, end.conclusion)

@@ -48,7 +48,7 @@ class KeyListCache:
     out. So a key keeps its bucket names also when its CR is let go of meanwhile.
 
     One reading at a time serves all who wait for one, and so does its failure: until a pause is
-    over, which doubles, nobody reads again. ``spawn`` runs a reading beside everything else.
+    over, which doubles, no object has another one begun. ``spawn`` runs a reading beside all else.
     ``incomplete``: why the last list did not add up; ``None`` once one does.
     """
 
@@ -149,7 +149,11 @@ class KeyListCache:
         moment = self._clock()
         async with self._lock:
             if (latest := self.latest) is None or latest.begun < moment:
-                latest = await self._read()
+                try:
+                    latest = await self._read()
+                except ApiError:
+                    self._call_those_served(all_of_them=True)  # some wait for its end alone
+                    raise
         self._call_those_served()
         return latest
 

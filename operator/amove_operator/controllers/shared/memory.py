@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from amove_operator.core.buckets import snapshot
@@ -169,7 +169,8 @@ class KeyMemory:
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
     edit is told. ``refused``, ``refused_at``: why the API server did not take a write, and when.
     ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
-    row it refused. ``set_aside``: the pass that waits for its turn.
+    row it refused. ``refused_revokes``: ids whose revocation it refused once, so that a second
+    refusal ends the pass, however long it waited for a list. ``set_aside``: the pass that waits.
     """
 
     expectations: Expectations
@@ -182,6 +183,7 @@ class KeyMemory:
     refused_at: float = -inf
     renamed: str = ""
     refusals: int = 0
+    refused_revokes: set[str] = field(default_factory=set)
     set_aside: object = None
 
     def recall_secret(self, known: SecretMeta | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from amove_operator.amove import LONG_PAUSE_SECONDS, AmoveClient
+from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.errors import ApiError
@@ -25,10 +25,10 @@ class NextCall:
     def has_turn(self, item: ObjectId, calls: int, urgency: Urgency | None = None) -> bool:
         """Whether ``item`` holds a permit for so many calls; else it is queued when it does.
 
-        True as well while all calls are held back: then the call says so, and status tells it.
+        Raises Paused while the breaker holds all calls back, or a long Retry-After does.
         """
-        if self._is_held_back:
-            return True
+        self._api.breaker.check()
+        self._api.permits.check_pause()
         urgency = self._queue.urgency(item) if urgency is None else urgency
         wake = partial(self._queue.add, item, urgency)
         who, where = item.uid, item.ref.namespace
@@ -53,7 +53,3 @@ class NextCall:
         if wait is not None:
             self._queue.fail(item, at_least=wait)
         return wait is not None
-
-    @property
-    def _is_held_back(self) -> bool:
-        return self._api.breaker.state.open or self._api.permits.pause_left > LONG_PAUSE_SECONDS

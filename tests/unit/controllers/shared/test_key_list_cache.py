@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -28,17 +27,18 @@ class Lists:
         self.shown = [FIRST]
         self.time = 100.0
         self.asked = 0
+        self.readings_failed = 0
         self.told: list[KeyList] = []
         self.woken: list[float] = []
         self.error: Exception | None = None
-        api = cast(AmoveClient, SimpleNamespace(get_storage_keys=self._get, readings_failed=0))
+        api = cast(AmoveClient, self)
         self.key_lists = KeyListCache(api, lambda: self.time, SETTLE)
         self.key_lists.subscribe(self._judge)
 
     async def _judge(self, listing: KeyList) -> Callable[[], None]:
         return partial(self.told.append, listing)
 
-    async def _get(self) -> Any:
+    async def get_storage_keys(self) -> Any:
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -169,3 +169,13 @@ def test_a_list_that_does_not_add_up_is_logged_once_and_so_is_that_it_does_again
     lists.fresh(120)
     lists.fresh(130)
     assert caplog.text.count("adds up again") == 1
+
+
+def test_who_waits_for_the_end_of_a_reading_is_called_also_when_the_sweeps_own_fails() -> None:
+    lists, called = Lists(), list[str]()
+    lists.readings_failed = 2
+    assert lists.key_lists.holds_up("uid", lambda: called.append("uid"), revokes=True)
+    lists.error = IncompleteListing("half")
+    with pytest.raises(IncompleteListing):
+        lists.fresh(100)
+    assert called == ["uid"]
