@@ -56,6 +56,9 @@ class StandInBreaker:
 
     state: BreakerState = field(default_factory=BreakerState)
 
+    def check(self) -> None:
+        """It is never open."""
+
 
 class StoredKey:
     """A key at the service. ``shows``: from when a list has it, in monotonic seconds.

@@ -157,7 +157,7 @@ class Session:
     async def at_once(self, call: Call[T], payload: Payload) -> T:
         """Make ``call``, once, within the turn of another call (its ``ready``): it waits for none.
 
-        A slot or a turn of its own would keep the other call waiting, and what it is to show would
+        A turn of its own would keep the other call waiting, and what it is to show would
         be old again by then.
         """
         self.permits.charge()
@@ -194,7 +194,7 @@ class Session:
         return await self._exchange(call, payload, await self.credentials.bearer())
 
     async def _send_probe(self) -> None:
-        """The probe has a pace of its own: neither slots nor turns, which may be used up."""
+        """The probe has a pace of its own: no permit is waited for, all may be used up."""
         self._probed_with = await self.credentials.bearer()
         await self._send(calls.PROBE, calls.key_page(1, size=1))
 
