@@ -80,16 +80,16 @@ class FairLine(Generic[Item]):
 
         ``may_go`` is asked of one group after the other, and should refuse only few.
         """
-        passed_over: Item | None = None
+        last: Item | None = None
         for urgency in classes:
             groups = self._classes[urgency]
             item = next((next(iter(groups[one])) for one in groups if may_go(one)), None)
             if item is None:
                 continue
+            last = item  # a class gives way only to one that may go
             if self._went_first[urgency] < _BEFORE_A_LOWER:
-                return item
-            passed_over = passed_over if passed_over is not None else item
-        return passed_over
+                break
+        return last
 
     def take(self, item: Item) -> None:
         """``item`` goes, and its group comes last in its class."""

@@ -78,6 +78,14 @@ def test_groups_and_classes_that_may_not_go_now_stay_in_line() -> None:
     assert served(waiting) == ["full/1", "free/2"]
 
 
+def test_a_class_gives_way_only_to_one_that_may_go() -> None:
+    """Else a sweep whose calls hang would have all changes wait for the end of all revocations."""
+    good = [(f"good-{number}/a", CHANGE) for number in range(10)]
+    waiting = line(*crowd("r", REVOCATION, 200), *good, ("hung/a", SWEEP))
+    went = served(waiting, 60, may=lambda group: group != "hung")
+    assert sum(item.startswith("good") for item in went) == 10
+
+
 def test_one_that_is_gone_is_waited_for_by_nobody() -> None:
     waiting = line(("a/1", CHANGE), ("a/2", CHANGE))
     assert waiting.discard("a/1")

@@ -95,12 +95,8 @@ class CallPermits:
             self.release(item)
         if item in self._held:
             return True
-        if item in self._asked:
-            if self._line.urgency(item) > urgency:
-                self._line.put(item, urgency)
-        else:
-            self._asked[item] = _Asked(group, min(calls, self._most_calls), on_turn)
-            self._line.put(item, urgency, self._monotonic())
+        self._asked[item] = _Asked(group, min(calls, self._most_calls), on_turn)
+        self._line.put(item, urgency, self._monotonic())
         self._let_go_ahead(asking=item)
         return item in self._held
 

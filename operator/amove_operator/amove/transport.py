@@ -7,6 +7,8 @@ for "never sent" (``session.py``), and may then send a create again. Therefore:
   broke, unseen by the Lease, the rate limit and ``maybe_done``;
 - only what fails before there is a connection is a ``ConnectError``, ``ConnectTimeout`` or
   ``ProxyError``; an error of any other kind may have come after the request had gone out;
+- what a server or a proxy says on an idle connection, unasked, is the answer to nothing: were it
+  taken for that of the next request, a refused revocation could pass for done;
 - no text of an error repeats what was received: it may be half an answer with a secret in it.
 """
 
@@ -18,6 +20,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
+from aiohttp.connector import Connection
 from yarl import URL
 
 # Servers close an idle connection after 5 s or later: one that is older is not used again.
@@ -28,6 +31,18 @@ _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 class _BrokenOff(aiohttp.ClientError):
     """The connection broke: a class that is no reason for aiohttp to send again."""
+
+
+class _Unasked(aiohttp.ClientError):
+    """An answer was there before the request: nothing was sent."""
+
+
+class _Request(aiohttp.ClientRequest):
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Send, but not on a connection on which something came that nobody asked for."""
+        if conn.protocol is None or conn.protocol.should_close:
+            raise _Unasked
+        return await super().send(conn)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -81,6 +96,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
             middlewares=(_send_once,),
+            request_class=_Request,
         )
 
     def _proxy(self, url: httpx.URL) -> URL | None:
@@ -135,6 +151,8 @@ def _as_httpx() -> Iterator[None]:
         yield
     except aiohttp.ConnectionTimeoutError:
         raise httpx.ConnectTimeout("no connection in time") from None
+    except _Unasked:
+        raise httpx.ConnectError("the connection had an answer that nobody asked for") from None
     except aiohttp.ClientProxyConnectionError as error:
         raise httpx.ProxyError(str(error)) from None
     except aiohttp.ClientHttpProxyError as error:

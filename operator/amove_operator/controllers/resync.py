@@ -9,7 +9,7 @@ import random
 from amove_operator.amove import LONG_PAUSE_SECONDS
 from amove_operator.controllers.census import Census
 from amove_operator.controllers.dispatcher import Dispatcher
-from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable
+from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.fairness import Urgency
 from amove_operator.models.refs import Kind, ObjectId
 
@@ -86,7 +86,7 @@ class Resync:
         while needed and d.clock() >= self._settled_at:
             try:
                 await d.key_lists.fresh()
-            except ApiError as error:
+            except (ApiError, NotLeading) as error:
                 if not d.store.keys:
                     return  # only orphans would show
                 _log.warning("the key listing waits: %s", error)

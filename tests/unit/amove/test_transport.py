@@ -14,7 +14,7 @@ import pytest
 
 from amove_operator.amove import AmoveClient
 from amove_operator.amove.retry import RetryPolicy
-from amove_operator.errors import TransportFault
+from amove_operator.errors import Rejected, TransportFault
 from amove_operator.models import BucketFlags
 from tests.unit.amove.stand_ins import ACCOUNT, raw_server, settings, tuning
 from tests.unit.amove.test_wire import NEW, WHERE, Server, read_request
@@ -206,3 +206,34 @@ async def test_an_answer_after_the_answer_is_not_taken_for_the_next_one(token_fi
     async with raw_server(talk) as url, aclosing(client_at(url, token_file)) as client:
         for _ in range(2):
             assert (await client.list_buckets(ACCOUNT)) == ()
+
+
+async def test_what_a_server_says_unasked_is_the_answer_to_nothing(token_file: Path) -> None:
+    """Else the refusal of a revocation would be taken for that of the next call, and so on."""
+    refused = b"HTTP/1.1 499 X\r\nError-Code: ACCESS\r\nContent-Length: 0\r\n\r\n"
+    asked: list[bytes] = []
+    said_more = asyncio.Event()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                asked.append((await read_request(reader)).split(b" ")[1])
+                writer.write(refused if b"bad" in asked[-1] else _EMPTY)
+                if len(asked) == 1:
+                    await writer.drain()
+                    await asyncio.sleep(0.05)  # the first answer is taken alone
+                    writer.write(_EMPTY)
+                    await writer.drain()
+                    said_more.set()
+
+    async with raw_server(talk) as url, aclosing(client_at(url, token_file)) as client:
+        await client.delete_storage_key("1")
+        await said_more.wait()
+        await asyncio.sleep(0.05)
+        with pytest.raises(TransportFault, match="nobody asked for") as raised:
+            await client.delete_storage_key("bad")
+        assert not raised.value.maybe_done
+        assert len(asked) == 1, "it was not sent"
+        with pytest.raises(Rejected):
+            await client.delete_storage_key("bad")
+        await client.delete_storage_key("2")

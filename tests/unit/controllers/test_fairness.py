@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from amove_operator.amove.session import Tuning
 from amove_operator.clock import Clock
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.controllers.shared.dependencies import Dependencies
+from amove_operator.core.key_list import KeyList
 from amove_operator.engine.workers import run_workers
+from amove_operator.errors import NotLeading
 from amove_operator.models.refs import ObjectId, Ref
 from tests.stand_ins.amove_transport import InMemoryAmove
 from tests.stand_ins.ports import as_kube
@@ -279,6 +282,96 @@ def test_a_revocation_that_is_refused_is_told_however_long_the_list_takes(token_
         assert [call for call, _ in cluster.calls].count("delete_storage_key") == 2
 
     shared(token_file, story, rate=0.02)
+
+
+def test_a_revocation_that_met_an_outage_goes_first_after_it(token_file: Path) -> None:
+    async def story(cluster: Shared) -> None:
+        cluster.d.api.breaker.on_change(
+            lambda state: None if state.open else cluster.dispatcher.on_service_back()
+        )
+        cluster.apply("big", "data")
+        key = cluster.apply_key("big", "app", "data")
+        crowd = [cluster.apply("big", f"bucket-{number}") for number in range(100)]
+        await cluster.until(lambda: all(cluster.is_ready(ref) for ref in (key, *crowd)))
+        cluster.amove.down = True
+        for ref in crowd:
+            cluster.annotate(ref, reconcile_requested_at="1")
+        await cluster.until(lambda: cluster.d.api.breaker.state.open)
+        cluster.delete(key)
+        await cluster.passes(60)
+        cluster.amove.down = False
+        await cluster.until(lambda: not cluster.d.api.breaker.state.open)
+        before = len(cluster.calls)
+        await cluster.until(lambda: not cluster.amove.keys)
+        assert len(cluster.calls) - before <= 45, "half of the burst, and its turn"
+
+    shared(token_file, story)
+
+
+def test_a_lease_that_is_late_for_a_moment_ends_no_wait_for_a_list_for_ever(
+    token_file: Path,
+) -> None:
+    async def story(cluster: Shared) -> None:
+        cluster.apply("team", "data")
+        key = cluster.apply_key("team", "app", "data")
+        await cluster.until(partial(cluster.is_ready, key))
+        cluster.watch()
+        late = False
+
+        def may_call() -> None:
+            if late:
+                raise NotLeading("the Lease was last renewed 10.2 s ago")
+
+        cluster.d.api._before_send = may_call
+        memory = cluster.d.memories.keys[cluster.kube.crs[key]["metadata"]["uid"]]
+        memory.expectations = memory.expectations.require_newer_list(cluster.loop.time())
+        late = True
+        del cluster.kube.secrets["team", "app"]
+        cluster.watch()
+        await cluster.passes(0.5)
+        late = False
+        await cluster.until(lambda: ("team", "app") in cluster.kube.secrets, seconds=120)
+
+    shared(token_file, story)
+
+
+def test_an_annotation_that_accepts_no_loss_costs_no_key_list(token_file: Path) -> None:
+    async def story(cluster: Shared) -> None:
+        cluster.apply("team", "data")
+        key = cluster.apply_key("team", "app", "data")
+        await cluster.until(partial(cluster.is_ready, key))
+        before = len(cluster.calls)
+        for number in range(20):
+            cluster.annotate(key, accept_loss=str(number))
+            await cluster.passes(2)
+        assert "get_storage_key" not in [call for call, _ in cluster.calls[before:]]
+        assert cluster.is_ready(key)
+
+    shared(token_file, story)
+
+
+def test_a_list_that_was_judged_before_a_rotation_says_nothing_of_the_new_key(
+    token_file: Path,
+) -> None:
+    async def story(cluster: Shared) -> None:
+        cluster.apply("team", "data")
+        key = cluster.apply_key("team", "app", "data")
+        await cluster.until(partial(cluster.is_ready, key))
+        uid, losses = cluster.kube.crs[key]["metadata"]["uid"], cluster.d.key_losses
+        old = cluster.d.store.keys[key].proven.key
+        await cluster.passes(60)
+        judged = await losses.judge(KeyList.of(cluster.loop.time(), []))
+        cluster.annotate(key, rotate_requested_at="now")
+        await cluster.passes(10)
+        new = cluster.d.store.keys[key].proven.key
+        assert old is not None
+        assert new is not None
+        assert new.id != old.id
+        losses.conclude(judged)
+        assert uid not in losses.missing
+        assert losses.lacked_since(uid) == inf
+
+    shared(token_file, story)
 
 
 def test_a_failure_that_passes_is_tried_again_without_a_word(token_file: Path) -> None:

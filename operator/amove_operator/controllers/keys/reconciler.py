@@ -81,12 +81,16 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memory.refused = memory.renamed = ""
             memory.refusals = 0
             memory.expectations = memory.expectations.spec_corrected(self.d.settings.mint_budget)
-            if progress.loss_accepted:  # as it is from now on, not by an older list
+            if progress.loss_accepted and self._is_lost(key, memory):  # by a list begun since
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
             memory.refused = ""
         if progress.loss_accepted or self._is_recorded_user_back(key, memory):
             memory.expectations = memory.expectations.same_user()
+
+    def _is_lost(self, key: AmoveStorageKey, memory: KeyMemory) -> bool:
+        """Whether there is a loss to accept: else each new annotation would cost a key list."""
+        return key.metadata.uid in self.d.key_losses.missing or memory.expectations.user_changed
 
     def _is_recorded_user_back(self, key: AmoveStorageKey, memory: KeyMemory) -> bool:
         """Whether a list since the change of user shows the recorded user's keys again."""
@@ -101,11 +105,11 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         return 1 if isinstance(decision.step, (*_BEFORE_MINT, *_BEFORE_REVOKE)) else 0
 
     def may_call(self, decision: KeyDecision, calls: int) -> bool:
-        """A key may have leaked, so its revocation goes first; one that failed has no hurry."""
+        """A key may have leaked, so its revocation goes first; one sent in vain has no hurry."""
         item, revokes = decision.seen.object_id, isinstance(decision.step, _BEFORE_REVOKE)
         if self.d.next_call.would_unsettle_list(item, revokes=revokes):
             return False
-        urgent = revokes and not self.d.queue.failures(item)
+        urgent = revokes and not decision.progress.memory.expectations.failed_revokes
         return self.d.next_call.has_turn(item, calls, Urgency.REVOCATION if urgent else None)
 
     def set_aside(self, decision: KeyDecision) -> None:

@@ -13,7 +13,7 @@ from amove_operator.controllers.shared.status_writer import failed
 from amove_operator.core.conditions import Conclusion, unsynced
 from amove_operator.core.policy import Defaults
 from amove_operator.core.reasons import Reason
-from amove_operator.errors import ApiError, Rejected, Unavailable
+from amove_operator.errors import ApiError, NotLeading, Rejected, Unavailable
 from amove_operator.models import spelling_of
 from amove_operator.settings import Settings
 
@@ -46,6 +46,8 @@ class CloudAccounts:
         try:
             self._accounts = {account.id: account for account in await self._api.cloud_accounts()}
             self.loaded, self.failure = True, None
+        except NotLeading:
+            return False  # the Lease is late for a moment: whoever asks comes again
         except ApiError as failure:
             self.failure = failure
             # A service that does not have the call can still be used, by what the settings say.

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any
@@ -14,7 +15,7 @@ from amove_operator.amove import AmoveClient
 from amove_operator.clock import backoff
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.engine.slices import in_slices
-from amove_operator.errors import ApiError, IncompleteListing
+from amove_operator.errors import ApiError, IncompleteListing, NotLeading
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
@@ -120,17 +121,19 @@ class KeyListCache:
 
     async def _read_for_all(self) -> None:
         """Read until nobody waits for a later list; a failure ends the wait of all."""
-        failed = False
+        read = True
         try:
-            while self._waiting and not failed:
-                try:
+            while self._waiting and read:
+                read = False
+                with suppress(ApiError, NotLeading):  # the Lease may be late for a moment
                     async with self._lock:
                         await self._read()
-                except ApiError:
-                    failed = True
-                self._call_those_served(all_of_them=failed)
+                    read = True
+                self._call_those_served()
         finally:
             self._reading = False
+            if not read:
+                self._call_those_served(all_of_them=True)
 
     def _call_those_served(self, *, all_of_them: bool = False) -> None:
         served = [
@@ -151,7 +154,7 @@ class KeyListCache:
             if (latest := self.latest) is None or latest.begun < moment:
                 try:
                     latest = await self._read()
-                except ApiError:
+                except Exception:
                     self._call_those_served(all_of_them=True)  # some wait for its end alone
                     raise
         self._call_those_served()

@@ -6,6 +6,7 @@ Said in docs/key-protocol.md, "When nothing may be concluded".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 from amove_operator.controllers.shared.memory import Memories
@@ -27,7 +28,8 @@ from amove_operator.models.refs import ObjectId
 class JudgedKeys:
     """What a list begun at ``begun`` says of each AmoveStorageKey's key; sets of UIDs.
 
-    ``resurfaced``: objects whose status calls a key dead that the list shows.
+    ``key_ids``: the key that each of them had then. ``resurfaced``: objects whose status calls a
+    key dead that the list shows.
     """
 
     begun: float
@@ -39,6 +41,7 @@ class JudgedKeys:
     resurfaced: list[ObjectId] = field(default_factory=list)
     lacking: set[str] = field(default_factory=set)
     accept_before: dict[str, str | None] = field(default_factory=dict)
+    key_ids: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class KeyLosses:
         if current is None or dead:
             found.not_missing.add(uid)
             return
+        found.key_ids[uid] = current.id
         # A revocation without an answer, or one that status could not note, is seen to be done.
         if current.id not in listing.owners and current.id not in self._too_new_for(uid, listing):
             found.lacking.add(uid)
@@ -100,15 +104,19 @@ class KeyLosses:
             del self.missing[uid]
         for uid in self._lacked.keys() - found.lacking:
             del self._lacked[uid]
-        for uid in found.gone:
-            if self._store.find(uid) is not None:
-                self.missing.setdefault(uid, found.begun)
-        for uid in found.lacking:
-            if self._store.find(uid) is not None:
-                self._lacked.setdefault(uid, found.begun)
+        for uid in filter(partial(self._is_as_judged, found), found.gone):
+            self.missing.setdefault(uid, found.begun)
+        for uid in filter(partial(self._is_as_judged, found), found.lacking):
+            self._lacked.setdefault(uid, found.begun)
         for uid, accept_loss in found.accept_before.items():
-            if self._store.find(uid) is not None:
+            if self._is_as_judged(found, uid):
                 self._accept_before[uid] = accept_loss
+
+    def _is_as_judged(self, found: JudgedKeys, uid: str) -> bool:
+        """Whether the object has the key still by which it was judged: it may be rotated by now."""
+        key = self._store.find(uid)
+        named = key.proven.key if isinstance(key, AmoveStorageKey) else None
+        return named is not None and named.id == found.key_ids.get(uid)
 
     @property
     def is_mass(self) -> bool:
