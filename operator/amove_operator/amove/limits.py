@@ -34,9 +34,10 @@ class TokenBucket:
         self._tokens -= tokens
 
     def give_back(self, tokens: int) -> None:
-        """What was taken and not used."""
+        """What was taken and not used; during a pause it is lost, as what came before it is."""
         self._refill()
-        self._tokens = min(self._burst, self._tokens + tokens)
+        if not self.pause_left:
+            self._tokens = min(self._burst, self._tokens + tokens)
 
     def pause(self, seconds: float) -> None:
         """Give none for ``seconds``, then start without a burst."""

@@ -261,7 +261,7 @@ def test_a_pause_takes_the_permit_of_an_item_that_has_not_called_yet(loop: Virtu
                     pass
             assert not team.ask("a/1", hold=True), "it waits for its turn like anybody"
             await asyncio.sleep(4)
-            assert team.moments() == [0.0, 3.0]
+            assert team.moments() == [0.0, 3.1]
 
     loop.run(story())
 

@@ -80,7 +80,9 @@ def test_a_debt_is_paid_by_those_who_come_after(clock: Second) -> None:
 
 def test_a_pause_lets_nobody_through_and_ends_without_a_burst(clock: Second) -> None:
     bucket = TokenBucket(10.0, 20.0, clock)
+    bucket.take(3)
     bucket.pause(5.0)
+    bucket.give_back(3)
     assert bucket.pause_left == 5.0
     assert taken(bucket, clock, 3) == [5.1, 5.2, 5.3]
     bucket.pause(0.0)

@@ -340,6 +340,7 @@ def test_an_annotation_that_accepts_no_loss_costs_no_key_list(token_file: Path) 
         cluster.apply("team", "data")
         key = cluster.apply_key("team", "app", "data")
         await cluster.until(partial(cluster.is_ready, key))
+        await cluster.passes(60)
         await cluster.d.key_lists.fresh()
         before = len(cluster.calls)
         for number in range(20):
