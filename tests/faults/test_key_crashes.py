@@ -135,7 +135,7 @@ def test_killed_again_while_it_heals_it_heals_all_the_same(play: Play) -> None:
         (ROTATE, 5, "after", 3, "before"),
         (DELETED, 5, "after", 2, "after"),
         (DELETE, 4, "after", 2, "before"),
-        (RETAIN, 3, "after", 2, "after"),
+        (RETAIN, 2, "after", 2, "after"),
     ]
     with play(2) as matrix:
         for story, number, when, later, again in sample:

@@ -90,7 +90,8 @@ class Resync:
                 if not d.store.keys:
                     return  # only orphans would show
                 _log.warning("the key listing waits: %s", error)
-                await asyncio.sleep(_pause())
+                # Objects that need one have it read in the same pauses: no more often for us.
+                await self._sleep_until(max(d.clock() + _pause(), d.key_lists.retry_at))
             else:
                 return
 

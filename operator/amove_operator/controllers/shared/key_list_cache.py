@@ -19,7 +19,7 @@ from amove_operator.errors import ApiError, IncompleteListing, NotLeading
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 120.0
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
@@ -50,7 +50,8 @@ class KeyListCache:
 
     One reading at a time serves all who wait for one, and so does its failure: until a pause is
     over, which doubles, no object has another one begun. ``spawn`` runs a reading beside all else.
-    ``incomplete``: why the last list did not add up; ``None`` once one does.
+    ``retry_at``: the end of that pause. ``incomplete``: why the last list did not add up; ``None``
+    once one does.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class KeyListCache:
         self._waiting: dict[str, _Waiting] = {}
         self._failure: ApiError | None = None
         self._failures = 0
-        self._retry_at = 0.0
+        self.retry_at = 0.0
         self._issued: dict[str, tuple[RemoteKey, float]] = {}
         self._revoked: dict[str, float] = {}
 
@@ -92,7 +93,7 @@ class KeyListCache:
         """
         if self._is_begun(moment):
             return True
-        if self._failure is not None and self._clock() < self._retry_at:
+        if self._failure is not None and self._clock() < self.retry_at:
             raise self._failure.with_traceback(None)
         self._waiting[uid] = _Waiting(moment, on_listed)
         if not self._reading:
@@ -127,7 +128,8 @@ class KeyListCache:
                 read = False
                 with suppress(ApiError, NotLeading):  # the Lease may be late for a moment
                     async with self._lock:
-                        await self._read()
+                        if self._waiting:  # somebody else's reading may have served them by now
+                            await self._read()
                     read = True
                 self._call_those_served()
         finally:
@@ -167,7 +169,7 @@ class KeyListCache:
         except ApiError as error:
             pause = backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._failures)
             self._failures += 1
-            self._failure, self._retry_at = error, self._clock() + pause
+            self._failure, self.retry_at = error, self._clock() + pause
             raise
         self._failure, self._failures = None, 0
         listing = await self._indexed(begun, listed)
