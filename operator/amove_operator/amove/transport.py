@@ -33,7 +33,7 @@ class _BrokenOff(aiohttp.ClientError):
     """The connection broke: a class that is no reason for aiohttp to send again."""
 
 
-class _Unasked(aiohttp.ClientError):
+class _Surplus(aiohttp.ClientError):
     """An answer was there before the request: nothing was sent."""
 
 
@@ -41,7 +41,7 @@ class _Request(aiohttp.ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Send, but not on a connection on which something came that nobody asked for."""
         if conn.protocol is None or conn.protocol.should_close:
-            raise _Unasked
+            raise _Surplus
         return await super().send(conn)
 
 
@@ -151,7 +151,7 @@ def _as_httpx() -> Iterator[None]:
         yield
     except aiohttp.ConnectionTimeoutError:
         raise httpx.ConnectTimeout("no connection in time") from None
-    except _Unasked:
+    except _Surplus:
         raise httpx.ConnectError("the connection had an answer that nobody asked for") from None
     except aiohttp.ClientProxyConnectionError as error:
         raise httpx.ProxyError(str(error)) from None

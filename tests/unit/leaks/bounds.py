@@ -149,6 +149,7 @@ BOUNDS: dict[str, Bound] = {
     "Memories.keys": exactly(keys),
     "BucketMemory.fingerprint": each(6),
     "KeyMemory.fingerprint": each(6),
+    "KeyMemory.refused_revokes": NOTHING,
     "KeyMemory.secret_version": each(2),
     "SecretRecord.retiring": each(_MOST_RETIRING),
     "Written.data": each(16),
@@ -241,6 +242,7 @@ BOUNDS: dict[str, Bound] = {
     "FairLine._waiting": at_most(objects),
     "FairLine._waiting[]": each(2),
     "FairLine._went_first": constant(2 * 3),
+    "FairLine._counts": constant(2 * 3),
     "CallPermits._asked": NOTHING,
     "CallPermits._held": NOTHING,
     "CallPermits._in_use": NOTHING,
@@ -265,6 +267,7 @@ BOUNDS: dict[str, Bound] = {
     "Metrics.keys_revoked{}": constant(10),
     "Metrics.mass_loss{}": constant(2),
     "Metrics.objects{}": constant(4),
+    "Metrics.api_waiting{}": constant(3),
     "Metrics.reconcile{}": constant(2 * 9),
     "Metrics.reconcile_duration{}": constant(2),
 }
