@@ -36,6 +36,13 @@ EXPECTED = {
     "api_user_changed_keys": set(),
     "clock_skew_seconds": set(),
     "resync_duration_seconds": set(),
+    "resync_start_timestamp_seconds": set(),
+    "resync_end_timestamp_seconds": set(),
+    "resync_remaining_objects": set(),
+    "api_waiting_calls": {"urgency"},
+    "api_wait_oldest_seconds": set(),
+    "api_permits_in_use": set(),
+    "api_pause_seconds": set(),
     "fence_intact": set(),
     "fence_was_away_total": set(),
     "unlisted_namespaces": set(),
@@ -53,6 +60,7 @@ def test_every_metric_has_its_name_and_no_label_that_a_tenant_fills() -> None:
     metrics.objects.labels(kind="AmoveBucket", ready="true").set(1)
     metrics.keys_revoked.labels(reason="deleted").inc()
     metrics.mass_loss.labels(kind="AmoveStorageKey").set(0)
+    metrics.api_waiting.labels(urgency="change").set(0)
     samples = [sample for metric in metrics.registry.collect() for sample in metric.samples]
     ours = {
         sample.name.removeprefix("amove_operator_"): set(sample.labels)
