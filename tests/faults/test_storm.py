@@ -22,7 +22,7 @@ from tests.faults.teams import TEAMS
 from tests.patience import PATIENCE
 
 SEED = int(os.environ.get("STORM_SEED", "20261127"))
-RATE = 0.27
+RATE = 0.3
 PHASES, SECONDS, STRUCK = 5, 12.0, 30
 """Between two kills so many seconds pass at least, and so many faults strike."""
 
