@@ -69,6 +69,7 @@ class KeyListCache:
         self._settle = settle
         self._lock = asyncio.Lock()
         self._reading = False
+        self._task: object = None  # held: the loop itself keeps a task by a weak reference alone
         self._waiting: dict[str, _Waiting] = {}
         self._failure: ApiError | None = None
         self._failures = 0
@@ -98,7 +99,7 @@ class KeyListCache:
         self._waiting[uid] = _Waiting(moment, on_listed)
         if not self._reading:
             self._reading = True
-            self.spawn(self._read_for_all())
+            self._task = self.spawn(self._read_for_all())
         if uid in self._waiting:
             return False
         if self._failure is not None:  # it was read already: there are such ways to spawn
