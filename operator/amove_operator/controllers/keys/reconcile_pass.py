@@ -11,7 +11,7 @@ from amove_operator.core.secrets.manifest import SecretMetadata
 from amove_operator.models import KeyStatus
 
 _GOES_ON_SECONDS = 60.0
-"""A pass that was set aside for longer begins anew, with a key list that is begun since."""
+"""A pass that began longer ago is not gone on with: a new one asks for a key list of its own."""
 
 
 @dataclass(slots=True)
