@@ -43,7 +43,12 @@ class _QuietQueue:
     """Walks say themselves who is served next."""
 
     def add(self, _item: ObjectId, _urgency: Urgency = Urgency.CHANGE) -> None: ...
-    def add_after(self, _item: ObjectId, _seconds: float) -> None: ...
+    def add_after(
+        self, _item: ObjectId, _seconds: float, _urgency: Urgency = Urgency.CHANGE
+    ) -> None: ...
+    def is_processing(self, _item: ObjectId) -> bool:
+        return False
+
     def urgency(self, _item: ObjectId) -> Urgency:
         return Urgency.CHANGE
 
@@ -130,9 +135,9 @@ class Walked:
                 shown[where] = SecretMeta.parse(body)
         for secret in self.d.secrets:
             if (secret.namespace, secret.name) not in shown:
-                self.dispatcher.on_secret_event(secret, deleted=True)
+                self.dispatcher.secret_events.on_event(secret, deleted=True)
         for secret in shown.values():
-            self.dispatcher.on_secret_event(secret, deleted=False)
+            self.dispatcher.secret_events.on_event(secret, deleted=False)
 
     async def _judge_orphans(self, listing: KeyList) -> Callable[[], None]:
         """What judges a new list in a task of its own is run to its end here."""

@@ -161,7 +161,9 @@ class BucketCluster:
     def show_secrets(self) -> None:
         """What the watch of Secrets shows."""
         for body in self.kube.secrets.values():
-            self.dispatcher.on_secret_event(SecretMeta.parse(copy.deepcopy(body)), deleted=False)
+            self.dispatcher.secret_events.on_event(
+                SecretMeta.parse(copy.deepcopy(body)), deleted=False
+            )
 
     def _show(self, ref: Ref) -> None:
         self.dispatcher.on_object_event(ref.kind, None, self.kube.touch(self.kube.crs[ref]))
@@ -183,11 +185,11 @@ class BucketCluster:
                 self.dispatcher.on_object_gone(item.ref)
         for secret in list(self.d.secrets):
             if (secret.namespace, secret.name) not in self.kube.secrets:
-                self.dispatcher.on_secret_event(secret, deleted=True)
+                self.dispatcher.secret_events.on_event(secret, deleted=True)
         known_secrets = {(one.namespace, one.name): one.resource_version for one in self.d.secrets}
         for where, body in self.kube.secrets.items():
             if known_secrets.get(where) != body["metadata"]["resourceVersion"]:
-                self.dispatcher.on_secret_event(SecretMeta.parse(body), deleted=False)
+                self.dispatcher.secret_events.on_event(SecretMeta.parse(body), deleted=False)
 
     async def resync(self) -> None:
         """Every bucket is looked at once more."""

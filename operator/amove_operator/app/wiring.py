@@ -71,7 +71,10 @@ def wire(
 
     api.breaker.on_change(on_breaker_change)
     secrets = SecretWatch(
-        fenced, serves.on_secret_event, d.secrets.note_sync, namespaces=settings.watch_namespaces
+        fenced,
+        serves.secret_events.on_event,
+        d.secrets.note_sync,
+        namespaces=settings.watch_namespaces,
     )
     gauges.show_operator(metrics, d)
     lists, sweeps = census.Census(serves), resync.Resync(serves)

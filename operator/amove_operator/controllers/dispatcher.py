@@ -12,6 +12,7 @@ from typing import Any
 from amove_operator.controllers.buckets.reconciler import BucketReconciler
 from amove_operator.controllers.keys.orphan_watch import OrphanWatch
 from amove_operator.controllers.keys.reconciler import KeyReconciler
+from amove_operator.controllers.keys.secret_events import SecretEvents
 from amove_operator.controllers.reconciler import SOON_AGAIN
 from amove_operator.controllers.shared.departed import is_newer
 from amove_operator.controllers.shared.dependencies import Dependencies
@@ -27,7 +28,6 @@ from amove_operator.errors import (
     KubeUnavailable,
     NotLeading,
 )
-from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.telemetry import log_context
@@ -43,6 +43,7 @@ class Dispatcher:
     def __init__(self, dependencies: Dependencies) -> None:
         self.d = dependencies
         self.orphans = OrphanWatch(dependencies)
+        self.secret_events = SecretEvents(dependencies)
         self._buckets = BucketReconciler(dependencies)
         self._keys = KeyReconciler(dependencies)
         dependencies.key_lists.subscribe(self.judge_key_list)
@@ -192,19 +193,6 @@ class Dispatcher:
             d.store.history.check_list(kind, version, seen_before)
         return True
 
-    def on_secret_event(self, secret: SecretMeta, *, deleted: bool) -> None:
-        """Take in one change of a Secret of ours, and enqueue the keys that write to it."""
-        where = (secret.namespace, secret.name)
-        if deleted:
-            self.d.secrets.drop(where)
-        else:
-            self.d.secrets.put(secret)
-        for item in self.d.store.keys_writing_to(*where):
-            memory = self.d.memories.keys.get(item.uid)
-            version = memory.secret_version if memory is not None else None
-            if deleted or version != (secret.uid, secret.resource_version):
-                self.d.queue.add(item)
-
     async def judge_key_list(self, listing: KeyList) -> Callable[[], None]:
         """Judge a new complete key list; what is returned takes it in, as everybody goes by it."""
         judged = await self.d.key_losses.judge(listing)
@@ -242,6 +230,7 @@ class Dispatcher:
                 result = await self._guarded(item)
             finally:
                 self.d.permits.release(item.uid)
+                self.secret_events.pass_ended(item)
                 self._forget_if_gone(item)
         metrics.reconcile.labels(kind.value, result).inc()
 

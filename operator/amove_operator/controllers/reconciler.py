@@ -139,6 +139,9 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         Raises ApiError where a key list was wanted that could not be read.
         """
         step, item = decision.step, decision.seen.object_id
+        if isinstance(step, steps.ComeAgain):
+            self.d.queue.add_after(item, step.at - self.d.clock(), self.d.queue.urgency(item))
+            return True
         if isinstance(step, steps.AwaitKeyList):
             due = step.since <= self.d.clock()
             return due and not self.d.next_call.has_list(item, step.since)

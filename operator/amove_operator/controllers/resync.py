@@ -67,8 +67,11 @@ class Resync:
         """What an earlier process minted is known after the settle time."""
         await self._sleep_until(self._settled_at)
         await self._listed()
+        memories = self._d.memories.keys
         for item in self._d.store:
-            if item.ref.kind is Kind.KEY:
+            memory = memories.get(item.uid)
+            known = memory is not None and memory.expectations.knows_from_the_start
+            if item.ref.kind is Kind.KEY and not known:
                 self._d.queue.add(item)
 
     @property

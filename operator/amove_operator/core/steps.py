@@ -43,6 +43,13 @@ class AwaitKeyList(Generic[Status]):
 
 
 @dataclass(frozen=True, slots=True)
+class ComeAgain:
+    """Say nothing yet: an event, or ``at`` (monotonic seconds) at the latest, begins anew."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finish(Generic[Status]):
     """Write status and stop until ``requeue_at`` or until something changes.
 
@@ -56,5 +63,10 @@ class Finish(Generic[Status]):
 
 
 CommonStep = (
-    AddFinalizer | RemoveFinalizer | WriteStatus[Status] | AwaitKeyList[Status] | Finish[Status]
+    AddFinalizer
+    | RemoveFinalizer
+    | WriteStatus[Status]
+    | AwaitKeyList[Status]
+    | ComeAgain
+    | Finish[Status]
 )

@@ -149,6 +149,10 @@ class WorkQueue(Generic[Item]):
         """Failed runs in a row."""
         return self._failures.get(item, 0)
 
+    def is_processing(self, item: Item) -> bool:
+        """Whether a worker has ``item`` just now."""
+        return item in self._processing
+
     def urgency(self, item: Item) -> Urgency:
         """How urgent the present run of ``item`` is."""
         return self._processing.get(item, Urgency.CHANGE)

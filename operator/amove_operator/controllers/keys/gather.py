@@ -65,6 +65,7 @@ class KeyGatherer:
             loss_accepted=progress.loss_accepted,
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
+            first_seen=progress.memory.first_seen,
         )
 
     def marker(self, key: AmoveStorageKey) -> Marker:

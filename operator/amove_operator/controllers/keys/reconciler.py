@@ -58,7 +58,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         memories = self.d.memories.keys
         if uid not in memories:
             known = Expectations.for_known(self.d.leadership.since, self.d.settle)
-            memories[uid] = KeyMemory(known)
+            memories[uid] = KeyMemory(known, first_seen=self.d.clock())
         return ReconcilePass.begin(memories[uid], self.d.clock())
 
     def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:

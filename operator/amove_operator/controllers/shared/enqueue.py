@@ -30,6 +30,8 @@ class Enqueuer:
         What was observed for one that waits may be long past: it is observed anew.
         """
         for bucket in self._store.buckets_named(name):
+            if is_settled(bucket):
+                continue  # it has the name
             memory = self._memories.buckets.get(bucket.metadata.uid)
             if memory is not None and bucket.proven.provenance is None:
                 memory.stale = True
@@ -79,7 +81,8 @@ class Enqueuer:
         """The buckets that a key referred to or reached: their deletion or claim may wait."""
         for named in key.spec.bucket_refs or ():
             ref = Ref(Kind.BUCKET, key.metadata.namespace, named.name)
-            if (bucket := self._store.buckets.get(ref)) is not None:
+            bucket = self._store.buckets.get(ref)
+            if bucket is not None and not is_settled(bucket):
                 self._add(bucket.object_id)
         for name in key.reached_buckets:
             self.claimants(name)

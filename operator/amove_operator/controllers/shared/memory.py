@@ -164,6 +164,7 @@ class BucketMemory:
 class KeyMemory:
     """One AmoveStorageKey: its keys, and its Secret without the data.
 
+    ``first_seen``: when this process first looked at it, in monotonic seconds.
     ``secret``, ``secret_version``: what the last read or write showed, and its UID and
     resourceVersion: it serves another pass only while the watch shows that version. ``record``,
     ``record_uid``: what this process last wrote or verified in the Secret of that UID, by which an
@@ -171,9 +172,11 @@ class KeyMemory:
     ``renamed``: which other name the service gave the last key. ``refusals``: how many creates in a
     row it refused. ``refused_revokes``: ids whose revocation it refused once, so that a second
     refusal ends the pass, however long it waited for a list. ``set_aside``: the pass that waits.
+    ``secret_moved``: the watch showed the Secret during the present pass.
     """
 
     expectations: Expectations
+    first_seen: float = -inf
     fingerprint: tuple[object, ...] | None = None
     secret: SecretOurs | None = None
     secret_version: tuple[str, str] | None = None
@@ -185,6 +188,7 @@ class KeyMemory:
     refusals: int = 0
     refused_revokes: set[str] = field(default_factory=set)
     set_aside: object = None
+    secret_moved: bool = False
 
     def recall_secret(self, known: SecretMeta | None) -> None:
         """Trust what was read before only while the watch shows the same version."""

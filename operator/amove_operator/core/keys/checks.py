@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from amove_operator.core.keys import derived, messages, steps
 from amove_operator.core.keys.revoke import revoke_in_spite_of_fault, revoke_pending_key
-from amove_operator.core.keys.snapshot import KeySnapshot, SecretForeign
+from amove_operator.core.keys.snapshot import Blocked, KeySnapshot, SecretForeign
 from amove_operator.core.keys.status import await_key_list, finish, status_of
+
+NEW_BUCKET_SECONDS = 30.0
+"""So long a new key says nothing of a bucket that is being made."""
 
 
 def report_paused(snapshot: KeySnapshot) -> steps.KeyStep | None:
@@ -28,6 +31,17 @@ def report_spec_error(snapshot: KeySnapshot) -> steps.KeyStep | None:
     if (pending := snapshot.expectations.pending_key) is not None:
         return revoke_pending_key(snapshot, pending)
     return revoke_in_spite_of_fault(snapshot) or finish(snapshot, snapshot.fault)
+
+
+def await_new_bucket(snapshot: KeySnapshot) -> steps.KeyStep | None:
+    """Beside a bucket that is made just now: ready in a moment, so that to tell costs a write.
+
+    A thousand of them that are declared at once would cost a thousand.
+    """
+    blocked, tell_at = snapshot.gate, snapshot.first_seen + NEW_BUCKET_SECONDS
+    if snapshot.finalizer or not isinstance(blocked, Blocked) or not blocked.passing:
+        return None
+    return steps.ComeAgain(tell_at) if snapshot.clock < tell_at else None
 
 
 def add_finalizer(snapshot: KeySnapshot) -> steps.KeyStep | None:

@@ -255,6 +255,11 @@ class Expectations:
         return self == Expectations(self.knows_from, is_new=self.is_new)
 
     @property
+    def knows_from_the_start(self) -> bool:
+        """Whether no list need show what an earlier process issued: there was none."""
+        return self.knows_from == -inf
+
+    @property
     def user_changed(self) -> bool:
         """Whether keys would now be issued to another user than the one on record."""
         return self.other_user_at is not None

@@ -170,7 +170,7 @@ def bucket_not_created(before: Iterable[Condition], bucket: AmoveBucket) -> Bloc
     if waiting is not None and waiting.reason == Reason.BucketNotFound and on_its_way:
         return Blocked(Reason.BucketNotFound, waiting.message)
     message = f"AmoveBucket {bucket.metadata.name} is not ready yet."
-    return Blocked(Reason.BucketNotReady, message)
+    return Blocked(Reason.BucketNotReady, message, passing=on_its_way)
 
 
 def bucket_not_ready(bucket: AmoveBucket, *, holds_name: bool) -> str | None:

@@ -16,6 +16,7 @@ CHECKS: tuple[Callable[[KeySnapshot], steps.KeyStep | None], ...] = (
     revoke.revoke_resurfaced_key,  # status freed its names, and yet it lives: at once as well
     checks.report_paused,  # nothing below is done to a paused object
     checks.report_spec_error,  # what we refuse ourselves; but a key whose time has come is revoked
+    checks.await_new_bucket,  # it is ready in a moment, and nothing need be said till then
     checks.add_finalizer,  # before the first call for the object
     checks.read_secret,  # once a pass, unless the watch shows that it is as it was
     checks.wait_for_recent_key_to_show,  # the held key is too new to be missed in our list

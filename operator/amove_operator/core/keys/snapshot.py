@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import inf
 
 from amove_operator.core.conditions import Conclusion
 from amove_operator.core.key_list import RemoteKey
@@ -50,11 +51,15 @@ SecretSeen = SecretAbsent | SecretForeign | SecretOurs
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """No key may be issued now, and why; ``scope``: what the spec asks for, where it is known."""
+    """No key may be issued now, and why; ``scope``: what the spec asks for, where it is known.
+
+    ``passing``: it will be otherwise in a moment, and no status need tell of it till then.
+    """
 
     reason: Reason
     message: str
     scope: Scope | None = None
+    passing: bool = False
 
 
 class LossVerdict(StrEnum):
@@ -122,7 +127,8 @@ class KeySnapshot:
     begun; ``list_outdated``: it is from before this pass, lacks keys of ours, and may be another
     user's. ``fault``: why we refuse the spec ourselves. ``refused``: why the API server would not
     take, or did not take, the Secret. ``renamed``: which other name the service gave the last key.
-    ``loss_accepted``: a person accepts that the key is gone.
+    ``loss_accepted``: a person accepts that the key is gone. ``first_seen``: when this process
+    first looked at the CR, in monotonic seconds.
     """
 
     now: datetime
@@ -155,6 +161,7 @@ class KeySnapshot:
     loss_accepted: bool = False
     clock_skewed: bool = False
     defaults: Defaults | None = None
+    first_seen: float = -inf
 
     @property
     def wanted_scope(self) -> Scope | None:

@@ -17,6 +17,7 @@ AddFinalizer = steps.AddFinalizer
 RemoveFinalizer = steps.RemoveFinalizer
 WriteStatus = steps.WriteStatus
 AwaitKeyList = steps.AwaitKeyList
+ComeAgain = steps.ComeAgain
 Finish = steps.Finish
 
 
