@@ -15,6 +15,9 @@ MAKEFLAGS += --no-builtin-rules
 given = $(if $(filter command line,$(origin $(1))),$($(1)))
 unexport KUBECONFIG KEEP
 
+# Set on some machines: then each of the many processes of a run compiles 750 modules anew, a second of CPU.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Python compiles what it imports: compiling all that is installed would double the time.
 # The lock is complete, and pip check proves it: were pip to resolve as well (no --no-deps), a release newer
 # than the pinned one of a package that is wanted with an extra would make it fail.
