@@ -20,7 +20,7 @@ from amove_operator.controllers.shared.key_losses import JudgedKeys
 from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
-from amove_operator.core.outcomes import Outcome
+from amove_operator.core.outcomes import Outcome, Result
 from amove_operator.errors import (
     Conflict,
     KubeInternalError,
@@ -228,11 +228,22 @@ class Dispatcher:
         ):
             try:
                 result = await self._guarded(item)
+                self._come_again(item, result)
             finally:
                 self.d.permits.release(item.uid)
                 self.secret_events.pass_ended(item)
                 self._forget_if_gone(item)
-        metrics.reconcile.labels(kind.value, result).inc()
+        metrics.reconcile.labels(kind.value, result.outcome).inc()
+
+    def _come_again(self, item: ObjectId, result: Result) -> None:
+        if result.retry:
+            delay = self.d.queue.fail(item, cap=result.longest, at_least=result.at_least)
+            if result.backed_off is not None:
+                result.backed_off(delay)
+        elif result.retry is not None:
+            self.d.queue.forget(item)
+        if result.after is not None:
+            self.d.queue.add_after(item, result.after)
 
     def _forget_if_gone(self, item: ObjectId) -> None:
         """Of an object that left while it was served, nothing that its pass noted may stay.
@@ -243,37 +254,33 @@ class Dispatcher:
         if self.d.store.find(item.uid) is None:
             self.d.forget(item)
 
-    async def _guarded(self, item: ObjectId) -> Outcome:
-        ref, queue = item.ref, self.d.queue
+    async def _guarded(self, item: ObjectId) -> Result:
+        ref = item.ref
         if self.d.store.find(item.uid) is None:
-            return Outcome.OK
+            return Result(Outcome.OK)
         try:
             if item in self.d.store.unconfirmed and not await self._confirm(item):
-                return Outcome.NOT_GONE
+                return Result(Outcome.NOT_GONE)
             if ref.namespace in self.d.namespaces.unlisted and item not in self.d.store.vanished:
                 await self._read(ref)
             return await (self._buckets if ref.kind is Kind.BUCKET else self._keys).reconcile(item)
         except Conflict as error:
             _log.debug("%s changed meanwhile: %s", ref, error)
-            queue.fail(item, cap=_SOON)
             with suppress(KubeUnavailable, KubeRefused):
                 await self._read(ref)  # our copy was stale: do not wait for its event
-            return Outcome.CONFLICT
+            return Result(Outcome.CONFLICT, retry=True, longest=_SOON)
         except NotLeading as error:
             _log.warning("%s: nothing was done: %s", ref, error)
-            queue.fail(item, cap=_SOON)
-            return Outcome.NOT_LEADING
+            return Result(Outcome.NOT_LEADING, retry=True, longest=_SOON)
         except (KubeRefused, KubeInternalError) as error:
             _log.error("%s: Kubernetes refused: %s", ref, error)
-            refused = isinstance(error, KubeRefused)
-            queue.fail(item, cap=self.d.resync if refused else SOON_AGAIN)
             if (seen := self.d.store.find(item.uid)) is not None:
                 await self.d.status.emit_refused(seen, error)
-            return Outcome.KUBE_REFUSED
+            longest = self.d.resync if isinstance(error, KubeRefused) else SOON_AGAIN
+            return Result(Outcome.KUBE_REFUSED, retry=True, longest=longest)
         except KubeUnavailable as error:
             _log.warning("%s: Kubernetes: %s", ref, error)
-            queue.fail(item, cap=SOON_AGAIN)
-            return Outcome.KUBE_UNAVAILABLE
+            return Result(Outcome.KUBE_UNAVAILABLE, retry=True, longest=SOON_AGAIN)
 
     async def _read(self, ref: Ref) -> None:
         """Make our copy of an object true by a GET. Raises KubeUnavailable, KubeRefused."""

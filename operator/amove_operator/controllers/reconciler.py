@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core import steps
 from amove_operator.core.conditions import unsynced
-from amove_operator.core.outcomes import Outcome, outcome_of
+from amove_operator.core.outcomes import Outcome, Result, outcome_of
 from amove_operator.core.reading import Seen, status_unreadable
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
@@ -36,6 +37,8 @@ MOST_STEPS = 40
 SOON_AGAIN = 30.0
 """The longest back-off for what may come right by itself: a webhook that is down."""
 
+_NOTHING = Result(Outcome.OK)
+
 _log = logging.getLogger(__name__)
 
 Pass = TypeVar("Pass", bound="Progress")
@@ -43,6 +46,12 @@ Pass = TypeVar("Pass", bound="Progress")
 
 class Progress(Protocol):
     """What one pass goes by beside the object."""
+
+    def set_aside(self) -> None:
+        """The pass ends here, without a word, and is begun anew soon."""
+
+    def finalizer_added(self, status: Any, /) -> None:
+        """Our finalizer was put on an object that has this status."""
 
     def status_written(self, before: Any, now: Any, /) -> None:
         """Status was written before an effect."""
@@ -73,27 +82,25 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     def __init__(self, dependencies: Dependencies) -> None:
         self.d = dependencies
 
-    async def reconcile(self, item: ObjectId) -> Outcome:
+    async def reconcile(self, item: ObjectId) -> Result:
         """Serve one object. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if self.find(item) is None:
-            return Outcome.OK
+            return _NOTHING
         progress, taken = self.begin(item.uid), []
         for _ in range(MOST_STEPS):
             seen = self.find(item)
             if seen is None or item in self.d.store.unconfirmed:
-                return Outcome.OK  # one that vanished just now is read before anything is done
+                return _NOTHING  # one that vanished just now is read before anything is done
             if seen.unread_status:
-                await self.report_unreadable(seen)
-                return Outcome.OK
+                return await self.report_unreadable(seen)
             decision = self.decide(seen, progress)
             taken.append(type(decision.step).__name__)
             try:
-                outcome = await self._take_or_report(decision)
+                result = await self._take_or_report(decision)
             except (KubeRefused, KubeInternalError) as error:
-                await self._report_refused(decision, error)
-                return Outcome.KUBE_REFUSED
-            if outcome is not None:
-                return outcome
+                return await self._report_refused(decision, error)
+            if result is not None:
+                return result
         raise RuntimeError(f"{item}: no end after {', '.join(taken)}")
 
     def find(self, item: ObjectId) -> Seen | None:
@@ -101,7 +108,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         found = self.d.store.find(item.uid)
         return found if isinstance(found, self.model) else None
 
-    async def report_unreadable(self, seen: Seen) -> None:
+    async def report_unreadable(self, seen: Seen) -> Result:
         """Leave alone what a newer version wrote, and say so.
 
         A vanished object, of which nothing can be said, is forgotten: its keys are orphans.
@@ -112,69 +119,79 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             self.forget(seen)
         else:
             await self.d.status.write(seen, seen.status, said)
-        self.d.queue.forget(item)
+        return Result(Outcome.OK, retry=False)
 
-    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> Outcome | None:
+    async def _take_or_report(self, decision: Decision[Seen, Pass]) -> Result | None:
         """Perform one step, or say in status why the service did not; how the pass ends, if so."""
         error = None
         try:
-            if self._must_wait(decision):
-                self.set_aside(decision)
-                return Outcome.WAITS
+            if (wait := self._wait_for(decision)) is not None:
+                decision.progress.set_aside()
+                return wait
             end = await self._take(decision)
         except ApiError as failure:
-            again = self.may_repeat(decision)
-            if again and self.d.next_call.is_tried_again(decision.seen.object_id, failure):
-                self.set_aside(decision)
-                return Outcome.API_ERROR
+            again, item = self.may_repeat(decision), decision.seen.object_id
+            seconds = self.d.next_call.retry_in(item, failure) if again else None
+            if seconds is not None:
+                decision.progress.set_aside()
+                return Result(Outcome.API_ERROR, retry=True, at_least=seconds)
             error, end = failure, self.failed(decision, failure)
-        if end is None:
-            return None
-        await self.finish(decision, end, error)
-        return outcome_of(end.conclusion)
+        return await self._end(decision, end, error) if end is not None else None
 
-    def _must_wait(self, decision: Decision[Seen, Pass]) -> bool:
-        """Whether the step needs what is not there: the object is queued again once it is.
+    def _wait_for(self, decision: Decision[Seen, Pass]) -> Result | None:
+        """How the pass ends if the step needs what is not there: it comes again once it is.
 
         Raises ApiError where a key list was wanted that could not be read.
         """
-        step, item = decision.step, decision.seen.object_id
+        step, item, clock = decision.step, decision.seen.object_id, self.d.clock()
         if isinstance(step, steps.ComeAgain):
-            self.d.queue.add_after(item, step.at - self.d.clock(), self.d.queue.urgency(item))
-            return True
+            return Result(Outcome.WAITS, after=step.at - clock)
         if isinstance(step, steps.AwaitKeyList):
-            due = step.since <= self.d.clock()
-            return due and not self.d.next_call.has_list(item, step.since)
-        calls = self.calls_ahead(decision)
-        return bool(calls) and not self.may_call(decision, calls)
+            has_it = step.since > clock or self.d.next_call.has_list(item, step.since)
+        else:
+            calls = self.calls_ahead(decision)
+            has_it = not calls or self.may_call(decision, calls)
+        return None if has_it else Result(Outcome.WAITS)
+
+    async def _end(
+        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: OperatorError | None
+    ) -> Result:
+        await self.finish(decision, end)
+        after = None
+        if end.requeue_at is not None:
+            after = max((end.requeue_at - self.d.now()).total_seconds(), 0.0) + 0.05
+        result = Result(
+            outcome_of(end.conclusion),
+            retry=end.retry,
+            longest=self._longest_pause(error),
+            at_least=getattr(error, "retry_after", None) or 0.0,
+            after=after,
+        )
+        return self.paced(decision, result)
 
     async def _report_refused(
         self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
-    ) -> None:
+    ) -> Result:
         """Say in status what Kubernetes refused. Raises the same where status cannot be written."""
         seen = decision.seen
         if seen.metadata.vanished:
             raise error
         try:
-            await self.finish(decision, self.refused(decision, error), error)
+            end = self.refused(decision, error)
+            if end is None:
+                # Where a status was refused, the former one may pass with that.
+                writes_status = hasattr(decision.step, "status")
+                status = seen.status if writes_status else self.known_status(decision)
+                said = f"Kubernetes refused a request for this object: {error}"
+                end = steps.Finish(status, unsynced(Reason.KubernetesRefused, said), retry=True)
+            result = await self._end(decision, end, error)
         except (KubeRefused, KubeInternalError):
             self.status_unwritten(decision)
             raise error from None
         _log.error("%s: Kubernetes refused: %s", seen.object_id.ref, error)
+        return replace(result, outcome=Outcome.KUBE_REFUSED)
 
-    def refused(
-        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
-    ) -> steps.Finish[Any]:
-        """How the pass ends when Kubernetes refused the step: only Synced says so.
-
-        Where a status was refused, the former one may pass with that.
-        """
-        writes_status = hasattr(decision.step, "status")
-        status = decision.seen.status if writes_status else self.known_status(decision)
-        said = f"Kubernetes refused a request for this object: {error}"
-        return steps.Finish(status, unsynced(Reason.KubernetesRefused, said), retry=True)
-
-    def longest_pause(self, error: Exception | None) -> float:
+    def _longest_pause(self, error: Exception | None) -> float:
         """The most that a back-off may grow to."""
         again = isinstance(error, KubeInternalError)
         return min(SOON_AGAIN, self.d.resync) if again else self.d.resync
@@ -190,12 +207,12 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 return decision.step
             case steps.AwaitKeyList(status, conclusion, since):
                 if (left := since - self.d.clock()) > 0:
-                    self.d.queue.add_after(seen.object_id, left)
-                    return steps.Finish(status, conclusion)
+                    shown = self.d.now() + timedelta(seconds=left)
+                    return steps.Finish(status, conclusion, requeue_at=shown)
             case steps.AddFinalizer():
                 body = await self.d.kube.add_finalizer(seen.object_id.ref, seen.metadata)
                 self.d.store.put(self.model.KIND, body)
-                self.finalizer_added(decision)
+                decision.progress.finalizer_added(seen.status)
             case steps.WriteStatus(status, conclusion):
                 await self.d.status.write(seen, status, conclusion)
                 decision.progress.status_written(seen.status, status)
@@ -252,13 +269,12 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """The status that says what is known, and nothing of the step."""
 
     @abstractmethod
-    async def finish(
-        self, decision: Decision[Seen, Pass], end: steps.Finish[Any], error: OperatorError | None
-    ) -> None:
-        """Write status, and set the time to come again."""
+    async def finish(self, decision: Decision[Seen, Pass], end: steps.Finish[Any]) -> None:
+        """Write status, and enqueue whom the change concerns."""
 
-    def set_aside(self, decision: Decision[Seen, Pass]) -> None:
-        """The pass ends here, without a word, and is begun anew soon."""
+    def paced(self, decision: Decision[Seen, Pass], result: Result) -> Result:
+        """The same, where the kind has its own times to come again."""
+        return result
 
     def may_repeat(self, decision: Decision[Seen, Pass]) -> bool:
         """Whether the next pass would repeat a call that failed, as it was."""
@@ -268,8 +284,11 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """Whether it is the object's turn to make so many calls; else it is queued when it is."""
         return self.d.next_call.has_turn(decision.seen.object_id, calls)
 
-    def finalizer_added(self, decision: Decision[Seen, Pass]) -> None:
-        """Our finalizer was put on."""
+    def refused(
+        self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError
+    ) -> steps.Finish[Any] | None:
+        """How the pass ends, where the kind has more to say of it than what Kubernetes refused."""
+        return None
 
     async def before_release(self, decision: Decision[Seen, Pass]) -> None:
         """The finalizer is about to be taken off."""

@@ -19,13 +19,12 @@ from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
-from amove_operator.core.outcomes import Outcome
+from amove_operator.core.outcomes import Outcome, Result
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     ApiError,
     Conflict,
-    OperatorError,
     Paused,
 )
 from amove_operator.models import AmoveBucket, BucketStatus
@@ -54,14 +53,14 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         super().__init__(dependencies)
         self._service = BucketService(dependencies)
 
-    async def reconcile(self, item: ObjectId) -> Outcome:
+    async def reconcile(self, item: ObjectId) -> Result:
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
-            return Outcome.OK
-        wake = partial(self.d.queue.add, item, self.d.queue.urgency(item))
+            return Result(Outcome.OK)
+        wake = self.d.next_call.wake(item)
         with self.d.bucket_names.try_acquire(bucket.bucket_name, item.uid, wake) as mine:
             if not mine or not await self._knows_accounts(bucket):
-                return Outcome.WAITS
+                return Result(Outcome.WAITS)
             return await super().reconcile(item)
 
     async def _knows_accounts(self, bucket: AmoveBucket) -> bool:
@@ -163,10 +162,8 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
 
     # -- the end of a pass -----------------------------------------------------------------------
 
-    async def finish(
-        self, decision: BucketDecision, end: steps.Finish[BucketStatus], error: OperatorError | None
-    ) -> None:
-        """Write status, enqueue whom the change concerns, and set the time to come again."""
+    async def finish(self, decision: BucketDecision, end: steps.Finish[BucketStatus]) -> None:
+        """Write status, and enqueue whom the change concerns."""
         bucket, memory = decision.seen, decision.progress
         if memory.seen is None:
             memory.seen_at = self.d.clock()  # not observed (paused, stalled): no loss waits for it
@@ -179,30 +176,24 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         memory.created = False  # from here on only status proves that the bucket is ours
         if end.conclusion.synced.status == "True":
             memory.repairs_left = REPAIRS
-        self._requeue(bucket.object_id, memory, end, self.longest_pause(error))
         waits = end.conclusion.synced.reason is Reason.NameInUse and not bucket.metadata.vanished
         if self.d.names.want(bucket.bucket_name, bucket.metadata.uid, waits=waits):
             self.d.enqueue.keys_reaching(bucket.bucket_name)
         self.d.bucket_losses.observe_more(bucket.metadata.uid)
 
-    def _requeue(
-        self,
-        item: ObjectId,
-        memory: BucketMemory,
-        end: steps.Finish[BucketStatus],
-        longest: float,
-    ) -> None:
-        clock, queue = self.d.clock(), self.d.queue
-        if not end.retry:
-            queue.forget(item)
-        elif clock < memory.retry_at < inf:
+    def paced(self, decision: BucketDecision, result: Result) -> Result:
+        """A back-off that has begun stands, and what was observed stands as long."""
+        memory, clock = decision.progress, self.d.clock()
+        asked_for, memory.retry_after = memory.retry_after, 0.0
+        if not result.retry:
+            return result
+        if clock < memory.retry_at < inf:
             # An event came before the back-off ended, and nothing new was asked: it stands.
-            queue.add_after(item, memory.retry_at - clock)
-        else:
-            # What a person must mend first is not tried hastily.
-            slowly = min(_SLOWLY, self.d.resync) if memory.refusal is not None else 0.0
-            # A timer may fire a moment early, and this one decides whether an absence is confirmed.
-            until_confirmable = memory.confirmable_at - clock + _MOMENT
-            at_least = max(slowly, memory.retry_after, until_confirmable)
-            memory.retry_at = clock + queue.fail(item, cap=longest, at_least=at_least)
-        memory.retry_after = 0.0
+            return replace(result, retry=None, after=memory.retry_at - clock)
+        # What a person must mend first is not tried hastily.
+        slowly = min(_SLOWLY, self.d.resync) if memory.refusal is not None else 0.0
+        # A timer may fire a moment early, and this one decides whether an absence is confirmed.
+        until_confirmable = memory.confirmable_at - clock + _MOMENT
+        at_least = max(slowly, asked_for, until_confirmable)
+        backed_off = partial(memory.backed_off, clock)
+        return replace(result, at_least=at_least, backed_off=backed_off)

@@ -180,9 +180,12 @@ class KeyGatherer:
         if progress.memory.expectations.user_changed or self._speaks_for_user(key) is False:
             return snapshot.LossVerdict.OTHER_USER
         unknown = current is None and losses.holds_up(key.metadata.namespace)
-        if unknown or losses.may_be_mass(key):
+        if unknown or self._may_be_mass(key):
             return snapshot.LossVerdict.MASS_LOSS
         return snapshot.LossVerdict.NONE
+
+    def _may_be_mass(self, key: AmoveStorageKey) -> bool:
+        return self._d.key_losses.may_be_mass(key)
 
     def _speaks_for_user(self, key: AmoveStorageKey) -> bool | None:
         """Whether the list shows keys of the recorded user; ``None`` where nobody can know."""
@@ -223,7 +226,7 @@ class KeyGatherer:
             return frozenset(gone)
         named, mine = key.proven.named_ids, self.marker(key)
         foreign = {one for one in named if listing.owners.get(one) not in (None, mine)}
-        held_up = losses.holds_up(key.metadata.namespace) or losses.may_be_mass(key)
+        held_up = losses.holds_up(key.metadata.namespace) or self._may_be_mass(key)
         # Who accepts that the user changed may have another key; the former one's names stay kept.
         accepted = progress.loss_accepted and self._speaks_for_user(key) is not False
         if accepted or (not held_up and self._lacks_ours_alone(key)):

@@ -7,6 +7,7 @@ from math import inf
 
 from amove_operator.controllers.shared.memory import KeyMemory
 from amove_operator.core.keys import snapshot
+from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.secrets.manifest import SecretMetadata
 from amove_operator.models import KeyStatus
 
@@ -45,6 +46,15 @@ class ReconcilePass:
         self.forget_secret()
         self.metadata, self.dry_run_passed = None, False
         self.memory.set_aside = self
+
+    def finalizer_added(self, status: KeyStatus) -> None:
+        """Our first finalizer proves that no earlier process issued a key.
+
+        Unless this very process did before, and somebody removed the finalizer since.
+        """
+        is_new = status.observed_generation in (None, -1) and not status.conditions
+        if is_new and self.memory.expectations.is_empty:
+            self.memory.expectations = Expectations.for_new()
 
     def forget_secret(self) -> None:
         """What was read may have changed: it counts as read just now no more.

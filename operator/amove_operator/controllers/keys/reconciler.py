@@ -26,7 +26,6 @@ from amove_operator.errors import (
     ApiError,
     KubeInternalError,
     KubeRefused,
-    OperatorError,
     Rejected,
 )
 from amove_operator.fairness import Urgency
@@ -112,10 +111,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         urgent = revokes and not decision.progress.memory.expectations.failed_revokes
         return self.d.next_call.has_turn(item, calls, Urgency.REVOCATION if urgent else None)
 
-    def set_aside(self, decision: KeyDecision) -> None:
-        """What the pass has learnt counts also when it goes on."""
-        decision.progress.set_aside()
-
     # -- steps -----------------------------------------------------------------------------------
 
     async def perform(self, decision: KeyDecision) -> None:
@@ -142,16 +137,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
                 secret = snapshot.desired_secret
                 await self.d.kube.delete_secret(secret.owner.namespace, secret.name, uid=uid)
                 progress.forget_secret()
-
-    def finalizer_added(self, decision: KeyDecision) -> None:
-        """Our first finalizer proves that no earlier process issued a key.
-
-        Unless this very process did before, and somebody removed the finalizer since.
-        """
-        status, memory = decision.seen.status, decision.progress.memory
-        is_new = status.observed_generation in (None, -1) and not status.conditions
-        if is_new and memory.expectations.is_empty:
-            memory.expectations = Expectations.for_new()
 
     async def before_release(self, decision: KeyDecision) -> None:
         """A Secret that stays keeps its key from being an orphan; lost answers are reported."""
@@ -201,41 +186,30 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
 
     def refused(
         self, decision: KeyDecision, error: KubeRefused | KubeInternalError
-    ) -> steps.Finish[KeyStatus]:
+    ) -> steps.Finish[KeyStatus] | None:
         """What concerns the Secret itself has a reason of its own; a verdict stalls the object."""
         snapshot = decision.snapshot
         if not isinstance(decision.step, _SECRET_WRITES):
-            return super().refused(decision, error)
+            return None
         if isinstance(error, KubeRefused):
             return finish(snapshot, messages.secret_refused(snapshot, str(error)), retry=True)
         return finish(snapshot, messages.secret_not_taken(snapshot, str(error)), retry=True)
 
-    async def finish(
-        self, decision: KeyDecision, end: steps.Finish[KeyStatus], error: OperatorError | None
-    ) -> None:
-        """Write status, enqueue whom the change concerns, and set the time to come again."""
-        key, item, queue = decision.seen, decision.seen.object_id, self.d.queue
-        decision.progress.memory.refused_revokes.clear()
-        if not key.metadata.vanished:
-            before = key.proven
-            await self.d.status.write(key, end.status, end.conclusion)
-            memory = decision.progress.memory
-            memory.expectations = memory.expectations.named(end.status.named_ids)
-            if before.key is not None and end.status.key is not None:
-                self.d.key_losses.named(key, before.key.id, end.status.key.id)
-            if (before.key, before.retiring) != (end.status.key, end.status.retiring):
-                self.d.enqueue.buckets_of(key)
-                self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
-            await self._report_unconfirmed(key, decision.progress)
-            self._release_names(decision, end.status)
-        if end.retry:
-            at_least = getattr(error, "retry_after", None) or 0.0
-            queue.fail(item, cap=self.longest_pause(error), at_least=at_least)
-        else:
-            queue.forget(item)
-        if end.requeue_at is not None:
-            left = (end.requeue_at - self.d.now()).total_seconds()
-            queue.add_after(item, max(left, 0.0) + 0.05)
+    async def finish(self, decision: KeyDecision, end: steps.Finish[KeyStatus]) -> None:
+        """Write status, and enqueue whom the change concerns."""
+        key, memory, before = decision.seen, decision.progress.memory, decision.seen.proven
+        memory.refused_revokes.clear()
+        if key.metadata.vanished:
+            return
+        await self.d.status.write(key, end.status, end.conclusion)
+        memory.expectations = memory.expectations.named(end.status.named_ids)
+        if before.key is not None and end.status.key is not None:
+            self.d.key_losses.named(key, before.key.id, end.status.key.id)
+        if (before.key, before.retiring) != (end.status.key, end.status.retiring):
+            self.d.enqueue.buckets_of(key)
+            self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
+        await self._report_unconfirmed(key, decision.progress)
+        self._release_names(decision, end.status)
 
     def _release_names(self, decision: KeyDecision, status: KeyStatus) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation.

@@ -122,6 +122,12 @@ class BucketMemory:
         if not self.delete_sent:
             self.effect_at = -inf  # the create shows; a deleted one may still show for a while
 
+    def set_aside(self) -> None:
+        """Nothing is learnt by a pass that is not remembered."""
+
+    def finalizer_added(self, _status: BucketStatus) -> None:
+        """Of a bucket that proves nothing."""
+
     def status_written(self, before: BucketStatus, now: BucketStatus) -> None:
         """An intent that was just written is no proof of a bucket before a create is sent.
 
@@ -130,6 +136,10 @@ class BucketMemory:
         self.intent_unused = bool(now.create_intent) and not before.create_intent
         if self.name_is_taken:
             self.seen = None
+
+    def backed_off(self, since: float, seconds: float) -> None:
+        """It is not observed again until the back-off has passed."""
+        self.retry_at = since + seconds
 
     def not_observed(self, error: Exception, reason: Reason, message: str, at: float) -> None:
         """A call failed: nothing is known of the bucket until it is tried again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from amove_operator.amove import AmoveClient
@@ -29,8 +30,8 @@ class NextCall:
         """
         self._api.breaker.check()
         self._api.permits.check_pause()
-        urgency = self._queue.urgency(item) if urgency is None else urgency
-        wake = partial(self._queue.add, item, urgency)
+        urgency = self._urgency(item) if urgency is None else urgency
+        wake = self.wake(item, urgency)
         who, where = item.uid, item.ref.namespace
         return self._api.permits.acquire(who, where, wake, urgency=urgency, calls=calls)
 
@@ -39,17 +40,20 @@ class NextCall:
 
         Raises ApiError while none can be read.
         """
-        wake = partial(self._queue.add, item, self._queue.urgency(item))
-        return self._key_lists.has_since(since, item.uid, wake)
+        return self._key_lists.has_since(since, item.uid, self.wake(item))
 
     def would_unsettle_list(self, item: ObjectId, *, revokes: bool) -> bool:
         """Whether a change of keys waits until the list is read; ``item`` is queued after that."""
-        wake = partial(self._queue.add, item, self._queue.urgency(item))
-        return self._key_lists.holds_up(item.uid, wake, revokes=revokes)
+        return self._key_lists.holds_up(item.uid, self.wake(item), revokes=revokes)
 
-    def is_tried_again(self, item: ObjectId, error: ApiError) -> bool:
-        """Whether a failure is not worth telling yet: ``item`` is queued again in a moment."""
-        wait = self._api.retry_in(error, self._queue.failures(item))
-        if wait is not None:
-            self._queue.fail(item, at_least=wait)
-        return wait is not None
+    def retry_in(self, item: ObjectId, error: ApiError) -> float | None:
+        """Seconds until a call that failed is made again; ``None``: the failure is told instead."""
+        failures = self._queue.failures(item)
+        return self._api.retry_in(error, failures)
+
+    def wake(self, item: ObjectId, urgency: Urgency | None = None) -> Callable[[], None]:
+        """What to call when ``item`` need wait no longer: it comes again as urgent as it is now."""
+        return partial(self._queue.add, item, self._urgency(item) if urgency is None else urgency)
+
+    def _urgency(self, item: ObjectId) -> Urgency:
+        return self._queue.urgency(item)
