@@ -14,6 +14,7 @@ from pathlib import Path
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Functions = (ast.FunctionDef, ast.AsyncFunctionDef)
 _PICKS = ("get", "pop", "setdefault", "__getitem__")
+_PLAIN = ("bool", "bytes", "float", "int", "str")
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,8 @@ class Tree:
             return Types(held.elements) if picked else Types()
         if callee.node.returns is not None and ast.unparse(callee.node.returns) == "Self":
             return Types(held.classes)
+        if callee.node.returns is not None and ast.unparse(callee.node.returns) in _PLAIN:
+            return Types()
         result = self.types(callee.module, callee.node.returns)
         return result or Types(held.elements)  # a type variable stands for what it holds
 

@@ -11,7 +11,7 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.naming import MarkedName, marker_of, parse_name
 from amove_operator.core.secrets.record import KEY_ID, MANAGED, OWNER_UID
-from amove_operator.engine.workqueue import WorkQueue
+from amove_operator.engine.workqueue import Run, WorkQueue
 from amove_operator.errors import ApiError
 from amove_operator.fairness import Urgency
 from amove_operator.kube.secret_watch import SecretMeta
@@ -49,11 +49,8 @@ class _QuietQueue:
     def is_processing(self, _item: ObjectId) -> bool:
         return False
 
-    def urgency(self, _item: ObjectId) -> Urgency:
-        return Urgency.CHANGE
-
-    def failures(self, _item: ObjectId) -> int:
-        return 0
+    def run(self, _item: ObjectId) -> Run:
+        return Run(Urgency.CHANGE, failures=0)
 
     def fail(self, _item: ObjectId, *, cap: float = 0, at_least: float = 0) -> float:
         return cap + at_least

@@ -263,7 +263,10 @@ class Dispatcher:
                 return Result(Outcome.NOT_GONE)
             if ref.namespace in self.d.namespaces.unlisted and item not in self.d.store.vanished:
                 await self._read(ref)
-            return await (self._buckets if ref.kind is Kind.BUCKET else self._keys).reconcile(item)
+            run = self.d.queue.run(item)
+            if ref.kind is Kind.BUCKET:
+                return await self._buckets.reconcile(item, run)
+            return await self._keys.reconcile(item, run)
         except Conflict as error:
             _log.debug("%s changed meanwhile: %s", ref, error)
             with suppress(KubeUnavailable, KubeRefused):

@@ -30,6 +30,7 @@ from amove_operator.core.conditions import unsynced
 from amove_operator.core.outcomes import Outcome, Result, outcome_of
 from amove_operator.core.reading import Seen, status_unreadable
 from amove_operator.core.reasons import Reason
+from amove_operator.engine.workqueue import Run
 from amove_operator.errors import ApiError, KubeInternalError, KubeRefused, OperatorError
 from amove_operator.models.refs import ObjectId
 
@@ -64,6 +65,7 @@ class Decision(Generic[Seen, Pass]):
     ``progress``: for a key what this pass has learnt, for a bucket all that is remembered of it.
     """
 
+    run: Run
     seen: Seen
     progress: Pass
     snapshot: Any
@@ -82,7 +84,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
     def __init__(self, dependencies: Dependencies) -> None:
         self.d = dependencies
 
-    async def reconcile(self, item: ObjectId) -> Result:
+    async def reconcile(self, item: ObjectId, run: Run) -> Result:
         """Serve one object. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if self.find(item) is None:
             return _NOTHING
@@ -93,8 +95,9 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 return _NOTHING  # one that vanished just now is read before anything is done
             if seen.unread_status:
                 return await self.report_unreadable(seen)
-            decision = self.decide(seen, progress)
-            taken.append(type(decision.step).__name__)
+            snapshot, step = self.decide(seen, progress)
+            decision = Decision(run, seen, progress, snapshot, step)
+            taken.append(type(step).__name__)
             try:
                 result = await self._take_or_report(decision)
             except (KubeRefused, KubeInternalError) as error:
@@ -130,8 +133,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
                 return wait
             end = await self._take(decision)
         except ApiError as failure:
-            again, item = self.may_repeat(decision), decision.seen.object_id
-            seconds = self.d.next_call.retry_in(item, failure) if again else None
+            again, failures = self.may_repeat(decision), decision.run.failures
+            seconds = self.d.next_call.retry_in(failure, failures) if again else None
             if seconds is not None:
                 decision.progress.set_aside()
                 return Result(Outcome.API_ERROR, retry=True, at_least=seconds)
@@ -143,11 +146,12 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
         Raises ApiError where a key list was wanted that could not be read.
         """
-        step, item, clock = decision.step, decision.seen.object_id, self.d.clock()
+        step, clock = decision.step, self.d.clock()
         if isinstance(step, steps.ComeAgain):
             return Result(Outcome.WAITS, after=step.at - clock)
         if isinstance(step, steps.AwaitKeyList):
-            has_it = step.since > clock or self.d.next_call.has_list(item, step.since)
+            item, urgency = decision.seen.object_id, decision.run.urgency
+            has_it = step.since > clock or self.d.next_call.has_list(item, urgency, step.since)
         else:
             calls = self.calls_ahead(decision)
             has_it = not calls or self.may_call(decision, calls)
@@ -249,8 +253,8 @@ class Reconciler(ABC, Generic[Seen, Pass]):
         """What is remembered of an object, and what one pass learns beside that."""
 
     @abstractmethod
-    def decide(self, seen: Seen, progress: Pass) -> Decision[Seen, Pass]:
-        """Gather a snapshot, and have the planner choose the next step."""
+    def decide(self, seen: Seen, progress: Pass) -> tuple[Any, Any]:
+        """Gather a snapshot, and have the planner choose the next step: both."""
 
     @abstractmethod
     def calls_ahead(self, decision: Decision[Seen, Pass]) -> int:
@@ -282,7 +286,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
 
     def may_call(self, decision: Decision[Seen, Pass], calls: int) -> bool:
         """Whether it is the object's turn to make so many calls; else it is queued when it is."""
-        return self.d.next_call.has_turn(decision.seen.object_id, calls)
+        return self.d.next_call.has_turn(decision.seen.object_id, decision.run.urgency, calls)
 
     def refused(
         self, decision: Decision[Seen, Pass], error: KubeRefused | KubeInternalError

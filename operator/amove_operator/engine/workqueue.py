@@ -32,6 +32,13 @@ class QueueClosed(OperatorError):
     """The queue was shut down: there is nothing more to get."""
 
 
+class Run(NamedTuple):
+    """What the queue knows of a run: how urgent it is, and how many before it failed in a row."""
+
+    urgency: Urgency
+    failures: int
+
+
 class _Delayed(NamedTuple):
     """When an item falls due, and how urgent it is then."""
 
@@ -145,17 +152,13 @@ class WorkQueue(Generic[Item]):
         if self._delayed.pop(item, None) is not None:
             self._drop_outdated()
 
-    def failures(self, item: Item) -> int:
-        """Failed runs in a row."""
-        return self._failures.get(item, 0)
-
     def is_processing(self, item: Item) -> bool:
         """Whether a worker has ``item`` just now."""
         return item in self._processing
 
-    def urgency(self, item: Item) -> Urgency:
-        """How urgent the present run of ``item`` is."""
-        return self._processing.get(item, Urgency.CHANGE)
+    def run(self, item: Item) -> Run:
+        """The present run of ``item``, or what one would be."""
+        return Run(self._processing.get(item, Urgency.CHANGE), self._failures.get(item, 0))
 
     async def get(self) -> Item:
         """Wait for an item and take it; follow with :meth:`done`. Raises QueueClosed."""

@@ -440,7 +440,7 @@ def test_of_an_object_that_goes_while_it_is_written_to_nothing_is_kept() -> None
         cluster.strip(ref)
         cluster.d.queue.fail(item)
         await cluster.passes(60)
-        assert cluster.d.queue.failures(item) == 0
+        assert cluster.d.queue.run(item).failures == 0
         assert cluster.d.memories.buckets == {}
 
     on_cluster(scenario)

@@ -25,11 +25,11 @@ def test_the_back_off_doubles_up_to_the_cap_and_starts_anew_when_forgotten(
     async def scenario() -> None:
         queue = new_queue(loop, backoff_base=2.0, backoff_cap=20.0)
         assert [queue.fail("a") for _ in range(6)] == [2, 4, 8, 16, 20, 20]
-        assert (queue.failures("a"), queue.failures("b")) == (6, 0)
+        assert (queue.run("a").failures, queue.run("b").failures) == (6, 0)
         assert queue.fail("b") == 2
         queue.forget("a")
         queue.forget("never seen")
-        assert (queue.failures("a"), queue.fail("a")) == (0, 2)
+        assert (queue.run("a").failures, queue.fail("a")) == (0, 2)
 
     loop.run(scenario())
 

@@ -68,7 +68,7 @@ def test_an_unexpected_error_is_logged_backs_the_item_off_and_spares_the_worker(
         queue.add("good")
         await _run(queue, handle, 100, count=1)
         assert runs == [(0, "bad"), (0, "good"), (1, "bad"), (3, "bad")]
-        assert queue.failures("bad") == 2
+        assert queue.run("bad").failures == 2
 
     loop.run(scenario())
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]

@@ -347,7 +347,7 @@ def test_of_an_item_that_is_gone_no_wish_and_no_back_off_is_left(loop: VirtualTi
         queue.add_after("in thirty days", 30 * 86_400)
         for item in ("running", "queued", "in thirty days", "never heard of"):
             queue.discard(item)
-        assert (len(queue), queue.failures("running")) == (0, 0)
+        assert (len(queue), queue.run("running").failures) == (0, 0)
         queue.done("running")
         await nothing_for(queue, 31 * 86_400)
 

@@ -188,7 +188,7 @@ class QueueMachine(RuleBasedStateMachine):
     def holds_what_the_model_holds(self) -> None:
         assert self.queue.depth == len(self.queued)
         assert len(self.queue) == len(self.queued) + len(self.delayed) + len(self.dirty)
-        assert all(self.queue.failures(item) == self.failures.get(item, 0) for item in "abcd")
+        assert all(self.queue.run(item).failures == self.failures.get(item, 0) for item in "abcd")
 
 
 TestQueueMachine = QueueMachine.TestCase

@@ -45,9 +45,9 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         decide = reconciler.decide
 
         def decided(self: Any, *given: Any) -> Any:
-            decision = decide(self, *given)
-            found.append(type(decision.step).__name__)
-            return decision
+            snapshot, step = decide(self, *given)
+            found.append(type(step).__name__)
+            return snapshot, step
 
         monkeypatch.setattr(reconciler, "decide", decided)
 

@@ -211,6 +211,25 @@ def test_a_function_is_read_once_and_visited_at_each_call(package: Path) -> None
     assert (trip.stays, trip.returns) == (3, 1), "there, to the plan, and back"
 
 
+def test_a_number_that_a_container_of_objects_gives_is_no_object(package: Path) -> None:
+    trip = walked(
+        package,
+        """
+        from typing import Generic, TypeVar
+        from pkg.controllers.store import Ref
+        from pkg.core.plan import plan
+        Item = TypeVar("Item")
+        class Queue(Generic[Item]):
+            def failures(self, item: Item) -> int: ...
+        class KeyReconciler:
+            queue: Queue[Ref]
+            def reconcile(self, item: Ref) -> None:
+                plan(self.queue.failures(item))
+        """,
+    )
+    assert trip.route == ("pkg.controllers.keys.reconciler",)
+
+
 def test_a_record_that_carries_the_object_hands_it_on(package: Path) -> None:
     trip = walked(
         package,

@@ -17,16 +17,19 @@ from amove_operator.controllers.shared.memory import REPAIRS, BucketMemory
 from amove_operator.controllers.shared.status_writer import explain, failed
 from amove_operator.core.buckets import steps
 from amove_operator.core.buckets.plan import plan_bucket
+from amove_operator.core.buckets.snapshot import BucketSnapshot
 from amove_operator.core.buckets.status import as_it_was
 from amove_operator.core.conditions import reason_of
 from amove_operator.core.outcomes import Outcome, Result
 from amove_operator.core.reading import read_bucket
 from amove_operator.core.reasons import Reason
+from amove_operator.engine.workqueue import Run
 from amove_operator.errors import (
     ApiError,
     Conflict,
     Paused,
 )
+from amove_operator.fairness import Urgency
 from amove_operator.models import AmoveBucket, BucketStatus
 from amove_operator.models.refs import ObjectId
 
@@ -53,17 +56,17 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         super().__init__(dependencies)
         self._service = BucketService(dependencies)
 
-    async def reconcile(self, item: ObjectId) -> Result:
+    async def reconcile(self, item: ObjectId, run: Run) -> Result:
         """Serve one AmoveBucket. Raises Conflict, KubeUnavailable, KubeRefused, NotLeading."""
         if (bucket := self.find(item)) is None:
             return Result(Outcome.OK)
-        wake = self.d.next_call.wake(item)
+        wake = self.d.next_call.wake(item, run.urgency)
         with self.d.bucket_names.try_acquire(bucket.bucket_name, item.uid, wake) as mine:
-            if not mine or not await self._knows_accounts(bucket):
+            if not mine or not await self._knows_accounts(bucket, run.urgency):
                 return Result(Outcome.WAITS)
-            return await super().reconcile(item)
+            return await super().reconcile(item, run)
 
-    async def _knows_accounts(self, bucket: AmoveBucket) -> bool:
+    async def _knows_accounts(self, bucket: AmoveBucket, urgency: Urgency) -> bool:
         """Whoever asks again about an account that could not be used wants the accounts of now.
 
         False where the call for them has to wait for its turn.
@@ -74,7 +77,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         if not asked or stalled not in _ACCOUNT_REASONS:
             return True
         try:
-            if not self.d.next_call.has_turn(bucket.object_id, 1):
+            if not self.d.next_call.has_turn(bucket.object_id, urgency, 1):
                 return False
         except Paused:
             return True  # the pass itself will say so
@@ -88,7 +91,9 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         """A pass over a bucket learns nothing that is not remembered."""
         return self.d.memories.bucket(uid)
 
-    def decide(self, seen: AmoveBucket, progress: BucketMemory) -> BucketDecision:
+    def decide(
+        self, seen: AmoveBucket, progress: BucketMemory
+    ) -> tuple[BucketSnapshot, steps.BucketStep]:
         """Gather and plan; before an effect, on an observation that is at most seconds old."""
         progress.expire(seen, self.d.clock())
         snapshot = gather_bucket(self.d, seen, progress)
@@ -98,7 +103,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
             progress.seen = None  # it may have waited long for another pass: observe before acting
             snapshot = replace(snapshot, seen=None)
             step = plan_bucket(snapshot)
-        return Decision(seen, progress, snapshot, step)
+        return snapshot, step
 
     def calls_ahead(self, decision: BucketDecision) -> int:
         """One to observe what is settled; else the observation, the effect, and what came of it."""

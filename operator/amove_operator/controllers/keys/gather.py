@@ -37,7 +37,6 @@ class KeyGatherer:
             spec=spec,
             status=key.proven,
             gate=gate,
-            desired_secret=DesiredSecret.of(key, trusted=trusted),
             rotation=snapshot.Rotation(
                 parse_duration(spec.rotation.grace_period),
                 interval,
@@ -66,6 +65,7 @@ class KeyGatherer:
             clock_skewed=d.clock_skewed,
             defaults=d.accounts.defaults(),
             first_seen=progress.memory.first_seen,
+            desired_secret=DesiredSecret.of(key, trusted=trusted),
         )
 
     def marker(self, key: AmoveStorageKey) -> Marker:

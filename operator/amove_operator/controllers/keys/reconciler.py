@@ -19,7 +19,7 @@ from amove_operator.core.keys import messages, steps
 from amove_operator.core.keys.derived import held_id, is_usable
 from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
-from amove_operator.core.keys.snapshot import SecretOurs
+from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import finish, status_of
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
@@ -60,14 +60,16 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memories[uid] = KeyMemory(known, first_seen=self.d.clock())
         return ReconcilePass.begin(memories[uid], self.d.clock())
 
-    def decide(self, seen: AmoveStorageKey, progress: ReconcilePass) -> KeyDecision:
-        """Gather a snapshot, and have the planner choose the next step."""
+    def decide(
+        self, seen: AmoveStorageKey, progress: ReconcilePass
+    ) -> tuple[KeySnapshot, steps.KeyStep]:
+        """Gather a snapshot, and have the planner choose the next step: both."""
         self._expire(seen, progress)
         if progress.secret is None:
             known = self.d.secrets.get((seen.metadata.namespace, seen.secret_name))
             progress.memory.recall_secret(known)
         snapshot = self._gatherer.gather(seen, progress)
-        return Decision(seen, progress, snapshot, plan_key(snapshot))
+        return snapshot, plan_key(snapshot)
 
     def _expire(self, key: AmoveStorageKey, progress: ReconcilePass) -> None:
         """Forget what a person's change made void."""
@@ -106,10 +108,12 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     def may_call(self, decision: KeyDecision, calls: int) -> bool:
         """A key may have leaked, so its revocation goes first; one sent in vain has no hurry."""
         item, revokes = decision.seen.object_id, isinstance(decision.step, _BEFORE_REVOKE)
-        if self.d.next_call.would_unsettle_list(item, revokes=revokes):
+        urgency, expected = decision.run.urgency, decision.progress.memory.expectations
+        if self.d.next_call.would_unsettle_list(item, urgency, revokes=revokes):
             return False
-        urgent = revokes and not decision.progress.memory.expectations.failed_revokes
-        return self.d.next_call.has_turn(item, calls, Urgency.REVOCATION if urgent else None)
+        if revokes and not expected.failed_revokes:
+            urgency = Urgency.REVOCATION
+        return self.d.next_call.has_turn(item, urgency, calls)
 
     # -- steps -----------------------------------------------------------------------------------
 

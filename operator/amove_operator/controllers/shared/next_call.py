@@ -14,7 +14,7 @@ from amove_operator.models.refs import ObjectId
 
 
 class NextCall:
-    """Each method says whether the object must wait, and sees to it that it is queued in time."""
+    """Says whether an object must wait, and sees to it that it is queued in time, as urgently."""
 
     def __init__(
         self, api: AmoveClient, queue: WorkQueue[ObjectId], key_lists: KeyListCache
@@ -23,37 +23,31 @@ class NextCall:
         self._queue = queue
         self._key_lists = key_lists
 
-    def has_turn(self, item: ObjectId, calls: int, urgency: Urgency | None = None) -> bool:
+    def has_turn(self, item: ObjectId, urgency: Urgency, calls: int) -> bool:
         """Whether ``item`` holds a permit for so many calls; else it is queued when it does.
 
         Raises Paused while the breaker holds all calls back, or a long Retry-After does.
         """
         self._api.breaker.check()
         self._api.permits.check_pause()
-        urgency = self._urgency(item) if urgency is None else urgency
-        wake = self.wake(item, urgency)
-        who, where = item.uid, item.ref.namespace
+        wake, who, where = self.wake(item, urgency), item.uid, item.ref.namespace
         return self._api.permits.acquire(who, where, wake, urgency=urgency, calls=calls)
 
-    def has_list(self, item: ObjectId, since: float) -> bool:
+    def has_list(self, item: ObjectId, urgency: Urgency, since: float) -> bool:
         """Whether there is a key list begun since then; else ``item`` is queued when there is.
 
         Raises ApiError while none can be read.
         """
-        return self._key_lists.has_since(since, item.uid, self.wake(item))
+        return self._key_lists.has_since(since, item.uid, self.wake(item, urgency))
 
-    def would_unsettle_list(self, item: ObjectId, *, revokes: bool) -> bool:
+    def would_unsettle_list(self, item: ObjectId, urgency: Urgency, *, revokes: bool) -> bool:
         """Whether a change of keys waits until the list is read; ``item`` is queued after that."""
-        return self._key_lists.holds_up(item.uid, self.wake(item), revokes=revokes)
+        return self._key_lists.holds_up(item.uid, self.wake(item, urgency), revokes=revokes)
 
-    def retry_in(self, item: ObjectId, error: ApiError) -> float | None:
+    def retry_in(self, error: ApiError, failures: int) -> float | None:
         """Seconds until a call that failed is made again; ``None``: the failure is told instead."""
-        failures = self._queue.failures(item)
         return self._api.retry_in(error, failures)
 
-    def wake(self, item: ObjectId, urgency: Urgency | None = None) -> Callable[[], None]:
-        """What to call when ``item`` need wait no longer: it comes again as urgent as it is now."""
-        return partial(self._queue.add, item, self._urgency(item) if urgency is None else urgency)
-
-    def _urgency(self, item: ObjectId) -> Urgency:
-        return self._queue.urgency(item)
+    def wake(self, item: ObjectId, urgency: Urgency) -> Callable[[], None]:
+        """What to call when ``item`` need wait no longer."""
+        return partial(self._queue.add, item, urgency)

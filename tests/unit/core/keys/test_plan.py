@@ -48,6 +48,8 @@ SECOND = key(2, age=timedelta(minutes=10))
 GONE = SecretAbsent()
 OTHER_FORMAT = replace(DESIRED_SECRET, spec=SecretSpec(format="CredentialsFile"))
 NEW = {"status": status(None), "secret": GONE, "live": (), "is_new": True}
+MAKING = Blocked(Reason.BucketNotReady, "not yet", passing=True)
+REFUSED = stalled(Reason.NotPermitted, "no")
 ROTATED = {
     "status": status(SECOND, retiring(FIRST, HOUR / 2)),
     "secret": ours(SECOND, Retiring(FIRST.id, NOW + HOUR / 2), age=timedelta(minutes=10)),
@@ -94,6 +96,26 @@ MINTING: list[Row] = [
         "no key while a bucket is not ready",
         {**NEW, "gate": Blocked(Reason.BucketNotReady, "not yet", WIDE)},
         "Finish BucketNotReady",
+    ),
+    (
+        "a new key says nothing of a bucket that is being made",
+        {**NEW, "gate": MAKING, "finalizer": False, "clock": 100.0, "first_seen": 71.0},
+        "ComeAgain",
+    ),
+    (
+        "it begins, and says so, once that takes long",
+        {**NEW, "gate": MAKING, "finalizer": False, "clock": 101.0, "first_seen": 71.0},
+        "AddFinalizer",
+    ),
+    (
+        "a key that has begun says at once that its bucket is being made anew",
+        {**NEW, "gate": MAKING, "clock": 100.0, "first_seen": 99.0},
+        "Finish BucketNotReady",
+    ),
+    (
+        "what is refused is said beside a bucket that is being made",
+        {**NEW, "gate": MAKING, "finalizer": False, "first_seen": 0.0, "fault": REFUSED},
+        "Finish NotPermitted",
     ),
     (
         "an issued key is untouched while its bucket is unready",
