@@ -110,12 +110,12 @@ class Walked:
             clock=self.time.monotonic,
             now=self.time.local,
         )
-        self.d.key_lists.spawn = run
+        self.d.key_lists.spawn = self.d.enqueue.spawn = run
         self.d.accounts.loaded = True
         self.dispatcher = Dispatcher(self.d)
         self.d.key_lists.subscribe(self._judge_orphans)
         self.watch()
-        self.dispatcher.on_leading()
+        run(self.dispatcher.on_leading())
 
     # -- the operator's side ---------------------------------------------------------------------
 

@@ -30,6 +30,10 @@ from tests.model.exploring import explore
 from tests.model.moves import Moves
 from tests.model.small_world import Broken, Chances, Rules
 
+# Each line of the rules runs in a test of its own as well; here it runs ten thousand times, and to
+# count that doubles the time.
+pytestmark = pytest.mark.no_cover
+
 
 class SmallWorld(NamedTuple):
     """What there is, and what may go wrong in it. ``keys``: the walk ends at so many per CR.

@@ -19,7 +19,7 @@ from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.settings import Settings
 from amove_operator.telemetry import Metrics
-from tests.stand_ins.fate import Fate
+from tests.stand_ins.fate import Fate, run
 from tests.stand_ins.kube import InMemoryKube
 from tests.stand_ins.ports import as_client, as_kube
 from tests.stand_ins.service import InMemoryService
@@ -76,7 +76,7 @@ class BucketCluster:
         for ref, body in self.kube.crs.items():
             self.dispatcher.on_object_event(ref.kind, None, copy.deepcopy(body))
         self.show_secrets()
-        self.dispatcher.on_leading()
+        run(self.dispatcher.on_leading())
         self._workers = self.loop.create_task(run_workers(queue, self.dispatcher.handle, 4))
 
     def configure(self, **settings: Any) -> None:

@@ -14,6 +14,7 @@ from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.leadership import Leadership
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.overlap import other_operator
+from amove_operator.engine.slices import in_slices
 from amove_operator.kube import AlwaysLeading, FenceWatch, LeaseElection
 from amove_operator.models import GROUP
 from amove_operator.models.fence import AWAY, was_away
@@ -70,22 +71,20 @@ class LeadGuard:
     def on_fence_read(self) -> None:
         """The fence was read. What was begun behind one ends with it: nothing is kept."""
         if self.leads:
-            self._note_fence(None)
+            self._note_fence()
         if self._relies_on_fence and (why := self.fence.why_not()) is not None:
             what = "does not lead any more" if self.leads else "may not lead"
             _log.error("this process %s: %s", what, why)
             self._relies_on_fence = False
             self.end(Ending.ANEW)
 
-    def _note_fence(self, store: Store | None) -> None:
+    def _note_fence(self, *, has_older_status: bool = False) -> None:
         """Write down, for the next leader, the fence relied on; alarm where the last was another.
 
         For example somebody deletes the fence, forges a status, and installs the fence again, all
         while no operator runs: the new fence has another UID than the Lease says.
         """
-        before = self.election.annotation(_FENCE_NOTE) or self.fence.noted
-        if before is None and store is not None and self._has_older_status(store):
-            before = AWAY
+        before = self._noted or (AWAY if has_older_status else None)
         now = (self.fence.identity if self.fence.stands else None) or AWAY
         if before != now:
             self.election.annotate(_FENCE_NOTE, now)
@@ -93,7 +92,12 @@ class LeadGuard:
         if was_away(before, now):
             self.alarms.fence_was_away()
 
-    def _has_older_status(self, store: Store) -> bool:
+    @property
+    def _noted(self) -> str | None:
+        """The fence that the last leader relied on, as far as anybody knows."""
+        return self.election.annotation(_FENCE_NOTE) or self.fence.noted
+
+    async def _has_older_status(self, store: Store) -> bool:
         """Whether some status is older than the fence, and a Lease without a note proves little.
 
         Definitions that came without a fence, a former release with a fence of its own, another
@@ -102,12 +106,13 @@ class LeadGuard:
         made_at = self.fence.made_at
         if made_at is None or isinstance(self.election, AlwaysLeading):
             return False
-        return any(
-            one.status.owner_uid == one.metadata.uid
-            and (one.metadata.creation_timestamp or made_at) <= made_at
-            for one in map(store.find, (item.uid for item in store))
-            if one is not None
-        )
+        async for item in in_slices(store):
+            one = store.find(item.uid)
+            if one is None or one.status.owner_uid != item.uid:
+                continue
+            if (one.metadata.creation_timestamp or made_at) <= made_at:
+                return True
+        return False
 
     # -- the lead ----------------------------------------------------------------------------------
 
@@ -121,10 +126,11 @@ class LeadGuard:
         await self.fence.check()
         self.on_fence_read()
 
-    def begin(self, d: Dependencies) -> None:
+    async def begin(self, d: Dependencies) -> None:
         """This process acts from now on; the store is true, as of a moment after the Lease."""
+        has_older_status = self._noted is None and await self._has_older_status(d.store)
         self._leadership = d.leadership
-        self._note_fence(d.store)
+        self._note_fence(has_older_status=has_older_status)
 
     def check_overlap(self, kind: Kind, metadata: Mapping[str, Any], manager: str) -> None:
         """End this life where another release's operator wrote to the object since we lead.

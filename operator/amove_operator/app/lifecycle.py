@@ -191,8 +191,8 @@ class Life:
             # A standby's cache may be old: a key that went while another led was served by that
             # leader. Without a complete list its deletion would be served a second time.
             await self._patiently(operator.census.take)
-            operator.dispatcher.on_leading()
-            self._guard.begin(operator.d)
+            await operator.dispatcher.on_leading()
+            await self._guard.begin(operator.d)
             await self._work(operator)
 
     def _on_lease_lost(self, operator: wiring.Operator) -> None:
@@ -207,7 +207,7 @@ class Life:
             group.create_task(_serve_queue(operator, accounts_asked))
             group.create_task(operator.resync.run())
             group.create_task(self._alarms.run())
-            operator.d.enqueue.all()
+            await operator.d.enqueue.all()
 
 
 @contextmanager
@@ -231,7 +231,7 @@ async def _load_accounts(operator: wiring.Operator, asked: asyncio.Event) -> Non
     d = operator.d
     while not d.accounts.loaded:
         if await d.accounts.load():
-            d.enqueue.all()
+            await d.enqueue.all()
         asked.set()
         if not d.accounts.loaded:
             await asyncio.sleep(_RETRY_SECONDS if d.accounts.needed else d.resync)

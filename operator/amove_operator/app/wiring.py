@@ -67,7 +67,7 @@ def wire(
     def on_breaker_change(state: BreakerState) -> None:
         alarms.on_breaker_change(state)
         if not state.open:
-            serves.on_service_back()
+            d.enqueue.after_outage()
 
     api.breaker.on_change(on_breaker_change)
     secrets = SecretWatch(

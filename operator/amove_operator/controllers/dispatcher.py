@@ -17,7 +17,6 @@ from amove_operator.controllers.reconciler import SOON_AGAIN
 from amove_operator.controllers.shared.departed import is_newer
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.key_losses import JudgedKeys
-from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.outcomes import Outcome, Result
@@ -48,14 +47,14 @@ class Dispatcher:
         self._keys = KeyReconciler(dependencies)
         dependencies.key_lists.subscribe(self.judge_key_list)
 
-    def on_leading(self) -> None:
+    async def on_leading(self) -> None:
         """From now on this process acts, and answers for what the one before it left behind.
 
         The store must be true by now: what went while another led is the other's.
         """
-        self.d.store.lead_began(self.d.namespaces.unlisted)
+        await self.d.store.lead_begins(self.d.namespaces.unlisted)
+        await self.d.names.lead_begins()
         self.d.leadership.begin(self.d.clock())
-        self.d.names.leading_began()
 
     # -- what the watches show -------------------------------------------------------------------
 
@@ -206,16 +205,8 @@ class Dispatcher:
         for memory in self.d.memories.keys.values():
             memory.expectations = memory.expectations.observe(listing, self.d.settle)
         missing = filter(None, map(self.d.store.find, losses.missing))
-        for item in (*judged.resurfaced, *(key.object_id for key in missing)):
-            self.d.queue.add(item)
+        self.d.enqueue.each([*judged.resurfaced, *(key.object_id for key in missing)])
         self.d.enqueue.waiting(self.d.names.wanted)  # a list shows who keeps a name
-
-    def on_service_back(self) -> None:
-        """The circuit breaker closed: what could not be asked is asked again."""
-        for memory in self.d.memories.buckets.values():
-            if isinstance(memory.seen, Unknown):
-                memory.retry_at = self.d.clock()
-        self.d.enqueue.all_again()
 
     # -- serving the queue -----------------------------------------------------------------------
 

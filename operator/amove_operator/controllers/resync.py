@@ -11,6 +11,7 @@ from amove_operator.controllers.census import Census
 from amove_operator.controllers.dispatcher import Dispatcher
 from amove_operator.errors import ApiError, KubeRefused, KubeUnavailable, NotLeading
 from amove_operator.fairness import Urgency
+from amove_operator.models import AmoveStorageKey
 from amove_operator.models.refs import Kind, ObjectId
 
 _log = logging.getLogger(__name__)
@@ -67,12 +68,12 @@ class Resync:
         """What an earlier process minted is known after the settle time."""
         await self._sleep_until(self._settled_at)
         await self._listed()
-        memories = self._d.memories.keys
-        for item in self._d.store:
-            memory = memories.get(item.uid)
-            known = memory is not None and memory.expectations.knows_from_the_start
-            if item.ref.kind is Kind.KEY and not known:
-                self._d.queue.add(item)
+        waiting = [key.object_id for key in self._d.store.keys.values() if self._may_wait(key)]
+        self._d.enqueue.each(waiting)
+
+    def _may_wait(self, key: AmoveStorageKey) -> bool:
+        memory = self._d.memories.keys.get(key.metadata.uid)
+        return memory is None or not memory.expectations.knows_from_the_start
 
     @property
     def _settled_at(self) -> float:

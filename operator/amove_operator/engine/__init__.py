@@ -1,1 +1,1 @@
-"""Machinery that knows no kind: the queue and its workers, a lock by name, walks in slices."""
+"""Machinery that knows no kind: the queue, its workers, locks, slices, the background."""

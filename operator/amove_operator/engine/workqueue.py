@@ -22,6 +22,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
 from amove_operator.clock import backoff
+from amove_operator.engine.slices import SLICE
 from amove_operator.errors import OperatorError
 from amove_operator.fairness import FairLine, Urgency
 
@@ -266,7 +267,9 @@ class WorkQueue(Generic[Item]):
     def _fall_due(self) -> None:
         self._timer = None
         now = self._clock()
-        while self._schedule and self._schedule[0][0] <= now:
+        for _ in range(SLICE):  # all may be due at one moment: the timer fires again for the rest
+            if not self._schedule or self._schedule[0][0] > now:
+                break
             due, _, item = heapq.heappop(self._schedule)
             if self._is_current(item, due):
                 self.add(item, self._delayed[item].urgency)

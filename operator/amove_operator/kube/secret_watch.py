@@ -146,18 +146,20 @@ class SecretWatch:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _list(self, scope: str | None) -> str:
-        """Report what the list shows anew and what it no longer shows; its resourceVersion."""
-        found: dict[tuple[str, str], SecretMeta] = {}
+        """Report what the list shows anew and what it no longer shows; its resourceVersion.
+
+        Page by page, each of which is true by itself: all at once would hold everybody up.
+        """
+        found: set[tuple[str, str]] = set()
 
         def take(secret: SecretMeta) -> None:
-            found[secret.namespace, secret.name] = secret
+            found.add((secret.namespace, secret.name))
+            self._learn(secret)
 
         version = await each_managed(self._kube.transport, scope, take)
         for place, secret in list(self.known.items()):
             if place not in found and scope in (None, secret.namespace):
                 self._forget(secret)
-        for secret in found.values():
-            self._learn(secret)
         self._answered(scope)
         self._on_sync(scope, in_sync=True)
         return version

@@ -441,7 +441,7 @@ def _paused(cluster: Cluster, name: str) -> str:
 def test_settled_buckets_cost_a_look_at_each_resync_and_no_write(
     cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
-    rests_through_a_sweep(cluster, emulator, run_operator, 200)
+    rests_through_a_sweep(cluster, emulator, run_operator, 40)
 
 
 @pytest.mark.long

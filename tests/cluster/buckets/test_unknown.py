@@ -44,18 +44,20 @@ UNCLEAR: dict[str, tuple[dict[str, Any], str]] = {
 
 SOME = ("s500", "silent", "s401", "dropafter", "strange", "page404", "text200")
 """One of each sort. Whatever the answer was, the planner is told but one thing: unknown. So every
-answer is given in one state, where a clear one would lead to most; these in all the others."""
+answer is given in one state, where a clear one would lead to most; these where one would lead to
+each of a create, an update and a delete; and a few in all the others."""
+FEW = ("s500", "silent", "strange")
 
 STATES = {
     "lost": UNCLEAR,
     "new": SOME,
     "drifted": SOME,
     "going": SOME,
-    "intended": SOME,  # its create was done, and the answer lost
-    "unmade": SOME,  # its create was not done, and the answer lost
-    "adopted": SOME,  # and lost, which is no reason to make it
-    "foreign": SOME,  # a stranger's, which may be adopted
-    "watched": SOME,  # observed only, and drifted
+    "intended": FEW,  # its create was done, and the answer lost
+    "unmade": FEW,  # its create was not done, and the answer lost
+    "adopted": FEW,  # and lost, which is no reason to make it
+    "foreign": FEW,  # a stranger's, which may be adopted
+    "watched": FEW,  # observed only, and drifted
 }
 UNPROVEN = ("new", "intended", "unmade", "foreign")
 MANIFESTS: dict[str, dict[str, Any]] = {

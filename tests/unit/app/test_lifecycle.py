@@ -127,6 +127,9 @@ class Stage:
         await asyncio.sleep(0.05)
         self.noted.append(f"{item} handled")
 
+    async def enqueue_all(self) -> None:
+        self.queue.add("photos")
+
     async def close_api(self) -> None:
         self.noted.append("API closed")
 
@@ -138,7 +141,7 @@ class Stage:
             listed.set()
         leadership = Leadership()
 
-        def on_leading() -> None:
+        async def on_leading() -> None:
             leadership.begin(0.0)
             self.noted.append("leads")
 
@@ -155,7 +158,7 @@ class Stage:
             accounts=self.accounts,
             kube=SimpleNamespace(field_manager="amove-operator/ours"),
             leadership=leadership,
-            enqueue=SimpleNamespace(all=lambda: self.queue.add("photos")),
+            enqueue=SimpleNamespace(all=self.enqueue_all),
         )
         return SimpleNamespace(
             d=d,

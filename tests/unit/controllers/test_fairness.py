@@ -26,6 +26,7 @@ from amove_operator.engine.workers import run_workers
 from amove_operator.errors import NotLeading
 from amove_operator.models.refs import ObjectId, Ref
 from tests.stand_ins.amove_transport import InMemoryAmove
+from tests.stand_ins.fate import run
 from tests.stand_ins.ports import as_kube
 from tests.unit.bucket_cluster import METRICS, BucketCluster
 from tests.unit.virtual_time import VirtualTimeLoop
@@ -68,7 +69,7 @@ class Shared(BucketCluster):
         )
         self.d.accounts.loaded = True
         self.dispatcher = Dispatcher(self.d)
-        self.dispatcher.on_leading()
+        run(self.dispatcher.on_leading())
         work = run_workers(self.d.queue, self._handle, self.d.workers)
         self._workers = self.loop.create_task(work)
 
@@ -287,7 +288,7 @@ def test_a_revocation_that_is_refused_is_told_however_long_the_list_takes(token_
 def test_a_revocation_that_met_an_outage_goes_first_after_it(token_file: Path) -> None:
     async def story(cluster: Shared) -> None:
         cluster.d.api.breaker.on_change(
-            lambda state: None if state.open else cluster.dispatcher.on_service_back()
+            lambda state: None if state.open else cluster.d.enqueue.after_outage()
         )
         cluster.apply("big", "data")
         key = cluster.apply_key("big", "app", "data")

@@ -238,7 +238,7 @@ def test_what_another_leader_let_go_of_is_nothing_to_a_standby_that_saw_it_befor
         cluster.dispatcher.on_object_event(
             ref.kind, None, cluster.kube.touch(cluster.kube.crs[ref])
         )
-        cluster.dispatcher.on_leading()
+        await cluster.dispatcher.on_leading()
         cluster.strip(ref)
         await cluster.passes(60)
         assert list(cluster.service.buckets) == ["media"]
@@ -254,7 +254,7 @@ def test_what_went_while_another_led_is_forgotten_when_the_lead_is_taken() -> No
         body = cluster.kube.crs.pop(ref)  # … while another lets go
         late = copy.deepcopy(body)
         await Census(cluster.dispatcher).take()
-        cluster.dispatcher.on_leading()
+        await cluster.dispatcher.on_leading()
         # The watch catches up: what it shows is older than the list.
         cluster.dispatcher.on_object_event(ref.kind, None, late)
         cluster.dispatcher.on_object_event(ref.kind, "DELETED", late)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from amove_operator.engine.slices import SLICE
 from amove_operator.engine.workqueue import QueueClosed, WorkQueue
 from tests.unit.virtual_time import VirtualTimeLoop, new_queue, take
 
@@ -222,6 +223,21 @@ def test_twenty_thousand_delayed_items_share_one_timer_and_all_come(
         assert len(loop.timers) - before == 100  # one for each moment at which something was due
 
     loop.run(scenario())
+
+
+def test_those_that_fall_due_at_one_moment_are_queued_in_slices(loop: VirtualTimeLoop) -> None:
+    queue, grown = new_queue(loop), []
+
+    async def scenario() -> None:
+        for number in range(5 * SLICE):
+            queue.add_after(number, 5.0)
+        while (before := queue.depth) < 5 * SLICE:
+            await asyncio.sleep(5.0 if not before else 0.0)
+            grown.append(queue.depth - before)
+
+    loop.run(scenario())
+    assert max(grown) <= SLICE
+    assert loop.now == 1005.0, "all in their time"
 
 
 def test_an_earlier_delay_replaces_the_timer_and_leaves_no_second_one(

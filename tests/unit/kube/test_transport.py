@@ -316,11 +316,9 @@ def metadata(name: str, version: str) -> dict[str, Any]:
     return {"kind": "PartialObjectMetadata", "metadata": meta}
 
 
-def listing(version: str, *items: dict[str, Any]) -> web.Response:
-    kind = "PartialObjectMetadataList"
-    return web.json_response(
-        {"kind": kind, "metadata": {"resourceVersion": version}, "items": list(items)}
-    )
+def listing(version: str, *items: dict[str, Any], more: str = "") -> web.Response:
+    kind, meta = "PartialObjectMetadataList", {"resourceVersion": version, "continue": more}
+    return web.json_response({"kind": kind, "metadata": meta, "items": list(items)})
 
 
 def watch_of(*events: dict[str, Any]) -> Answer:
@@ -369,6 +367,26 @@ async def test_an_expired_watch_lists_anew_and_tells_what_vanished(
     assert set(watch.known) == {("team", "b"), ("team", "c")}
     positions = [asked.query.get("resourceVersion") for asked in server.asked]
     assert positions == [None, "5", None, "9", "12"], "and it resumes where it was"
+
+
+async def test_each_page_of_a_list_is_told_before_the_next_is_asked_for(
+    server: Scripted, kube: Kube
+) -> None:
+    """Ten thousand Secrets told at once would hold up everybody else."""
+    told: list[str] = []
+
+    async def second_page(_request: web.Request) -> web.StreamResponse:
+        assert told == ["a", "b"]
+        return listing("5", metadata("c", "3"))
+
+    server.script = [listing("5", metadata("a", "1"), metadata("b", "2"), more="c"), second_page]
+    watch = SecretWatch(kube, lambda secret, *, deleted: told.append(secret.name))
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(PATIENCE):
+        await watch.synced.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert told == ["a", "b", "c"]
 
 
 async def test_a_watch_that_is_refused_says_so_and_raises_nothing(

@@ -186,6 +186,8 @@ BOUNDS: dict[str, Bound] = {
     "KeyListCache._revoked": at_most(keys),
     "KeyListCache._judges": constant(1),
     "KeyListCache._waiting": NOTHING,
+    "KeyListCache.spawn._tasks": NOTHING,
+    "Enqueuer.spawn._tasks": NOTHING,
     "OrphanSuspects.suspects": at_most(live),
     "OrphanSuspects.orphans": at_most(live),
     # Secrets as the watch shows them.

@@ -94,13 +94,13 @@ class Replica:
             await self._list()
             await operator.secrets.synced.wait()
             if self._leads:
-                operator.dispatcher.on_leading()
-                self.guard.begin(operator.d)
+                await operator.dispatcher.on_leading()
+                await self.guard.begin(operator.d)
                 await operator.d.accounts.load()
                 group.create_task(run_workers(operator.d.queue, operator.dispatcher.handle))
                 group.create_task(operator.resync.run())
                 group.create_task(self._alarms.run())
-                operator.d.enqueue.all()
+                await operator.d.enqueue.all()
 
     async def _list(self) -> None:
         while True:

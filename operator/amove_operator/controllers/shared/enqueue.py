@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.store import Store
+from amove_operator.core.buckets.snapshot import Unknown
 from amove_operator.core.conditions import is_true, reason_of
 from amove_operator.core.reading import Object
 from amove_operator.core.reasons import Reason
+from amove_operator.engine.background import Background, Spawn
+from amove_operator.engine.slices import in_slices
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.fairness import Urgency
 from amove_operator.models import AmoveBucket, AmoveStorageKey
@@ -17,12 +20,25 @@ from amove_operator.models.refs import Kind, ObjectId, Ref
 
 
 class Enqueuer:
-    """Adds to the queue the objects that a change concerns; the queue drops duplicates."""
+    """Adds to the queue the objects that a change concerns; the queue drops duplicates.
 
-    def __init__(self, queue: WorkQueue[ObjectId], store: Store, memories: Memories) -> None:
+    Whoever may be many is added in slices, so that nobody waits for the last of them. What comes
+    meanwhile is enqueued by its own event; what is gone by its turn is passed over. ``spawn`` adds
+    them beside all else.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue[ObjectId],
+        store: Store,
+        memories: Memories,
+        clock: Callable[[], float],
+    ) -> None:
         self._add = queue.add
         self._store = store
         self._memories = memories
+        self._clock = clock
+        self.spawn: Spawn = Background("enqueue")
 
     def claimants(self, name: str) -> None:
         """Every AmoveBucket that wants the name: the name, or a key that reached it, went free.
@@ -87,17 +103,35 @@ class Enqueuer:
         for name in key.reached_buckets:
             self.claimants(name)
 
-    def all(self) -> None:
+    async def all(self) -> None:
         """Everybody, as this process took the lead or learnt the accounts: the settled at last."""
-        present: list[Object] = [*self._store.buckets.values(), *self._store.keys.values()]
-        for seen in present:
-            self._add(seen.object_id, Urgency.SWEEP if is_settled(seen) else Urgency.CHANGE)
-        for item in self._store.vanished:
-            self._add(item)
+        async for item in in_slices((*self._store.vanished, *self._store)):
+            if (seen := self._store.find(item.uid)) is not None:
+                settled = not seen.metadata.vanished and is_settled(seen)
+                self._add(item, Urgency.SWEEP if settled else Urgency.CHANGE)
 
-    def all_again(self) -> None:
+    def each(self, items: Collection[ObjectId]) -> None:
+        """All of these, soon."""
+        if items:
+            self.spawn(self._each(items))
+
+    async def _each(self, items: Collection[ObjectId]) -> None:
+        async for item in in_slices(items):
+            if self._store.find(item.uid) is not None:
+                self._add(item)
+
+    def after_outage(self) -> None:
         """Everybody, in no hurry: the service can be reached again."""
-        for item in (*self._store, *self._store.vanished):
+        self.spawn(self._all_again(self._clock()))
+
+    async def _all_again(self, since: float) -> None:
+        """What could not be asked is asked again; what was asked since then says what it says."""
+        async for item in in_slices((*self._store, *self._store.vanished)):
+            if self._store.find(item.uid) is None:
+                continue
+            memory = self._memories.buckets.get(item.uid)
+            if memory is not None and isinstance(memory.seen, Unknown) and memory.asked_at < since:
+                memory.retry_at = self._clock()
             self._add(item, Urgency.SWEEP)
 
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 from amove_operator.amove import AmoveClient
 from amove_operator.clock import backoff
 from amove_operator.core.key_list import KeyList, RemoteKey
+from amove_operator.engine.background import Background, Spawn
 from amove_operator.engine.slices import in_slices
 from amove_operator.errors import ApiError, IncompleteListing, NotLeading
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 120.0
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +27,6 @@ class _Waiting:
 
     since: float
     on_listed: Callable[[], None]
-
-
-def in_background(work: Coroutine[Any, Any, None]) -> object:
-    """Have the loop run it, without the log fields of who asked first."""
-    context = contextvars.Context()
-    return asyncio.get_running_loop().create_task(work, name="key-list", context=context)
 
 
 JudgeKeyList = Callable[[KeyList], Awaitable[Callable[[], None]]]
@@ -64,12 +56,11 @@ class KeyListCache:
         self.incomplete: str | None = None
         self._api = api
         self._clock = clock
-        self.spawn: Spawn = in_background
+        self.spawn: Spawn = Background("key-list")
         self._judges: list[JudgeKeyList] = []
         self._settle = settle
         self._lock = asyncio.Lock()
         self._reading = False
-        self._task: object = None  # held: the loop itself keeps a task by a weak reference alone
         self._waiting: dict[str, _Waiting] = {}
         self._failure: ApiError | None = None
         self._failures = 0
@@ -99,7 +90,7 @@ class KeyListCache:
         self._waiting[uid] = _Waiting(moment, on_listed)
         if not self._reading:
             self._reading = True
-            self._task = self.spawn(self._read_for_all())
+            self.spawn(self._read_for_all())
         if uid in self._waiting:
             return False
         if self._failure is not None:  # it was read already: there are such ways to spawn

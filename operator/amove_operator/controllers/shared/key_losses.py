@@ -6,7 +6,6 @@ Said in docs/key-protocol.md, "When nothing may be concluded".
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from math import inf
 
 from amove_operator.controllers.shared.memory import Memories
@@ -100,17 +99,17 @@ class KeyLosses:
     def conclude(self, found: JudgedKeys) -> None:
         """From now on these are the losses: all at once, so that no loss is seen without others."""
         self._lost, self._known, self._too_new = found.lost, found.known, found.too_new
+        changed = {uid for uid in found.key_ids if not self._is_as_judged(found, uid)}
         for uid in self.missing.keys() & found.not_missing:
             del self.missing[uid]
         for uid in self._lacked.keys() - found.lacking:
             del self._lacked[uid]
-        for uid in filter(partial(self._is_as_judged, found), found.gone):
-            self.missing.setdefault(uid, found.begun)
-        for uid in filter(partial(self._is_as_judged, found), found.lacking):
-            self._lacked.setdefault(uid, found.begun)
-        for uid, accept_loss in found.accept_before.items():
-            if self._is_as_judged(found, uid):
-                self._accept_before[uid] = accept_loss
+        # In a mass loss these are all there are: so each is looked up once, above.
+        self.missing |= dict.fromkeys(found.gone - changed - self.missing.keys(), found.begun)
+        self._lacked |= dict.fromkeys(found.lacking - changed - self._lacked.keys(), found.begun)
+        for uid in changed:
+            found.accept_before.pop(uid, None)
+        self._accept_before |= found.accept_before
 
     def _is_as_judged(self, found: JudgedKeys, uid: str) -> bool:
         """Whether the object has the key still by which it was judged: it may be rotated by now."""

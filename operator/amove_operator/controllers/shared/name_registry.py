@@ -16,6 +16,7 @@ from amove_operator.core.key_list import KeyList
 from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, may_reach
 from amove_operator.core.reasons import Reason
+from amove_operator.engine.slices import in_slices
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 from amove_operator.models.refs import Kind, Ref
 
@@ -146,12 +147,13 @@ class NameRegistry:
             self._leadership.since, self._settle, self._may_have_unlisted, namespace
         )
 
-    def leading_began(self) -> None:
+    async def lead_begins(self) -> None:
         """Note where the process before us may have issued a key that no list shows yet."""
-        keys = self._store.keys.values()
-        self._may_have_unlisted = frozenset(
-            key.metadata.namespace for key in keys if may_have_unlisted_key(key)
-        )
+        found = set()
+        async for key in in_slices(self._store.keys.values()):
+            if may_have_unlisted_key(key):
+                found.add(key.metadata.namespace)
+        self._may_have_unlisted = frozenset(found)
 
     # -- holders: Secrets with a key whose object is gone ----------------------------------------
 

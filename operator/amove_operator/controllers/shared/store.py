@@ -15,6 +15,7 @@ from amove_operator.core.conditions import Conclusion
 from amove_operator.core.naming import Marker
 from amove_operator.core.reading import Object, Seen, read_object
 from amove_operator.engine.index import Index
+from amove_operator.engine.slices import in_slices
 from amove_operator.errors import Conflict
 from amove_operator.models import AmoveBucket, AmoveStorageKey, BucketStatus, KeyStatus
 from amove_operator.models.refs import Kind, ObjectId, Ref
@@ -159,12 +160,17 @@ class Store:
 
     # -- letting go ------------------------------------------------------------------------------
 
-    def lead_began(self, unlisted: Collection[str]) -> None:
-        """What is there now, in every namespace that can be listed, is this process's to serve."""
-        self.unserved = set()
-        present: list[Object] = [*self.buckets.values(), *self.keys.values()]
-        for seen in present:
-            if seen.metadata.namespace not in unlisted:
+    async def lead_begins(self, unlisted: Collection[str]) -> None:
+        """What is there now, in every namespace that can be listed, is this process's to serve.
+
+        Walked in slices before the lead begins: until then nobody asks for it, and what an event
+        shows meanwhile is noted by itself.
+        """
+        async for item in in_slices(self):
+            if (seen := self.find(item.uid)) is None:
+                continue
+            self.unserved.discard(item.uid)
+            if item.ref.namespace not in unlisted:
                 self.note_unserved(seen)
 
     def note_unserved(self, seen: Object) -> None:
