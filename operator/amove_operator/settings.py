@@ -7,6 +7,7 @@ Each has a row in docs/settings.md, which a test holds to this file. Every fault
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -166,6 +167,11 @@ class Settings(BaseModel):
     def trusts(self, namespace: str) -> bool:
         """Whether ``namespace`` matches AMOVE_TRUSTED_NAMESPACES."""
         return any(fnmatchcase(namespace, glob) for glob in self.trusted_namespaces)
+
+
+def is_namespace(name: str) -> bool:
+    """Whether a namespace can have that name."""
+    return re.fullmatch(_NAMESPACE, name) is not None
 
 
 def variable(field: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
 from amove_operator import cli
+from amove_operator.commands.import_buckets import Choice
 from amove_operator.models.shared import parse_duration
 from amove_operator.settings import Settings, shown_default, variable
 
@@ -56,3 +59,26 @@ def test_every_default_that_is_shown_can_be_written() -> None:
             written = Settings.model_validate({"token_file": "t", name: shown_default(name)})
             assert getattr(written, name) == field.default, name
     assert parse_duration(shown_default("min_rotation_interval"))
+
+
+def test_what_is_to_be_imported_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Choice] = []
+
+    def run(_settings: Settings, choice: Choice) -> int:
+        given.append(choice)
+        return 1
+
+    monkeypatch.setattr(cli, "run_import", run)
+    arguments = ["a-*", "b", "--namespace", "team", "--observe", "--output", "there"]
+    assert cli.main(["import", "--token-file", "t", *arguments]) == 1
+    assert given == [Choice(["a-*", "b"], "team", observe=True, output=Path("there"))]
+
+
+def test_a_wrong_setting_is_exit_code_2_for_each_command_that_has_settings(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("AMOVE_")]:
+        monkeypatch.delenv(name)
+    for command in ("run", "import", "orphans"):
+        assert cli.main([command, "--rate-limit", "fast"]) == 2
+        assert "AMOVE_RATE_LIMIT" in capsys.readouterr().err

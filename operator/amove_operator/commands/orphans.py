@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from amove_operator.amove import AmoveClient
+from amove_operator.commands.console import plain, print_error, print_table
 from amove_operator.controllers.keys.orphan_watch import holder_of
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets
@@ -43,7 +44,7 @@ def run_orphans(settings: Settings, *, revoke: bool, yes: bool, however_many: bo
         if not revoke or not suspects.orphans:
             return DONE
         if not however_many and too_many(len(suspects.orphans), listed):
-            _print_error(_refusal(len(suspects.orphans), listed))
+            print_error(_refusal(len(suspects.orphans), listed))
             return FAILED
         if not yes and not agrees(suspects.orphans, datetime.now(UTC)):
             print("Nothing was revoked.")
@@ -51,9 +52,9 @@ def run_orphans(settings: Settings, *, revoke: bool, yes: bool, however_many: bo
         # Connected anew: a person may have thought for long.
         return DONE if asyncio.run(revoke_orphans(settings, suspects)) else FAILED
     except (ApiError, KubeRefused, KubeUnavailable) as error:
-        _print_error(f"amove-operator: nothing more was done: {error}")
+        print_error(f"amove-operator: nothing more was done: {error}")
     except KeyboardInterrupt:
-        _print_error("amove-operator: interrupted")
+        print_error("amove-operator: interrupted")
     return FAILED
 
 
@@ -123,7 +124,7 @@ async def find_orphans(settings: Settings) -> tuple[OrphanSuspects, int]:
         scan = await scanner.scan()
         found = OrphanSuspects().after(scan, settle)
         if found.suspects:
-            _print_error(f"{len(found.suspects)} may be orphans: looking again in {settle:.0f} s")
+            print_error(f"{len(found.suspects)} may be orphans: looking again in {settle:.0f} s")
             await asyncio.sleep(settle)
             scan = await scanner.scan()
             found = found.after(scan, settle)
@@ -144,7 +145,7 @@ async def revoke_orphans(settings: Settings, suspects: OrphanSuspects) -> bool:
         listed = (await scanner.key_lists.fresh()).owners
         for key in failed.values():
             if key.id not in listed:
-                print(f"gone     {_plain(key.id)}  {key.name}  (not confirmed, but not listed)")
+                print(f"gone     {plain(key.id)}  {key.name}  (not confirmed, but not listed)")
         return not any(key_id in listed for key_id in failed)
 
 
@@ -152,9 +153,9 @@ async def _revoked(api: AmoveClient, key: RemoteKey) -> bool:
     try:
         await api.delete_storage_key(key.id)
     except ApiError as error:
-        print(f"failed   {_plain(key.id)}  {key.name}  {_plain(str(error))}")
+        print(f"failed   {plain(key.id)}  {key.name}  {plain(str(error))}")
         return False
-    print(f"revoked  {_plain(key.id)}  {key.name}")
+    print(f"revoked  {plain(key.id)}  {key.name}")
     return True
 
 
@@ -173,20 +174,9 @@ def agrees(orphans: Sequence[RemoteKey], now: datetime) -> bool:
 def print_keys(orphans: Sequence[RemoteKey]) -> None:
     """A line for each, in columns."""
     rows = [_HEADINGS, *map(_row, orphans)] if orphans else [("No orphaned keys.",)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
+    print_table(rows)
 
 
 def _row(key: RemoteKey) -> tuple[str, ...]:
     created = rfc3339(key.created) if key.created is not None else "-"
-    return (_plain(key.id), key.name, created, _plain(key.user_id or "-"))
-
-
-def _plain(text: str) -> str:
-    """What the service says must not drive a person's terminal."""
-    return text if text.isprintable() else ascii(text)
-
-
-def _print_error(line: str) -> None:
-    print(line, file=sys.stderr)
+    return (plain(key.id), key.name, created, plain(key.user_id or "-"))

@@ -60,12 +60,12 @@ class NameRegistry:
         A vanished one has no claim against one that is there: its successor's data stay.
         """
         uid = bucket.metadata.uid
-        named = map(_claimant, self._store.buckets_named(bucket.bucket_name))
+        named = map(claimant_of, self._store.buckets_named(bucket.bucket_name))
         rivals = [one for one in named if one.uid != uid]
         if bucket.metadata.vanished:
             holder = rivals[0] if rivals else None
         else:
-            holder = claim_holder([_claimant(bucket, asking=True), *rivals])
+            holder = claim_holder([claimant_of(bucket, asking=True), *rivals])
         if holder is None or holder.uid == uid:
             return None
         return Ref(Kind.BUCKET, holder.namespace, holder.name)
@@ -75,7 +75,7 @@ class NameRegistry:
 
         One of this namespace that holds no claim changes nothing: it may be there for a decoy.
         """
-        holder = claim_holder(map(_claimant, self._store.buckets_named(name)))
+        holder = claim_holder(map(claimant_of, self._store.buckets_named(name)))
         if holder is None or holder.namespace == namespace:
             return False
         return holder.proven or self.wanted.get(name) == holder.uid
@@ -250,7 +250,8 @@ def may_have_unlisted_key(key: AmoveStorageKey) -> bool:
     return any(issue.serial > current.serial for issue in key.proven.recent_issues)
 
 
-def _claimant(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
+def claimant_of(bucket: AmoveBucket, *, asking: bool = False) -> Claimant:
+    """An AmoveBucket as one that wants its name. ``asking``: it is the one that is served now."""
     meta = bucket.metadata
     return Claimant(
         meta.namespace,
