@@ -12,6 +12,7 @@ from typing import Any
 
 from amove_operator import __version__
 from amove_operator.commands.crds import run_crds
+from amove_operator.commands.doctor import run_doctor
 from amove_operator.commands.import_buckets import Choice, run_import
 from amove_operator.commands.orphans import run_orphans
 from amove_operator.commands.run import run_operator
@@ -32,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     settings = _settings_flags()
     _add_run(commands, settings)
     _add_import(commands, settings)
+    _add_doctor(commands, settings)
     _add_orphans(commands, settings)
     _add_crds(commands)
     return parser
@@ -60,6 +62,13 @@ def _add_import(commands: Commands, settings: argparse.ArgumentParser) -> None:
         return run_import(_settings(given), choice)
 
     command.set_defaults(act=act)
+
+
+def _add_doctor(commands: Commands, settings: argparse.ArgumentParser) -> None:
+    about = "check what the operator needs, and say what to do"
+    doctor = commands.add_parser("doctor", parents=[settings], help=about)
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.set_defaults(act=lambda given: run_doctor(_settings(given), json=given.json))
 
 
 def _add_orphans(commands: Commands, settings: argparse.ArgumentParser) -> None:

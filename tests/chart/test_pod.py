@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from amove_emulator import Emulator
 from controlplane import ControlPlane
@@ -158,3 +159,21 @@ def _issues(plane: ControlPlane, process: subprocess.Popen[bytes], log: Path) ->
         # Real, effective, saved and of the file system; seen from outside, it may only become us.
         assert f"{kind}:" + 4 * f"\t{mine or 65532}" in told
     plane.kubectl("delete", kinds, "photos", where)
+
+
+def test_helm_test_runs_doctor_with_the_operators_account_and_all_is_well(
+    plane: ControlPlane, emulator: Emulator, deployment: Manifest, tmp_path: Path
+) -> None:
+    """The Pod of the hook as helm has it, in a container as a kubelet would make it."""
+    hooks = plane.helm("get", "hooks", NAME, f"--namespace={NAMESPACE}").stdout
+    (pod,) = [one for one in yaml.safe_load_all(hooks) if one]
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    as_deployment = {"metadata": pod["metadata"], "spec": {"template": {"spec": pod["spec"]}}}
+    with running(plane, as_deployment, {}, tmp_path) as (process, log):
+        code = process.wait(PATIENCE)
+    said = log.read_text()
+    assert code == 0, said
+    assert f"system:serviceaccount:{NAMESPACE}:{NAME}" in said
+    levels = [line.split()[0] for line in said.splitlines()]
+    assert set(levels) == {"ok", "warn"}, said
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("warn")] == ["lease"]

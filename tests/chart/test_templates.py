@@ -188,6 +188,24 @@ def test_a_login_takes_the_place_of_the_token(render: Render) -> None:
     assert load_settings(rendered.environment).login_type == 8
 
 
+@pytest.mark.parametrize("login", [{}, {"type": 4}], ids=["token", "login"])
+def test_the_pod_of_helm_test_sees_what_the_operator_sees(render: Render, login: Manifest) -> None:
+    values = {"credentials": {"existingSecret": "mine", "login": login}}
+    rendered = render(**values, settings={"watchNamespaces": ["a"]})
+    pod = rendered.one("Pod", f"{RELEASE}-doctor")
+    (container,) = pod["spec"]["containers"]
+    assert container["args"] == ["doctor"]
+    given = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    own = {"DEPLOYMENT_NAME": RELEASE}
+    assert given | own == rendered.environment
+    for same in ("serviceAccountName", "securityContext", "volumes", "enableServiceLinks"):
+        assert pod["spec"][same] == rendered.pod[same]
+    for same in ("image", "securityContext", "volumeMounts"):
+        assert container[same] == rendered.container[same]
+    selected = rendered.one("Deployment")["spec"]["selector"]["matchLabels"].items()
+    assert not selected <= pod["metadata"]["labels"].items(), "no Service leads to it"
+
+
 def test_the_pod_has_no_rights_on_its_node(render: Render) -> None:
     rendered = render()
     assert rendered.pod["securityContext"] == {

@@ -28,6 +28,10 @@ class AmoveClient(Session):
     readings_failed = 0
     """How often the key list that is being read did not add up; 0 while none is."""
 
+    async def probe(self) -> None:
+        """The cheapest call that shows whether the service answers and accepts our credentials."""
+        await self.perform(calls.PROBE, calls.key_page(1, size=1))
+
     async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         """Every key of the calling user, proved complete; else IncompleteListing.
 

@@ -88,6 +88,65 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- define "amove-operator.podSecurity" -}}
+runAsNonRoot: true
+{{- /* Of the image's USER a kubelet takes over the user, and not the group: it would be root's. */}}
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "amove-operator.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{- define "amove-operator.credentialsFolder" -}}
+/var/run/secrets/amove
+{{- end -}}
+
+{{- define "amove-operator.credentialsEnv" -}}
+{{- $folder := include "amove-operator.credentialsFolder" . -}}
+{{- if .Values.credentials.login.type -}}
+- name: AMOVE_USERNAME_FILE
+  value: {{ $folder }}/username
+- name: AMOVE_PASSWORD_FILE
+  value: {{ $folder }}/password
+- name: AMOVE_LOGIN_TYPE
+  value: {{ .Values.credentials.login.type | quote }}
+{{- else -}}
+- name: AMOVE_TOKEN_FILE
+  value: {{ $folder }}/token
+{{- end -}}
+{{- end -}}
+
+{{- define "amove-operator.credentialsMount" -}}
+- name: credentials
+  mountPath: {{ include "amove-operator.credentialsFolder" . }}
+  readOnly: true
+{{- end -}}
+
+{{- define "amove-operator.credentialsVolume" -}}
+- name: credentials
+  secret:
+    secretName: {{ .Values.credentials.existingSecret }}
+    {{- /* The files belong to root, and the operator is not root. */}}
+    defaultMode: 0444
+    items:
+      {{- if .Values.credentials.login.type }}
+      - key: {{ .Values.credentials.login.usernameKey }}
+        path: username
+      - key: {{ .Values.credentials.login.passwordKey }}
+        path: password
+      {{- else }}
+      - key: {{ .Values.credentials.tokenKey }}
+        path: token
+      {{- end }}
+{{- end -}}
+
 {{/* One clear line for what a schema cannot say. */}}
 {{- define "amove-operator.check" -}}
 {{- $_ := required "credentials.existingSecret is required: the name of the Secret that holds the API token, made for instance by: kubectl create secret generic amove-credentials --from-file=token=./token" .Values.credentials.existingSecret -}}
