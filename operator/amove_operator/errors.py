@@ -127,7 +127,14 @@ class NotEmpty(Rejected):
 
 
 class AuthFailed(ApiError):
-    """The service does not accept our credentials. Says nothing about any bucket or key."""
+    """The service does not accept our credentials. Says nothing about any bucket or key.
+
+    ``code``: the service's own word for why, in small letters; None where it has none (a 401).
+    """
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Paused(ApiError):

@@ -98,9 +98,9 @@ class Settings(BaseModel):
     token_file: Path | None = None
     """Path of a file with the API token. Read again when it changes, and after a refusal."""
     username_file: Path | None = None
-    """Path of a file with the user name."""
+    """Path of a file with the user name. Read again when it changes, as the password is."""
     password_file: Path | None = None
-    """Path of a file with the password."""
+    """Path of a file with the password: one line, whose line break is no part of it."""
     login_type: LoginType | None = None
     """The user's role as a number: 1 ProviderAdmin, 2 ResellerAdmin, 4 AccountAdmin,
     8 AccountUser, 16 DesktopAdmin, 32 DesktopCreativeUser, 64 DesktopStandardUser."""

@@ -40,6 +40,7 @@ class Call(Generic[T]):
 
     ``writes``: it changes something. ``repeatable``: sending it twice does what once does.
     ``read`` turns the body of a success into the result; it may raise ValidationError.
+    ``of_login``: it goes to the auth host, without a bearer.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Call(Generic[T]):
     writes: bool = False
     repeatable: bool = True
     gives_secret: bool = False
+    of_login: bool = False
 
     def failed(self, kind: type[Failure], why: str, **more: Any) -> Failure:
         """The error of this call that is no answer of the service. A write may have been done."""
@@ -147,7 +149,8 @@ def _application_error(call: Call[Any], answer: Answer) -> errors.ApiError:
     message = one_line(problem.message, may_hold_secret=call.gives_secret)
     code = one_line(problem.code)
     if code.casefold() in _AUTH_CODES:
-        return errors.AuthFailed(f"{call.name}: 499 {code}: {message}".rstrip(": "))
+        said = f"{call.name}: 499 {code}: {message}".rstrip(": ")
+        return errors.AuthFailed(said, code=code.casefold())
     kind = _refusal(call.name, code.casefold(), problem.message.casefold())
     # A plain refusal of a create does not say how far the service had got: a key is written to two
     # stores, and the second one may be what refused.

@@ -110,6 +110,25 @@ DELETE_BUCKET = _storage("delete_bucket", "DELETE", _nothing, writes=True)
 CLOUD_ACCOUNTS = Call(
     "cloud_accounts", "GET", f"{_ACCOUNT}get_all", AccountsAnswer.model_validate_json
 )
+_AUTHENTICATION = "/api/authentication/"
+REQUEST_TOKEN = Call(
+    "request_token",
+    "POST",
+    f"{_AUTHENTICATION}request_token",
+    TypeAdapter(models.Identifier).validate_json,
+    repeatable=False,
+    gives_secret=True,
+    of_login=True,
+)
+LOGIN = Call(
+    "login",
+    "POST",
+    f"{_AUTHENTICATION}login",
+    models.LoginAnswer.model_validate_json,
+    repeatable=False,
+    gives_secret=True,
+    of_login=True,
+)
 LIST_BUCKETS = Call("list_buckets", "POST", f"{_ACCOUNT}list_buckets", _buckets)
 
 

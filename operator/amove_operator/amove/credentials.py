@@ -1,4 +1,4 @@
-"""Where the bearer token comes from: a file that may be replaced at any time."""
+"""Where the bearer token comes from: a file that may be replaced at any time, or a login."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import SecretStr
 
+from amove_operator.amove.login import Exchange, LoginSession
+from amove_operator.amove.login_files import LoginFiles
+from amove_operator.clock import Clock
 from amove_operator.errors import AuthFailed, SettingsError
 from amove_operator.settings import Settings
 from amove_operator.telemetry import register_secret
@@ -57,8 +61,27 @@ def token_expiry(token: SecretStr) -> datetime | None:
         return None
 
 
+class Credentials(Protocol):
+    """A source of bearers, shared by all calls of the process."""
+
+    def check(self) -> None:
+        """Read what a person gave. Raises SettingsError where that cannot be used."""
+
+    async def bearer(self) -> SecretStr:
+        """What to send now. Raises ApiError."""
+
+    async def refused(self, bearer: SecretStr) -> bool:
+        """The service refused it: whether there is another to try."""
+
+    def replaced_since(self, bearer: SecretStr | None) -> bool:
+        """Whether a person has given others since ``bearer`` was sent."""
+
+    def expires_at(self) -> datetime | None:
+        """When a person must have replaced it; None where that is not known, or never."""
+
+
 class TokenFile:
-    """The API token of a mounted Secret. A login session will be a second source of bearers.
+    """The API token of a mounted Secret.
 
     Each token is registered for redaction when it is read: a server or a library may echo it.
     Kubernetes replaces such a file by swapping a symbolic link, so a change shows as another
@@ -131,11 +154,25 @@ class TokenFile:
         self._fault = fault
 
 
-def credentials_for(settings: Settings) -> TokenFile:
-    """The source that the settings name. Raises SettingsError for one that is not there yet."""
-    if settings.token_file is None:
-        raise SettingsError(
-            "AMOVE_USERNAME_FILE: logging in with a user name is not available in this version "
-            "yet: set AMOVE_TOKEN_FILE to the path of a file that holds an API token"
-        )
-    return TokenFile(settings.token_file)
+def check_credentials(settings: Settings) -> None:
+    """Read the files that the settings name. Raises SettingsError where they cannot be used."""
+    if settings.token_file is not None:
+        TokenFile(settings.token_file).check()
+    else:
+        login_files(settings).check()
+
+
+def credentials_for(settings: Settings, exchange: Exchange, clock: Clock) -> Credentials:
+    """The source that the settings name; ``exchange`` makes the calls of a login."""
+    if settings.token_file is not None:
+        return TokenFile(settings.token_file)
+    role = settings.login_type
+    assert role is not None  # noqa: S101 - Settings demands it
+    return LoginSession(login_files(settings), role, exchange, clock)
+
+
+def login_files(settings: Settings) -> LoginFiles:
+    """The files of user name and password."""
+    username, password = settings.username_file, settings.password_file
+    assert username is not None and password is not None  # noqa: S101, PT018 - Settings demands both
+    return LoginFiles(username, password)

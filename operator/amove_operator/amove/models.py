@@ -166,6 +166,13 @@ class CloudAccount(WireModel):
     service_url: OptionalText = None
 
 
+class LoginAnswer(WireModel):
+    """The answer of ``login``: with challenge 0 the token is there, 1 asks for a second factor."""
+
+    challenge: int
+    jwt_token: Annotated[SecretStr, Field(min_length=1)] | None = None
+
+
 class KeyPage(WireModel):
     """One page of ``get_storage_key``; ``total`` counts the keys of all pages."""
 

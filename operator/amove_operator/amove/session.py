@@ -73,11 +73,11 @@ class Session:
         observer: Observer | None = None,
         before_send: Callable[[], None] | None = None,
     ) -> None:
-        """Raises SettingsError for a way to log in that is not there yet; reads no file yet."""
-        self.credentials = credentials_for(settings)
-        self._base = settings.api_url
+        """Reads no file yet."""
+        self._base, self._auth_base = settings.api_url, settings.auth_url
         self._tuning = tuning = tuning or Tuning()
         self._clock = tuning.clock
+        self.credentials = credentials_for(settings, self._log_in, tuning.clock)
         self._observer = observer
         self._before_send = before_send
         self.permits = CallPermits(settings.rate_limit, settings.concurrency, tuning.clock)
@@ -88,8 +88,8 @@ class Session:
             or AiohttpTransport(
                 connections=settings.concurrency + 1,  # one is the probe's
                 # Plain http is for loopback only, and a proxy is not loopback: it would see the
-                # token.
-                trust_env=not settings.api_url.startswith("http:"),
+                # token, or the password.
+                trust_env=not any(host.startswith("http:") for host in _hosts(settings)),
             ),
             follow_redirects=False,
         )
@@ -198,7 +198,11 @@ class Session:
         self._probed_with = await self.credentials.bearer()
         await self._send(calls.PROBE, calls.key_page(1, size=1))
 
-    async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr) -> T:
+    async def _log_in(self, call: Call[T], payload: Payload) -> T:
+        """A call of the login. It waits for no permit: the call that needs it holds one."""
+        return await self._exchange(call, payload, None)
+
+    async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr | None) -> T:
         if self._before_send is not None:
             self._before_send()
         started = self._clock.monotonic()
@@ -218,17 +222,21 @@ class Session:
                 self._observer(call.name, outcome, self._clock.monotonic() - started)
         return result
 
-    def _request(self, call: Call[Any], payload: Payload, bearer: SecretStr) -> httpx.Request:
+    def _request(
+        self, call: Call[Any], payload: Payload, bearer: SecretStr | None
+    ) -> httpx.Request:
         """Built by hand: httpx's builder spends its time on merging what there is none of."""
         headers = {
-            "Authorization": f"Bearer {bearer.get_secret_value()}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": "amove-operator",
         }
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer.get_secret_value()}"
         if payload.body is not None:
             headers["Content-Type"] = "application/json"
-        url = f"{self._base}{call.path}" + (f"?{payload.query}" if payload.query else "")
+        base = self._auth_base if call.of_login else self._base
+        url = f"{base}{call.path}" + (f"?{payload.query}" if payload.query else "")
         return httpx.Request(
             call.method,
             _parsed(url),
@@ -267,3 +275,9 @@ class Session:
                 why = f"an answer of more than {self._tuning.largest_answer} bytes"
                 raise call.failed(TransportFault, why, status=response.status_code)
         return b"".join(chunks)
+
+
+def _hosts(settings: Settings) -> tuple[str, ...]:
+    """What is called with these settings."""
+    login = () if settings.username_file is None else (settings.auth_url,)
+    return (settings.api_url, *login)

@@ -54,16 +54,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, *, connections: int, trust_env: bool) -> None:
         self._connections = connections
         self._trust_env = trust_env
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._proxies: dict[str, URL | None] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, its body not read yet. Raises httpx.TransportError."""
-        if self._session is None:
-            self._session = self._open(secure=request.url.scheme == "https")
+        secure = request.url.scheme == "https"
+        if (session := self._sessions.get(secure)) is None:
+            session = self._sessions[secure] = self._open(secure=secure)
         limits = request.extensions["timeout"]
         with _as_httpx():
-            answer = await self._session.request(
+            answer = await session.request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=request.headers.multi_items(),
@@ -79,8 +80,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
     def _open(self, *, secure: bool) -> aiohttp.ClientSession:
         """Made at the first request: it belongs to the event loop that runs then."""

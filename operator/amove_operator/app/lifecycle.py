@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeVar
 
-from amove_operator.amove.credentials import credentials_for
+from amove_operator.amove.credentials import check_credentials
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
 from amove_operator.engine.workers import run_workers
@@ -66,7 +66,7 @@ class Life:
 
         Raises SettingsError for what only a person can mend.
         """
-        credentials_for(self._settings).check()
+        check_credentials(self._settings)
         ports = self._settings.metrics_port, self._settings.health_port
         async with http.serve(self._metrics.registry, self._why_not_ready, *ports):
             self._task = asyncio.create_task(self._watch())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from amove_operator.amove import AmoveClient
-from amove_operator.amove.credentials import TokenFile, token_expiry
+from amove_operator.amove.credentials import TokenFile, check_credentials, token_expiry
 from amove_operator.errors import AuthFailed, SettingsError
 from amove_operator.settings import Settings
 from tests.unit.amove.stand_ins import TOKEN, swap_in, take_away
@@ -184,12 +184,11 @@ async def test_no_log_line_shows_a_token(
     assert "third" not in caplog.text
 
 
-def test_logging_in_is_not_available_yet_and_says_so(tmp_path: Path) -> None:
+def test_the_files_that_the_settings_name_are_checked(tmp_path: Path, token_file: Path) -> None:
+    check_credentials(Settings(token_file=token_file))
     wanted = Settings(username_file=tmp_path, password_file=tmp_path, login_type=4)
-    with pytest.raises(
-        SettingsError, match=r"AMOVE_USERNAME_FILE: .*not available in this version"
-    ):
-        AmoveClient(wanted)
+    with pytest.raises(SettingsError, match=r"AMOVE_USERNAME_FILE: .* Is a directory"):
+        check_credentials(wanted)
 
 
 # --- the expiry of a JWT

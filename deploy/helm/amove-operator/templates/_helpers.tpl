@@ -149,7 +149,7 @@ capabilities:
 
 {{/* One clear line for what a schema cannot say. */}}
 {{- define "amove-operator.check" -}}
-{{- $_ := required "credentials.existingSecret is required: the name of the Secret that holds the API token, made for instance by: kubectl create secret generic amove-credentials --from-file=token=./token" .Values.credentials.existingSecret -}}
+{{- $_ := required "credentials.existingSecret is required: the name of the Secret that holds the API token (or user name and password, with credentials.login.type), made for instance by: kubectl create secret generic amove-credentials --from-file=token=./token" .Values.credentials.existingSecret -}}
 {{- if and (gt (int .Values.replicas) 1) (eq (toString .Values.settings.leaderElection) "false") -}}
 {{- fail "settings.leaderElection is false: set replicas to 1, since two operators would work against each other" -}}
 {{- end -}}
