@@ -67,12 +67,12 @@ class Kube:
         self.emit_event = EventLog(transport).emit
 
     @classmethod
-    async def connect(cls) -> Kube:
+    async def connect(cls, context: str | None = None) -> Kube:
         """Find the cluster by KUBECONFIG or from inside a pod; no request is sent yet.
 
         Raises SettingsError when neither is there.
         """
-        access = await find_access()
+        access = await find_access(context=context)
         return cls(Transport(access), namespace=access.namespace)
 
     async def aclose(self) -> None:

@@ -74,9 +74,12 @@ class Access(NamedTuple):
     namespace: str
 
 
-async def find_access(environment: Mapping[str, str] = os.environ) -> Access:
+async def find_access(
+    environment: Mapping[str, str] = os.environ, context: str | None = None
+) -> Access:
     """KUBECONFIG, else the pod's ServiceAccount, else ~/.kube/config.
 
+    ``context``: of the kubeconfig; None: its current one.
     Raises SettingsError with one line when none of them can be used.
     """
     configuration = _client.Configuration()
@@ -86,11 +89,11 @@ async def find_access(environment: Mapping[str, str] = os.environ) -> Access:
     # Watches hold connections for long; ordinary requests are limited by the transport.
     configuration.connection_pool_maxsize = 0
     if paths := environment.get("KUBECONFIG"):
-        return await _from_kubeconfig(configuration, paths, environment)
+        return await _from_kubeconfig(configuration, paths, environment, context)
     if environment.get("KUBERNETES_SERVICE_HOST") and (SERVICE_ACCOUNT / "token").is_file():
         return _from_pod(configuration, environment)
     if _exists(HOME_KUBECONFIG):
-        return await _from_kubeconfig(configuration, HOME_KUBECONFIG, environment)
+        return await _from_kubeconfig(configuration, HOME_KUBECONFIG, environment, context)
     raise SettingsError(
         "KUBECONFIG: no Kubernetes cluster is configured: set KUBECONFIG to a kubeconfig file, "
         "or run in a pod with a ServiceAccount token"
@@ -113,7 +116,7 @@ def _from_pod(configuration: Any, environment: Mapping[str, str]) -> Access:
 
 
 async def _from_kubeconfig(
-    configuration: Any, paths: str, environment: Mapping[str, str]
+    configuration: Any, paths: str, environment: Mapping[str, str], context: str | None
 ) -> Access:
     if not _exists(paths):
         raise SettingsError(
@@ -121,9 +124,13 @@ async def _from_kubeconfig(
         )
     try:
         loader = await _config.load_kube_config(
-            config_file=paths, client_configuration=configuration, persist_config=False
+            config_file=paths,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
         )
-        active = _config.list_kube_config_contexts(paths)[1]
+        known, active = _config.list_kube_config_contexts(paths)
+        active = next((one for one in known if one["name"] == context), active)
     except Exception as error:  # whatever a malformed file makes the library raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SettingsError(f"KUBECONFIG: {paths} cannot be used: {reason}") from None
