@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from amove_emulator import Emulator
+from amove_operator.kubectl_amove import main
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import Cluster
@@ -18,32 +22,67 @@ from tests.cluster.harness_keys import Tenant, another_key
 from tests.cluster.harness_operator import environment
 from tests.patience import PATIENCE
 
-Ask = Callable[..., subprocess.CompletedProcess[str]]
+
+class Said(NamedTuple):
+    """How a command ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Ask = Callable[..., Said]
 
 
 @pytest.fixture
-def ask(cluster: Cluster, tmp_path: Path) -> Ask:
-    """Run ``kubectl amove …`` as somebody who may edit the two kinds in this namespace only."""
+def person(cluster: Cluster) -> Path:
+    """The kubeconfig of somebody who may edit the two kinds in this namespace only."""
     Tenant(cluster.plane, cluster.namespace)
-    kubeconfig = cluster.plane.user_kubeconfig(f"tenant-{cluster.namespace}")
+    return cluster.plane.user_kubeconfig(f"tenant-{cluster.namespace}")
+
+
+@pytest.fixture
+def ask(
+    person: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Ask]:
+    """Run ``kubectl amove …`` as that person; in this process, as each start takes seconds."""
+    monkeypatch.setenv("KUBECONFIG", str(person))
+
+    def run(*arguments: str) -> Said:
+        return Said(main(arguments), *capsys.readouterr())
+
+    with logging_kept():
+        yield run
+
+
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """A command sets up the logs of its process, which here is that of the tests."""
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]
+
+
+def test_kubectl_finds_it_by_its_name(cluster: Cluster, person: Path, tmp_path: Path) -> None:
     plugin = tmp_path / "bin" / "kubectl-amove"
     plugin.parent.mkdir()
-    main = "from amove_operator.kubectl_amove import main; import sys; sys.exit(main())"
-    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{main}" "$@"\n')
+    script = "from amove_operator.kubectl_amove import main; import sys; sys.exit(main())"
+    plugin.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{script}" "$@"\n')
     plugin.chmod(0o755)
-    path = os.pathsep.join([str(plugin.parent), os.environ["PATH"]])
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(cluster.plane.bin / "kubectl"), "amove", *arguments],
-            env=environment(KUBECONFIG=str(kubeconfig), PATH=path),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-
-    return run
+    found = subprocess.run(
+        [str(cluster.plane.bin / "kubectl"), "amove", "status", "-n", cluster.namespace],
+        env=environment(KUBECONFIG=str(person), PATH=f"{plugin.parent}:{os.environ['PATH']}"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (0, ""), found.stderr
+    assert "0 buckets and keys" in found.stderr
 
 
 def test_a_person_sees_what_is_wrong_and_has_keys_rotated_and_objects_paused(

@@ -225,6 +225,20 @@ async def test_a_corrected_password_is_tried_at_once(
     assert host.passwords() == [PASSWORD, "right-this-time"]
 
 
+async def test_whether_the_files_changed_is_asked_of_the_pair_that_was_tried(
+    client: AmoveClient, host: AuthHost, tmp_path: Path
+) -> None:
+    """By it the breaker knows at once that a probe may pass."""
+    host.login = Answers(httpx.Response(401))
+    await error_of(client.probe())
+    assert not client.credentials.replaced_since(None)
+    swap_in(tmp_path / "password", "right-this-time")
+    assert client.credentials.replaced_since(None)
+    host.login = None
+    bearer = await client.credentials.bearer()
+    assert not client.credentials.replaced_since(bearer)
+
+
 async def test_a_refusal_that_was_the_services_slip_heals_by_itself(
     client: AmoveClient, host: AuthHost, fake_clock: FakeClock
 ) -> None:
@@ -398,6 +412,18 @@ async def logged_in(
     yield make
     for client in made:
         await client.aclose()
+
+
+async def test_calls_that_begin_at_once_wait_for_one_login(
+    emulator: Emulator, logged_in: Callable[..., AmoveClient]
+) -> None:
+    emulator.control.fault("login", delay_before=0.2)
+    client = logged_in()
+    await asyncio.gather(*(client.probe() for _ in range(10)))
+    assert (emulator.control.count("request_token"), emulator.control.count("login")) == (1, 1)
+    emulator.control.end_sessions()
+    await asyncio.gather(*(client.probe() for _ in range(10)))
+    assert emulator.control.count("login") == 2
 
 
 async def test_the_whole_job_by_user_name_and_password(

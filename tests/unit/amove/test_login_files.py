@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,18 +99,17 @@ def test_a_swap_while_they_are_read_gives_no_mixed_pair(
 ) -> None:
     """A new name with the old password would be a login that fails, and counts for a lockout."""
     username, password = paths
-    read = os.stat
-    swapped: list[bool] = []
+    opened: list[Path] = []
+    open_it = Path.open
 
-    def stat(path: Path) -> os.stat_result:
-        found = read(path)
-        if path == password and not swapped:
-            swapped.append(True)  # after the signature was taken, before the files are read
+    def open_slowly(path: Path, *given: Any, **more: Any) -> Any:
+        if path == password and path not in opened:  # the user name was read a moment ago
             swap_in(username, "new@example.com")
             swap_in(password, "new-password")
-        return found
+        opened.append(path)
+        return open_it(path, *given, **more)
 
-    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(Path, "open", open_slowly)
     pair = LoginFiles(*paths).current()
     assert (pair.username, pair.password.get_secret_value()) == ("new@example.com", "new-password")
 

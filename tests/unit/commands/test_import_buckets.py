@@ -134,6 +134,16 @@ def test_refused_credentials_end_it_at_once_and_nothing_is_written(
     assert three.control.count(call) == 1
 
 
+def test_credentials_that_are_refused_for_the_accounts_are_not_sent_once_more(
+    three: Emulator, stand_in: StandInCluster, make_settings: MakeSettings, capsys: Capture
+) -> None:
+    three.control.fault("get_all", status=401, times=None)
+    settings = make_settings(cloud_account_id=three.cloud_account_id)
+    assert run_import(settings, Choice()) == 1
+    assert "nothing was written" in capsys.readouterr().err
+    assert three.control.count("list_buckets") == 0
+
+
 def test_a_service_that_is_down_ends_it_and_nothing_is_written(
     three: Emulator, stand_in: StandInCluster, make_settings: MakeSettings, capsys: Capture
 ) -> None:
