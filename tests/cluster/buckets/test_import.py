@@ -56,7 +56,7 @@ def test_an_account_of_500_buckets_is_imported_applied_and_ready_without_one_mut
     assert f"{MANY} imported" in imported.stderr
 
     run_operator(trusted_namespaces=[cluster.namespace], rate_limit=1000)
-    cluster.plane.kubectl("create", "-f", "-", input=imported.stdout)
+    cluster.plane.kubectl("apply", "--server-side", "-f", "-", input=imported.stdout)
 
     def all_ready() -> bool:
         seen = cluster.every(BUCKET)

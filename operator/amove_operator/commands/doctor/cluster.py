@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from amove_operator.core.reading import read_object
 from amove_operator.errors import KubeRefused, KubeUnavailable, OperatorError, SettingsError
 from amove_operator.kube import Kube
 from amove_operator.kube.diagnosis import is_allowed, own_user, read_lease, served_schemas
+from amove_operator.kube.failures import NotServed
 from amove_operator.models import AmoveStorageKey
 from amove_operator.models.crds import crds
 from amove_operator.models.fence import FENCE, weakness
@@ -60,7 +62,7 @@ async def _reached(kube: Kube, settings: Settings) -> Finding:
         remedy = "see that the API server answers there, and that the token is not expired"
         return fail("kubernetes", f"{host}: {error}", remedy)
     where = ", ".join(settings.watch_namespaces) or "all namespaces"
-    return ok("kubernetes", f"{host} answers to {user}, who serves {where}")
+    return ok("kubernetes", f"{host} answers to {user}; served: {where}")
 
 
 async def _safely(name: str, check: Check, kube: Kube, settings: Settings) -> Finding:
@@ -179,8 +181,9 @@ async def _secret_namespaces(kube: Kube, settings: Settings) -> list[str]:
     def take(body: dict[str, Any]) -> None:
         found[body["metadata"]["namespace"]] = None
 
-    for where in settings.watch_namespaces or (None,):
-        await kube.each_object(Kind.KEY, take, where)
+    with suppress(NotServed):  # 'crds' says so
+        for where in settings.watch_namespaces or (None,):
+            await kube.each_object(Kind.KEY, take, where)
     there = list(found) or list(settings.watch_namespaces) or [kube.namespace]
     return there[:_MOST_NAMESPACES]
 

@@ -33,7 +33,7 @@ class Finding:
     def line(self) -> str:
         """For a person: one line, whatever a server wrote into it."""
         remedy = f" To do: {self.remedy}." if self.remedy else ""
-        said = f"{self.level:<8}{self.check:<13}{self.found}.{remedy}"
+        said = f"{self.level:<8}{self.check:<13}{self.found.rstrip('.')}.{remedy}"
         return plain(" ".join(said.split("\n")))
 
 

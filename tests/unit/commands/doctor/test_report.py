@@ -8,7 +8,7 @@ from amove_operator import __version__
 from amove_operator.commands.doctor.report import as_json, fail, has_failed, ok, skipped, warn
 
 FINDINGS = [
-    ok("fence", "it stands"),
+    ok("fence", "it stands."),
     warn("lease", "nobody holds it", "see why"),
     skipped("a", "b"),
 ]
