@@ -129,8 +129,7 @@ async def _from_kubeconfig(
             client_configuration=configuration,
             persist_config=False,
         )
-        known, active = _config.list_kube_config_contexts(paths)
-        active = next((one for one in known if one["name"] == context), active)
+        active = loader.current_context
     except Exception as error:  # whatever a malformed file makes the library raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SettingsError(f"KUBECONFIG: {paths} cannot be used: {reason}") from None

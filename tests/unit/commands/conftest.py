@@ -58,6 +58,22 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandInCluster:
 
 
 @pytest.fixture
+def make_login_settings(
+    emulator: Emulator, tmp_path: Path, make_settings: Callable[..., Settings]
+) -> Callable[..., Settings]:
+    """The same with a user name and a password in place of a token."""
+
+    def make(username: str, password: str, **changes: str) -> Settings:
+        for name, text in (("username", username), ("password", password)):
+            (tmp_path / name).write_text(text)
+        files = {f"{name}_file": str(tmp_path / name) for name in ("username", "password")}
+        role = str(emulator.facts()["loginType"])
+        return make_settings(token_file="", login_type=role, **files, **changes)
+
+    return make
+
+
+@pytest.fixture
 def make_settings(emulator: Emulator, tmp_path: Path) -> Callable[..., Settings]:
     """Settings for the emulator; ``changes`` are texts, by the names of fields."""
     token = tmp_path / "token"
@@ -70,6 +86,7 @@ def make_settings(emulator: Emulator, tmp_path: Path) -> Callable[..., Settings]
             "token_file": str(token),
             "rate_limit": "1000",
         }
-        return load_settings({}, {**given, **changes})
+        chosen = {**given, **changes}
+        return load_settings({}, {name: text for name, text in chosen.items() if text})
 
     return make

@@ -34,6 +34,19 @@ def kubeconfig(path: Path, *, cluster: dict[str, Any], namespace: str | None = N
     return str(path)
 
 
+def with_another_context(path: Path) -> str:
+    """A kubeconfig with two contexts, of which none is the current one."""
+    config = yaml.safe_load(
+        Path(kubeconfig(path, cluster={"server": "https://10.0.0.1"})).read_text()
+    )
+    there = {"cluster": "d", "user": "u", "namespace": "team"}
+    config["contexts"].append({"name": "there", "context": there})
+    config["clusters"].append({"name": "d", "cluster": {"server": "https://10.0.0.2"}})
+    del config["current-context"]
+    path.write_text(yaml.safe_dump(config))
+    return str(path)
+
+
 async def fault(environment: dict[str, str]) -> str:
     with pytest.raises(SettingsError) as refused:
         await find_access(environment)
@@ -102,6 +115,14 @@ async def test_the_own_namespace(
         (tmp_path / "serviceaccount").mkdir()
         (tmp_path / "serviceaccount" / "namespace").write_text(f"{mounted}\n")
     assert (await find_access(environment)).namespace == expected
+
+
+async def test_another_context_may_be_named_and_one_that_is_not_there_is(tmp_path: Path) -> None:
+    path = with_another_context(tmp_path / "c")
+    access = await find_access({"KUBECONFIG": path}, "there")
+    assert (access.configuration.host, access.namespace) == ("https://10.0.0.2", "team")
+    with pytest.raises(SettingsError, match="elsewhere"):
+        await find_access({"KUBECONFIG": path}, "elsewhere")
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
-from amove_operator.amove import AmoveClient
+from amove_operator.amove import AmoveClient, calls
 from amove_operator.commands.doctor.report import Finding, fail, ok, skipped, warn
 from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.errors import (
@@ -54,14 +54,22 @@ async def _reach(settings: Settings, api: AmoveClient) -> list[Finding]:
         )
         return [answers, fail("credentials", str(error), remedy)]
     except Unavailable as error:
+        host, variable = _asked(settings, error)
         remedy = (
-            "see that AMOVE_API_URL is the API's host, that this Pod may reach it (NetworkPolicy, "
+            f"see that {variable} is right, that this Pod may reach it (NetworkPolicy, "
             "https_proxy), and for a private authority set SSL_CERT_FILE"
         )
-        return [fail("service", f"{settings.api_url} cannot be used: {error}", remedy)]
+        return [fail("service", f"{host} cannot be used: {error}", remedy)]
     except ApiError as error:
         return [fail("service", f"{settings.api_url}: {error}", "see what the service says")]
     return [answers]
+
+
+def _asked(settings: Settings, error: ApiError) -> tuple[str, str]:
+    """The host that gave no answer, and its setting: a login goes to one of its own."""
+    if str(error).partition(":")[0] in (calls.REQUEST_TOKEN.name, calls.LOGIN.name):
+        return settings.auth_url, "AMOVE_AUTH_URL"
+    return settings.api_url, "AMOVE_API_URL"
 
 
 def _credentials(settings: Settings, api: AmoveClient) -> Finding:

@@ -138,3 +138,36 @@ async def test_a_token_that_expires_soon_is_a_warning(
     assert found["credentials"].level == "warn"
     assert "expires at 2026-01-02" in found["credentials"].found
     assert token not in found["credentials"].line
+
+
+async def test_a_login_is_checked_by_one_session(
+    emulator: Emulator, make_login_settings: MakeSettings
+) -> None:
+    facts = emulator.facts()
+    found = await checked(make_login_settings(facts["username"], facts["password"]))
+    assert {one.level for one in found.values()} == {"ok"}
+    assert "the session is accepted" in found["credentials"].found
+    assert emulator.control.count("login") == 1
+
+
+async def test_a_second_factor_is_said_and_the_password_tried_once(
+    emulator: Emulator, make_login_settings: MakeSettings
+) -> None:
+    emulator.control.add_user(email="careful@example.com", password="a-good-one", totp=True)
+    found = await checked(make_login_settings("careful@example.com", "a-good-one"))
+    assert found["credentials"].level == "fail"
+    assert "TOTP" in found["credentials"].found
+    assert "a-good-one" not in found["credentials"].line
+    assert emulator.control.count("login") == 1
+
+
+async def test_an_auth_host_that_cannot_be_reached_is_named_and_not_the_apis(
+    emulator: Emulator, make_login_settings: MakeSettings
+) -> None:
+    (port,) = free_ports(1)
+    facts, elsewhere = emulator.facts(), f"http://127.0.0.1:{port}"
+    settings = make_login_settings(facts["username"], facts["password"], auth_url=elsewhere)
+    found = await checked(settings)
+    assert found["service"].level == "fail"
+    assert found["service"].found.startswith(f"{elsewhere} cannot be used")
+    assert "AMOVE_AUTH_URL" in found["service"].remedy
