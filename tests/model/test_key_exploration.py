@@ -94,9 +94,6 @@ WORLDS = {
     "a bucket's name goes to another team, after a change": SmallWorld(
         Chances(partings=1, changes=1), 3, LEAN_NAMES
     ),
-    "a bucket's name goes to another team, with two crashes": SmallWorld(
-        Chances(partings=1, crashes=2), 2, NAMES
-    ),
     "a bucket's name goes to another team, with a lost answer": SmallWorld(
         Chances(partings=1, losses=1), 3, LEAN_NAMES
     ),
