@@ -237,6 +237,7 @@ async def _remembered_kept(swept: asyncio.Event) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_KEPT_EVERY):
                 await swept.wait()
+        gc.collect(1)  # the garbage of the last moments is not kept with it; some milliseconds
         gc.freeze()
 
 
