@@ -56,7 +56,8 @@ def test_whatever_the_world_its_plan_keeps_every_rule(world: BucketSnapshot) -> 
 
 
 def proof(status: BucketStatus) -> tuple[str | None, bool]:
-    return status.provenance, bool(status.create_intent)
+    """By what a bucket is ours: an intent beside a provenance proves nothing more, and goes."""
+    return status.provenance, status.provenance is None and bool(status.create_intent)
 
 
 def is_ours(world: BucketSnapshot) -> bool:
