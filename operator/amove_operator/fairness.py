@@ -37,7 +37,7 @@ class FairLine(Generic[Item]):
             urgency: OrderedDict() for urgency in Urgency
         }
         self._waiting: dict[Item, tuple[Urgency, float]] = {}
-        self._counts = dict.fromkeys(Urgency, 0)
+        self._since: dict[Urgency, dict[Item, float]] = {urgency: {} for urgency in Urgency}
         self._went_first = dict.fromkeys(Urgency, 0)
 
     def __len__(self) -> int:
@@ -57,7 +57,7 @@ class FairLine(Generic[Item]):
             since = before[1]
         self._waiting[item] = urgency, since
         self._classes[urgency].setdefault(self._group_of(item), {})[item] = None
-        self._counts[urgency] += 1
+        self._since[urgency][item] = since
 
     def discard(self, item: Item) -> bool:
         """Whether ``item`` waited; it waits no more."""
@@ -109,22 +109,26 @@ class FairLine(Generic[Item]):
 
     def count(self, urgency: Urgency) -> int:
         """How many of that class wait."""
-        return self._counts[urgency]
+        return len(self._since[urgency])
 
     def waits(self, urgency: Urgency) -> bool:
         """Whether anybody of that class waits."""
-        return self._counts[urgency] > 0
+        return bool(self._since[urgency])
 
-    def oldest(self) -> float | None:
-        """Since when the one waits who came first; None where nobody does."""
-        return next((since for _, since in self._waiting.values()), None)
+    def since(self, item: Item) -> float:
+        """Since when ``item`` waits."""
+        return self._waiting[item][1]
+
+    def oldest(self, urgency: Urgency) -> float | None:
+        """Since when the one waits who came into that class first; None where nobody does."""
+        return next(iter(self._since[urgency].values()), None)
 
     def _lower(self, urgency: Urgency) -> bool:
-        return any(self._counts[one] for one in Urgency if one > urgency)
+        return any(self._since[one] for one in Urgency if one > urgency)
 
     def _leave(self, item: Item, urgency: Urgency) -> None:
         groups, group = self._classes[urgency], self._group_of(item)
         del groups[group][item]
-        self._counts[urgency] -= 1
+        del self._since[urgency][item]
         if not groups[group]:
             del groups[group]

@@ -179,13 +179,14 @@ class Operator:
         return answer.text if answer.status_code == 503 else ""
 
     def metric(self, name: str, **labels: str) -> float:
-        """One sample, named without ``amove_operator_``; 0 where there is none."""
+        """The sum of the samples of that name, without ``amove_operator_``; 0 where none is."""
         text = _get(self._metrics, "/metrics") or ""
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == METRIC + name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return 0.0
+        return sum(
+            float(sample.value)
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == METRIC + name and labels.items() <= sample.labels.items()
+        )
 
     def wait_ready(self, deadline: float = PATIENCE) -> None:
         """Wait until its caches are filled."""

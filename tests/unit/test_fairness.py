@@ -95,16 +95,17 @@ def test_one_that_is_gone_is_waited_for_by_nobody() -> None:
     assert waiting.first(anybody) is None
 
 
-def test_it_is_known_since_when_the_first_waits() -> None:
+def test_it_is_known_since_when_the_first_of_each_class_waits() -> None:
     waiting = line()
-    assert waiting.oldest() is None
+    assert [waiting.oldest(urgency) for urgency in Urgency] == [None, None, None]
     waiting.put("a/1", SWEEP, since=5.0)
     waiting.put("b/1", CHANGE, since=7.0)
     waiting.put("a/1", REVOCATION, since=9.0)
-    assert waiting.oldest() == 5.0
+    assert [waiting.oldest(urgency) for urgency in Urgency] == [5.0, 7.0, None]
+    assert waiting.since("a/1") == 5.0
     assert [waiting.count(urgency) for urgency in Urgency] == [1, 1, 0]
     waiting.take("a/1")
-    assert waiting.oldest() == 7.0
+    assert [waiting.oldest(urgency) for urgency in Urgency] == [None, 7.0, None]
 
 
 ASKED = st.lists(

@@ -131,6 +131,9 @@ LOGIN = Call(
 )
 LIST_BUCKETS = Call("list_buckets", "POST", f"{_ACCOUNT}list_buckets", _buckets)
 
+NAMES = tuple(one.name for one in tuple(globals().values()) if isinstance(one, Call))
+"""Every call by its name, as in errors and metrics."""
+
 
 def json_body(members: Mapping[str, object]) -> Payload:
     """``members`` as a JSON body."""

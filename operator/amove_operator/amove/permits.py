@@ -57,7 +57,8 @@ class CallPermits:
     """At most ``concurrency`` calls at a time, and ``rate`` a second with a burst of twice that.
 
     Sweeps and retries get half of the rate at most. A group (a namespace) has at most half of the
-    connections, one of ``concurrency`` 1. Not thread-safe.
+    connections, one of ``concurrency`` 1. ``on_given``: called with how urgent it was and how many
+    seconds it took, whenever somebody gets a permit. Not thread-safe.
     """
 
     def __init__(self, rate: float, concurrency: int, clock: Clock) -> None:
@@ -73,6 +74,7 @@ class CallPermits:
         self._held: dict[Hashable, _Permit] = {}
         self._in_use: Counter[Hashable] = Counter()
         self._waking: asyncio.Task[None] | None = None
+        self.on_given: Callable[[Urgency, float], None] = lambda _urgency, _seconds: None
 
     # -- items of the queue ----------------------------------------------------------------------
 
@@ -185,10 +187,9 @@ class CallPermits:
         """How many of that class are in line."""
         return self._line.count(urgency)
 
-    @property
-    def longest_wait(self) -> float:
-        """How many seconds the one has been in line who came first; 0 where nobody waits."""
-        since = self._line.oldest()
+    def longest_wait(self, urgency: Urgency) -> float:
+        """How many seconds the first of that class has been in line; 0 where nobody waits."""
+        since = self._line.oldest(urgency)
         return 0.0 if since is None else self._monotonic() - since
 
     @property
@@ -259,8 +260,10 @@ class CallPermits:
         return self._line.first(lambda group: self._in_use[group] < self._share, classes)
 
     def _give(self, one: Hashable, asked: _Asked) -> None:
-        if self._line.urgency(one) is Urgency.SWEEP:
+        urgency = self._line.urgency(one)
+        if urgency is Urgency.SWEEP:
             self._for_sweeps.take(asked.calls)
+        self.on_given(urgency, self._monotonic() - self._line.since(one))
         self._line.take(one)
         del self._asked[one]
         self._tokens.take(asked.calls)

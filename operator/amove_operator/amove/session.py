@@ -20,14 +20,12 @@ from amove_operator.amove.calls import Payload
 from amove_operator.amove.credentials import credentials_for
 from amove_operator.amove.permits import LONG_PAUSE_SECONDS, CallPermits
 from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
+from amove_operator.amove.sent import Observer, note_sent
 from amove_operator.amove.transport import AiohttpTransport
 from amove_operator.clock import SYSTEM_CLOCK, Clock
 from amove_operator.errors import ApiError, AuthFailed, Paused, TransportFault
 from amove_operator.settings import Settings
 from amove_operator.telemetry import one_line
-
-Observer = Callable[[str, str, float], None]
-"""Called after each request: the call, its outcome (``ok``, else the error's class), seconds."""
 
 # httpx raises these before a byte of the request is on its way to the service.
 _NEVER_SENT = (
@@ -61,7 +59,8 @@ class Tuning:
 class Session:
     """The one HTTP client of the process, and the limits that all calls share.
 
-    ``before_send`` is called right before each request, and stops it by raising.
+    ``before_send`` is called right before each request, and stops it by raising; ``on_retry``
+    whenever a call that failed is to be sent again.
     """
 
     def __init__(
@@ -80,6 +79,7 @@ class Session:
         self.credentials = credentials_for(settings, self._log_in, tuning.clock)
         self._observer = observer
         self._before_send = before_send
+        self.on_retry: Callable[[], None] = lambda: None
         self.permits = CallPermits(settings.rate_limit, settings.concurrency, tuning.clock)
         timeout = httpx.Timeout(tuning.read, connect=tuning.connect, pool=tuning.pool)
         self._extensions = {"timeout": timeout.as_dict()}
@@ -139,6 +139,7 @@ class Session:
                 if wait is None or not error.repeatable or self.permits.is_held:
                     raise
                 earlier = error
+            self.on_retry()
             await self._clock.sleep(wait)
         raise AssertionError("the loop above has no end")
 
@@ -152,7 +153,10 @@ class Session:
             return None
         policy, rand = self._tuning.retry, self._tuning.rng()
         wait = wait_before_retry(policy, error, attempt=failures + 1, spent=0.0, rand=rand)
-        return wait if wait is not None and wait <= LONG_PAUSE_SECONDS else None
+        if wait is None or wait > LONG_PAUSE_SECONDS:
+            return None
+        self.on_retry()
+        return wait
 
     async def at_once(self, call: Call[T], payload: Payload) -> T:
         """Make ``call``, once, within the turn of another call (its ``ready``): it waits for none.
@@ -205,7 +209,7 @@ class Session:
     async def _exchange(self, call: Call[T], payload: Payload, bearer: SecretStr | None) -> T:
         if self._before_send is not None:
             self._before_send()
-        started = self._clock.monotonic()
+        started, answer = self._clock.monotonic(), None
         outcome = "Cancelled"
         try:
             answer = await self._fetch(call, self._request(call, payload, bearer))
@@ -218,8 +222,9 @@ class Session:
             outcome = type(error).__name__
             raise
         finally:
+            sent = note_sent(call, outcome, self._clock.monotonic() - started, answer)
             if self._observer is not None:
-                self._observer(call.name, outcome, self._clock.monotonic() - started)
+                self._observer(sent)
         return result
 
     def _request(

@@ -157,6 +157,7 @@ class Life:
         namespaces = self._settings.watch_namespaces
 
         def on_event(kind: Kind, change: str | None, body: Mapping[str, Any]) -> None:
+            self._metrics.watch_event.labels(kind.value).set_to_current_time()
             self._guard.check_overlap(kind, body["metadata"], operator.d.kube.field_manager)
             operator.dispatcher.on_object_event(kind, change, body)
 

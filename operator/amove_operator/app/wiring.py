@@ -70,10 +70,16 @@ def wire(
             d.enqueue.after_outage()
 
     api.breaker.on_change(on_breaker_change)
+
+    def on_secret_sync(scope: str | None, *, in_sync: bool) -> None:
+        if in_sync:
+            metrics.watch_event.labels("Secret").set_to_current_time()
+        d.secrets.note_sync(scope, in_sync=in_sync)
+
     secrets = SecretWatch(
         fenced,
         serves.secret_events.on_event,
-        d.secrets.note_sync,
+        on_secret_sync,
         namespaces=settings.watch_namespaces,
     )
     gauges.show_operator(metrics, d)

@@ -200,7 +200,6 @@ class Dispatcher:
     def _on_key_list(self, listing: KeyList, judged: JudgedKeys) -> None:
         losses = self.d.key_losses
         losses.conclude(judged)
-        self.d.metrics.mass_loss.labels("key").set(losses.is_mass)
         self.orphans.on_key_list()
         for memory in self.d.memories.keys.values():
             memory.expectations = memory.expectations.observe(listing, self.d.settle)

@@ -242,14 +242,22 @@ class WorkQueue(Generic[Item]):
         return True
 
     @property
+    def busy(self) -> int:
+        """How many items are handled just now."""
+        return len(self._processing)
+
+    @property
     def depth(self) -> int:
         """How many items wait for a worker."""
         return len(self._ready)
 
-    @property
-    def oldest_seconds(self) -> float:
-        """How long the one that came first has waited for a worker; 0 when none waits."""
-        since = self._ready.oldest()
+    def waiting(self, urgency: Urgency) -> int:
+        """How many of that class wait for a worker."""
+        return self._ready.count(urgency)
+
+    def longest_wait(self, urgency: Urgency) -> float:
+        """How long the first of that class has waited for a worker; 0 when none waits."""
+        since = self._ready.oldest(urgency)
         return 0.0 if since is None else max(0.0, self._clock() - since)
 
     def _set_timer(self) -> None:

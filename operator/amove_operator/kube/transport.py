@@ -46,6 +46,15 @@ def path_of(*segments: str) -> str:
     return "/" + "/".join(quote(segment, safe="") for segment in segments)
 
 
+def resource_of(path: str) -> str:
+    """The resource of an URL path, ``amovebuckets/status``; ``discovery`` where it names none."""
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if len(parts) > 2 and parts[0] == "namespaces":
+        parts = parts[2:]
+    return "/".join(parts[::2][:2]) or "discovery"
+
+
 def namespace_path(name: str) -> str:
     """The path of a namespace."""
     return path_of("api", "v1", "namespaces", name)
@@ -82,7 +91,8 @@ def _unreachable() -> Iterator[None]:
 class Transport:
     """Requests by the Kubernetes client library, without its models.
 
-    ``skew_seconds`` may be off by half a second: a ``Date`` header has whole ones.
+    ``skew_seconds`` may be off by half a second: a ``Date`` header has whole ones. ``on_request``
+    is called after each request: its method, its resource, and the HTTP status if there is one.
     """
 
     def __init__(self, access: Access, *, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -92,6 +102,7 @@ class Transport:
         self._clock = clock
         self._slots = asyncio.Semaphore(CONCURRENCY)
         self._api = _client.ApiClient(access.configuration)
+        self.on_request: Callable[[str, str, int | None], None] = lambda *_: None
 
     @property
     def skew_seconds(self) -> float | None:
@@ -177,17 +188,29 @@ class Transport:
     ) -> tuple[int, bytes]:
         started = self._clock.monotonic()
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_SECONDS))
-        response = await self._api.rest_client.request(
-            request.method,
-            self._url(request),
-            headers=dict(headers),
-            body=request.body,
-            _request_timeout=limits,
-        )
+        response = await self._open(request, headers, limits)
         if (server := parse_http_date(response.headers.get("Date"))) is not None:
             # Its Date is cut to the second.
             self._server_ahead = (server + 0.5) - (started + self._clock.monotonic()) / 2
         return response.status, await response.read()
+
+    async def _open(
+        self, request: Request, headers: dict[str, str], limits: aiohttp.ClientTimeout
+    ) -> Any:
+        """The answer, its body not read yet."""
+        status: int | None = None
+        try:
+            response = await self._api.rest_client.request(
+                request.method,
+                self._url(request),
+                headers=dict(headers),
+                body=request.body,
+                _request_timeout=limits,
+            )
+            status = response.status
+            return response
+        finally:
+            self.on_request(request.method, resource_of(request.path), status)
 
     async def stream(self, request: Request) -> AsyncGenerator[dict[str, Any], None]:
         """The events of one watch until the server ends it.
@@ -198,12 +221,7 @@ class Transport:
             total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
         )
         with _unreachable():
-            answer = await self._api.rest_client.request(
-                request.method,
-                self._url(request),
-                headers=await self._headers(request),
-                _request_timeout=limits,
-            )
+            answer = await self._open(request, await self._headers(request), limits)
         response: aiohttp.ClientResponse = answer.response
         try:
             if response.status == 401 and self._bearer is not None:

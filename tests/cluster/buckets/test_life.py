@@ -306,7 +306,7 @@ def test_a_mass_loss_creates_and_lets_go_of_nothing_until_it_is_accepted(
         seen = unsynced(cluster, name, "MassBucketLoss")
         assert "storage.amove.io/accept-loss" in condition(seen, "Synced")["message"]
         assert condition(seen, "Ready")["status"] == "True"
-    assert operator.metric("mass_loss", kind="bucket") == 1
+    assert operator.metric("mass_loss", kind=BUCKET) == 1
     made = [entry["call"] for entry in emulator.control.journal(after=after)]
     assert not set(made) & set(CHANGING)
 
@@ -325,7 +325,7 @@ def test_a_mass_loss_creates_and_lets_go_of_nothing_until_it_is_accepted(
     for name in names[2:]:
         cluster.until(BUCKET, name, "Synced", "Settled")
     assert names[0] not in emulator.control.buckets()
-    assert operator.metric("mass_loss", kind="bucket") == 0
+    assert operator.metric("mass_loss", kind=BUCKET) == 0
 
 
 def test_what_says_nothing_of_the_bucket_leaves_it_stalled_as_it_was(

@@ -125,7 +125,7 @@ def test_losses_that_were_told_one_after_the_other_are_no_mass_loss(
     for name in adopted:
         stalled(cluster, name, "BucketMissing")
     assert operator.metric("buckets_lost_total") == 5
-    assert operator.metric("mass_loss", kind="bucket") == 0
+    assert operator.metric("mass_loss", kind=BUCKET) == 0
     assert emulator.control.count("create_bucket") == 3
 
 
@@ -205,7 +205,7 @@ def test_a_mass_loss_outlasts_restarts(
         for name in names:
             seen = unsynced(cluster, name, "MassBucketLoss")
             assert condition(seen, "Ready")["status"] == "True"
-        assert operator.metric("mass_loss", kind="bucket") == 1
+        assert operator.metric("mass_loss", kind=BUCKET) == 1
         operator.kill()
 
     made = {call["call"] for call in emulator.control.journal(after=after)}

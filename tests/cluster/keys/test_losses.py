@@ -40,7 +40,7 @@ def test_a_mass_loss_of_keys_replaces_none_until_it_is_accepted_and_new_crs_go_o
     for name in NAMES[:4]:
         seen = cluster.until(KEY, name, "Synced", "MassKeyLoss", status="False")
         assert "accept-loss" in condition(seen, "Synced")["message"]
-    eventually(lambda: operator.metric("mass_loss", kind="key") == 1)
+    eventually(lambda: operator.metric("mass_loss", kind="AmoveStorageKey") == 1)
     cluster.apply(a_key("new", bucketRefs=refs("photos")))
     cluster.ready(KEY, "new")
     cluster.delete(KEY, NAMES[1])

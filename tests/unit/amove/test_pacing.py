@@ -12,6 +12,7 @@ import pytest
 
 from amove_operator.amove import AmoveClient, BucketAddress, NewKey
 from amove_operator.amove.retry import RetryPolicy, may_repeat, spread_wait, wait_before_retry
+from amove_operator.amove.sent import Sent
 from amove_operator.errors import (
     ApiError,
     AuthFailed,
@@ -288,16 +289,16 @@ async def test_a_bare_503_for_one_bucket_slows_nobody_else_down(
 async def test_the_observer_hears_of_every_request_with_its_outcome(
     make_client: MakeClient, fake_clock: FakeClock
 ) -> None:
-    observe: list[tuple[str, str, float]] = []
+    observe: list[Sent] = []
     answers = Answers(httpx.Response(500), problem("NOT_FOUND"), key_page())
-    client = make_client(answers, observer=lambda *seen: observe.append(seen))
+    client = make_client(answers, observer=observe.append)
     with pytest.raises(Rejected):
         await fake_clock.run(client.bucket_status(WHERE))
     await fake_clock.run(client.get_storage_keys())
     assert observe == [
-        ("bucket_status", "ServerFault", 0.0),
-        ("bucket_status", "NotFound", 0.0),
-        ("get_storage_key", "ok", 0.0),
+        Sent("bucket_status", "ServerFault", 0.0, 500),
+        Sent("bucket_status", "NotFound", 0.0, 499, "NOT_FOUND"),
+        Sent("get_storage_key", "ok", 0.0, 200),
     ]
 
 

@@ -285,13 +285,18 @@ def test_it_shows_how_many_wait_and_for_how_long(loop: VirtualTimeLoop) -> None:
     async def story() -> None:
         team = Team(loop, rate=0.5)
         async with aclosing(team):
-            assert (team.permits.longest_wait, team.permits.in_use) == (0.0, 0)
+            given: list[tuple[Urgency, float]] = []
+            team.permits.on_given = lambda *one: given.append(one)
+            assert (team.permits.longest_wait(CHANGE), team.permits.in_use) == (0.0, 0)
             team.ask("a/1", hold=True)
             team.ask("a/2", hold=True)
             team.ask("b/1", SWEEP, hold=True)
             await asyncio.sleep(1)
             waiting = [team.permits.waiting(urgency) for urgency in Urgency]
             assert (waiting, team.permits.in_use) == ([0, 1, 1], 1)
-            assert team.permits.longest_wait == 1.0
+            assert [team.permits.longest_wait(urgency) for urgency in Urgency] == [0.0, 1.0, 1.0]
+            team.permits.release("a/1")
+            await asyncio.sleep(1)
+            assert given[:2] == [(CHANGE, 0.0), (CHANGE, pytest.approx(1.0))]
 
     loop.run(story())

@@ -37,7 +37,8 @@ async def sending(raised: Alarms) -> None:
 
 
 def value(metric: Any) -> float:
-    return float(metric._value.get())
+    ((sample,),) = (one.samples for one in metric.collect())
+    return float(sample.value)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from amove_operator.engine.slices import SLICE
 from amove_operator.engine.workqueue import QueueClosed, WorkQueue
+from amove_operator.fairness import Urgency
 from tests.unit.virtual_time import VirtualTimeLoop, new_queue, take
 
 T = TypeVar("T")
@@ -336,15 +337,17 @@ def test_ever_earlier_delays_of_one_item_do_not_pile_up(loop: VirtualTimeLoop) -
 def test_depth_and_age_speak_of_what_waits_for_a_worker(loop: VirtualTimeLoop) -> None:
     async def scenario() -> None:
         queue = new_queue(loop)
-        assert (queue.depth, queue.oldest_seconds, len(queue)) == (0, 0.0, 0)
+        assert (queue.depth, queue.longest_wait(Urgency.CHANGE), len(queue)) == (0, 0.0, 0)
         queue.add_after("later", 1000)
         queue.add("a")
         await asyncio.sleep(4)
         queue.add("b")
         queue.add("a")
-        assert (queue.depth, queue.oldest_seconds, len(queue)) == (2, 4.0, 3)
-        assert await queue.get() == "a"
-        assert (queue.depth, queue.oldest_seconds, len(queue)) == (1, 0.0, 2)
+        queue.add("swept", Urgency.SWEEP)
+        assert (queue.depth, queue.longest_wait(Urgency.CHANGE), len(queue)) == (3, 4.0, 4)
+        assert [queue.waiting(urgency) for urgency in Urgency] == [0, 2, 1]
+        assert (await queue.get(), queue.busy) == ("a", 1)
+        assert (queue.depth, queue.longest_wait(Urgency.CHANGE), len(queue)) == (2, 0.0, 3)
 
     loop.run(scenario())
 

@@ -98,7 +98,7 @@ class KeyService:
         # Before the list forgets the key: whose name its mark keeps is read from there.
         self._d.enqueue.waiting(self._d.names.wanted_and_kept_by([key_id]))
         self._d.key_lists.revoked(key_id)
-        self._d.metrics.keys_revoked.labels(why).inc()
+        self._d.metrics.keys_revoked.labels(why.label).inc()
         revoked = f"Revoked key {key_id}: {why}."
         await self._d.status.emit_event(key, EventReason.KeyRevoked, revoked)
 

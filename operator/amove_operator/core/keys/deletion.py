@@ -83,5 +83,5 @@ def _revoke(snapshot: KeySnapshot, key_id: str) -> steps.KeyStep:
     """
     current = snapshot.status.key
     if current is None or current.id != key_id or deletion_begun(snapshot.status.conditions):
-        return steps.Revoke(key_id, "deleted")
+        return steps.Revoke(key_id, steps.RevokeReason.DELETED)
     return steps.WriteStatus(status_of(snapshot), deleting("The key is being revoked."))

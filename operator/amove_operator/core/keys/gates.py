@@ -65,7 +65,7 @@ def two_live_keys(snapshot: KeySnapshot, mint: steps.Mint) -> steps.KeyStep | No
     others = [*missing, *scopes]
     too_wide = [key_id for key_id, scope in scopes.items() if takes_away(mint.scope, scope)]
     if room := others if damaged else too_wide:
-        return on_fresh_secret(snapshot, steps.Revoke(room[0], "making room"))
+        return on_fresh_secret(snapshot, steps.Revoke(room[0], steps.RevokeReason.MAKING_ROOM))
     ends = min((when for key_id, when in times.items() if key_id in others), default=None)
     if ends is None or ends <= snapshot.now:
         # Due, and yet not revoked by now: the clock is not to be trusted.

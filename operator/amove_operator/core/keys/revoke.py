@@ -26,7 +26,7 @@ def revoke_displaced_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
     if snapshot.live is None:
         return await_key_list(snapshot, messages.DISPLACED)
     live = (key.id for key in snapshot.live if key.id in going)
-    return next((steps.Revoke(key_id, "bucket name given up") for key_id in live), None)
+    return next((steps.Revoke(key_id, steps.RevokeReason.NAME_RELEASED) for key_id in live), None)
 
 
 def revoke_resurfaced_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
@@ -38,7 +38,7 @@ def revoke_resurfaced_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
     named = snapshot.status.key
     if named is None or not named.dead or live_key(snapshot, named.id) is None:
         return None
-    return steps.Revoke(named.id, "shown again after its names were given up")
+    return steps.Revoke(named.id, steps.RevokeReason.SHOWN_AGAIN)
 
 
 def revoke_dangling_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
@@ -46,7 +46,7 @@ def revoke_dangling_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
     dangling = dangling_keys(snapshot)
     if not dangling or snapshot.loss is not LossVerdict.NONE:
         return None
-    return on_fresh_secret(snapshot, steps.Revoke(dangling[0].id, "unheld"))
+    return on_fresh_secret(snapshot, steps.Revoke(dangling[0].id, steps.RevokeReason.NOT_HELD))
 
 
 def revoke_expired_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
@@ -55,7 +55,11 @@ def revoke_expired_key(snapshot: KeySnapshot) -> steps.KeyStep | None:
         return None
     due = (key_id for key_id, when in revoke_times(snapshot).items() if when <= snapshot.now)
     expired = next(due, None)
-    return on_fresh_secret(snapshot, steps.Revoke(expired, "retired")) if expired else None
+    return (
+        on_fresh_secret(snapshot, steps.Revoke(expired, steps.RevokeReason.RETIRED))
+        if expired
+        else None
+    )
 
 
 def revoke_in_spite_of_fault(snapshot: KeySnapshot) -> steps.KeyStep | None:
@@ -78,7 +82,7 @@ def revoke_pending_key(snapshot: KeySnapshot, pending: PendingKey) -> steps.KeyS
         return steps.ReadSecret()
     if snapshot.live is None and snapshot.expectations.outcome_unknown:
         return await_key_list(snapshot, messages.await_revocation(snapshot, pending.key.id))
-    return steps.Revoke(pending.key.id, "unwritten")
+    return steps.Revoke(pending.key.id, steps.RevokeReason.UNWRITTEN)
 
 
 def on_fresh_secret(snapshot: KeySnapshot, revocation: steps.Revoke) -> steps.KeyStep:

@@ -90,12 +90,29 @@ class RepairSecretMetadata:
     secret: SecretOurs
 
 
+class RevokeReason(StrEnum):
+    """Why a key is revoked, as an Event says it; :attr:`label` is the counter's."""
+
+    NAME_RELEASED = "bucket name given up"
+    SHOWN_AGAIN = "shown again after its names were given up"
+    NOT_HELD = "unheld"
+    MAKING_ROOM = "making room"
+    RETIRED = "retired"
+    UNWRITTEN = "unwritten"
+    DELETED = "deleted"
+
+    @property
+    def label(self) -> str:
+        """One word for a label: ``name_released``."""
+        return self.name.lower()
+
+
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """Delete a key at the service; ``why`` is the counter's label."""
+    """Delete a key at the service."""
 
     key_id: str
-    why: str
+    why: RevokeReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def test_a_key_of_unknown_buckets_that_cannot_be_replaced_goes_when_another_team
     stuck: dict[str, Any],
 ) -> None:
     step = plan_key(changed(UNNAMED, wanted=("two",), **stuck))
-    assert step == steps.Revoke(FIRST.id, "bucket name given up")
+    assert step == steps.Revoke(FIRST.id, steps.RevokeReason.NAME_RELEASED)
 
 
 @pytest.mark.parametrize(
