@@ -172,11 +172,28 @@ class Operator:
 
     def unready(self) -> str:
         """Why /readyz says that it is not; empty when it is, or when nobody answers."""
+        code, text = self.readyz()
+        return text if code == 503 else ""
+
+    def readyz(self) -> tuple[int, str]:
+        """Code and body of /readyz; 0 where nobody answers."""
+        return self._probe("/readyz")
+
+    def healthz(self) -> tuple[int, str]:
+        """Code and body of /healthz; 0 where nobody answers."""
+        return self._probe("/healthz")
+
+    def _probe(self, path: str) -> tuple[int, str]:
         try:
-            answer = _HTTP.get(f"http://127.0.0.1:{self._health}/readyz", timeout=2)
+            answer = _HTTP.get(f"http://127.0.0.1:{self._health}{path}", timeout=2)
         except httpx.HTTPError:
-            return ""
-        return answer.text if answer.status_code == 503 else ""
+            return 0, ""
+        return answer.status_code, answer.text
+
+    @property
+    def metrics_port(self) -> str:
+        """Where Prometheus is to scrape it."""
+        return self._metrics
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the samples of that name, without ``amove_operator_``; 0 where none is."""

@@ -12,13 +12,13 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.aiohttp import make_aiohttp_handler
 
+from amove_operator.app.health import Health
 from amove_operator.errors import SettingsError
 from amove_operator.telemetry import redact
 
 _log = logging.getLogger(__name__)
 
-Probe = Callable[[], str | None]
-"""Answers None when all is well, else one sentence that says what is wrong."""
+Probe = Callable[[], Health]
 
 _CLOSING_SECONDS = 1.0
 
@@ -26,6 +26,7 @@ _CLOSING_SECONDS = 1.0
 @asynccontextmanager
 async def serve(
     registry: CollectorRegistry,
+    live: Probe,
     ready: Probe,
     metrics_port: int,
     health_port: int,
@@ -33,12 +34,12 @@ async def serve(
 ) -> AsyncIterator[None]:
     """Serve both ports until the context ends; port 0 leaves that one out.
 
-    The ports may be the same. /healthz answers as long as the process does at all. ``host`` None
+    The ports may be the same. ``live`` is asked for /healthz, ``ready`` for /readyz. ``host`` None
     means every interface, which a pod needs: the kubelet and Prometheus come from outside. Raises
     SettingsError naming the variable whose port cannot be had.
     """
     metrics = {"/metrics": make_aiohttp_handler(registry)}
-    health = {"/healthz": _answer(lambda: None), "/readyz": _answer(ready)}
+    health = {"/healthz": _answer(live), "/readyz": _answer(ready)}
     async with AsyncExitStack() as stack:
         if metrics_port == health_port:
             both = "AMOVE_METRICS_PORT and AMOVE_HEALTH_PORT"
@@ -72,7 +73,7 @@ async def _listen(
 
 def _answer(probe: Probe) -> Handler:
     async def answer(_request: web.Request) -> web.Response:
-        fault = probe()
-        return web.Response(status=503 if fault else 200, text=f"{redact(fault or 'ok')}\n")
+        health = probe()
+        return web.Response(status=health.code, text=redact(health.body))
 
     return answer

@@ -61,6 +61,11 @@ class LeadGuard:
         """Why this process may not lead, and what to do; None when it may."""
         return self._overlap or self.fence.why_not()
 
+    def runs_without_fence(self) -> str | None:
+        """What is wrong with the fence where that is not required; None when nothing is."""
+        fault = None if self.fence.required else self.fence.fault()
+        return fault and f"{fault} (AMOVE_REQUIRE_FENCE=false)"
+
     # -- the fence ---------------------------------------------------------------------------------
 
     async def stand_behind_fence(self) -> None:

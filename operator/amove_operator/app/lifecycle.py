@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 from amove_operator.amove.credentials import check_credentials
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
+from amove_operator.app.vitals import Vitals
 from amove_operator.engine.workers import run_workers
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import FenceWatch, Kube
@@ -36,7 +37,6 @@ _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
 _NEVER = 1_000_000
 _KEPT_EVERY = 10.0
-_NOT_FILLED = "the caches are not filled yet: buckets, keys and Secrets are being listed"
 T = TypeVar("T")
 
 
@@ -54,12 +54,11 @@ class Life:
         self._fence = fence
         self._asked_to_stop = asked_to_stop
         self._ending: Ending | None = None
-        self._filled = False
-        self._waits_for = _NOT_FILLED
         self._metrics = Metrics()
         self._alarms = alarms.Alarms(kube, self._metrics)
         self._election = wiring.make_election(settings, kube)
         self._guard = LeadGuard(fence, self._election, self._alarms, self._end)
+        self._vitals = Vitals(self._guard, lambda: kube.skew_seconds)
         gauges.show_process(self._metrics, kube, fence, self._leads)
 
     async def run(self) -> Ending:
@@ -69,7 +68,8 @@ class Life:
         """
         check_credentials(self._settings)
         ports = self._settings.metrics_port, self._settings.health_port
-        async with http.serve(self._metrics.registry, self._why_not_ready, *ports):
+        probes = self._vitals.live, self._vitals.ready
+        async with http.serve(self._metrics.registry, *probes, *ports):
             self._task = asyncio.create_task(self._watch())
             self._take_signals()
             await asyncio.wait({self._task})
@@ -92,6 +92,7 @@ class Life:
         if before is None or (before is Ending.ANEW and ending is not Ending.ANEW):
             self._ending = ending
         if before is None:
+            self._vitals.stopping = ending.value
             self._task.cancel()
 
     def _take_signals(self) -> None:
@@ -107,9 +108,6 @@ class Life:
 
     # -- readiness ---------------------------------------------------------------------------------
 
-    def _why_not_ready(self) -> str | None:
-        return self._guard.why_not() or (None if self._filled else self._waits_for)
-
     def _leads(self) -> bool:
         return self._guard.leads and self._ending is None
 
@@ -119,22 +117,22 @@ class Life:
             try:
                 answer = await ask()
             except (KubeUnavailable, KubeRefused) as error:
-                self._waits_for = f"waiting for Kubernetes: {error}"
-                _log.error("%s", self._waits_for)
+                self._vitals.waits_for = f"waiting for Kubernetes: {error}"
+                _log.error("%s", self._vitals.waits_for)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                self._waits_for = _NOT_FILLED
+                self._vitals.waited()
                 return answer
 
     async def _crds_installed(self) -> None:
         tries = 0
         while missing := await self._patiently(self._kube.missing_crds):
-            self._waits_for = (
+            self._vitals.waits_for = (
                 f"the CRDs of {' and '.join(missing)} are not installed: run 'amove-operator crds "
                 "| kubectl apply -f -' or install the chart with crds.install=true"
             )
             if tries % _CRDS_SAID_EVERY == 0:
-                _log.error("%s; waiting for them", self._waits_for)
+                _log.error("%s; waiting for them", self._vitals.waits_for)
             tries += 1
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -143,10 +141,11 @@ class Life:
     async def _watch(self) -> None:
         """The outermost level. A standby watches too, so that it can take the lead at once."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._fence.run(self._guard.on_fence_read))
+            self._vitals.begin(group, self._fence.run(self._guard.on_fence_read), "the fence")
             await self._crds_installed()
             uid = await self._patiently(self._kube.cluster_uid)
             operator = wiring.wire(self._settings, self._kube, self._election, self._alarms, uid)
+            self._vitals.operator = operator
             async with aclosing(operator.d.api):
                 group.create_task(self._end_with_history(operator))
                 await self._fill_caches(group, operator)
@@ -166,12 +165,12 @@ class Life:
             on_event, login, namespaces, self._crds_installed, self._take_signals
         )
         with _all_kept():
-            group.create_task(both.run(watching))
-            group.create_task(operator.secrets.run())
+            self._vitals.begin(group, both.run(watching), "the watches")
+            self._vitals.begin(group, operator.secrets.run(), "the watch of Secrets")
             await watching.wait()
             await self._patiently(operator.census.take)
             await operator.secrets.synced.wait()
-        self._filled = True
+        self._vitals.fill()
         store = operator.d.store
         _log.info("watching: %d objects", len(store.buckets) + len(store.keys))
 
@@ -187,7 +186,8 @@ class Life:
         """
         won = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._election.run(won.set, lambda: self._on_lease_lost(operator)))
+            election = self._election.run(won.set, lambda: self._on_lease_lost(operator))
+            self._vitals.begin(group, election, "the Lease")
             await won.wait()
             await self._guard.on_lease_won(self._kube.skew_seconds or 0.0)
             # A standby's cache may be old: a key that went while another led was served by that
@@ -206,9 +206,9 @@ class Life:
         accounts_asked = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(_load_accounts(operator, accounts_asked))
-            group.create_task(_serve_queue(operator, accounts_asked))
-            group.create_task(operator.resync.run())
-            group.create_task(self._alarms.run())
+            self._vitals.begin(group, _serve_queue(operator, accounts_asked), "the workers")
+            self._vitals.begin(group, operator.resync.run(), "the resync")
+            self._vitals.begin(group, self._alarms.run(), "the alarms")
             group.create_task(_remembered_kept(operator.resync.swept))
             await operator.d.enqueue.all()
 

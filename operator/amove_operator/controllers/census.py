@@ -37,8 +37,10 @@ class Census:
                     await self._list(kind, scope)
             except KubeRefused as error:
                 if scope is None:
+                    self._d.namespaces.refused = f"buckets and keys cannot be listed: {error}"
                     raise
                 refused[scope] = error
+        self._d.namespaces.refused = None
         hidden = [namespace for namespace in refused if await self._is_there(namespace)]
         self._note(refused, frozenset(hidden))
 

@@ -10,6 +10,9 @@ from math import inf
 class AlwaysLeading:
     """The one process leads from the start."""
 
+    unreadable: str | None = None
+    standing_by: str | None = None
+
     async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
         """Call ``on_lead`` and wait until cancelled; the lead is never lost."""
         on_lead()

@@ -68,11 +68,17 @@ class FenceWatch:
         if not self.required or self.stands:
             return None
         if self._fault is not None:
-            return f"the fence {FENCE} does not stand: {self._fault}; {_MENDING}"
+            return f"{self.fault()}; {_MENDING}"
         left = self._counts_at - self._clock()
         return (
             f"the fence {FENCE} is new: API servers may not know it yet; it counts in {left:.0f} s"
         )
+
+    def fault(self) -> str | None:
+        """Why it does not stand, also where this process leads without one; None when it does."""
+        if self._fault is None:
+            return None
+        return f"the fence {FENCE} does not stand: {self._fault}"
 
     async def run(self, on_observed: Callable[[], None]) -> None:
         """Observe for ever; ``on_observed`` is called each time, and when a new fence counts."""

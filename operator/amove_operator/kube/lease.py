@@ -49,10 +49,13 @@ class LeaseElection:
     """One candidate. ``identity`` must be of this process alone (:func:`unique_identity`).
 
     ``leading_since``: monotonic seconds at which this process took the Lease; None before that
-    and after its loss.
+    and after its loss. ``unreadable``: why the last try to read or write it failed.
+    ``standing_by``: who held it when it was last read, where that was somebody else.
     """
 
     leading_since: float | None = None
+    unreadable: str | None = None
+    standing_by: str | None = None
 
     def __init__(
         self,
@@ -169,12 +172,14 @@ class LeaseElection:
         except (KubeUnavailable, KubeRefused) as error:
             message = f"the Lease {self._name} could not be read or written: {error}"
             self._log_once(logging.WARNING, message, again=_LOG_EVERY)
+            self.unreadable = message
             return _Outcome.UNKNOWN
+        self.unreadable = None
         return outcome
 
     def _stand_by(self) -> None:
         holder = ((self._lease or {}).get("spec") or {}).get("holderIdentity")
-        message = f"standing by: the Lease {self._name} is held by {holder}"
+        message = self.standing_by = f"standing by: the Lease {self._name} is held by {holder}"
         self._log_once(logging.INFO, message, again=float("inf"))
 
     def _log_once(self, level: int, message: str, *, again: float) -> None:
@@ -195,7 +200,7 @@ class LeaseElection:
         except Conflict:
             self._lease = None
             return _Outcome.UNKNOWN
-        self._renewed = started
+        self._renewed, self.standing_by = started, None
         return _Outcome.OURS
 
     async def _read(self) -> None:

@@ -92,8 +92,8 @@ class SecretWatch:
     """Keeps ``known`` like the cluster until cancelled.
 
     ``known``: (namespace, name) → metadata. ``synced``: set once every namespace was listed, or
-    refused if it is one of several. ``on_sync``: a watch that failed shows nothing of what goes
-    meanwhile, from its failure to the next list or event.
+    refused if it is one of several. ``refused``: why none can be read. ``on_sync``: a watch that
+    failed shows nothing of what goes meanwhile, from its failure to the next list or event.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class SecretWatch:
     ) -> None:
         self.known: dict[tuple[str, str], SecretMeta] = {}
         self.synced = asyncio.Event()
+        self.refused: str | None = None
         self._kube = kube
         self._on_change = on_change
         self._on_sync = on_sync
@@ -127,7 +128,7 @@ class SecretWatch:
                     version = await self._list(scope)
                 async for position in self._changes(scope, version):
                     version = position
-                    pause = _FIRST_PAUSE
+                    pause, self.refused = _FIRST_PAUSE, None
                     self._on_sync(scope, in_sync=True)
             except _Relist:
                 self._on_sync(scope, in_sync=False)
@@ -135,8 +136,8 @@ class SecretWatch:
             except (KubeUnavailable, KubeRefused) as error:
                 self._on_sync(scope, in_sync=False)
                 log.warning("Secrets of %s are watched again soon: %s", scope or "all", error)
-                if scope is not None and isinstance(error, KubeRefused):
-                    await self._pass_over(scope)
+                if isinstance(error, KubeRefused):
+                    await self._on_refused(scope, error)
             except Exception:
                 self._on_sync(scope, in_sync=False)
                 log.exception("Secrets of %s are listed anew", scope or "all")
@@ -162,6 +163,7 @@ class SecretWatch:
                 self._forget(secret)
         self._answered(scope)
         self._on_sync(scope, in_sync=True)
+        self.refused = None
         return version
 
     def _answered(self, scope: str | None) -> None:
@@ -169,8 +171,11 @@ class SecretWatch:
         if not self._unlisted:
             self.synced.set()
 
-    async def _pass_over(self, scope: str) -> None:
+    async def _on_refused(self, scope: str | None, error: KubeRefused) -> None:
         """One of several that may not be listed holds up itself alone; gone, it has no Secrets."""
+        if scope is None:
+            self.refused = f"Secrets cannot be watched: {error}"
+            return
         self._answered(scope)
         try:
             gone = await self._kube.namespace_gone(scope)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 import pytest
 
+from amove_operator.app.health import Health
 from amove_operator.app.http import serve
 from amove_operator.errors import SettingsError
 from amove_operator.telemetry import Metrics
@@ -28,17 +30,18 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def well() -> str | None:
-    return None
+def well() -> Health:
+    return Health()
 
 
 def serving(
     metrics_port: int,
     health_port: int,
     *,
-    ready: Callable[[], str | None] = well,
+    live: Callable[[], Health] = well,
+    ready: Callable[[], Health] = well,
 ) -> AbstractAsyncContextManager[None]:
-    return serve(Metrics().registry, ready, metrics_port, health_port, HOST)
+    return serve(Metrics().registry, live, ready, metrics_port, health_port, HOST)
 
 
 @asynccontextmanager
@@ -104,21 +107,24 @@ async def test_a_fault_is_a_503_that_says_which_and_only_on_its_own_path() -> No
     (port,) = free_ports(1)
     faults: list[str] = []
 
-    def ready() -> str | None:
-        return faults[0] if faults else None
+    def ready() -> Health:
+        return Health(tuple(faults), ("standing by",))
 
     async with serving(0, port, ready=ready), client(port) as web:
-        assert (await web.get("/readyz")).text == "ok\n"
+        assert (await web.get("/readyz")).text == "ok\nstanding by\n"
         faults.append("the key cache is not filled yet")
         answer = await web.get("/readyz")
-        assert (answer.status_code, answer.text) == (503, "the key cache is not filled yet\n")
+        assert (answer.status_code, answer.text) == (
+            503,
+            "the key cache is not filled yet\nstanding by\n",
+        )
         assert (await web.get("/healthz")).status_code == 200
 
 
 async def test_a_health_fault_shows_no_credential() -> None:
     (port,) = free_ports(1)
     fault = "refused: Authorization: Bearer abc.def-ghi"
-    async with serving(0, port, ready=lambda: fault), client(port) as web:
+    async with serving(0, port, ready=lambda: Health((fault,))), client(port) as web:
         answer = await web.get("/readyz")
     assert answer.status_code == 503
     assert "abc.def" not in answer.text
@@ -171,3 +177,23 @@ async def test_a_client_that_stays_connected_does_not_hold_up_the_end() -> None:
             await web.get("/healthz")
         with pytest.raises(httpx.TransportError):
             await web.get("/healthz")
+
+
+async def test_a_loop_that_is_stuck_answers_nothing_so_that_the_probe_fails() -> None:
+    (port,) = free_ports(1)
+    async with serving(0, port), client(port) as web:
+        assert (await web.get("/healthz")).status_code == 200
+        answers: list[int | None] = []
+
+        def probe() -> None:
+            try:
+                url = f"http://{HOST}:{port}/healthz"
+                answers.append(httpx.get(url, timeout=0.2, trust_env=False).status_code)
+            except httpx.TimeoutException:
+                answers.append(None)
+
+        kubelet = threading.Thread(target=probe)
+        kubelet.start()
+        kubelet.join()  # in the loop's own thread, which so serves nobody
+        assert answers == [None]
+        assert (await web.get("/healthz")).status_code == 200

@@ -14,10 +14,12 @@ from typing import Any, cast
 
 import pytest
 
+from amove_operator.amove import BreakerState
 from amove_operator.app import lifecycle, watches, wiring
+from amove_operator.app.health import Health
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
-from amove_operator.controllers.shared.leadership import Leadership
+from amove_operator.controllers.shared.leadership import Leadership, Namespaces
 from amove_operator.controllers.shared.store import Store
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.kube import FenceWatch, Kube
@@ -26,6 +28,7 @@ from amove_operator.settings import Settings
 from tests.patience import PATIENCE
 from tests.unit.virtual_time import VirtualTimeLoop, with_loop
 
+DOWN = BreakerState(open=True, cause="unavailable", reason="the service is down")
 STAGES = (
     "CRDs",
     "cluster UID",
@@ -53,6 +56,7 @@ class Stage:
         self.reached = asyncio.Event()
         self.dies: dict[str, BaseException] = {}
         self.faults: list[str] = []
+        self.goes_missing: list[str] = []
         self.lose: Callable[[], None] = lambda: None
         self.on_fence_read: Callable[[], None] = lambda: None
         self.on_event: Callable[..., None] = lambda *_: None
@@ -85,23 +89,32 @@ class Stage:
 
     async def missing_crds(self) -> list[str]:
         await self.pass_by("CRDs")
-        return []
+        return self.goes_missing if "leads" in self.noted else []
 
     async def cluster_uid(self) -> str:
         await self.pass_by("cluster UID")
         return "uid"
 
-    def watches(self, on_event: Any, _login: Any, _spaces: Any, _served: Any, take: Any) -> Any:
+    def watches(self, on_event: Any, _login: Any, _spaces: Any, served: Any, take: Any) -> Any:
         self.on_event = on_event
-        return SimpleNamespace(run=partial(self.watch, take))
+        return SimpleNamespace(run=partial(self.watch, served, take))
 
-    async def watch(self, take: Any, ready: Any) -> None:
+    async def watch(self, served: Any, take: Any, ready: Any) -> None:
         take()
         if self.hold == "Kopf ready":
             self.reached.set()
         else:
             ready.set()
+        if self.goes_missing:
+            while "leads" not in self.noted:
+                await asyncio.sleep(0.01)
+            self.background.append(asyncio.create_task(self.note_soon("asked anew")))
+            await served()
         await self.part("Kopf")
+
+    async def note_soon(self, what: str) -> None:
+        await asyncio.sleep(0.05)
+        self.noted.append(what)
 
     async def take(self) -> None:
         await self.pass_by(next(self.lists))
@@ -152,7 +165,9 @@ class Stage:
             on_object_event=lambda *event: self.seen.append(event),
         )
         d = SimpleNamespace(
-            api=SimpleNamespace(aclose=self.close_api),
+            api=SimpleNamespace(aclose=self.close_api, breaker=SimpleNamespace(state=DOWN)),
+            namespaces=Namespaces(),
+            key_lists=SimpleNamespace(incomplete=None),
             queue=self.queue,
             workers=self.concurrency,
             store=self.store,
@@ -166,14 +181,14 @@ class Stage:
             dispatcher=dispatcher,
             census=SimpleNamespace(take=self.take),
             resync=SimpleNamespace(run=lambda: self.part("resync"), swept=asyncio.Event()),
-            secrets=SimpleNamespace(run=lambda: self.part("Secrets"), synced=listed),
+            secrets=SimpleNamespace(run=lambda: self.part("Secrets"), synced=listed, refused=None),
         )
 
     def life(self, token: Path) -> Life:
         kube = SimpleNamespace(
             missing_crds=self.missing_crds,
             cluster_uid=self.cluster_uid,
-            transport=SimpleNamespace(login=None),
+            transport=SimpleNamespace(login=None, on_request=None),
             skew_seconds=None,
             namespace="amove-system",
         )
@@ -182,6 +197,8 @@ class Stage:
             stand=lambda: self.pass_by("fence"),
             check=lambda: self.pass_by("fence read anew"),
             why_not=lambda: self.faults[0] if self.faults else None,
+            fault=lambda: None,
+            required=True,
             identity="a/b",
             made_at=None,
             noted=None,
@@ -206,7 +223,11 @@ def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
             wiring,
             "make_election",
             lambda *_: SimpleNamespace(
-                run=stage.compete, annotation=lambda _: "a/b", annotate=lambda *_: None
+                run=stage.compete,
+                annotation=lambda _: "a/b",
+                annotate=lambda *_: None,
+                unreadable=None,
+                standing_by="standing by: the Lease amove is held by another",
             ),
         )
         token = tmp_path / "token"
@@ -380,9 +401,9 @@ async def test_after_an_overlap_it_rests_until_it_is_asked_to_stop(
         async def stop_once_it_rests() -> None:
             while "Kopf ended" not in stage.noted:
                 await asyncio.sleep(0.01)
-            why = life._why_not_ready()
-            assert why is not None
-            stage.noted.append(why)
+            ready, live = life._vitals.ready(), life._vitals.live()
+            assert (ready.code, live.code) == (503, 200), "a restart would not help"
+            stage.noted.append(ready.body)
             sigterm()
 
         if fence_goes:
@@ -392,3 +413,56 @@ async def test_after_an_overlap_it_rests_until_it_is_asked_to_stop(
 
     assert await live(stage, act) is Ending.OVERLAP
     assert "that of Lease theirs/amove" in stage.noted[-1]
+
+
+async def health_of(stage: Stage, live: Live, *, until: str = "") -> tuple[Health, Health]:
+    """What /healthz and /readyz answer at the stage, or once a part has ended."""
+    seen: list[tuple[Health, Health]] = []
+
+    def act(stage: Stage, life: Life) -> None:
+        async def look() -> None:
+            while until and until not in stage.noted:
+                await asyncio.sleep(0.01)
+            seen.append((life._vitals.live(), life._vitals.ready()))
+            sigterm()
+
+        stage.background.append(asyncio.create_task(look()))
+
+    await live(stage, act)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("hold", "says"),
+    [
+        ("CRDs", "the caches are not filled yet"),
+        ("Kopf ready", "the caches are not filled yet"),
+        ("fence", "ok"),
+        ("standby", "standing by: the Lease amove is held by another"),
+        ("work", "calls to the Amove API wait: the service is down"),
+    ],
+)
+async def test_each_stage_says_what_it_waits_for_and_is_alive(
+    hold: str, says: str, live: Live
+) -> None:
+    alive, ready = await health_of(Stage(hold), live)
+    assert alive.code == 200
+    assert ready.code == (503 if "not filled" in says else 200)
+    assert says in ready.body
+
+
+async def test_while_the_rest_ends_a_part_that_died_is_a_liveness_failure(live: Live) -> None:
+    """The calls in flight may take a minute; nobody takes the process for sound meanwhile."""
+    stage = Stage()
+    stage.dies["resync"] = RuntimeError("broken")
+    alive, ready = await health_of(stage, live, until="Lease ended")
+    assert (alive.code, ready.code) == (503, 503)
+    assert alive.body.startswith("a part of the operator (the resync) ended unexpectedly")
+
+
+async def test_definitions_that_go_while_it_runs_are_waited_for(live: Live) -> None:
+    stage = Stage()
+    stage.goes_missing = ["AmoveBucket"]
+    alive, ready = await health_of(stage, live, until="asked anew")
+    assert (alive.code, ready.code) == (200, 503)
+    assert "the CRDs of AmoveBucket are not installed" in ready.body

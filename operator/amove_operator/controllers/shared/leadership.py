@@ -30,9 +30,11 @@ class Namespaces:
     """The watched namespaces that a census could not list.
 
     ``hidden``: those of them that exist, so that Secrets there may hold keys that we cannot see.
+    ``refused``: why nothing at all can be listed, where all namespaces are one scope.
     """
 
     def __init__(self) -> None:
+        self.refused: str | None = None
         self.unlisted: frozenset[str] = frozenset()
         self.hidden: frozenset[str] = frozenset()
 
