@@ -1,4 +1,5 @@
-# Needs: make, Python 3.11 or newer, and Go (or ready binaries, see README.md) for the control plane.
+# Needs: make, Python 3.11 or newer, Go (or ready binaries, see README.md) for the control plane, and for
+# `make test` Prometheus on the PATH or apt-get, by which it is fetched.
 # `make` alone lists the targets.
 
 PYTHON ?= python3
@@ -38,7 +39,7 @@ demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=
 		$(if $(call given,KUBECONFIG),--kubeconfig "$(KUBECONFIG)")
 
 .PHONY: test
-test: lint controlplane ## Lint and every test but the long ones, with coverage (about 20 minutes on two cores)
+test: lint controlplane prometheus ## Lint and every test but the long ones, with coverage (about 20 minutes on two cores)
 	@echo "== Tests, on real control planes"
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m tests.side_by_side --durations=15
@@ -58,7 +59,7 @@ test-unit: $(READY) ## A quick look: the tests that need no control plane
 	$(PYTEST) $(wildcard $(UNIT_TESTS))
 
 .PHONY: test-long
-test-long: controlplane ## The tests that take long (marker: long)
+test-long: controlplane prometheus ## The tests that take long (marker: long)
 	$(PYTEST) -m long --timeout 3600 --durations=15
 
 .PHONY: soak
@@ -66,7 +67,7 @@ soak: controlplane ## Ten minutes in which everything goes wrong; SOAK_SEED=… 
 	$(PYTEST) tests/faults/test_soak.py -m long
 
 .PHONY: test-busy
-test-busy: controlplane ## The tests beside two busy loops; TESTS="tests/unit/amove -x" runs some of them
+test-busy: controlplane prometheus ## The tests beside two busy loops; TESTS="tests/unit/amove -x" runs some of them
 	$(BIN)/python -m tests.busy --durations=15 $(TESTS)
 
 .PHONY: lint
@@ -99,6 +100,10 @@ $(READY): requirements/dev.lock pyproject.toml
 .PHONY: controlplane
 controlplane: $(READY) ## The control plane's binaries: built once with Go, then reused
 	@$(BIN)/python -m controlplane build >/dev/null
+
+.PHONY: prometheus
+prometheus: $(READY) ## Prometheus and promtool, which some tests ask: Debian's package, unpacked into the cache
+	@$(BIN)/python -m prometheus_tools >/dev/null
 
 .PHONY: crds
 crds: $(READY) ## Write the CRDs from the models, for kubectl and for the chart

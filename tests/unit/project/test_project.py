@@ -24,6 +24,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 TARGETS = {
     "venv",
     "controlplane",
+    "prometheus",
     "demo",
     "test",
     "test-unit",
