@@ -181,12 +181,18 @@ def variable(field: str) -> str:
 
 def shown_default(field: str) -> str:
     """The default of a settings field as its variable would say it, such as 10m."""
-    default = Settings.model_fields[field].default
-    if isinstance(default, timedelta):
-        return shared.show_duration(default)
-    if isinstance(default, bool):
-        return str(default).lower()
-    return f"{default:g}" if isinstance(default, float) else str(default or "not set")
+    return shown_value(Settings.model_fields[field].default)
+
+
+def shown_value(value: object) -> str:
+    """A setting's value as its variable would say it: 10m, true, a list with commas."""
+    if isinstance(value, timedelta):
+        return shared.show_duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(value) or "not set"
+    return f"{value:g}" if isinstance(value, float) else str(value or "not set")
 
 
 def load_settings(

@@ -59,11 +59,15 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, its body read to the end. ``headers`` has lower-case names."""
+    """An HTTP answer, its body read to the end. ``headers`` has lower-case names.
+
+    ``host``: whose it is, for a person.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    host: str = "the host"
 
     @property
     def is_page(self) -> bool:
@@ -87,7 +91,8 @@ def read_success(call: Call[T], answer: Answer) -> T:
     TransportFault for a page, which is not the service's own.
     """
     if answer.is_page:
-        why = f"status {answer.status}, but a page instead of the service's own answer"
+        page = "but a page instead of the service's own answer"
+        why = f"status {answer.status} of {answer.host}, {page}"
         raise call.failed(errors.TransportFault, why, status=answer.status)
     try:
         return call.read(answer.body.removeprefix(_BYTE_ORDER_MARK))
@@ -135,10 +140,10 @@ def fault_of(call: Call[Any], answer: Answer, *, now: float) -> errors.ApiError 
 
 
 def _foreign(call: Call[Any], answer: Answer) -> errors.TransportFault:
-    why = (
-        f"status {answer.status} is not an answer of the service itself; "
-        "check AMOVE_API_URL and the proxies on the way"
-    )
+    hint = "check AMOVE_API_URL and the proxies on the way"
+    if b"<Error>" in answer.body[:512]:
+        hint = "it speaks S3: name the Amove API in AMOVE_API_URL, the S3 host in AMOVE_STORAGE_DN"
+    why = f"status {answer.status} of {answer.host} is not an answer of the service itself; {hint}"
     return call.failed(errors.TransportFault, why, status=answer.status)
 
 

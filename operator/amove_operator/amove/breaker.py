@@ -171,10 +171,6 @@ class Breaker:
         before, self.state = self.state, state
         if (before.open, before.cause) == (state.open, state.cause):
             return
-        if state.open:
-            _log.error("all calls to the Amove API are paused: %s", state.reason)
-        else:
-            _log.warning("calls to the Amove API go on: a probe passed")
         for listener in self._listeners:
             try:
                 listener(state)

@@ -18,6 +18,7 @@ from amove_operator.amove.answers import Call, T
 from amove_operator.amove.breaker import Breaker, BreakerState
 from amove_operator.amove.calls import Payload
 from amove_operator.amove.credentials import credentials_for
+from amove_operator.amove.hints import connection_failure
 from amove_operator.amove.permits import LONG_PAUSE_SECONDS, CallPermits
 from amove_operator.amove.retry import RetryPolicy, may_repeat, pause_asked_for, wait_before_retry
 from amove_operator.amove.sent import Observer, note_sent
@@ -252,6 +253,7 @@ class Session:
 
     async def _fetch(self, call: Call[Any], request: httpx.Request) -> answers.Answer:
         """The whole answer. Raises TransportFault for whatever keeps it from coming."""
+        host = request.url.netloc.decode()
         try:
             async with asyncio.timeout(self._tuning.total):
                 response = await self._http.send(request, stream=True)
@@ -261,14 +263,15 @@ class Session:
                     await response.aclose()
         except TimeoutError:
             why = f"no complete answer within {self._tuning.total:g} s"
-            raise call.failed(TransportFault, why) from None
+            raise call.failed(TransportFault, connection_failure(host, why)) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as error:
             # The text is cleaned and its cause cut off: h11 quotes the header it does not like.
             text = one_line(str(error))
-            why = type(error).__name__ + (f": {text}" if text else "")
+            cause = type(error).__name__ + (f": {text}" if text else "")
+            why = connection_failure(host, cause)
             sent = not isinstance(error, _NEVER_SENT)
             raise call.failed(TransportFault, why, maybe_done=call.writes and sent) from None
-        return answers.Answer(response.status_code, response.headers, body)
+        return answers.Answer(response.status_code, response.headers, body, host)
 
     async def _read(self, call: Call[Any], response: httpx.Response) -> bytes:
         chunks: list[bytes] = []

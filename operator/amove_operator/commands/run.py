@@ -8,10 +8,11 @@ import os
 import time
 from contextlib import aclosing
 
+from amove_operator import __version__
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
 from amove_operator.kube import FenceWatch, Kube
-from amove_operator.settings import Settings, unknown_variables
+from amove_operator.settings import Settings, shown_value, unknown_variables, variable
 
 _log = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ async def run_operator(settings: Settings) -> int:
     """
     asked_to_stop = asyncio.Event()
     async with aclosing(await Kube.connect()) as kube:
+        _log_start(settings, kube)
         if unknown := ", ".join(unknown_variables(os.environ)):
             _log.warning("%s: no such setting; is it misspelt, or of a service link?", unknown)
         fence = FenceWatch(
@@ -34,3 +36,18 @@ async def run_operator(settings: Settings) -> int:
         while ending is Ending.ANEW and not asked_to_stop.is_set():
             ending = await Life(settings, kube, fence, asked_to_stop).run()
     return 1 if ending in (Ending.LOST, Ending.WENT_BACK) else 0
+
+
+def _log_start(settings: Settings, kube: Kube) -> None:
+    """One line by which a log says what it is of. No setting is a secret: those are in files."""
+    shown = {variable(name): shown_value(value) for name, value in settings if value is not None}
+    lease = f"{settings.lease_namespace or kube.namespace}/{settings.lease_name}"
+    _log.info(
+        "amove-operator %s begins: Amove API %s, cloud account %s, Kubernetes %s, Lease %s",
+        __version__,
+        settings.api_url,
+        settings.cloud_account_id or "of the credentials",
+        kube.host,
+        lease if settings.leader_election else "none (AMOVE_LEADER_ELECTION=false)",
+        extra={"version": __version__, "settings_in_use": shown},
+    )

@@ -29,7 +29,7 @@ from amove_operator.errors import (
 )
 from amove_operator.models import AmoveBucket
 from amove_operator.models.refs import Kind, ObjectId, Ref
-from amove_operator.telemetry import log_context
+from amove_operator.telemetry import reconcile_context
 
 _log = logging.getLogger(__name__)
 _SOON = 5.0
@@ -213,7 +213,7 @@ class Dispatcher:
         """Serve one item; every expected failure ends here, in a back-off."""
         (kind, namespace, name), metrics = item.ref, self.d.metrics
         with (
-            log_context(kind=kind.value, namespace=namespace, name=name),
+            reconcile_context(kind.value, namespace, name),
             metrics.reconcile_duration.labels(kind.value).time(),
         ):
             try:

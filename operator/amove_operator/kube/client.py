@@ -75,6 +75,11 @@ class Kube:
         access = await find_access(context=context)
         return cls(Transport(access), namespace=access.namespace)
 
+    @property
+    def host(self) -> str:
+        """The API server's address, for a person."""
+        return str(self.transport.configuration.host)
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self.transport.close()

@@ -79,13 +79,15 @@ class Request:
 
 
 @contextmanager
-def _unreachable() -> Iterator[None]:
+def _unreachable(host: str) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:  # OSError includes TimeoutError
         # The cause is cut off: aiohttp's errors carry the request with its headers.
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise KubeUnavailable(f"the Kubernetes API server gave no answer: {reason}") from None
+        raise KubeUnavailable(
+            f"the Kubernetes API server {host} gave no answer: {reason}"
+        ) from None
 
 
 class Transport:
@@ -164,7 +166,7 @@ class Transport:
         self, request: Request, seconds: float, gate: Callable[[], None] | None
     ) -> tuple[int, bytes]:
         """Status and body. A second try only after a 401, which did nothing, with a newer token."""
-        with _unreachable():
+        with _unreachable(self.configuration.host):
             headers = await self._headers(request)
             if gate is not None:
                 gate()
@@ -220,13 +222,13 @@ class Transport:
         limits = aiohttp.ClientTimeout(
             total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
         )
-        with _unreachable():
+        with _unreachable(self.configuration.host):
             answer = await self._open(request, await self._headers(request), limits)
         response: aiohttp.ClientResponse = answer.response
         try:
             if response.status == 401 and self._bearer is not None:
                 self._bearer.expire()
-            with _unreachable():
+            with _unreachable(self.configuration.host):
                 if response.status != 200:
                     raise failure(response.status, await response.read())
                 async for line in response.content:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,17 @@ def log_context(**fields: object) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
+
+
+@contextmanager
+def reconcile_context(kind: str, namespace: str, name: str) -> Iterator[None]:
+    """Give every line of one pass over an object its names, and an id of the pass itself.
+
+    By the id, two passes over one object can be told apart, and what a library logs meanwhile
+    belongs to one of them.
+    """
+    with log_context(kind=kind, namespace=namespace, name=name, reconcile=secrets.token_hex(4)):
+        yield
 
 
 def configure_logging(

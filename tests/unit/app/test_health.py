@@ -50,7 +50,7 @@ STATES = {
 
 def rows() -> dict[str, list[str]]:
     """The table of the page: a state and its other cells."""
-    table = PAGE.read_text().split("\n## Health\n")[1]
+    table = PAGE.read_text().split("\n## Health\n")[1].split("\n## ")[0]
     lines = [line for line in table.splitlines() if line.startswith("| ")][1:]
     split = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return {first: others for first, *others in split}

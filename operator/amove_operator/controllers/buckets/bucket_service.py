@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from amove_operator.amove import BucketAddress, Observed
 from amove_operator.controllers.shared.dependencies import Dependencies
 from amove_operator.controllers.shared.memory import BucketMemory
@@ -16,6 +18,8 @@ from amove_operator.errors import (
     Rejected,
 )
 from amove_operator.models import AmoveBucket, BucketFlags
+
+_log = logging.getLogger(__name__)
 
 
 class BucketService:
@@ -82,10 +86,12 @@ class BucketService:
         self._d.bucket_losses.concluded(bucket.metadata.uid)
         if bucket.proven.provenance is None:
             metrics.buckets_created.inc()
+            _log.info("created bucket %s", name)
             await self._d.status.emit_event(bucket, EventReason.Created, f"Created bucket {name}.")
             return
         metrics.buckets_recreated.inc()
         message = f"Bucket {name} was gone from the service and was created again, empty."
+        _log.warning("%s", message)
         await self._d.status.emit_event(bucket, EventReason.Recreated, message, warning=True)
 
     async def repair(
@@ -101,6 +107,7 @@ class BucketService:
         else:
             memory.accepted()
             memory.repairs_left -= 1
+            _log.info("updated bucket %s: %s, were %s", where.bucket_name, flags, seen)
 
     async def delete(self, bucket: AmoveBucket, memory: BucketMemory, where: BucketAddress) -> None:
         """Send ``delete_bucket``. Raises ApiError where the answer is no refusal."""
@@ -121,4 +128,5 @@ class BucketService:
             memory.delete_sent = memory.delete_answered = True
             self._d.metrics.buckets_deleted.inc()
             message = f"Deleted bucket {where.bucket_name}."
+            _log.info("deleted bucket %s", where.bucket_name)
             await self._d.status.emit_event(bucket, EventReason.Deleted, message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from amove_operator.amove import NewKey
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
 from amove_operator.controllers.keys.unconfirmed import UnconfirmedKeys
@@ -14,6 +16,8 @@ from amove_operator.core.reasons import EventReason
 from amove_operator.errors import ApiError, Rejected
 from amove_operator.models import AmoveStorageKey
 from amove_operator.telemetry import register_secret
+
+_log = logging.getLogger(__name__)
 
 
 class KeyService:
@@ -69,6 +73,7 @@ class KeyService:
         memory.expectations = memory.expectations.received(pending, self._d.clock())
         self._d.key_lists.issued(remote)
         self._d.metrics.keys_minted.inc()
+        _log.info("issued key %s (id %s)", remote.name, remote.id)
         known_user = recorded.user_id if recorded is not None else None
         changed = known_user is not None and remote.user_id not in (None, known_user)
         uid, accept_loss = key.metadata.uid, key.metadata.annotation("accept-loss")
@@ -100,6 +105,7 @@ class KeyService:
         self._d.key_lists.revoked(key_id)
         self._d.metrics.keys_revoked.labels(why.label).inc()
         revoked = f"Revoked key {key_id}: {why}."
+        _log.info("revoked key %s: %s", key_id, why)
         await self._d.status.emit_event(key, EventReason.KeyRevoked, revoked)
 
 

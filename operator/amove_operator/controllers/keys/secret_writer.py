@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
@@ -23,6 +24,8 @@ from amove_operator.core.secrets.rendering import RenderContext, TemplateFault, 
 from amove_operator.errors import Conflict, KubeRefused
 from amove_operator.kube import SecretView
 from amove_operator.times import whole_seconds
+
+_log = logging.getLogger(__name__)
 
 # As long as an access key or a secret key can be: what is too long is found before one is issued.
 _STAND_IN = "0" * 128
@@ -190,6 +193,7 @@ class SecretWriter:
     ) -> None:
         progress.memory.record, progress.memory.record_uid = record, view.uid
         self._d.metrics.secret_writes.inc()
+        _log.info("wrote Secret %s, which holds key %s", view.name, record.key_id)
         self._take_in(snapshot, progress, view)
 
     async def _send(

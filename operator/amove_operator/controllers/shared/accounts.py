@@ -54,6 +54,9 @@ class CloudAccounts:
             self.loaded = self.loaded or (not self.needed and _has_no_such_call(failure))
             if before[1] != str(failure):
                 _log.warning("the cloud accounts cannot be read: %s", failure)
+        if before[2] != self._accounts:
+            found = self.defaults()
+            _log.info("default cloud account %s, S3 host %s", found.account, found.storage_dn)
         return before != (self.loaded, str(self.failure), self._accounts)
 
     def spelt(self, account: str) -> str:

@@ -99,6 +99,7 @@ class StatusWriter:
             return self._store.note_status(seen, wanted)
         if sent is not seen:
             on_its_way = conclusion.reconciling is not None
+            _log_change(seen, merged)
             await self._emit_change(seen, merged, on_its_way=on_its_way, reported=reported)
         return sent
 
@@ -133,9 +134,6 @@ class StatusWriter:
             if new is None or (old and (old.status, old.reason) == (new.status, new.reason)):
                 continue
             bad = new.status != "True" and not on_its_way and new.reason != going_on
-            _log.info(
-                "%s: %s=%s %s: %s", seen.object_id.ref, kind, new.status, new.reason, new.message
-            )
             if bad or (kind == "Ready" and new.status == "True" and not reported):
                 await self.emit_event(
                     seen, Reason(new.reason), new.message or new.reason, warning=bad
@@ -170,3 +168,15 @@ class StatusWriter:
             reason=reason,
             message=message,
         )
+
+
+def _log_change(seen: Object, after: tuple[Condition, ...]) -> None:
+    """One line for each change of status: what Ready and Synced say, and Synced's message."""
+    shown = []
+    for kind in ("Ready", "Synced"):
+        old, new = conditions.find(seen.status.conditions, kind), conditions.find(after, kind)
+        if new is not None and (not old or (old.status, old.reason) != (new.status, new.reason)):
+            shown.append(new)
+    if shown:
+        said = ", ".join(f"{one.type}={one.status} {one.reason}" for one in shown)
+        _log.info("%s: %s: %s", seen.object_id.ref, said, shown[-1].message or shown[0].message)
