@@ -212,8 +212,14 @@ def load_settings(
 
 
 def _fault(location: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with a setting; where pydantic says it, also what the setting means."""
     text = message.removeprefix("Value error, ")
-    return f"{variable(str(location[0]))}: {text}" if location else text
+    if not location:
+        return text
+    name = str(location[0])
+    meaning = " ".join((Settings.model_fields[name].description or "").split()).rstrip(".")
+    told = text if text != message else f"{text}; {meaning} (default: {shown_default(name)})"
+    return f"{variable(name)}: {told}"
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

@@ -32,7 +32,7 @@ _HINTS = (
     ),
 )
 # aiohttp shows the SSL context as an object, and that only says where it lies in memory.
-_NOISE = re.compile(r" ssl:(?:default|<[^>]*>)| \(_ssl\.c:\d+\)")
+_NOISE = re.compile(r" ssl:(?:default|True|<[^>]*>)| \(_ssl\.c:\d+\)")
 
 
 def connection_failure(host: str, error: str) -> str:

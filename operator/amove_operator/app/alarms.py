@@ -12,6 +12,9 @@ from amove_operator.kube import Kube
 from amove_operator.telemetry import Metrics
 
 _log = logging.getLogger(__name__)
+_RENEW = (
+    "; put a valid token of the same API user where the settings say: it is read again by itself"
+)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Alarms:
         if not state.open:
             _log.info("the Amove API can be used again")
             return
-        _log.error("all calls to the Amove API are held back: %s", state.reason)
+        why = f"{state.reason}{_RENEW if refused else ''}"
+        _log.error("all calls to the Amove API are held back: %s", why)
         reason = Reason.ApiUnauthorized if refused else Reason.ApiUnavailable
-        self._events.put_nowait((reason, state.reason or ""))
+        self._events.put_nowait((reason, why))

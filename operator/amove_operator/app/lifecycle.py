@@ -37,6 +37,7 @@ _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
 _NEVER = 1_000_000
 _KEPT_EVERY = 10.0
+_GRANT = "; grant the operator the roles of the chart"
 T = TypeVar("T")
 
 
@@ -117,7 +118,8 @@ class Life:
             try:
                 answer = await ask()
             except (KubeUnavailable, KubeRefused) as error:
-                self._vitals.waits_for = f"waiting for Kubernetes: {error}"
+                hint = _GRANT if isinstance(error, KubeRefused) and error.status == 403 else ""
+                self._vitals.waits_for = f"waiting for Kubernetes: {error}{hint}"
                 _log.error("%s", self._vitals.waits_for)
                 await asyncio.sleep(_RETRY_SECONDS)
             else:

@@ -24,6 +24,7 @@ _MENDING = (
     "make it anew with 'amove-operator crds | kubectl apply -f -' or by the chart's "
     "crds.install=true; until then nothing is done (AMOVE_REQUIRE_FENCE=false goes on without it)"
 )
+_GRANT = "; grant the operator the roles of the chart"
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class FenceWatch:
         except KubeRefused as error:
             # A single refusal may be an API server that has just begun.
             if self._refused_before or not self._observed:
-                self._judge(f"it may not be read: {error}", None, 0.0)
+                self._judge(f"it may not be read: {error}{_GRANT}", None, 0.0)
             self._refused_before = True
             return
         self._refused_before = False

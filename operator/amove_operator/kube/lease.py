@@ -35,6 +35,7 @@ from amove_operator.times import microtime
 
 _REQUEST_SECONDS = 5.0
 _LOG_EVERY = 60.0
+_GRANT = "; grant get, create and update of Leases there, or correct AMOVE_LEASE_NAMESPACE"
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +171,8 @@ class LeaseElection:
         except HistoryWentBack:
             raise
         except (KubeUnavailable, KubeRefused) as error:
-            message = f"the Lease {self._name} could not be read or written: {error}"
+            hint = _GRANT if isinstance(error, KubeRefused) and error.status == 403 else ""
+            message = f"the Lease {self._name} could not be read or written: {error}{hint}"
             self._log_once(logging.WARNING, message, again=_LOG_EVERY)
             self.unreadable = message
             return _Outcome.UNKNOWN

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from amove_operator.models import rules
 from amove_operator.models.key_spec import MAX_TEXT_BYTES, KeySpec
-from amove_operator.models.shared import SUBDOMAIN, parse_duration
+from amove_operator.models.shared import DURATION_PATTERN, SUBDOMAIN, parse_duration
 
 QUALIFIED_NAME_PATTERN = rf"^({SUBDOMAIN}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{{0,61}}[A-Za-z0-9])?$"
 # Kubernetes refuses ".", ".." and whatever starts with "..": they would be paths in a volume.
@@ -79,6 +79,21 @@ KEY_RULES: tuple[rules.Rule[KeySpec], ...] = (
             "letter in them"
         ),
         holds=lambda _name, spec: not any(map(rules.looks_like_ipv4, spec.bucket_names or ())),
+    ),
+    rules.Rule(
+        at="spec.rotation",
+        # The pattern says the same in signs; this says what to write instead of 30d.
+        cel=f"(!has(self.interval) || self.interval.matches(r'{DURATION_PATTERN}'))"
+        f" && self.gracePeriod.matches(r'{DURATION_PATTERN}')",
+        message=(
+            "spec.rotation takes durations of h, m, s and ms, the largest first, such as 720h or "
+            "1h30m: write days as hours, 30d as 720h"
+        ),
+        holds=lambda _name, spec: all(
+            re.fullmatch(DURATION_PATTERN, each)
+            for each in (spec.rotation.interval, spec.rotation.grace_period)
+            if each is not None
+        ),
     ),
     rules.Rule(
         at="spec.rotation",

@@ -104,7 +104,10 @@ def test_both_say_the_same_sentence_where_a_rule_is_broken(row_verdicts: dict[st
             assert sentence in row_verdicts[key(row.written)]
             told.add(sentence)
     rules: list[Rule[Any]] = [*BUCKET_RULES, *KEY_RULES]
-    assert told == {rule.message for rule in rules}
+    # One says in words what a pattern says in signs, by which the models refuse it before.
+    (worded,) = (rule.message for rule in rules if "30d as 720h" in rule.message)
+    assert any(worded in verdict for verdict in row_verdicts.values())
+    assert told | {worded} == {rule.message for rule in rules}
 
 
 def _sentences(written: Manifest) -> list[str]:

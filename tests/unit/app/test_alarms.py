@@ -52,7 +52,10 @@ async def test_calls_that_are_held_back_are_logged_measured_and_an_event(
     raised = alarms(sent)
     raised.on_breaker_change(BreakerState(open=True, cause=cause, reason="the token is refused"))
     await sending(raised)
-    assert sent == [("amove-operator", "Warning", reason, "the token is refused")]
+    (event,) = sent
+    assert event[:3] == ("amove-operator", "Warning", reason)
+    assert event[3].startswith("the token is refused")
+    assert ("put a valid token of the same API user" in event[3]) is (cause == "auth")
     assert "all calls to the Amove API are held back: the token is refused" in caplog.text
     metrics = raised.metrics
     assert (value(metrics.api_breaker_open), value(metrics.api_credentials_valid)) == (1, valid)

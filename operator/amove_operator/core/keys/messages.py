@@ -155,7 +155,10 @@ def _waiting(snapshot: KeySnapshot, showing: str) -> str:
 
 def no_bucket(name: str) -> Blocked:
     """``bucketRefs`` names an AmoveBucket that is not there."""
-    return Blocked(Reason.BucketNotFound, f"There is no AmoveBucket {name} here.")
+    return Blocked(
+        Reason.BucketNotFound,
+        f"There is no AmoveBucket {name} here: create it, or correct spec.bucketRefs.",
+    )
 
 
 def bucket_not_created(before: Iterable[Condition], bucket: AmoveBucket) -> Blocked:

@@ -14,7 +14,7 @@ from amove_operator.core.naming import may_reach
 from amove_operator.core.reasons import Reason
 from tests.unit.core.keys.key_snapshots import FIRST, WIDE, changed, settled, status
 
-CLOSED = Blocked(Reason.BucketNotFound, "There is no AmoveBucket two here.")
+CLOSED = Blocked(Reason.BucketNotFound, "There is no AmoveBucket two here: …")
 OTHER = next(name for name in ("x", "y", "z") if not may_reach(FIRST.names9, name))
 UNNAMED = settled(status=status(None, issues=0))
 """A crash left the first key in the Secret, before any status was written."""
