@@ -218,8 +218,8 @@ def _fault(location: tuple[int | str, ...], message: str) -> str:
         return text
     name = str(location[0])
     meaning = " ".join((Settings.model_fields[name].description or "").split()).rstrip(".")
-    told = text if text != message else f"{text}; {meaning} (default: {shown_default(name)})"
-    return f"{variable(name)}: {told}"
+    said = text if text != message else f"{text}; {meaning} (default: {shown_default(name)})"
+    return f"{variable(name)}: {said}"
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
