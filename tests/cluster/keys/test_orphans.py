@@ -158,7 +158,7 @@ def test_only_orphans_are_revoked_not_held_retained_fresh_or_foreign_keys(
     cluster.gone(KEY, "kept")
     lost = {add_key(), add_key()}
 
-    variables = operator_variables(**EVERYWHERE, listing_settle="3s")
+    variables = operator_variables(**EVERYWHERE, listing_settle="3s", log_level="INFO")
     with started(variables, "--revoke", "--yes") as process:
         assert process.stderr is not None
         assert "looking again in 3 s" in process.stderr.readline()
