@@ -285,10 +285,10 @@ BOUNDS: dict[str, Bound] = {
     "SecretValues._spellings[]": each(7),
     "SecretValues._starts": constant(7 * (16 + 128)),
     # Labels are words of ours: calls, outcomes, kinds, reasons.
-    "Metrics.api_request_duration{}": constant(11),
-    "Metrics.api_requests{}": constant(11 * 12),
+    "Metrics.api_request_duration{}": constant(12),
+    "Metrics.api_requests{}": constant(12 * 12),
     "Metrics.keys_revoked{}": constant(10),
-    "Metrics.api_errors{}": constant(11 * 20 * 12),  # calls, error codes, statuses
+    "Metrics.api_errors{}": constant(12 * 20 * 12),  # calls, error codes, statuses
     "Metrics.api_wait_duration{}": constant(3),
     "Metrics.kube_requests{}": constant(20 * 15),  # a method and a resource, statuses
     "LiveGauge._labels": each(3),
