@@ -302,6 +302,25 @@ async def test_the_observer_hears_of_every_request_with_its_outcome(
     ]
 
 
+async def test_each_request_is_a_line_at_debug_without_what_was_sent(
+    make_client: MakeClient, fake_clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="amove_operator.amove.sent")
+    client = make_client(Answers(problem("COST"), httpx.Response(500), key_page()))
+    retries: list[bool] = []
+    client.on_retry = lambda: retries.append(True)
+    with pytest.raises(Rejected):
+        await fake_clock.run(client.bucket_status(WHERE))
+    assert retries == [], "a refusal is not sent again"
+    await fake_clock.run(client.get_storage_keys())
+    assert retries == [True]
+    assert [record.getMessage() for record in caplog.records] == [
+        "bucket_status: Rejected in 0.000 s, HTTP 499, COST",
+        "get_storage_key: ServerFault in 0.000 s, HTTP 500, no code",
+        "get_storage_key: ok in 0.000 s, HTTP 200, no code",
+    ]
+
+
 async def test_what_is_asked_before_each_request_can_stop_it(
     make_client: MakeClient, fake_service: FakeService, fake_clock: FakeClock
 ) -> None:
