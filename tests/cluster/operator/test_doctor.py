@@ -65,6 +65,7 @@ def test_beside_a_leader_all_is_well_and_nothing_is_written(
     run_operator(**leases)
     cluster.apply(a_bucket("photos"), a_key("app", bucketRefs=refs("photos")))
     key = cluster.ready(KEY, "app")
+    eventually(lambda: cluster.events("app"), what="its Event, which follows the status")
     since, secrets, before = cluster.now(), cluster.every("Secret"), emulator.control.last_seq()
 
     code, checks = doctor(**leases)
