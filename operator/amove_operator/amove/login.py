@@ -75,6 +75,7 @@ class LoginSession:
     clock: Clock = SYSTEM_CLOCK
     _token: SecretStr | None = None
     _of: UserPassword | None = None
+    _over: bool = False
     _failure: _Failure | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -92,31 +93,38 @@ class LoginSession:
         Raises AuthFailed or Unavailable, never what could be taken for the answer to another call.
         """
         pair = self.files.current()
-        if self._token is not None and pair == self._of:
+        if self._token is not None and self._serves(pair):
             return self._token
         async with self._lock:
-            if self._token is None or pair != self._of:
-                await self._renew(pair)
+            if not self._serves(pair):
+                try:
+                    await self._renew(pair)
+                finally:
+                    self._over = False
             assert self._token is not None  # noqa: S101 - else it was raised
             return self._token
 
     async def refused(self, bearer: SecretStr) -> bool:
-        """The service refused ``bearer``: whether there is, or may be, another session now."""
-        may_log_in = self._may_log_in(self.files.current())
-        if self._token == bearer:
-            # Where no other can be had now, this one is kept: the service may take it again.
-            if not may_log_in:
-                return False
-            _log.info("the session has ended: logging in again")
-            self._token = self._of = None
-        return self._token is not None or self._lock.locked() or may_log_in
+        """The service refused ``bearer``: whether there is, or may be, another session now.
+
+        The refused one is kept until there is: it may have been refused for that call alone. Raises
+        what the last login failed for where none may be tried now.
+        """
+        pair = self.files.current()
+        if self._token != bearer or self._lock.locked():
+            return True
+        if self._may_log_in(pair):
+            _log.info("the service refused the session: logging in again")
+            self._over = True
+        elif self._failure is not None and self._failure.pair == pair:
+            raise _again(self._failure.error)
+        return self._over
 
     def replaced_since(self, bearer: SecretStr | None) -> bool:
         """Whether the files have changed since the last login, or another session was made."""
         if self._token is not None and self._token != bearer:
             return True
-        pair = self.files.current()
-        tried = self._failure.pair if self._failure is not None else self._of
+        pair, tried = self.files.usable(), self._tried
         return tried is not None and pair != tried
 
     def expires_at(self) -> None:
@@ -126,10 +134,21 @@ class LoginSession:
         failed, now = self._failure, self.clock.monotonic()
         if failed is not None and failed.pair == pair and now < failed.again_at:
             return False
-        return self._sessions.wait() <= 0 or (failed is not None and failed.pair != pair)
+        return self._sessions.wait() <= 0 or self._tried not in (None, pair)
+
+    @property
+    def _tried(self) -> UserPassword | None:
+        """Who logged in last, or failed to."""
+        return self._failure.pair if self._failure is not None else self._of
+
+    def _serves(self, pair: UserPassword) -> bool:
+        return self._token is not None and not self._over and pair == self._of
 
     async def _renew(self, pair: UserPassword) -> None:
-        """Log in, unless that was tried a moment ago; an old session goes on where it fails."""
+        """Log in, unless that was tried a moment ago; an old session goes on where it fails.
+
+        Whoever had that refused learns why there is no other.
+        """
         if not self._may_log_in(pair):
             if self._token is not None:
                 return
@@ -143,7 +162,7 @@ class LoginSession:
             self._token = await self._log_in(pair)
         except ApiError as error:
             self._note(error, pair)
-            if self._token is None:
+            if self._token is None or self._over:
                 raise
             _log.warning("%s; going on with the session of before", error)
         else:

@@ -46,9 +46,14 @@ class LoginFiles:
 
     def current(self) -> UserPassword:
         """The pair that is in the files now, else the last good one; else AuthFailed."""
-        self._read_if_changed()
-        if self._pair is None:
+        pair = self.usable()
+        if pair is None:
             raise AuthFailed(self._fault or self.names)
+        return pair
+
+    def usable(self) -> UserPassword | None:
+        """The same; None where there never was a good one."""
+        self._read_if_changed()
         return self._pair
 
     def _read_if_changed(self) -> None:
@@ -61,7 +66,8 @@ class LoginFiles:
             if before == seen:
                 break
             found, fault = self._read()
-        self._seen, self._fault = seen, fault
+        # What could not be read may be readable without a change that shows.
+        self._seen, self._fault = () if fault else seen, fault
         self._pair = found or self._pair
 
     def _signature(self) -> tuple[int, ...]:

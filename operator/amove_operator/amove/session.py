@@ -193,10 +193,13 @@ class Session:
         bearer = await self.credentials.bearer()
         try:
             return await self._exchange(call, payload, bearer)
-        except AuthFailed:
-            if not await self.credentials.refused(bearer):
-                raise
-        return await self._exchange(call, payload, await self.credentials.bearer())
+        except AuthFailed as error:
+            refusal = error
+        if await self.credentials.refused(bearer):
+            another = await self.credentials.bearer()
+            if another != bearer:
+                return await self._exchange(call, payload, another)
+        raise refusal
 
     async def _send_probe(self) -> None:
         """The probe has a pace of its own: no permit is waited for, all may be used up."""

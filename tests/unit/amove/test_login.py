@@ -69,7 +69,8 @@ def login_settings(tmp_path: Path) -> Callable[..., Settings]:
 class AuthHost:
     """Both hosts: sessions are ``jwt-1``, ``jwt-2`` …, and the last one is good.
 
-    ``login`` may answer in its place; ``takes`` says which tokens the main host takes.
+    ``login`` may answer in its place; ``takes`` says which tokens the main host takes, and
+    ``refuses`` names a call that it takes none for.
     """
 
     def __init__(self, clock: FakeClock) -> None:
@@ -77,6 +78,7 @@ class AuthHost:
         self.login: Callable[[httpx.Request], httpx.Response] | None = None
         self.request_token: Callable[[httpx.Request], httpx.Response] | None = None
         self.takes: Callable[[str], bool] = lambda token: token == f"jwt-{self.sessions}"
+        self.refuses: str | None = None
         self.sessions = 0
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -95,7 +97,8 @@ class AuthHost:
                 return session(f"jwt-{self.sessions}")
             case name:
                 assert request.url.host == "127.0.0.1"
-                if not self.takes(request.headers["authorization"].removeprefix("Bearer ")):
+                token = request.headers["authorization"].removeprefix("Bearer ")
+                if name == self.refuses or not self.takes(token):
                     return httpx.Response(401)
                 return flags() if name == "bucket_status" else key_page()
 
@@ -347,6 +350,66 @@ async def test_another_user_in_the_files_logs_in_and_one_that_is_refused_changes
     swap_in(tmp_path / "password", "another-password")
     await client.probe()
     assert host.count("login") == 3
+
+
+async def test_files_that_hold_nothing_when_the_lead_comes_are_read_once_they_do(
+    client: AmoveClient, fake_clock: FakeClock, tmp_path: Path
+) -> None:
+    """A standby checked them at its start, days ago; its first call comes with the lead."""
+    swap_in(tmp_path / "password", b"")
+    await keeps_trying(client, fake_clock, 60)
+    swap_in(tmp_path / "password", PASSWORD)
+    await fake_clock.pass_by(31)
+    await fake_clock.run(client.probe())
+
+
+async def test_a_session_that_one_call_was_refused_with_serves_on_where_no_other_is_given(
+    client: AmoveClient, host: AuthHost, fake_clock: FakeClock, emulator: Emulator
+) -> None:
+    """One call that the user may not make must not cost all others the session they go by."""
+    await client.probe()
+    host.login = Answers(problem("SESSION_MAXOUT", "Too many."))
+    host.refuses = "bucket_status"
+    assert isinstance(await error_of(client.bucket_status(at(emulator))), AuthFailed)
+    host.refuses = None
+    await fake_clock.run(client.probe())
+    assert not client.breaker.state.open
+    assert host.count("login") == 2
+    host.takes = lambda token: token == "jwt-2"
+    await keeps_trying(client, fake_clock, 30)
+    host.login = None
+    await fake_clock.pass_by(120)
+    await fake_clock.run(client.probe())
+
+
+async def test_no_call_is_sent_again_with_the_session_that_it_was_refused_with(
+    client: AmoveClient, host: AuthHost, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited for a login that another call had begun, and that brought no session."""
+
+    async def another_login_goes_on(_bearer: object) -> bool:
+        return True
+
+    await client.probe()
+    monkeypatch.setattr(client.credentials, "refused", another_login_goes_on)
+    host.refuses = "create_storage_key"
+    assert isinstance(await error_of(client.create_storage_key(new_key(emulator))), AuthFailed)
+    assert host.count("create_storage_key") == 1
+
+
+async def test_the_user_that_a_person_gives_in_place_of_one_whose_sessions_end_at_once_logs_in(
+    client: AmoveClient, host: AuthHost, fake_clock: FakeClock, tmp_path: Path
+) -> None:
+    """And until then no probe is sent more often because of that."""
+    host.takes = lambda _token: False
+    await keeps_trying(client, fake_clock, 60)
+    next_one = f"jwt-{host.sessions + 1}"
+    host.takes = lambda token: token == next_one
+    swap_in(tmp_path / "username", "another@example.com")
+    before = len(host.service.requests)
+    await fake_clock.pass_by(3)
+    await fake_clock.run(client.probe())
+    assert len(host.service.requests) - before <= 5
 
 
 async def test_what_forbids_calls_forbids_logins(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,22 @@ def test_unchanged_files_are_not_opened_again(
     first = files.current()
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened again"))
     assert files.current() == first
+
+
+def test_files_that_could_not_be_opened_are_read_again_though_they_look_the_same(
+    paths: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many open files, or rights that were missing: neither shows in the time of change."""
+    files = LoginFiles(*paths)
+    with monkeypatch.context() as meanwhile:
+
+        def refuse(*_: Any) -> Any:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        meanwhile.setattr(Path, "open", refuse)
+        with pytest.raises(AuthFailed, match="Too many open files"):
+            files.current()
+    assert files.current().password.get_secret_value() == PASSWORD
 
 
 def test_a_swap_while_they_are_read_gives_no_mixed_pair(
