@@ -66,7 +66,9 @@ def manifest(bucket: Found, *, namespace: str | None, observe: bool) -> dict[str
     # neither is managed.
     odd = flags.object_lock_enabled and not flags.versioning_enabled
     found = BucketSpec(
-        bucket_name=bucket.name if bucket.name != name else None,
+        # Written out though it be the object's name: kubectl would merge all else into an object of
+        # that name that stands for another bucket, and make that one public.
+        bucket_name=bucket.name,
         cloud_account_id=canonical_id(bucket.account),
         public=flags.is_public,
         encryption_enabled=flags.encryption_enabled,

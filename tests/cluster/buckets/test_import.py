@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable
 
 import pytest
+import yaml
 
 from amove_emulator import Emulator
+from amove_operator.commands.import_manifests import Found, manifest, to_yaml
+from amove_operator.models import BucketFlags
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, condition, eventually
 from tests.cluster.harness_cluster import Cluster
@@ -16,6 +19,7 @@ from tests.cluster.harness_operator import environment
 from tests.patience import PATIENCE
 
 MANY = 500
+ACCOUNT = "c0a8f7d2-5b1e-4e7a-9f36-61d2b7e4a932"
 READS = {"get_all", "list_buckets", "bucket_status", "get_storage_key"}
 
 
@@ -73,3 +77,27 @@ def test_an_account_of_500_buckets_is_imported_applied_and_ready_without_one_mut
     assert set(emulator.control.counts()) <= READS
     left = emulator.control.buckets()
     assert {name: {flag: left[name][flag] for flag in account[name]} for name in left} == account
+
+
+def test_an_object_of_that_name_that_stands_for_another_bucket_keeps_its_flags(
+    cluster: Cluster,
+) -> None:
+    """Bucket ``films`` is public; the object ``films`` has stood for ``films-2025`` for long."""
+    there = {
+        "apiVersion": "storage.amove.io/v1alpha1",
+        "kind": "AmoveBucket",
+        "metadata": {"name": "films", "namespace": cluster.namespace},
+        "spec": {
+            "bucketName": "films-2025",
+            "cloudAccountId": ACCOUNT,
+            "objectLockEnabled": False,
+            "public": False,
+        },
+    }
+    cluster.plane.kubectl("create", "-f", "-", input=yaml.safe_dump(there))
+    public = Found("films", ACCOUNT, BucketFlags(is_public=True))
+    imported = to_yaml(manifest(public, namespace=cluster.namespace, observe=False))
+    applied = cluster.plane.kubectl("apply", "-f", "-", input=imported, check=False)
+    assert cluster.found(BUCKET, "films")["spec"].get("public") is False
+    assert applied.returncode != 0
+    assert "immutable" in applied.stderr

@@ -33,6 +33,7 @@ def test_every_flag_is_as_it_was_found_and_the_bucket_is_adopted_and_retained() 
         "kind": "AmoveBucket",
         "metadata": {"name": "photos"},
         "spec": {
+            "bucketName": "photos",
             "cloudAccountId": ACCOUNT.lower(),
             "public": True,
             "encryptionEnabled": True,
@@ -72,7 +73,7 @@ def test_an_object_has_the_buckets_name_unless_kubernetes_does_not_allow_it(
     assert object_name(bucket) == name
     found = made(bucket)
     assert found["metadata"]["name"] == name
-    assert found["spec"].get("bucketName", name) == bucket
+    assert found["spec"]["bucketName"] == bucket
     body = {**found, "metadata": {**found["metadata"], "namespace": "n", "uid": "u"}}
     read = AmoveBucket.model_validate(body)
     assert spec_faults_bucket(name, read.spec) == []
