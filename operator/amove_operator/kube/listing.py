@@ -25,11 +25,13 @@ async def each_item(
     selector: str | None = None,
     accept: str = JSON,
     page: int = PAGE,
+    begin_anew: Callable[[], None] = lambda: None,
 ) -> str:
     """Hand every item to ``take``, a page at a time; the resourceVersion of the whole list.
 
     All pages show one moment. When the server has forgotten it, the list begins anew, and some
-    items are handed out twice. Raises KubeRefused or KubeUnavailable rather than end early.
+    items are handed out twice; what was handed out before ``begin_anew`` was called may be gone by
+    the moment that the list shows in the end. Raises KubeRefused or KubeUnavailable rather than end early.
     """
     query = {"limit": str(page)} | ({"labelSelector": selector} if selector else {})
     for _ in range(_ATTEMPTS):
@@ -38,6 +40,7 @@ async def each_item(
         except Gone as error:
             if error.status != 410:
                 raise
+            begin_anew()
     raise KubeUnavailable(f"the list {path} expired between its pages {_ATTEMPTS} times")
 
 

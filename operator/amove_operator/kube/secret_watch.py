@@ -76,15 +76,22 @@ class _Relist(Exception):
 
 
 async def each_managed(
-    transport: Transport, scope: str | None, take: Callable[[SecretMeta], None]
+    transport: Transport,
+    scope: str | None,
+    take: Callable[[SecretMeta], None],
+    begin_anew: Callable[[], None] = lambda: None,
 ) -> str:
-    """Hand each of our Secrets, of one namespace or of all, to ``take``; the list's version."""
+    """Hand each of our Secrets, of one namespace or of all, to ``take``; the list's version.
+
+    ``begin_anew``: called where the list begins anew (:func:`each_item`).
+    """
     return await each_item(
         transport,
         _secrets(scope),
         lambda item: take(SecretMeta.parse(item)),
         selector=MANAGED,
         accept=METADATA_LIST,
+        begin_anew=begin_anew,
     )
 
 
@@ -157,7 +164,8 @@ class SecretWatch:
             found.add((secret.namespace, secret.name))
             self._learn(secret)
 
-        version = await each_managed(self._kube.transport, scope, take)
+        # The watch goes on from the last beginning: no event tells of what went before it.
+        version = await each_managed(self._kube.transport, scope, take, found.clear)
         for place, secret in list(self.known.items()):
             if place not in found and scope in (None, secret.namespace):
                 self._forget(secret)

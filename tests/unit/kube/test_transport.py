@@ -389,6 +389,30 @@ async def test_each_page_of_a_list_is_told_before_the_next_is_asked_for(
     assert told == ["a", "b", "c"]
 
 
+async def test_a_secret_that_went_while_its_list_began_anew_is_known_to_be_gone(
+    server: Scripted, kube: Kube
+) -> None:
+    """The watch goes on from the second list, and shows no deletion that came before it."""
+    server.script = [
+        listing("5", metadata("a", "1"), metadata("b", "2"), more="next"),
+        status(410),
+        listing("9", metadata("b", "2")),
+    ]
+    told: list[tuple[str, bool]] = []
+
+    def on_change(secret: SecretMeta, *, deleted: bool) -> None:
+        told.append((secret.name, deleted))
+
+    watch = SecretWatch(kube, on_change)
+    task = asyncio.create_task(watch.run())
+    async with asyncio.timeout(PATIENCE):
+        await watch.synced.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert set(watch.known) == {("team", "b")}
+    assert told == [("a", False), ("b", False), ("a", True)]
+
+
 async def test_a_watch_that_is_refused_says_so_and_raises_nothing(
     server: Scripted, kube: Kube, caplog: pytest.LogCaptureFixture
 ) -> None:
