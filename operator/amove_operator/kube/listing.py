@@ -29,9 +29,10 @@ async def each_item(
 ) -> str:
     """Hand every item to ``take``, a page at a time; the resourceVersion of the whole list.
 
-    All pages show one moment. When the server has forgotten it, the list begins anew, and some
-    items are handed out twice; what was handed out before ``begin_anew`` was called may be gone by
-    the moment that the list shows in the end. Raises KubeRefused or KubeUnavailable rather than end early.
+    All pages show one moment. When the server has forgotten it, the list begins anew: some items
+    are handed out twice, and what was handed out before ``begin_anew`` was called may be gone by
+    the moment that the list shows in the end. Raises KubeRefused or KubeUnavailable rather than
+    end early.
     """
     query = {"limit": str(page)} | ({"labelSelector": selector} if selector else {})
     for _ in range(_ATTEMPTS):

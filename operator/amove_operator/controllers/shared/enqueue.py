@@ -46,8 +46,8 @@ class Enqueuer:
         What was observed for one that waits may be long past: it is observed anew.
         """
         for bucket in self._store.buckets_named(name):
-            if is_settled(bucket):
-                continue  # it has the name
+            if _has_its_name(bucket):
+                continue
             memory = self._memories.buckets.get(bucket.metadata.uid)
             if memory is not None and bucket.proven.provenance is None:
                 memory.stale = True
@@ -98,7 +98,7 @@ class Enqueuer:
         for named in key.spec.bucket_refs or ():
             ref = Ref(Kind.BUCKET, key.metadata.namespace, named.name)
             bucket = self._store.buckets.get(ref)
-            if bucket is not None and not is_settled(bucket):
+            if bucket is not None and not _has_its_name(bucket):
                 self._add(bucket.object_id)
         for name in key.reached_buckets:
             self.claimants(name)
@@ -140,3 +140,11 @@ def is_settled(seen: Object) -> bool:
     status, meta = seen.status, seen.metadata
     of_now = status.observed_generation == meta.generation and not meta.deleting
     return of_now and is_true(status.conditions, "Ready") and is_true(status.conditions, "Synced")
+
+
+def _has_its_name(bucket: AmoveBucket) -> bool:
+    """Whether no name that goes free changes anything for it.
+
+    A copy has the status of another object, until its first pass has written its own.
+    """
+    return is_settled(bucket) and bucket.proven.provenance is not None

@@ -116,6 +116,17 @@ async def test_everybody_is_enqueued_in_slices_and_the_settled_in_no_hurry() -> 
     assert len(hurried) == COUNT - 3, "as each is when it is reached"
 
 
+def test_a_name_that_goes_free_wakes_a_copy_that_only_seems_to_have_it() -> None:
+    """A restore carries the status of another object along: it says Ready, and proves nothing."""
+    many = Many()
+    many.put(0, conditions=SETTLED, provenance="Created", bucketName="bucket-0")
+    many.enqueue.claimants("bucket-0")
+    assert many.queue.added == {}, "it has the name"
+    many.put(0, conditions=SETTLED, provenance="Created", bucketName="bucket-0", ownerUID="old")
+    many.enqueue.claimants("bucket-0")
+    assert many.queue.added.keys() == {item(0)}
+
+
 async def test_these_are_enqueued_in_slices_but_for_those_that_went() -> None:
     many = Many()
     many.enqueue.each([item(number) for number in range(COUNT)])
