@@ -39,7 +39,8 @@ def await_new_bucket(snapshot: KeySnapshot) -> steps.KeyStep | None:
     A thousand of them that are declared at once would cost a thousand.
     """
     blocked, tell_at = snapshot.gate, snapshot.first_seen + NEW_BUCKET_SECONDS
-    if snapshot.finalizer or not isinstance(blocked, Blocked) or not blocked.passing:
+    begun = snapshot.finalizer or snapshot.status.named_ids
+    if begun or not isinstance(blocked, Blocked) or not blocked.passing:
         return None
     return steps.ComeAgain(tell_at) if snapshot.clock < tell_at else None
 

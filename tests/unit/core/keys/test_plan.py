@@ -108,6 +108,11 @@ MINTING: list[Row] = [
         "AddFinalizer",
     ),
     (
+        "one whose key lives is not new: its finalizer, and a revocation, wait for no bucket",
+        {"gate": MAKING, "finalizer": False, "clock": 100.0, "first_seen": 99.0},
+        "AddFinalizer",
+    ),
+    (
         "a key that has begun says at once that its bucket is being made anew",
         {**NEW, "gate": MAKING, "clock": 100.0, "first_seen": 99.0},
         "Finish BucketNotReady",
