@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Sequence
 
 from amove_operator import __version__, cli
+from amove_operator.commands.console import plain, print_error
 from amove_operator.commands.kubectl.in_pod import Where, has_credentials, run_in_pod
 from amove_operator.commands.kubectl.requests import run_request
 from amove_operator.commands.kubectl.status import run_status
 from amove_operator.errors import KubeRefused, KubeUnavailable, SettingsError
+from amove_operator.settings import is_namespace
 from amove_operator.telemetry import configure_logging
 
 _REQUESTS = {
@@ -72,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(given, rest)
     except SettingsError as error:
-        print(f"kubectl amove: {error}", file=sys.stderr)
+        print_error(f"kubectl amove: {plain(str(error))}")
         return cli.WRONG_SETTING
     except (KubeRefused, KubeUnavailable) as error:
-        print(f"kubectl amove: {error}", file=sys.stderr)
+        print_error(f"kubectl amove: {plain(str(error))}")
     except KeyboardInterrupt:
-        print("kubectl amove: interrupted", file=sys.stderr)
+        print_error("kubectl amove: interrupted")
     return 1
 
 
@@ -88,6 +89,8 @@ def _run(given: argparse.Namespace, rest: Sequence[str]) -> int:
             return _run_here(command, rest, given.context)
         where = Where(given.context, given.operator_namespace, given.operator_deployment)
         return run_in_pod(command, rest, where)
+    if given.namespace and not is_namespace(given.namespace):
+        raise SettingsError(f"--namespace: {given.namespace!r} is no name of a namespace")
     if command == "status":
         return asyncio.run(run_status(given.context, given.namespace, wrong_only=given.wrong))
     return run_request(command, given.names, given.context, given.namespace)

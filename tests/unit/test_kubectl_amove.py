@@ -10,6 +10,7 @@ import pytest
 
 from amove_operator import cli, kubectl_amove
 from amove_operator.commands.kubectl.in_pod import Where
+from amove_operator.errors import KubeRefused
 
 
 @pytest.fixture
@@ -74,3 +75,23 @@ def test_a_wrong_flag_of_a_command_of_its_own_is_exit_code_2(
         kubectl_amove.main(["status", "--wrongg"])
     assert ended.value.code == 2
     assert "--wrongg" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["status"], ["pause", "key/good"]])
+@pytest.mark.parametrize("namespace", ["..", "a/b", "Team"])
+def test_a_namespace_that_cannot_be_is_named_before_anything_is_done(
+    command: list[str], namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert kubectl_amove.main([*command, "-n", namespace]) == 2
+    assert f"--namespace: {namespace!r}" in capsys.readouterr().err
+
+
+def test_what_the_api_server_says_does_not_drive_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refuse(*_: object, **__: object) -> int:
+        raise KubeRefused("denied by \x1b]0;webhook\x07", status=403)
+
+    monkeypatch.setattr(kubectl_amove, "run_status", refuse)
+    assert kubectl_amove.main(["status"]) == 1
+    assert "\x1b" not in capsys.readouterr().err

@@ -6,6 +6,7 @@ They are set with the person's own rights, which is all that they take.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +15,7 @@ from amove_operator.errors import KubeRefused, KubeUnavailable, SettingsError
 from amove_operator.kube import Kube
 from amove_operator.kube.annotating import annotate
 from amove_operator.models.refs import Kind, Ref
+from amove_operator.models.shared import OBJECT_NAME_PATTERN
 from amove_operator.times import microtime
 
 DONE, FAILED = 0, 1
@@ -44,7 +46,7 @@ def _parse(text: str, request: str) -> tuple[Kind, str]:
     kind, slash, name = text.partition("/")
     if not slash:
         kind, name = ("key" if request == "rotate" else ""), text
-    if kind.lower() not in _KINDS or not name or "/" in name:
+    if kind.lower() not in _KINDS or re.fullmatch(OBJECT_NAME_PATTERN, name) is None:
         raise SettingsError(f"{text}: write bucket/NAME or key/NAME")
     found = _KINDS[kind.lower()]
     if request == "rotate" and found is not Kind.KEY:

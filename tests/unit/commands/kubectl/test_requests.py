@@ -16,6 +16,9 @@ from amove_operator.errors import SettingsError
         ("pause", "secret/photos"),
         ("pause", "key/"),
         ("rotate", "key/a/b"),
+        ("pause", "key/.."),
+        ("rotate", "."),
+        ("resume", "key/Photos"),
     ],
 )
 def test_a_name_that_cannot_be_says_what_to_write_before_anything_is_done(
