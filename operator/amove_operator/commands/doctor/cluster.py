@@ -193,7 +193,7 @@ async def _recorded_users(kube: Kube, settings: Settings) -> frozenset[str]:
 
     def take(body: dict[str, Any]) -> None:
         key, _ = read_object(Kind.KEY, body)
-        if isinstance(key, AmoveStorageKey) and (current := key.status.key) and current.user_id:
+        if isinstance(key, AmoveStorageKey) and (current := key.proven.key) and current.user_id:
             users.add(current.user_id)
 
     try:
