@@ -78,6 +78,10 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 test-node: $(READY) ## The image and the chart on a real node in namespaces of its own (root; minutes)
 	$(BIN)/python -m node run -- $(BIN)/python -m pytest tests/node -m node --durations=10
 
+.PHONY: sbom
+sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
+	@$(BIN)/python -m node sbom dist/sbom.cdx.json
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy --strict, the import contracts
 	@echo "== Lint"

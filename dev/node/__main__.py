@@ -11,7 +11,7 @@ from pathlib import Path
 from controlplane import ControlPlaneError, ensure_binaries, ensure_node_binaries
 from controlplane.progress import to_stderr
 from node.box import Box
-from node.images import ensure_images
+from node.images import OPERATOR, ensure_images
 from node.packages import ensure_packages
 from node.standing import Standing, enter, hold, stand, stop
 
@@ -37,10 +37,21 @@ def build() -> None:
         images.result()
 
 
+def operators_sbom() -> str:
+    """Of the image as the sources make it now."""
+    from node.sbom import sbom  # noqa: PLC0415 (nothing else needs its library)
+
+    (image,) = (each for each in ensure_images(to_stderr) if each.name == OPERATOR)
+    return sbom(image.archive)
+
+
 def _obey(options: argparse.Namespace) -> int:
     match options.command:
         case "build":
             build()
+        case "sbom":
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text(operators_sbom())
         case "run":
             build()
             with Box(ensure_packages(to_stderr)) as box:
@@ -62,10 +73,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m node",
         description="A Kubernetes node in namespaces of its own, with the operator's image",
     )
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="up|down|shell|run|build"
-    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("build", help="only make what is cached: programs and images")
+    bill = commands.add_parser("sbom", help="write what the image holds, as CycloneDX")
+    bill.add_argument("output", type=Path)
     run = commands.add_parser("run", help="run a program in an empty box, as make test-node does")
     run.add_argument("program", nargs="+")
     up = commands.add_parser("up", help="start a cluster with one node; return when it is Ready")

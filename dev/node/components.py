@@ -50,6 +50,8 @@ def kubelet_command(
         "podLogsDir": str(folder / "pods"),
         "volumePluginDir": str(folder / "plugins"),
         "clusterDomain": "cluster.local",
+        # Nobody answers there: nothing here asks for a name.
+        "clusterDNS": ["10.0.0.10"],
         "resolvConf": "",
         # How soon a changed Secret is in its pods.
         "syncFrequency": "5s",

@@ -7,26 +7,23 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from amove_emulator import Emulator
-from amove_emulator.listening import Listening
 from node import Node
 from tests.node.release import Release
+from tests.node.service import Service
 from tests.node.team import Team
 
 NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def service(node: Node) -> Iterator[Emulator]:
+def service(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The Amove service, reached by pods over TLS that the cluster's own authority signed."""
-    certificate, key = node.plane.server_certificate("amove", [node.address])
-    listening = Listening(node.address, certificate, key, node.plane.ca_file)
-    with Emulator(listening=listening) as emulator:
-        yield emulator
+    with Service(node, tmp_path_factory.mktemp("service")) as service:
+        yield service
 
 
 @pytest.fixture(scope="session")
-def installed(node: Node, service: Emulator) -> Release:
+def installed(node: Node, service: Service) -> Release:
     """The release, made once; what a test changes of it, ``release`` puts right again."""
     release = Release(node, service)
     release.prepare()
@@ -35,7 +32,7 @@ def installed(node: Node, service: Emulator) -> Release:
 
 
 @pytest.fixture
-def release(installed: Release, service: Emulator) -> Release:
+def release(installed: Release, service: Service) -> Release:
     """Two replicas that are Ready, at a service without faults."""
     service.control.clear_faults()
     installed.install()
@@ -49,6 +46,14 @@ def team(release: Release) -> Iterator[Team]:
     team.make()
     yield team
     team.remove()
+
+
+@pytest.fixture
+def last_team(release: Release) -> Team:
+    """A namespace that goes with the cluster: it holds too much to be deleted in a test's time."""
+    team = Team(release, f"team-{next(NUMBERS)}")
+    team.make()
+    return team
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from amove_emulator import Emulator
 from controlplane import CommandError
 from node import Node
 from node.images import OPERATOR
 from tests.chart.waiting import until
+from tests.node.service import Service
 
 CHART = Path(__file__).parents[2] / "deploy/helm/amove-operator"
 NAMESPACE = "amove-system"
@@ -30,9 +30,10 @@ Manifest = dict[str, Any]
 class Release:
     """Two replicas in a namespace that enforces Pod Security restricted."""
 
-    def __init__(self, node: Node, service: Emulator) -> None:
+    def __init__(self, node: Node, service: Service) -> None:
         self.node = node
         self.service = service
+        self.token = ""
 
     def prepare(self) -> None:
         """The namespace and the Secret with the API token, as the README's first lines."""
@@ -42,6 +43,7 @@ class Release:
 
     def write_token(self, token: str) -> None:
         """Put a token into the credentials Secret, as a person replaces it."""
+        self.token = token
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",

@@ -29,14 +29,13 @@ class Team:
         restrict(self.node, self.namespace)
 
     def remove(self) -> None:
-        """Empty its buckets, delete its objects, and the namespace without waiting for it."""
+        """Empty its buckets, and have all else deleted without waiting for it."""
         buckets = self.release.service.control
         for name in buckets.buckets():
             if name.startswith(self.namespace):
                 buckets.empty_bucket(name)
         kinds = "amovestoragekeys,amovebuckets"
-        self.node.kubectl("delete", "pods", "--all", self.here, "--grace-period=1", timeout=180)
-        self.node.kubectl("delete", kinds, "--all", self.here, "--timeout=150s", timeout=180)
+        self.node.kubectl("delete", kinds, "--all", self.here, "--wait=false", timeout=180)
         self.node.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
     def bucket(self, name: str, **spec: Any) -> Manifest:
@@ -47,9 +46,7 @@ class Team:
     def key(self, name: str, bucket: str, **spec: Any) -> Manifest:
         """An AmoveStorageKey for one of ``bucket()``'s."""
         refs = [{"name": f"{self.namespace}-{bucket}"[:63]}]
-        return self._object(
-            "AmoveStorageKey", name, {"bucketRefs": refs, "permission": "ReadWrite", **spec}
-        )
+        return self._object(KEY, name, {"bucketRefs": refs, "permission": "ReadWrite", **spec})
 
     def apply(self, *manifests: Manifest) -> None:
         text = "\n---\n".join(json.dumps(each) for each in manifests)
@@ -57,7 +54,31 @@ class Team:
 
     def wait_until_ready(self, *, seconds: float = SECONDS) -> None:
         """Until every bucket and key of the namespace is."""
-        until(f"all of {self.namespace} are Ready", self._are_ready, deadline=seconds)
+        until(f"all of {self.namespace} are Ready", self.all_ready, deadline=seconds)
+
+    def all_ready(self) -> bool:
+        objects = self.objects()
+        return bool(objects) and all(map(is_ready, objects))
+
+    def require_one_key_each(self) -> None:
+        """Each AmoveStorageKey has one key that works, its whole Secret holds it, and no other is.
+
+        What a crash left is given time to be revoked.
+        """
+        names = [each["metadata"]["name"] for each in self.objects() if each["kind"] == KEY]
+        secrets = {name: self.secret(name) for name in names}
+        assert all(set(secret) >= WHOLE for secret in secrets.values())
+        held = {secret["AWS_ACCESS_KEY_ID"] for secret in secrets.values()}
+        assert len(held) == len(names)
+        until("the keys that work are those in Secrets", lambda: self._own_live_keys() == held)
+
+    def _own_live_keys(self) -> set[str]:
+        """Those that reach this team's buckets."""
+        return {
+            key["accessKey"]
+            for key in self.release.service.control.live_keys()
+            if any(name.startswith(f"{self.namespace}-") for name in key["buckets"] or [])
+        }
 
     def objects(self) -> list[Manifest]:
         items: list[Manifest] = self.node.get("amove", self.here)["items"]
@@ -107,15 +128,20 @@ class Team:
     def _phase(self, name: str) -> str:
         return str(self.node.get("pod", name, self.here)["status"]["phase"])
 
-    def _are_ready(self) -> bool:
-        objects = self.objects()
-        return bool(objects) and all(map(is_ready, objects))
-
     def _object(self, kind: str, name: str, spec: dict[str, Any]) -> Manifest:
         return {"apiVersion": API, "kind": kind, "metadata": {"name": name}, "spec": spec}
 
 
 ENDS: Sequence[str] = ("Succeeded", "Failed")
+KEY = "AmoveStorageKey"
+WHOLE = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_REGION",
+    "BUCKET_NAME",
+}
+"""What a Secret of the default format holds for one bucket."""
 
 
 def is_ready(item: Manifest) -> bool:

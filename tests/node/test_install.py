@@ -19,6 +19,8 @@ def test_two_replicas_are_ready_under_restricted_and_one_leads(release: Release)
     pods = release.pods()
 
     assert len(pods) == 2
+    (preferred,) = pods[0]["spec"]["affinity"]["podAntiAffinity"].values()
+    assert preferred[0]["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
     assert release.wait_for_leader()
     assert set(release.restarts().values()) == {0}
     enforced = release.node.get("namespace", NAMESPACE)["metadata"]["labels"]
