@@ -403,7 +403,7 @@ def test_nobody_is_bound_to_the_adopters_role_and_no_role_adds_it_up(render: Ren
 
 
 def test_replicas_prefer_different_nodes_unless_affinity_is_given(render: Render) -> None:
-    chosen = {"nodeAffinity": {}}
+    chosen: Manifest = {"nodeAffinity": {}}
     (preferred,) = render(replicas=2).pod["affinity"]["podAntiAffinity"].values()
     assert preferred[0]["podAffinityTerm"]["labelSelector"]["matchLabels"]
     assert "affinity" not in render(replicas=1).pod
