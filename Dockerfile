@@ -35,10 +35,11 @@ RUN /opt/tools/bin/pip --python /opt/amove-operator/bin/python install --no-deps
 
 FROM python
 ARG REVISION=unknown
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="amove-operator" \
       org.opencontainers.image.description="Kubernetes operator for buckets and access keys of the Amove storage API" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.source="https://github.com/amove/amove-operator" \
+      org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=environment /opt/amove-operator /opt/amove-operator

@@ -17,7 +17,7 @@ NAMESPACE = "amove-system"
 NAME = "amove-operator"
 CREDENTIALS = "amove-credentials"
 CA_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
-SELECTOR = f"app.kubernetes.io/instance={NAME}"
+SELECTOR = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/name={NAME}"
 HERE = f"--namespace={NAMESPACE}"
 REPLICAS = 2
 # Pods that are deleted by force are gone from the API, and the Lease waits for its end.

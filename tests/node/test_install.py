@@ -103,6 +103,8 @@ def test_what_an_engineer_on_call_types_first(release: Release, team: Team) -> N
     orphans = node.kubectl("exec", f"deploy/{NAME}", HERE, "--", "amove-operator", "orphans")
     assert created["id"] not in orphans, "a key without this cluster's mark is never named"
 
+    node.helm("test", NAME, HERE, "--timeout=60s")
+
     shown = node.kubectl("describe", "amovestoragekey", "writer", team.here)
     assert "Issued" in shown
     assert team.secret("writer")["AWS_SECRET_ACCESS_KEY"] not in shown
