@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from controlplane.progress import Finish
+from node.box import VARIABLE
 from node.cache import kept, key_of, locked, node_cache
 from node.commands import run
+from node.errors import NodeError
 from node.packages import ensure_packages, with_packages
 from node.programs import ensure_pause
 
@@ -23,6 +25,7 @@ OPERATOR = "localhost/amove-operator:0.1.0"
 APPLICATION = "localhost/amove-application:1"
 DEBIAN_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert")
+KEPT_ARCHIVES = 4
 # Layers of former sources pile up in buildah's storage.
 MOST_STORED_KIB = 6 * 1024 * 1024
 
@@ -97,14 +100,16 @@ class Builder:
         kind = f"image-{name.rpartition('/')[2].partition(':')[0]}"
         key = key_of(parts)
         archive = kept(kind, key, lambda tar: self._build(name, context, tar), suffix=".tar")
-        for former in archive.parent.glob("*.tar"):
-            if former != archive:
-                former.unlink(missing_ok=True)
+        # Other worktrees have other sources, and may be running on theirs right now.
+        archive.touch()
+        _keep_newest(archive.parent)
         return Image(name, archive)
 
     def _build(
         self, name: str, context: Path, archive: Path, *, dockerfile: str | None = None
     ) -> None:
+        if VARIABLE in os.environ:
+            raise NodeError("the image's sources have changed since this run began: start it again")
         self._report(f"building the image {name}")
         with locked(node_cache() / "buildah.lock"):
             self._make_room()
@@ -163,6 +168,12 @@ class Builder:
         first, *rest = arguments
         command = ["buildah", *own, "--storage-driver", "overlay", first, *policy, *rest]
         run(with_packages(self._packages, command), doing)
+
+
+def _keep_newest(folder: Path) -> None:
+    archives = [each for each in folder.glob("*.tar") if not each.name.startswith("making-")]
+    for former in sorted(archives, key=lambda each: -each.stat().st_mtime)[KEPT_ARCHIVES:]:
+        former.unlink(missing_ok=True)
 
 
 def _pip_settings() -> dict[str, str]:
