@@ -70,6 +70,18 @@ soak: controlplane ## Ten minutes in which everything goes wrong; SOAK_SEED=… 
 test-busy: controlplane prometheus ## The tests beside two busy loops; TESTS="tests/unit/amove -x" runs some of them
 	$(BIN)/python -m tests.busy --durations=15 $(TESTS)
 
+.PHONY: node
+node: $(READY) ## What a real node needs, into the cache: programs, Debian packages, images (root; 4 minutes once)
+	@$(BIN)/python -m node build
+
+.PHONY: test-node
+test-node: $(READY) ## The image and the chart on a real node in namespaces of its own (root; minutes)
+	$(BIN)/python -m node run -- $(BIN)/python -m pytest tests/node -m node --durations=10
+
+.PHONY: sbom
+sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
+	@$(BIN)/python -m node sbom dist/sbom.cdx.json
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy --strict, the import contracts
 	@echo "== Lint"

@@ -9,6 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
+from amove_emulator.listening import LOOPBACK, Listening
 from amove_emulator.server import Emulator
 from amove_emulator.settings import USER_ID, World
 
@@ -22,8 +23,21 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help="API token: taken from this file if it is there, else made up and written to it",
     )
+    parser.add_argument("--address", default=LOOPBACK.address, help="an IP address to listen on")
+    for name, what in (
+        ("certificate", "for TLS"),
+        ("key", "of it"),
+        ("authority", "that signed it"),
+    ):
+        parser.add_argument(f"--{name}", type=Path, help=f"PEM file: {what}")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every API call")
     return parser.parse_args()
+
+
+def _listening(arguments: argparse.Namespace) -> Listening:
+    if arguments.certificate is None and arguments.address != LOOPBACK.address:
+        raise ValueError("the operator trusts plain http on 127.0.0.1 only: give --certificate")
+    return Listening(arguments.address, arguments.certificate, arguments.key, arguments.authority)
 
 
 def _world(token_file: Path | None) -> World:
@@ -52,6 +66,7 @@ def main() -> int:
             arguments.s3_port,
             world=_world(arguments.token_file),
             latency=arguments.latency_ms / 1000,
+            listening=_listening(arguments),
         )
         emulator.start()
     except (OSError, ValueError) as error:

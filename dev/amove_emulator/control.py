@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -22,10 +24,14 @@ class ControlError(Exception):
 class EmulatorControl:
     """All of /_emulator/. Durations are seconds; objects are the admin interface's JSON."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, *, authority: Path | None = None) -> None:
+        verify = ssl.create_default_context(cafile=authority) if authority else True
         # trust_env=False: a proxy of the developer's must not come between.
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/") + "/_emulator/", trust_env=False, timeout=_PATIENCE
+            base_url=base_url.rstrip("/") + "/_emulator/",
+            trust_env=False,
+            timeout=_PATIENCE,
+            verify=verify,
         )
 
     def _call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:

@@ -18,6 +18,7 @@ from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from amove_emulator.backing import Backing
+from amove_emulator.listening import LOOPBACK, Listening
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -91,21 +92,27 @@ class Gate:
 
 
 class S3Server:
-    """Serves the gate on ``127.0.0.1`` from threads of its own.
+    """Serves the gate from threads of its own.
 
     Raises OSError when the port is taken.
     """
 
-    def __init__(self, backing: Backing, port: int = 0) -> None:
+    def __init__(self, backing: Backing, port: int = 0, listening: Listening = LOOPBACK) -> None:
+        self._address = listening.address
         self._server: BaseWSGIServer = make_server(
-            "127.0.0.1", port, Gate(backing), threaded=True, request_handler=_QuietHandler
+            listening.address,
+            port,
+            Gate(backing),
+            threaded=True,
+            request_handler=_QuietHandler,
+            ssl_context=listening.context(),
         )
         self._thread = Thread(target=self._server.serve_forever, name="emulator-s3", daemon=True)
 
     @property
     def host(self) -> str:
-        """``127.0.0.1:<port>``: a storageDn."""
-        return f"127.0.0.1:{self._server.server_port}"
+        """``<address>:<port>``: a storageDn."""
+        return f"{self._address}:{self._server.server_port}"
 
     def start(self) -> None:
         self._thread.start()

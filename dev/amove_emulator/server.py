@@ -15,6 +15,7 @@ from amove_emulator.backing import Backing, enforce_authentication
 from amove_emulator.calls import ROUTES
 from amove_emulator.control import EmulatorControl
 from amove_emulator.dispatch import Dispatcher
+from amove_emulator.listening import LOOPBACK, Listening
 from amove_emulator.s3_server import S3Server
 from amove_emulator.settings import Behaviour, World
 from amove_emulator.state import State
@@ -41,7 +42,8 @@ def _application(state: State, emulator: Emulator) -> web.Application:
 class Emulator:
     """A context manager; also ``start`` and ``stop``. One listener serves both Amove hosts.
 
-    ``port`` and ``s3_port`` 0 take free ones. Raises OSError when a port is taken.
+    ``port`` and ``s3_port`` 0 take free ones; ``listening``: on another address than loopback, and
+    with TLS. Raises OSError when a port is taken.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Emulator:
         world: World | None = None,
         behaviour: Behaviour | None = None,
         latency: float | None = None,
+        listening: Listening = LOOPBACK,
     ) -> None:
         enforce_authentication()
         self._world = world or World()
@@ -59,22 +62,23 @@ class Emulator:
         if latency is not None:
             behaviour = behaviour.model_copy(update={"latency": latency})
         self._port = port
+        self._listening = listening
         self._backing = Backing()
-        self._s3 = S3Server(self._backing, s3_port)
-        self._state = State(self._world, behaviour, self._backing, self._s3.host)
+        self._s3 = S3Server(self._backing, s3_port, listening)
+        self._state = State(self._world, behaviour, self._backing, self.s3_url)
         self._running: _Running | None = None
         self._control: EmulatorControl | None = None
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:<port>``: the main host and the auth host."""
+        """``http://127.0.0.1:<port>``, or as it listens: the main host and the auth host."""
         if self._running is None:
             raise RuntimeError("the emulator is not started")
-        return f"http://127.0.0.1:{self._running.port}"
+        return f"{self._listening.scheme}://{self._listening.address}:{self._running.port}"
 
     @property
     def s3_url(self) -> str:
-        return f"http://{self._s3.host}"
+        return f"{self._listening.scheme}://{self._s3.host}"
 
     @property
     def storage_dn(self) -> str:
@@ -94,7 +98,7 @@ class Emulator:
     def control(self) -> EmulatorControl:
         """A client of the admin interface, closed by ``stop``."""
         if self._control is None:
-            self._control = EmulatorControl(self.url)
+            self._control = EmulatorControl(self.url, authority=self._listening.authority)
         return self._control
 
     def facts(self) -> dict[str, Any]:
@@ -124,7 +128,8 @@ class Emulator:
 
     async def _listen(self, runner: web.AppRunner) -> int:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        tls = self._listening.context()
+        await web.TCPSite(runner, self._listening.address, self._port, ssl_context=tls).start()
         return int(runner.addresses[0][1])
 
     def stop(self) -> None:

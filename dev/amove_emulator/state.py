@@ -22,11 +22,12 @@ class State:
     ``generation`` counts the resets: a call that began before one must not touch what is new.
     """
 
-    def __init__(self, world: World, behaviour: Behaviour, backing: Backing, s3_host: str) -> None:
+    def __init__(self, world: World, behaviour: Behaviour, backing: Backing, s3_url: str) -> None:
         self._world = world
         self._behaviour = behaviour
         self._backing = backing
-        self.s3_host = s3_host
+        self._s3_url = s3_url
+        self.s3_host = s3_url.partition("://")[2]
         self.secrets: list[str] = []
         self._former_credentials: list[str] = []
         self.journal = Journal()
@@ -38,7 +39,7 @@ class State:
         world = copy.deepcopy(self._world)
         self.behaviour = self._behaviour.model_copy()
         self.identities = Identities(world, self.behaviour)
-        self.accounts = Accounts(world, self._backing, f"http://{self.s3_host}")
+        self.accounts = Accounts(world, self._backing, self._s3_url)
         self.buckets = Buckets(self.accounts, self.behaviour)
         self.keys = Keys(self.accounts, self.behaviour, self.journal)
 

@@ -1,7 +1,8 @@
 """A real Kubernetes control plane for demo and tests. Development only: not in the image."""
 
 from controlplane.audit import AuditEvent, audit_events
-from controlplane.binaries import ensure_binaries
+from controlplane.binaries import cache_root, ensure_binaries, ensure_node_binaries
+from controlplane.components import Site
 from controlplane.errors import (
     BinariesMissingError,
     BuildError,
@@ -18,7 +19,10 @@ __all__ = [
     "CommandError",
     "ControlPlane",
     "ControlPlaneError",
+    "Site",
     "StartError",
     "audit_events",
+    "cache_root",
     "ensure_binaries",
+    "ensure_node_binaries",
 ]

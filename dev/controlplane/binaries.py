@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from controlplane.build import BINARIES, PATIENCE, build_into, tools_hash
+from controlplane.build import BINARIES, NODE_BINARIES, PATIENCE, build_into, tools_hash
 from controlplane.errors import BinariesMissingError
 from controlplane.progress import Finish, to_stderr
 
@@ -29,16 +29,31 @@ def ensure_binaries(environ: Mapping[str, str] = os.environ, *, report: Finish =
     return cached
 
 
-def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """``${XDG_CACHE_HOME:-~/.cache}/amove-operator/bin/<hash>``; need not exist yet."""
+def ensure_node_binaries(
+    environ: Mapping[str, str] = os.environ, *, report: Finish = to_stderr
+) -> Path:
+    """Answer a folder of the cache that holds every program of ``NODE_BINARIES``, as above."""
+    cached = cache_root(environ) / "node-bin" / tools_hash()
+    if missing_from(cached, NODE_BINARIES):
+        build_into(cached, environ, report=report, programs=NODE_BINARIES)
+    return cached
+
+
+def cache_root(environ: Mapping[str, str] = os.environ) -> Path:
+    """``${XDG_CACHE_HOME:-~/.cache}/amove-operator``; need not exist yet."""
     caches = environ.get("XDG_CACHE_HOME")
     root = Path(caches) if caches else Path.home() / ".cache"
-    return root / "amove-operator" / "bin" / tools_hash()
+    return root / "amove-operator"
 
 
-def missing_from(folder: Path) -> list[str]:
-    """The names of ``BINARIES`` that ``folder`` does not hold as executable files."""
-    return [name for name in BINARIES if not _is_program(folder / name)]
+def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """``${XDG_CACHE_HOME:-~/.cache}/amove-operator/bin/<hash>``; need not exist yet."""
+    return cache_root(environ) / "bin" / tools_hash()
+
+
+def missing_from(folder: Path, programs: Iterable[str] = BINARIES) -> list[str]:
+    """The names of ``programs`` that ``folder`` does not hold as executable files."""
+    return [name for name in programs if not _is_program(folder / name)]
 
 
 def _is_program(path: Path) -> bool:

@@ -26,6 +26,12 @@ BINARIES: Mapping[str, str] = {
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
 }
+# What a node runs besides; built only where one is wanted.
+NODE_BINARIES: Mapping[str, str] = {
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+}
 TOOLS = Path(__file__).parent / "tools"
 PATIENCE = "the first build takes some minutes and is kept"
 HEARTBEAT = 10.0
@@ -48,8 +54,14 @@ def tools_hash(tools: Path = TOOLS) -> str:
     return digest.hexdigest()[:16]
 
 
-def build_into(folder: Path, environ: Mapping[str, str], *, report: Finish) -> None:
-    """Make ``folder`` hold every program, or leave it as it was.
+def build_into(
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    report: Finish,
+    programs: Mapping[str, str] = BINARIES,
+) -> None:
+    """Make ``folder`` hold every one of ``programs``, or leave it as it was.
 
     One process builds at a time; the others wait and then find the work done. Raises
     BinariesMissingError without Go, BuildError when ``go`` refuses.
@@ -58,12 +70,12 @@ def build_into(folder: Path, environ: Mapping[str, str], *, report: Finish) -> N
     if go is None:
         raise BinariesMissingError(
             f"no control plane programs in {folder} and no Go to build them: install Go "
-            f"{_go_version()} or newer, or set AMOVE_DEV_BIN to a folder with {', '.join(BINARIES)}"
+            f"{_go_version()} or newer, or set AMOVE_DEV_BIN to a folder with {', '.join(programs)}"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _sole_builder(folder.parent, report=report):
-        if not _complete(folder):
-            _build_all(go, folder, environ, report=report)
+        if not _complete(folder, programs):
+            _build_all(go, folder, environ, programs, report=report)
 
 
 def linker_flags(kubernetes: Release, helm: Release) -> str:
@@ -88,8 +100,15 @@ def linker_flags(kubernetes: Release, helm: Release) -> str:
     return " ".join(["-s", "-w", *(f"-X {setting}" for setting in settings)])
 
 
-def _build_all(go: str, folder: Path, environ: Mapping[str, str], *, report: Finish) -> None:
-    report(f"building {len(BINARIES)} programs with {go}, once: {PATIENCE}")
+def _build_all(
+    go: str,
+    folder: Path,
+    environ: Mapping[str, str],
+    programs: Mapping[str, str],
+    *,
+    report: Finish,
+) -> None:
+    report(f"building {len(programs)} programs with {go}, once: {PATIENCE}")
     _remove_leftovers(folder.parent)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="building-", dir=folder.parent) as scratch:
@@ -98,8 +117,8 @@ def _build_all(go: str, folder: Path, environ: Mapping[str, str], *, report: Fin
             compiler.release("k8s.io/kubernetes"), compiler.release("helm.sh/helm/v4")
         )
         (Path(scratch) / "bin").mkdir()
-        for position, name in enumerate(BINARIES, start=1):
-            compiler.build(name, flags, f"{position} of {len(BINARIES)}")
+        for position, (name, package) in enumerate(programs.items(), start=1):
+            compiler.build(name, package, flags, f"{position} of {len(programs)}")
         _publish(Path(scratch) / "bin", folder)
     report(f"built all in {time.monotonic() - began:.0f} s: {folder}")
 
@@ -124,10 +143,10 @@ class _Compiler:
                 f"{self._go} list -m -json {module} answered no version"
             ) from unreadable
 
-    def build(self, name: str, flags: str, position: str) -> None:
+    def build(self, name: str, package: str, flags: str, position: str) -> None:
         target = self._scratch / "bin" / name
         began = time.monotonic()
-        arguments = ["build", "-trimpath", "-ldflags", flags, "-o", str(target), BINARIES[name]]
+        arguments = ["build", "-trimpath", "-ldflags", flags, "-o", str(target), package]
         self._run(arguments, f"building {name} ({position})")
         self._report(f"built {name} ({position}) in {time.monotonic() - began:.0f} s")
 
@@ -178,8 +197,8 @@ def _lock_aloud(lock: IO[str], report: Finish) -> None:
             time.sleep(0.2)
 
 
-def _complete(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in BINARIES)
+def _complete(folder: Path, programs: Mapping[str, str]) -> bool:
+    return all((folder / name).is_file() for name in programs)
 
 
 def _publish(built: Path, folder: Path) -> None:

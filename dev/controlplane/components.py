@@ -31,6 +31,18 @@ CONTROLLERS = (
     "serviceaccount-token-controller",
     "validatingadmissionpolicy-status-controller",
 )
+# What a cluster with a node has work for besides.
+NODE_CONTROLLERS = (
+    "disruption-controller",
+    "endpointslice-controller",
+    "job-controller",
+    "node-lifecycle-controller",
+    "pod-garbage-collector-controller",
+    "taint-eviction-controller",
+)
+SERVICES = "10.0.0.0/24"
+# The first address of SERVICES: where pods find the API server.
+SERVICE_ADDRESS = "10.0.0.1"
 # Who asked for what, without bodies: a Secret's content must not reach a log.
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -38,6 +50,27 @@ AUDIT_POLICY = {
     "omitStages": ["RequestReceived"],
     "rules": [{"level": "Metadata"}],
 }
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the API server is reached, and whether kubelets join it.
+
+    ``address`` is loopback, or one of a network namespace of its own: then it listens on all.
+    """
+
+    address: str = LOOPBACK
+    has_nodes: bool = False
+
+    @property
+    def controllers(self) -> tuple[str, ...]:
+        return CONTROLLERS + (NODE_CONTROLLERS if self.has_nodes else ())
+
+    @property
+    def names(self) -> list[str]:
+        """What the API server's certificate proves."""
+        own = [LOOPBACK, "localhost", "kubernetes.default.svc"]
+        return [*own, self.address, SERVICE_ADDRESS] if self.has_nodes else own
 
 
 @dataclass(frozen=True)
@@ -85,17 +118,19 @@ class Layout:
         return self.root / "clients"
 
 
-def prepare(layout: Layout, server: str) -> Authority:
+def prepare(layout: Layout, server: str, site: Site) -> Authority:
     """Write all files that the programs read; answer the authority that signs for the cluster."""
     for folder in (layout.pki, layout.logs, layout.client_homes):
         folder.mkdir()
     authority, store_authority = Authority("controlplane"), Authority("controlplane-etcd")
     # etcd has an authority of its own: a tenant's certificate must not open the store.
-    _write_pair(layout, "etcd", store_authority.server("etcd", [LOOPBACK]))
-    _write_pair(layout, "etcd-client", store_authority.client("kube-apiserver"))
+    write_pair(layout, "etcd", store_authority.server("etcd", [LOOPBACK]))
+    write_pair(layout, "etcd-client", store_authority.client("kube-apiserver"))
     (layout.pki / "etcd-ca.crt").write_bytes(store_authority.pem)
-    names = [LOOPBACK, "localhost", "kubernetes.default.svc"]
-    _write_pair(layout, "apiserver", authority.server("kube-apiserver", names))
+    write_pair(layout, "apiserver", authority.server("kube-apiserver", site.names))
+    # It asks kubelets for logs, and to run commands in pods.
+    to_kubelets = authority.client("kube-apiserver", ["system:masters"])
+    write_pair(layout, "apiserver-kubelet-client", to_kubelets)
     layout.ca_file.write_bytes(authority.pem)
     signing = new_private_key()
     write_private(layout.pki / "sa.key", private_pem(signing))
@@ -136,7 +171,9 @@ def etcd_command(binaries: Path, layout: Layout, port: int) -> list[str]:
     ]
 
 
-def apiserver_command(binaries: Path, layout: Layout, port: int, etcd_port: int) -> list[str]:
+def apiserver_command(
+    binaries: Path, layout: Layout, port: int, etcd_port: int, site: Site
+) -> list[str]:
     """RBAC, default admission (Pod Security among it), TLS, service-account tokens, audit log."""
     pki = layout.pki
     return [
@@ -145,17 +182,13 @@ def apiserver_command(binaries: Path, layout: Layout, port: int, etcd_port: int)
         f"--etcd-cafile={pki}/etcd-ca.crt",
         f"--etcd-certfile={pki}/etcd-client.crt",
         f"--etcd-keyfile={pki}/etcd-client.key",
-        f"--bind-address={LOOPBACK}",
-        f"--advertise-address={LOOPBACK}",
-        # A loopback address may not be an endpoint, and nobody here uses that Service.
-        "--endpoint-reconciler-type=none",
+        *_site_options(layout, site),
         f"--secure-port={port}",
         f"--tls-cert-file={pki}/apiserver.crt",
         f"--tls-private-key-file={pki}/apiserver.key",
         f"--client-ca-file={layout.ca_file}",
-        "--authorization-mode=RBAC",
         "--allow-privileged=true",
-        "--service-cluster-ip-range=10.0.0.0/24",
+        f"--service-cluster-ip-range={SERVICES}",
         f"--service-account-issuer={ISSUER}",
         f"--service-account-key-file={pki}/sa.pub",
         f"--service-account-signing-key-file={pki}/sa.key",
@@ -166,13 +199,35 @@ def apiserver_command(binaries: Path, layout: Layout, port: int, etcd_port: int)
     ]
 
 
-def controller_manager_command(binaries: Path, layout: Layout) -> list[str]:
+def _site_options(layout: Layout, site: Site) -> list[str]:
+    if not site.has_nodes:
+        return [
+            f"--bind-address={site.address}",
+            f"--advertise-address={site.address}",
+            # A loopback address may not be an endpoint, and nobody here uses that Service.
+            "--endpoint-reconciler-type=none",
+            "--authorization-mode=RBAC",
+        ]
+    return [
+        "--bind-address=0.0.0.0",
+        f"--advertise-address={site.address}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        # A node's name is known to no resolver.
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--kubelet-certificate-authority={layout.ca_file}",
+        f"--kubelet-client-certificate={layout.pki}/apiserver-kubelet-client.crt",
+        f"--kubelet-client-key={layout.pki}/apiserver-kubelet-client.key",
+    ]
+
+
+def controller_manager_command(binaries: Path, layout: Layout, site: Site) -> list[str]:
     """The controllers without which no namespace, token, Deployment or owned object behaves."""
     kubeconfig = layout.pki / "kube-controller-manager.kubeconfig"
     return [
         str(binaries / "kube-controller-manager"),
         f"--kubeconfig={kubeconfig}",
-        f"--controllers={','.join(CONTROLLERS)}",
+        f"--controllers={','.join(site.controllers)}",
         "--leader-elect=false",
         "--use-service-account-credentials=true",
         f"--service-account-private-key-file={layout.pki}/sa.key",
@@ -217,7 +272,8 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _write_pair(layout: Layout, name: str, pair: tuple[bytes, bytes]) -> None:
+def write_pair(layout: Layout, name: str, pair: tuple[bytes, bytes]) -> None:
+    """Write ``<name>.crt`` and ``<name>.key`` beside the others."""
     certificate, key = pair
     (layout.pki / f"{name}.crt").write_bytes(certificate)
     write_private(layout.pki / f"{name}.key", key)

@@ -16,13 +16,14 @@ from typing import Self
 from controlplane.binaries import ensure_binaries
 from controlplane.certificates import Authority
 from controlplane.components import (
-    LOOPBACK,
     Layout,
+    Site,
     apiserver_command,
     controller_manager_command,
     etcd_command,
     free_ports,
     prepare,
+    write_pair,
 )
 from controlplane.errors import CommandError, ControlPlaneError, StartError
 from controlplane.kubeconfigs import Cluster, certificate_user, token_user, write_kubeconfig
@@ -57,11 +58,12 @@ ORPHAN_PATH = "/api/v1/namespaces/default/configmaps/controlplane-orphan"
 class ControlPlane:
     """etcd, kube-apiserver and kube-controller-manager on 127.0.0.1, for as long as it is entered.
 
-    There is no scheduler and no kubelet: pods are admitted, and stay Pending.
+    There is no scheduler and no kubelet: pods are admitted, and stay Pending (dev/node has both).
 
     folder: where keys, data and logs go; must be absent or empty. Default: a temporary one.
     binaries: a folder with the programs. Default: ensure_binaries().
     start_deadline: seconds until the whole must be ready.
+    site: another address than loopback, and what kubelets need.
 
     Raises ControlPlaneError when it cannot be had; the message names the program that failed, the
     end of its log, and where all logs are.
@@ -74,11 +76,13 @@ class ControlPlane:
         binaries: Path | None = None,
         report: Finish = to_stderr,
         start_deadline: float = 90.0,
+        site: Site | None = None,
     ) -> None:
         self._folder = folder
         self._binaries = binaries
         self._report = report
         self._deadline = start_deadline
+        self._site = site or Site()
         self._programs: dict[str, Program] = {}
 
     def __enter__(self) -> Self:
@@ -107,8 +111,8 @@ class ControlPlane:
 
     @property
     def server(self) -> str:
-        """``https://127.0.0.1:<port>``; stays the same across stop_apiserver/start_apiserver."""
-        return f"https://{LOOPBACK}:{self._port}"
+        """``https://<address>:<port>``; stays the same across stop_apiserver/start_apiserver."""
+        return f"https://{self._site.address}:{self._port}"
 
     @property
     def ca_file(self) -> Path:
@@ -133,7 +137,7 @@ class ControlPlane:
         binaries = self.bin
         self._layout = Layout(_fresh_folder(self._folder))
         self._port, self._etcd_port = free_ports(2)
-        self._authority: Authority = prepare(self._layout, self.server)
+        self._authority: Authority = prepare(self._layout, self.server, self._site)
         self._probe = Probe(self.kubeconfig)
         self._warden = Warden(remove=self._layout.worthless)
         try:
@@ -173,7 +177,8 @@ class ControlPlane:
 
     def start_apiserver(self) -> None:
         """Start it (again), at the same address, and return when it is ready."""
-        self._launch(apiserver_command(self.bin, self._layout, self._port, self._etcd_port))
+        ports = (self._port, self._etcd_port)
+        self._launch(apiserver_command(self.bin, self._layout, *ports, self._site))
         self._wait("kube-apiserver ready", lambda: self._probe.status("/readyz") == 200)
 
     def stop_apiserver(self) -> None:
@@ -268,12 +273,17 @@ class ControlPlane:
         credentials = certificate_user(*self._authority.client(user, groups))
         return write_kubeconfig(target, self._cluster, credentials)
 
+    def server_certificate(self, name: str, addresses: Sequence[str]) -> tuple[Path, Path]:
+        """Certificate and private key (PEM files) by the cluster's authority, for ``addresses``."""
+        write_pair(self._layout, name, self._authority.server(name, addresses))
+        return self._layout.pki / f"{name}.crt", self._layout.pki / f"{name}.key"
+
     @property
     def _cluster(self) -> Cluster:
         return Cluster(self.server, self._authority.pem)
 
     def _start_controller_manager(self) -> None:
-        self._launch(controller_manager_command(self.bin, self._layout))
+        self._launch(controller_manager_command(self.bin, self._layout, self._site))
         self._wait(
             "controllers working",
             lambda: all(self._probe.status(path) == 200 for path in SIGNS_OF_CONTROLLERS),

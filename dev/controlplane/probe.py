@@ -24,19 +24,9 @@ class Probe:
     """
 
     def __init__(self, kubeconfig: Path) -> None:
-        config = json.loads(kubeconfig.read_text())
-        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-        address = urlsplit(cluster["server"])
+        address = urlsplit(_read(kubeconfig)[0]["server"])
         self._host, self._port = address.hostname or "", address.port
-        authority = b64decode(cluster["certificate-authority-data"]).decode()
-        self._tls = ssl.create_default_context(cadata=authority)
-        with TemporaryDirectory() as folder:
-            # ssl reads a client's pair from a file only.
-            pair = Path(folder) / "pair.pem"
-            pair.touch(mode=0o600)
-            key, certificate = user["client-key-data"], user["client-certificate-data"]
-            pair.write_bytes(b64decode(key) + b64decode(certificate))
-            self._tls.load_cert_chain(pair)
+        self._tls = client_context(kubeconfig)
 
     def status(self, path: str) -> int | None:
         """The HTTP status of ``path``, or None when nothing answers."""
@@ -50,6 +40,26 @@ class Probe:
             return None
         finally:
             connection.close()
+
+
+def client_context(kubeconfig: Path) -> ssl.SSLContext:
+    """Verifies the API server, and shows the kubeconfig's client certificate."""
+    cluster, user = _read(kubeconfig)
+    authority = b64decode(cluster["certificate-authority-data"]).decode()
+    context = ssl.create_default_context(cadata=authority)
+    with TemporaryDirectory() as folder:
+        # ssl reads a client's pair from a file only.
+        pair = Path(folder) / "pair.pem"
+        pair.touch(mode=0o600)
+        key, certificate = user["client-key-data"], user["client-certificate-data"]
+        pair.write_bytes(b64decode(key) + b64decode(certificate))
+        context.load_cert_chain(pair)
+    return context
+
+
+def _read(kubeconfig: Path) -> tuple[dict[str, str], dict[str, str]]:
+    config = json.loads(kubeconfig.read_text())
+    return config["clusters"][0]["cluster"], config["users"][0]["user"]
 
 
 def wait_until(

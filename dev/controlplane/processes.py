@@ -59,7 +59,7 @@ class Program:
             process = subprocess.Popen(
                 argv,
                 cwd=folder,
-                env={"HOME": str(folder), "PATH": os.defpath},
+                env={"HOME": str(folder), "PATH": f"{os.defpath}:/usr/sbin:/sbin"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

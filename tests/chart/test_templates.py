@@ -402,6 +402,14 @@ def test_nobody_is_bound_to_the_adopters_role_and_no_role_adds_it_up(render: Ren
     assert all(each["roleRef"]["name"] != role["metadata"]["name"] for each in bindings)
 
 
+def test_replicas_prefer_different_nodes_unless_affinity_is_given(render: Render) -> None:
+    chosen: Manifest = {"nodeAffinity": {}}
+    (preferred,) = render(replicas=2).pod["affinity"]["podAntiAffinity"].values()
+    assert preferred[0]["podAffinityTerm"]["labelSelector"]["matchLabels"]
+    assert "affinity" not in render(replicas=1).pod
+    assert render(replicas=2, affinity=chosen).pod["affinity"] == chosen
+
+
 def test_what_is_optional_comes_only_when_asked_for(render: Render) -> None:
     plain = {each["kind"] for each in render(replicas=2).manifests}
     assert not plain & {"PodDisruptionBudget", "ServiceMonitor"}

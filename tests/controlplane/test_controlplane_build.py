@@ -10,7 +10,7 @@ import pytest
 
 from controlplane import build
 from controlplane.binaries import cache_folder, ensure_binaries, missing_from
-from controlplane.build import BINARIES, TOOLS, Release, linker_flags
+from controlplane.build import BINARIES, NODE_BINARIES, TOOLS, Release, linker_flags
 from controlplane.errors import BuildError
 from tests.controlplane.stand_ins import FakeGo
 
@@ -125,7 +125,8 @@ def test_the_module_pins_as_tools_what_is_built() -> None:
     block = re.search(r"^tool \((.*?)^\)", (TOOLS / "go.mod").read_text(), re.DOTALL | re.MULTILINE)
 
     assert block is not None
-    assert set(block.group(1).split()) == set(BINARIES.values())
+    built = {*BINARIES.values(), *NODE_BINARIES.values()}
+    assert set(block.group(1).split()) == built
 
 
 def test_all_staging_modules_are_of_the_pinned_kubernetes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -13,10 +14,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from amove_emulator import EmulatorControl
 from amove_emulator.plain_client import PlainClient
+from controlplane.certificates import Authority
 from tests.patience import PATIENCE
 
 DEV = Path(__file__).parents[2] / "dev"
@@ -91,3 +94,29 @@ def test_an_empty_token_file_is_one_line_and_exit_2(start: Start, tmp_path: Path
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert f"{empty} is empty" in err
+
+
+def test_it_speaks_tls_on_both_ports_where_it_is_given_a_certificate(
+    start: Start, tmp_path: Path
+) -> None:
+    authority = Authority("test")
+    certificate, key = authority.server("amove", ["127.0.0.1"])
+    contents = {"authority": authority.pem, "certificate": certificate, "key": key}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    facts = ready(start(*(f"--{name}={tmp_path / name}" for name in contents)))
+
+    assert facts["url"].startswith("https://127.0.0.1:")
+    assert facts["s3Url"] == f"https://{facts['storageDn']}"
+    with EmulatorControl(facts["url"], authority=tmp_path / "authority") as control:
+        assert control.state()["accounts"]
+    verified = ssl.create_default_context(cafile=tmp_path / "authority")
+    assert httpx.get(facts["s3Url"], verify=verified).status_code == 403
+
+
+def test_plain_http_off_loopback_is_refused_in_one_line(start: Start) -> None:
+    process = start("--address", "0.0.0.0")  # noqa: S104 - it must not listen
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "give --certificate" in errors
+    assert errors.count("\n") == 1

@@ -1,0 +1,201 @@
+"""The images, built without a registry: from Debian's packages and our own Dockerfiles."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from controlplane.progress import Finish
+from node.box import VARIABLE
+from node.cache import kept, key_of, locked, node_cache
+from node.commands import run
+from node.errors import NodeError
+from node.packages import ensure_packages, with_packages
+from node.programs import ensure_pause
+
+ROOT = Path(__file__).parents[2]
+BASE = "localhost/debian:bookworm-slim"
+PAUSE = "localhost/pause:1"
+OPERATOR = "localhost/amove-operator:0.1.0"
+APPLICATION = "localhost/amove-application:1"
+DEBIAN_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
+PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert")
+KEPT_ARCHIVES = 4
+# Layers of former sources pile up in buildah's storage.
+MOST_STORED_KIB = 6 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image's ``name`` and the archive (docker-archive, a tar) that it is imported from."""
+
+    name: str
+    archive: Path
+
+
+def ensure_images(report: Finish) -> list[Image]:
+    """Pause, the operator and the application; built where they are missing."""
+    packages = ensure_packages(report)
+    base = ensure_base(packages, report)
+    builder = Builder(packages, base, report)
+    return [
+        builder.pause(),
+        builder.project(OPERATOR, ROOT, _operator_sources()),
+        builder.project(APPLICATION, ROOT / "examples/app", _files_of(ROOT / "examples/app")),
+    ]
+
+
+def ensure_base(packages: Path, report: Finish) -> Path:
+    """A tar of the smallest Debian 12, as mmdebstrap makes it from the machine's own sources."""
+    sources = next(path for path in DEBIAN_SOURCES if path.exists())
+    options = ["--variant=minbase", "--format=tar", "--quiet"]
+    options += ['--aptopt=Acquire::Check-Valid-Until "false"']
+    return kept(
+        "base",
+        key_of([sources, *options]),
+        lambda tar: _make_base(packages, sources, options, tar, report),
+        suffix=".tar",
+    )
+
+
+def _make_base(
+    packages: Path, sources: Path, options: list[str], tar: Path, report: Finish
+) -> None:
+    report("making a Debian base image; this takes a minute, once")
+    command = ["mmdebstrap", *options, "bookworm", str(tar), str(sources)]
+    run(with_packages(packages, command), "making the base image with mmdebstrap")
+
+
+class Builder:
+    """buildah, with storage of its own."""
+
+    def __init__(self, packages: Path, base: Path, report: Finish) -> None:
+        self._packages = packages
+        self._base = base
+        self._report = report
+        self._storage = node_cache() / "buildah"
+
+    def pause(self) -> Image:
+        program = ensure_pause()
+        dockerfile = f'FROM scratch\nCOPY {program.name} /pause\nENTRYPOINT ["/pause"]\n'
+        key = key_of([program, dockerfile])
+        archive = kept(
+            "image-pause",
+            key,
+            lambda tar: self._build(PAUSE, program.parent, tar, dockerfile=dockerfile),
+            suffix=".tar",
+        )
+        return Image(PAUSE, archive)
+
+    def project(self, name: str, context: Path, sources: Iterable[Path]) -> Image:
+        """Build the Dockerfile of ``context`` on our base; keyed by what ``sources`` hold."""
+        parts: list[str | bytes | Path] = [self._base.name, name]
+        for path in sources:
+            parts += [str(path.relative_to(ROOT)), path]
+        kind = f"image-{name.rpartition('/')[2].partition(':')[0]}"
+        key = key_of(parts)
+        archive = kept(kind, key, lambda tar: self._build(name, context, tar), suffix=".tar")
+        # Other worktrees have other sources, and may be running on theirs right now.
+        archive.touch()
+        _keep_newest(archive.parent)
+        return Image(name, archive)
+
+    def _build(
+        self, name: str, context: Path, archive: Path, *, dockerfile: str | None = None
+    ) -> None:
+        if VARIABLE in os.environ:
+            raise NodeError("the image's sources have changed since this run began: start it again")
+        self._report(f"building the image {name}")
+        with locked(node_cache() / "buildah.lock"):
+            self._make_room()
+            self._load_base()
+            options = ["--layers", "--isolation", "chroot", "--network", "host", "--pull-never"]
+            options += ["--build-arg", f"BASE_IMAGE={BASE}", "--tag", name, *self._pip_options()]
+            if dockerfile is not None:
+                given = node_cache() / "given.Dockerfile"
+                given.write_text(dockerfile)
+                options += ["--file", str(given)]
+            self._buildah(["build", *options, str(context)], f"building the image {name}")
+            self._buildah(["push", name, f"docker-archive:{archive}:{name}"], f"writing {name}")
+
+    def _load_base(self) -> None:
+        marker = self._storage / f"base-{self._base.stem}"
+        if marker.exists():
+            return
+        context = node_cache() / "base-context"
+        shutil.rmtree(context, ignore_errors=True)
+        context.mkdir(parents=True)
+        (context / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+        os.link(self._base, context / "base.tar")
+        options = ["--isolation", "chroot", "--pull-never", "--tag", BASE]
+        self._buildah(["build", *options, str(context)], "loading the base image")
+        shutil.rmtree(context)
+        marker.touch()
+
+    def _pip_options(self) -> list[str]:
+        """Root's home during the build: this machine's CA bundle and pip settings, for pip alone.
+
+        A folder that every base has, so that nothing of it is left in a layer.
+        """
+        home = node_cache() / "build-home"
+        settings = home / ".config/pip/pip.conf"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        chosen = _pip_settings()
+        if "cert" in chosen:
+            shutil.copyfile(chosen["cert"], home / "ca.crt")
+            chosen["cert"] = "/root/ca.crt"
+        lines = ["[global]", *(f"{name} = {value}" for name, value in chosen.items())]
+        settings.write_text("\n".join(lines) + "\n")
+        return ["--volume", f"{home}:/root:ro"]
+
+    def _make_room(self) -> None:
+        if not self._storage.exists():
+            return
+        used = run(
+            ["du", "--summarize", "--block-size=1K", str(self._storage)], "measuring"
+        ).split()
+        if int(used[0]) > MOST_STORED_KIB:
+            shutil.rmtree(self._storage)
+
+    def _buildah(self, arguments: list[str], doing: str) -> None:
+        own = ["--root", str(self._storage), "--runroot", str(self._storage / "run")]
+        policy = ["--signature-policy", str(self._packages / "etc/containers/policy.json")]
+        first, *rest = arguments
+        command = ["buildah", *own, "--storage-driver", "overlay", first, *policy, *rest]
+        run(with_packages(self._packages, command), doing)
+
+
+def _keep_newest(folder: Path) -> None:
+    archives = [each for each in folder.glob("*.tar") if not each.name.startswith("making-")]
+    for former in sorted(archives, key=lambda each: -each.stat().st_mtime)[KEPT_ARCHIVES:]:
+        former.unlink(missing_ok=True)
+
+
+def _pip_settings() -> dict[str, str]:
+    """How this machine's pip reaches an index: of its settings, those that say so."""
+    listed = run([sys.executable, "-m", "pip", "config", "list"], "reading pip's settings")
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        name, _, value = line.partition("=")
+        option = name.rpartition(".")[2]
+        if option in PIP_OPTIONS:
+            found[option] = ast.literal_eval(value)
+    return found
+
+
+def _operator_sources() -> list[Path]:
+    named = [ROOT / name for name in ("Dockerfile", ".dockerignore", "pyproject.toml")]
+    named += [ROOT / name for name in ("README.md", "LICENSE")]
+    named += [ROOT / "requirements" / name for name in ("build.lock", "runtime.lock")]
+    return named + _files_of(ROOT / "operator/amove_operator")
+
+
+def _files_of(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
