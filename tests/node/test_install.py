@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -13,6 +16,7 @@ from tests.node.scripts import FROM_FILES, ONCE
 from tests.node.team import Team, is_ready
 
 pytestmark = pytest.mark.node
+KUBECTL_AMOVE = "import sys; from amove_operator.kubectl_amove import main; sys.exit(main())"
 
 
 def test_two_replicas_are_ready_under_restricted_and_one_leads(release: Release) -> None:
@@ -93,6 +97,31 @@ def test_an_uninstall_leaves_all_that_matters_and_an_install_issues_nothing_anew
     calls = {each["call"] for each in release.service.control.journal(after=seq)}
     assert calls.isdisjoint({"create_storage_key", "delete_storage_key"})
     assert team.secret("writer") == secret
+
+
+@pytest.mark.parametrize("command", ["doctor", "orphans", "import"])
+def test_kubectl_amove_runs_in_the_operators_pod_what_needs_its_credentials(
+    release: Release, team: Team, command: str
+) -> None:
+    team.apply(team.bucket("photos"))
+    team.wait_until_ready()
+    plane = release.node.plane
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("AMOVE_")}
+    path = f"{plane.bin}:{os.environ['PATH']}"
+
+    done = subprocess.run(
+        [sys.executable, "-c", KUBECTL_AMOVE, command],
+        env=inherited | {"KUBECONFIG": str(plane.kubeconfig), "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = {"doctor": "held by", "orphans": "orphan", "import": "photos"}
+    assert said[command] in done.stdout + done.stderr
+    assert release.token not in done.stdout + done.stderr
 
 
 def test_what_an_engineer_on_call_types_first(release: Release, team: Team) -> None:
