@@ -103,6 +103,7 @@ def test_a_name_that_is_taken_is_only_looked_at_until_a_person_changes_something
     change_their_minds(cluster, "still taken")
     for name in names:
         eventually(partial(tried, emulator, name, 2))
+        eventually(partial(disowned, cluster, name))  # the last write of that pass
         assert "is taken at the service" in stalled(cluster, name, "BucketExists")
         emulator.control.drop_bucket(name)
     after, since = emulator.control.last_seq(), cluster.now()
@@ -123,6 +124,10 @@ def change_their_minds(cluster: Cluster, why: str) -> None:
     cluster.annotate(BUCKET, "asked", reconcile_requested_at=why)
     versioned = not cluster.found(BUCKET, "changed")["spec"].get("versioningEnabled", False)
     cluster.apply(a_bucket("changed", versioningEnabled=versioned))
+
+
+def disowned(cluster: Cluster, name: str) -> bool:
+    return not cluster.found(BUCKET, name)["status"].get("createIntent")
 
 
 def tried(emulator: Emulator, name: str, times: int) -> bool:
