@@ -65,7 +65,7 @@ def show_process(
     metrics.api_credentials_valid.set(1)
     metrics.api_breaker_open.set(0)
     metrics.clock_skew.set_function(lambda: kube.skew_seconds)
-    metrics.fence_intact.set_function(lambda: fence.stands)
+    metrics.fence_intact.set_function(lambda: fence.intact)
     metrics.leader.set_function(leads)
     kube.transport.on_request = partial(count_kube_request, metrics)
     start_counters(metrics)

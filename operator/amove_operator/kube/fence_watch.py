@@ -56,6 +56,7 @@ class FenceWatch:
         self._every = every
         self._fault: str | None = "it was not looked at yet"
         self._observed = False
+        self._judged = False
         self._refused_before = False
         self._counts_at = 0.0
 
@@ -63,6 +64,11 @@ class FenceWatch:
     def stands(self) -> bool:
         """It guards enough, and has long enough for every API server to know it."""
         return self._fault is None and self._clock() >= self._counts_at
+
+    @property
+    def intact(self) -> bool | None:
+        """Whether it stands; None while no API server has said anything of it."""
+        return self.stands if self._judged else None
 
     def why_not(self) -> str | None:
         """Why this process may not lead, and what to do; None when it may."""
@@ -138,4 +144,4 @@ class FenceWatch:
             log.log(level, "the fence %s does not stand: %s", FENCE, fault)
         elif fault is None and self._fault is not None:
             log.info("the fence %s is there", FENCE)
-        self._fault, self.identity = fault, found
+        self._fault, self.identity, self._judged = fault, found, True

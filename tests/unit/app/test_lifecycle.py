@@ -203,6 +203,7 @@ class Stage:
             made_at=None,
             noted=None,
             stands=True,
+            intact=True,
         )
         settings = Settings(token_file=token, leader_election=False, metrics_port=0, health_port=0)
         return Life(settings, cast(Kube, kube), cast(FenceWatch, fence), self.asked_to_stop)

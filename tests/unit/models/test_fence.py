@@ -317,6 +317,25 @@ async def test_an_api_server_that_is_away_says_nothing_about_the_fence() -> None
     assert world.watch.why_not() is None
 
 
+async def test_nothing_is_said_of_a_fence_before_an_api_server_has_answered() -> None:
+    """Else an API server that is down would wake somebody for a fence that stands."""
+    world = World()
+    assert world.watch.intact is None
+    world.error = KubeUnavailable("down")
+    await world.watch.check()
+    assert world.watch.intact is None
+    world.error = KubeRefused("forbidden", status=403)
+    await world.watch.check()
+    assert world.watch.intact is False
+    world.error = None
+    world.made(seconds_ago=100)
+    await world.watch.check()
+    assert world.watch.intact is True
+    world.found = (None, None)
+    await world.watch.check()
+    assert world.watch.intact is False
+
+
 async def test_a_fence_that_may_not_be_read_does_not_stand_from_the_second_refusal_on() -> None:
     world = World()
     world.error = KubeRefused("forbidden", status=403)
