@@ -286,9 +286,15 @@ def secret_going(snapshot: KeySnapshot) -> Conclusion:
 
 
 def loss(snapshot: KeySnapshot) -> Conclusion:
-    """Why nothing may be concluded from a missing key: only Synced says so, if pods have a key."""
+    """Why nothing may be concluded from a missing key: only Synced says so, if pods have a key.
+
+    Unless Ready promises another key: none is issued now, and the promise may not stay.
+    """
     reason, message = _LOSSES[snapshot.loss]
     if snapshot.deleting and snapshot.gone.unseen:
         message = f"The API token belongs to another user than the issuer. {_ONLY_THE_FORMER}"
-    unready = None if snapshot.sound_secret is not None else Verdict("False", reason, message)
+    before = conditions.find(snapshot.status.conditions, "Ready")
+    promised = before is not None and before.reason == Reason.Progressing
+    stays = snapshot.sound_secret is not None and not promised
+    unready = None if stays else Verdict("False", reason, message)
     return replace(unsynced(reason, message), ready=unready)

@@ -516,6 +516,7 @@ def test_who_accepts_another_user_learns_which_keys_of_the_former_live_on(walked
     walked.service.user = "user-2"
     served(walked, after=100)
     assert condition(walked, "Synced") == ("False", "ApiUserChanged")
+    assert condition(walked, "Ready") == ("False", "ApiUserChanged"), "no other key is promised"
     assert not walked.kube.to_be_checked
     annotated(walked, "accept-loss", "1")
     served(walked, times=2, after=100)
