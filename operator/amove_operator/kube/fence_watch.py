@@ -75,7 +75,7 @@ class FenceWatch:
         if not self.required or self.stands:
             return None
         if self._fault is not None:
-            return f"{self.fault()}; {_MENDING}"
+            return f"{self.fault()}; {_MENDING}" if self._judged else self.fault()
         left = self._counts_at - self._clock()
         return (
             f"the fence {FENCE} is new: API servers may not know it yet; it counts in {left:.0f} s"
@@ -85,6 +85,8 @@ class FenceWatch:
         """Why it does not stand, also where this process leads without one; None when it does."""
         if self._fault is None:
             return None
+        if not self._judged:
+            return f"the fence {FENCE} is not known to stand: {self._fault}"
         return f"the fence {FENCE} does not stand: {self._fault}"
 
     async def run(self, on_observed: Callable[[], None]) -> None:

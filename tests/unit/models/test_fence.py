@@ -308,7 +308,9 @@ async def test_an_api_server_that_is_away_says_nothing_about_the_fence() -> None
     world = World()
     world.error = KubeUnavailable("down")
     await world.watch.check()
-    assert "cannot be looked at: down" in (world.watch.why_not() or "")
+    told = world.watch.why_not() or ""
+    assert "cannot be looked at: down" in told
+    assert "make it anew" not in told, "it may well be there"
     world.error = None
     world.made(seconds_ago=100)
     await world.watch.check()
