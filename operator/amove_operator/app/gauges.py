@@ -58,7 +58,11 @@ _KUBE_WRITES = (
 
 
 def show_process(
-    metrics: Metrics, kube: Kube, fence: FenceWatch, leads: Callable[[], bool]
+    metrics: Metrics,
+    kube: Kube,
+    fence: FenceWatch,
+    leads: Callable[[], bool],
+    ready: Callable[[], bool],
 ) -> None:
     """What is known from the first moment."""
     metrics.leads = leads
@@ -67,6 +71,7 @@ def show_process(
     metrics.clock_skew.set_function(lambda: kube.skew_seconds)
     metrics.fence_intact.set_function(lambda: fence.intact)
     metrics.leader.set_function(leads)
+    metrics.ready.set_function(ready)
     kube.transport.on_request = partial(count_kube_request, metrics)
     start_counters(metrics)
 

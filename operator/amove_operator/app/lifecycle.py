@@ -60,7 +60,7 @@ class Life:
         self._election = wiring.make_election(settings, kube)
         self._guard = LeadGuard(fence, self._election, self._alarms, self._end)
         self._vitals = Vitals(self._guard, lambda: kube.skew_seconds)
-        gauges.show_process(self._metrics, kube, fence, self._leads)
+        gauges.show_process(self._metrics, kube, fence, self._leads, self._vitals.is_ready)
 
     async def run(self) -> Ending:
         """Live until something ends it; the HTTP ports answer from the first moment to the last.

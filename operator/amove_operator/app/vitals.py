@@ -56,6 +56,10 @@ class Vitals:
         """What /readyz answers."""
         return readiness(self._state())
 
+    def is_ready(self) -> bool:
+        """Whether /readyz answers 200."""
+        return not self.ready().faults
+
     def _state(self) -> State:
         guard, operator = self.guard, self.operator
         common = State(

@@ -190,6 +190,7 @@ class Metrics:
 
     def _show_the_process(self) -> None:
         self.leader = self._of_process("leader", "1 while this process leads.")
+        self.ready = self._of_process("ready", "1 while /readyz answers 200.")
         self.fence_intact = self._of_process(
             "fence_intact", "1 while the admission policy amove-fence stands and guards enough."
         )

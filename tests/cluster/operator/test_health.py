@@ -13,13 +13,14 @@ from tests.cluster.harness_operator import Operator
 
 
 def says(operator: Operator, code: int, *words: str) -> None:
-    """Wait until /readyz answers so; /healthz is 200 all along."""
+    """Wait until /readyz answers so, and the metric with it; /healthz is 200 all along."""
 
     def ask() -> bool:
         found, body = operator.readyz()
         assert operator.healthz() == (200, "ok\n")
         assert found == code, body
         assert all(word in body for word in words), body
+        assert operator.metric("ready") == (code == 200)
         return True
 
     eventually(ask, what=f"/readyz {code} {words}")

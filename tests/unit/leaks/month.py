@@ -75,7 +75,7 @@ class Replica:
             kube.fence, required=False, server_now=month.time.elapsed, clock=month.loop.time
         )
         self.guard = LeadGuard(fence, election, alarms, lambda _ending: None)
-        gauges.show_process(metrics, kube, fence, lambda: leads)
+        gauges.show_process(metrics, kube, fence, lambda: leads, lambda: True)
         self.operator = wiring.wire(month.settings, kube, election, alarms, "cluster")
         self._alarms = alarms
         self._events: asyncio.Queue[tuple[Kind, str, Body]] = asyncio.Queue()

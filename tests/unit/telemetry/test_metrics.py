@@ -58,6 +58,7 @@ EXPECTED = {
     "unlisted_namespaces": set(),
     "fence_was_away_total": set(),
     "leader": set(),
+    "ready": set(),
     "fence_intact": set(),
     "clock_skew_seconds": set(),
     "watch_event_timestamp_seconds": {"kind"},
@@ -109,6 +110,7 @@ def test_who_does_not_lead_shows_counters_and_what_it_is_itself() -> None:
     metrics.orphan_keys.set(2)
     metrics.leader.set(0)
     metrics.fence_intact.set(1)
+    metrics.ready.set(1)
     assert {"objects", "orphan_keys", "leader"} <= shown(metrics).keys()
     metrics.leads = lambda: False
     assert not {"objects", "orphan_keys"} & shown(metrics).keys()
