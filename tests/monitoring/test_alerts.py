@@ -86,3 +86,16 @@ def test_there_is_no_page_without_an_alert_and_the_list_has_all() -> None:
     assert {page.name for page in RUNBOOKS.glob("*.md")} == linked
     section = (ROOT / "docs/monitoring.md").read_text().split("\n## Alerts\n")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)) == set(RULES)
+
+
+@pytest.mark.parametrize("page", sorted(RUNBOOKS.glob("*.md")), ids=lambda page: page.stem)
+def test_a_runbook_reads_the_log_of_every_replica_and_whole(page: Path) -> None:
+    """`logs deployment/…` takes one Pod of several, and a selector alone the last ten lines."""
+    logs = re.findall(r"^kubectl .*\blogs .*$", page.read_text(), re.MULTILINE)
+    assert all("--selector app.kubernetes.io/name=" in each for each in logs), logs
+    assert all("--prefix" in each and "--tail=" in each for each in logs), logs
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    led_to = {ROOT / rule["annotations"]["runbook_url"] for rule in RULES.values()}
+    assert set(RUNBOOKS.glob("*.md")) == led_to
