@@ -144,33 +144,32 @@ class Dispatcher:
         if not is_newer(known.metadata.resource_version, version):
             self.on_object_gone(item.ref)
 
-    async def _confirm(self, item: ObjectId) -> bool:
+    async def _confirm(self, item: ObjectId) -> Result | None:
         """Read an object that seems to have vanished: serve its last copy, or the object itself.
 
-        Returns False where it was made anew since the answer: it is read again. Raises
-        KubeUnavailable, KubeRefused: then nobody knows, and it is read again as well.
+        Returns how the pass ends where nobody knows yet, such as where it was made anew since the
+        answer: it is read again. Raises KubeUnavailable, KubeRefused: it is read again as well.
         """
         store, ref = self.d.store, item.ref
         body = await self.d.kube.get_object(ref)
         if body is None or body["metadata"]["uid"] != item.uid:
             if not await self._is_history_whole(item):
-                return False
+                return Result(Outcome.NOT_GONE, after=_RENEWAL)
             _log.warning("%s vanished without its finalizer's protocol; it is served now", ref)
             store.departed.note_gone(ref, item.uid)
             store.confirm_vanished(item)
             if body is not None:
                 self.on_object_event(ref.kind, None, body)
-            return True
+            return None
         shown = store.get(ref)
         if shown is not None and shown.metadata.uid != item.uid:
-            self.d.queue.fail(item, cap=_SOON)
-            return False
+            return Result(Outcome.NOT_GONE, retry=True, longest=_SOON)
         store.unconfirmed.pop(item, None)
         self.d.queue.forget(item)
         if shown is None:
             store.put_back(ref.kind, body)
             self._enqueue_changed(item)
-        return True
+        return None
 
     async def _is_history_whole(self, item: ObjectId) -> bool:
         """Whether an object that is gone was deleted, and not lost with a part of the history.
@@ -183,7 +182,6 @@ class Dispatcher:
         since = d.store.unconfirmed[item] = min(d.store.unconfirmed.get(item, inf), d.clock())
         renewed_at = d.leadership.renewed_at()
         if renewed_at < since:
-            d.queue.add_after(item, _RENEWAL)
             return False
         where = d.namespaces.listable(namespace, *d.settings.watch_namespaces)
         if where is not None or renewed_at == inf:
@@ -249,8 +247,8 @@ class Dispatcher:
         if self.d.store.find(item.uid) is None:
             return Result(Outcome.OK)
         try:
-            if item in self.d.store.unconfirmed and not await self._confirm(item):
-                return Result(Outcome.NOT_GONE)
+            if item in self.d.store.unconfirmed and (end := await self._confirm(item)) is not None:
+                return end
             if ref.namespace in self.d.namespaces.unlisted and item not in self.d.store.vanished:
                 await self._read(ref)
             run = self.d.queue.run(item)

@@ -97,6 +97,40 @@ def test_one_that_shows_itself_before_a_get_does_is_no_ghost_any_more() -> None:
     on_cluster(scenario)
 
 
+def test_one_that_was_made_anew_while_a_get_was_answered_is_read_again() -> None:
+    async def scenario(cluster: BucketCluster) -> None:
+        ref = await deletable(cluster)
+        ask, answers = cluster.kube.get_object, list[str]()
+
+        async def late(asked: Ref) -> Any:
+            body = await ask(asked)
+            assert body is not None
+            if not answers:
+                old = cluster.kube.crs.pop(ref)
+                cluster.d.store.departed.forget(old["metadata"]["uid"])
+                cluster.apply(ref.namespace, ref.name, deletionPolicy="Delete")
+            answers.append(body["metadata"]["uid"])
+            return body
+
+        setattr(cluster.kube, "get_object", late)  # noqa: B010
+        backed_off, fail = list[ObjectId](), cluster.d.queue.fail
+
+        def failed(item: ObjectId, **how: Any) -> float:
+            backed_off.append(item)
+            return fail(item, **how)
+
+        setattr(cluster.d.queue, "fail", failed)  # noqa: B010
+        cluster.dispatcher.on_not_listed(ObjectId(ref, ""), set(), cluster.kube.version())
+        await cluster.passes(60)
+        assert [item.uid for item in backed_off] == answers[:1]
+        assert len(answers) >= 2
+        assert answers[0] != answers[1]
+        assert cluster.d.store.unconfirmed == {}
+        assert list(cluster.service.buckets) == ["media"]
+
+    on_cluster(scenario)
+
+
 def test_nothing_is_served_while_no_get_is_answered_and_it_is_when_one_is() -> None:
     async def scenario(cluster: BucketCluster) -> None:
         ref = await deletable(cluster)
