@@ -148,3 +148,38 @@ def test_alerts_fire_and_resolve_for_real(
     fires("AmoveNoLeader")
     run_operator(**ports)
     resolves("AmoveNoLeader")
+
+
+def test_a_full_account_and_another_users_token_wake_somebody_for_real(
+    cluster: Cluster,
+    emulator: Emulator,
+    token_file: Path,
+    run_operator: RunOperator,
+    start_prometheus: StartPrometheus,
+) -> None:
+    operator = run_operator(resync_interval="2s")
+    prometheus = start_prometheus(operator.metrics_port, rules=impatient_rules())
+    eventually(lambda: is_up(prometheus), what="a scrape")
+
+    def only(*names: str) -> bool:
+        # A sweep of two seconds is late whenever the machine is busy.
+        assert prometheus.firing() - {"AmoveSweepLate"} == set(names)
+        return True
+
+    eventually(only, what="silence")
+    full = {"status": 499, "code": "COST", "message": "The account is full.", "times": None}
+    fault = emulator.control.fault("create_bucket", **full)
+    cluster.apply(*(a_bucket(name) for name in ("photos", "videos", "papers")))
+    eventually(lambda: only("AmoveCreatesRefused"), what="a full account")
+    emulator.control.clear_faults(fault)
+    cluster.apply(a_key("app", bucketRefs=refs("photos")))
+    cluster.ready(KEY, "app")
+    eventually(only, what="silence once there is room")
+
+    another = emulator.control.add_user()
+    token_file.write_text(emulator.control.set_token(user_id=another))
+    eventually(lambda: only("AmoveApiUserChanged"), what="another user's token")
+    cluster.until(KEY, "app", "Ready", "ApiUserChanged", status="False")
+    token_file.write_text(emulator.api_token)
+    eventually(only, what="silence once the former user is back")
+    cluster.ready(KEY, "app")
