@@ -39,6 +39,24 @@ def test_each_bucket_key_and_secret_that_changes_has_one_line_and_a_rest_has_non
     on_cluster(scenario)
 
 
+def test_a_change_with_nothing_more_to_say_ends_with_its_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scenario(cluster: BucketCluster) -> None:
+        bucket = cluster.apply("team", "media")
+        await cluster.passes()
+        for pause in ("true", None):
+            caplog.clear()
+            cluster.annotate(bucket, paused=pause)
+            await cluster.passes()
+        (line,) = (one.getMessage() for one in caplog.records if str(bucket) in one.getMessage())
+        assert line == f"{bucket}: Synced=True Settled"
+
+    on_cluster(scenario)
+
+
 def test_all_that_one_pass_logs_has_one_id_and_another_pass_another() -> None:
     ids = []
     for _ in range(2):

@@ -179,4 +179,5 @@ def _log_change(seen: Object, after: tuple[Condition, ...]) -> None:
             shown.append(new)
     if shown:
         said = ", ".join(f"{one.type}={one.status} {one.reason}" for one in shown)
-        _log.info("%s: %s: %s", seen.object_id.ref, said, shown[-1].message or shown[0].message)
+        message = shown[-1].message or shown[0].message
+        _log.info("%s: %s%s", seen.object_id.ref, said, message and f": {message}")
