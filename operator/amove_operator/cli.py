@@ -43,7 +43,7 @@ def _add_run(commands: Commands, settings: argparse.ArgumentParser) -> None:
     run = commands.add_parser(
         "run", parents=[settings], help="run the operator until asked to stop"
     )
-    run.set_defaults(act=lambda given: asyncio.run(run_operator(_settings(given))))
+    run.set_defaults(act=lambda given: asyncio.run(run_operator(_settings(given, serves=True))))
 
 
 def _add_import(commands: Commands, settings: argparse.ArgumentParser) -> None:
@@ -114,10 +114,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _settings(given: argparse.Namespace) -> Settings:
-    """The settings from flags and environment; logs go where they say from now on."""
+def _settings(given: argparse.Namespace, *, serves: bool = False) -> Settings:
+    """The settings from flags and environment; logs go where they say from now on.
+
+    Whoever does not serve prints what a person reads: of its log only what is wrong, by default.
+    """
     texts = {field: getattr(given, field) for field in Settings.model_fields}
     flags = {field: text for field, text in texts.items() if text is not None}
     settings = load_settings(os.environ, flags)
-    configure_logging(settings.log_format, settings.log_level)
+    quiet = not serves and settings.log_level == "INFO"
+    configure_logging(settings.log_format, "WARNING" if quiet else settings.log_level)
     return settings
