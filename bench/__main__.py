@@ -74,8 +74,15 @@ def _teller() -> Callable[[str], None]:
     return tell
 
 
-def _measured(given: argparse.Namespace, wanted: Iterable[str]) -> tuple[str, bool]:
-    """The table of goals, and below it one of each scenario; whether none failed."""
+def _measured(
+    given: argparse.Namespace, wanted: Iterable[str], record: Callable[[str], None]
+) -> tuple[str, bool]:
+    """The table of goals, and below it one of each scenario; whether none failed.
+
+    What is known so far is handed to ``record`` after each scenario: a run may be cut off.
+    """
+    small = f"Only {given.objects} of each, so this says that it works, and no more.\n\n"
+    head = small if given.objects else ""
     tell, details = _teller(), ""
     figures: dict[str, float] = {}
     failed: list[str] = []
@@ -94,9 +101,9 @@ def _measured(given: argparse.Namespace, wanted: Iterable[str]) -> tuple[str, bo
         heading = f"`{name}`: {scenario.title}; {count:,} {scenario.of}"
         heading += f", median of {rounds}" if rounds > 1 else ""
         details += f"\n{heading}; {time.monotonic() - began:.0f} s in all.\n\n{outcome.details}"
+        record(head + goals_table(figures) + details)
     tell("done")
-    small = f"Only {given.objects} of each, so this says that it works, and no more.\n\n"
-    return (small if given.objects else "") + goals_table(figures) + details, not failed
+    return head + goals_table(figures) + details, not failed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,10 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         recorded(_DOCUMENT.read_text(), "")  # fails now rather than after the run
     command = " ".join(["python -m bench", *(sys.argv[1:] if arguments is None else arguments)])
     caption = f"`{command}`, commit {_commit()}; {_machine()}.\n\n"
-    tables, complete = _measured(given, given.scenarios or SCENARIOS)
+
+    def record(tables: str) -> None:
+        if given.record:
+            _DOCUMENT.write_text(recorded(_DOCUMENT.read_text(), caption + tables))
+
+    tables, complete = _measured(given, given.scenarios or SCENARIOS, record)
     print(caption + tables, end="")
-    if given.record:
-        _DOCUMENT.write_text(recorded(_DOCUMENT.read_text(), caption + tables))
     return 0 if complete else 1
 
 
