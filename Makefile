@@ -39,7 +39,7 @@ demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=
 		$(if $(call given,KUBECONFIG),--kubeconfig "$(KUBECONFIG)")
 
 .PHONY: test
-test: lint controlplane prometheus ## Lint and every test but the long ones, with coverage (about 20 minutes on two cores)
+test: lint controlplane prometheus ## Lint and every test but the long ones, with coverage (12 minutes on two cores)
 	@echo "== Tests, on real control planes"
 	@rm -f .coverage .coverage.*
 	$(BIN)/python -m tests.side_by_side --durations=15
@@ -75,7 +75,7 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 	@$(BIN)/python -m node build
 
 .PHONY: test-node
-test-node: $(READY) ## The image and the chart on a real node in namespaces of its own (root; minutes)
+test-node: $(READY) ## The image and the chart on a real node in namespaces of its own (root; 6 minutes)
 	$(BIN)/python -m node run -- $(BIN)/python -m pytest tests/node -m node --durations=10
 
 .PHONY: sbom
