@@ -134,7 +134,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             end = await self._take(decision)
         except ApiError as failure:
             again, failures = self.may_repeat(decision), decision.run.failures
-            seconds = self.d.next_call.retry_in(failure, failures) if again else None
+            seconds = self.d.api.retry_in(failure, failures) if again else None
             if seconds is not None:
                 decision.progress.set_aside()
                 return Result(Outcome.API_ERROR, retry=True, at_least=seconds)

@@ -8,7 +8,6 @@ from functools import partial
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.engine.workqueue import WorkQueue
-from amove_operator.errors import ApiError
 from amove_operator.fairness import Urgency
 from amove_operator.models.refs import ObjectId
 
@@ -43,10 +42,6 @@ class NextCall:
     def would_unsettle_list(self, item: ObjectId, urgency: Urgency, *, revokes: bool) -> bool:
         """Whether a change of keys waits until the list is read; ``item`` is queued after that."""
         return self._key_lists.holds_up(item.uid, self.wake(item, urgency), revokes=revokes)
-
-    def retry_in(self, error: ApiError, failures: int) -> float | None:
-        """Seconds until a call that failed is made again; ``None``: the failure is told instead."""
-        return self._api.retry_in(error, failures)
 
     def wake(self, item: ObjectId, urgency: Urgency) -> Callable[[], None]:
         """What to call when ``item`` need wait no longer."""
