@@ -164,8 +164,9 @@ def test_a_standby_is_ready_and_silent_and_takes_over_when_the_leader_dies(
     cluster.ready(BUCKET, "films")
 
     def rotated() -> bool:
-        return int(cluster.found(KEY, NAMES[0])["status"]["key"]["serial"]) == 2
+        # Serial 3 where the leader died after its mint and before the Secret: that key is revoked.
+        return int(cluster.found(KEY, NAMES[0])["status"]["key"]["serial"]) > 1
 
-    eventually(rotated)
-    assert len(live_ids(emulator)) == len(NAMES) + 1
+    eventually(rotated, what="the rotation that the dead leader was asked for")
+    eventually(lambda: len(live_ids(emulator)) == len(NAMES) + 1, what="one key that retires")
     usable(cluster)
