@@ -74,7 +74,7 @@ class Resync:
         await self._sleep_until(self._settled_at)
         await self._listed()
         waiting = [key.object_id for key in self._d.store.keys.values() if self._may_wait(key)]
-        self._d.enqueue.each(waiting)
+        self._d.enqueue.after_first_list(waiting)
 
     def _may_wait(self, key: AmoveStorageKey) -> bool:
         memory = self._d.memories.keys.get(key.metadata.uid)

@@ -81,7 +81,9 @@ class Dependencies:
         self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics)
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
         self.next_call = NextCall(api, self.queue, self.key_lists)
-        self.enqueue = Enqueuer(self.queue, self.store, self.memories, clock)
+        self.enqueue = Enqueuer(
+            self.queue, self.store, self.memories, self.secrets, self.key_lists, clock
+        )
         self.status = StatusWriter(kube, self.store, now)
 
     def _new_queue(self) -> WorkQueue[ObjectId]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.controllers.shared.known_secrets import KnownSecrets, claimed_key
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.name_registry import holds_claim
 from amove_operator.controllers.shared.store import Store
@@ -32,11 +34,15 @@ class Enqueuer:
         queue: WorkQueue[ObjectId],
         store: Store,
         memories: Memories,
+        secrets: KnownSecrets,
+        key_lists: KeyListCache,
         clock: Callable[[], float],
     ) -> None:
         self._add = queue.add
         self._store = store
         self._memories = memories
+        self._secrets = secrets
+        self._key_lists = key_lists
         self._clock = clock
         self.spawn: Spawn = Background("enqueue")
 
@@ -104,11 +110,38 @@ class Enqueuer:
             self.claimants(name)
 
     async def all(self) -> None:
-        """Everybody, as this process took the lead or learnt the accounts: the settled at last."""
+        """Everybody, as this process took the lead or learnt the accounts: the settled at last.
+
+        A settled key whose Secret is there waits for the first key list, with which it is compared:
+        served before that as well, each of ten thousand would be served twice.
+        """
         async for item in in_slices((*self._store.vanished, *self._store)):
+            seen = self._store.find(item.uid)
+            if seen is not None and not self._waits_for_list(seen):
+                self._by_need(seen)
+
+    def after_first_list(self, items: Collection[ObjectId]) -> None:
+        """These keys, the settled at last: what an earlier process minted is known by now."""
+        self.spawn(self._all_by_need(items))
+
+    async def _all_by_need(self, items: Collection[ObjectId]) -> None:
+        async for item in in_slices(items):
             if (seen := self._store.find(item.uid)) is not None:
-                settled = not seen.metadata.vanished and is_settled(seen)
-                self._add(item, Urgency.SWEEP if settled else Urgency.CHANGE)
+                self._by_need(seen)
+
+    def _by_need(self, seen: Object) -> None:
+        settled = not seen.metadata.vanished and is_settled(seen)
+        self._add(seen.object_id, Urgency.SWEEP if settled else Urgency.CHANGE)
+
+    def _waits_for_list(self, seen: Object) -> bool:
+        """Whether all that a settled key may need is found out with the first list, and not now."""
+        if not isinstance(seen, AmoveStorageKey) or self._key_lists.latest is not None:
+            return False
+        meta, status = seen.metadata, seen.proven
+        if meta.vanished or meta.paused or status.key is None or status.retiring:
+            return False
+        shown = self._secrets.get((meta.namespace, seen.secret_name))
+        return shown is not None and claimed_key(shown) == status.key.id and is_settled(seen)
 
     def each(self, items: Collection[ObjectId]) -> None:
         """All of these, soon."""

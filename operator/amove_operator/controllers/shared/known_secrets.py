@@ -50,13 +50,13 @@ class KnownSecrets:
         place = (secret.namespace, secret.name)
         self.drop(place)
         self._by_place[place] = secret
-        if key_id := _claimed(secret):
+        if key_id := claimed_key(secret):
             self._by_key.setdefault(key_id, set()).add(place)
 
     def drop(self, place: SecretPlace) -> None:
         """Forget a Secret that is gone."""
         former = self._by_place.pop(place, None)
-        if former is None or not (key_id := _claimed(former)):
+        if former is None or not (key_id := claimed_key(former)):
             return
         places = self._by_key[key_id]
         places.discard(place)
@@ -68,6 +68,6 @@ class KnownSecrets:
         return [self._by_place[place] for place in sorted(self._by_key.get(key_id, ()))]
 
 
-def _claimed(secret: SecretMeta) -> str:
+def claimed_key(secret: SecretMeta) -> str:
     """The id of the key that a Secret says to hold; empty where it says nothing."""
     return canonical_id(secret.annotations.get(KEY_ID, ""))

@@ -5,20 +5,29 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
+import pytest
+
+from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.enqueue import Enqueuer
+from amove_operator.controllers.shared.key_list_cache import KeyListCache
+from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.buckets.snapshot import Unknown
+from amove_operator.core.key_list import KeyList
 from amove_operator.core.reasons import Reason
+from amove_operator.core.secrets.record import KEY_ID
 from amove_operator.engine.slices import SLICE
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.fairness import Urgency
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import FINALIZER
 from amove_operator.models.refs import Kind, ObjectId, Ref
 
 COUNT = 3 * SLICE
+NO_API = cast(AmoveClient, None)
 SETTLED = [
     {
         "type": kind,
@@ -73,7 +82,15 @@ class Many:
     def __init__(self) -> None:
         self.now = 100.0
         self.store, self.memories, self.queue = Store(), Memories(), _Noting()
-        self.enqueue = Enqueuer(self.queue, self.store, self.memories, lambda: self.now)
+        self.secrets, self.key_lists = KnownSecrets(), KeyListCache(NO_API, lambda: self.now)
+        self.enqueue = Enqueuer(
+            self.queue,
+            self.store,
+            self.memories,
+            self.secrets,
+            self.key_lists,
+            lambda: self.now,
+        )
         for number in range(COUNT):
             self.put(number, conditions=SETTLED if number == 0 else [])
 
@@ -114,6 +131,90 @@ async def test_everybody_is_enqueued_in_slices_and_the_settled_in_no_hurry() -> 
     assert many.queue.added.keys() == {item(number) for number in range(COUNT - 1)}
     hurried = [one for one, urgency in many.queue.added.items() if urgency is Urgency.CHANGE]
     assert len(hurried) == COUNT - 3, "as each is when it is reached"
+
+
+KEY = ObjectId(Ref(Kind.KEY, "red", "app"), "uid-app")
+
+
+def settled_key(*, paused: bool = False, retiring: bool = False, ready: bool = True) -> Any:
+    current = {
+        "id": "4711",
+        "name": "red-app",
+        "accessKey": "AK",
+        "serial": 1,
+        "issuedAt": "2026-11-01T00:00:00Z",
+        "cloudAccountId": "11111111-1111-4111-8111-111111111111",
+        "region": "us-east-1",
+        "storageDn": "s3.example",
+        "permission": "Read",
+        "buckets": ["photos"],
+    }
+    going = {"id": "4710", "buckets": ["photos"], "revokeAfter": "2026-11-01T01:00:00Z"}
+    return {
+        "metadata": {
+            "name": "app",
+            "namespace": "red",
+            "uid": "uid-app",
+            "generation": 1,
+            "resourceVersion": str(next(_versions)),
+            "annotations": {"storage.amove.io/paused": "true"} if paused else {},
+        },
+        "spec": {"permission": "Read", "bucketRefs": [{"name": "photos"}]},
+        "status": {
+            "ownerUID": "uid-app",
+            "key": current,
+            "retiring": [going] if retiring else [],
+            "observedGeneration": 1,
+            "conditions": SETTLED if ready else SETTLED[1:],
+        },
+    }
+
+
+def showing(key_id: str) -> SecretMeta:
+    return SecretMeta("red", "app", "uid-of-secret", "1", {KEY_ID: key_id})
+
+
+async def test_a_settled_key_whose_secret_is_there_is_served_once_with_the_first_list() -> None:
+    many = Many()
+    many.store.put(Kind.KEY, settled_key())
+    many.secrets.put(showing("4711"))
+    await many.enqueue.all()
+    assert KEY not in many.queue.added
+    many.enqueue.after_first_list([KEY])
+    await many.all_added()
+    assert many.queue.added[KEY] is Urgency.SWEEP
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        pytest.param(settled_key(), None, id="its Secret is gone"),
+        pytest.param(settled_key(), "4712", id="its Secret holds another key"),
+        pytest.param(settled_key(paused=True), "4711", id="it was paused meanwhile"),
+        pytest.param(settled_key(retiring=True), "4711", id="a former key is to be revoked"),
+        pytest.param(settled_key(ready=False), "4711", id="it is not ready"),
+    ],
+)
+async def test_a_key_that_may_need_something_is_served_at_once(key: Any, shown: str | None) -> None:
+    many = Many()
+    many.store.put(Kind.KEY, key)
+    if shown is not None:
+        many.secrets.put(showing(shown))
+    await many.enqueue.all()
+    assert KEY in many.queue.added
+
+
+async def test_no_key_waits_for_a_first_list_that_is_there_or_for_a_secret_long_unseen() -> None:
+    many = Many()
+    many.store.put(Kind.KEY, settled_key())
+    many.secrets.put(showing("4711"))
+    many.secrets.note_sync(None, in_sync=False)
+    await many.enqueue.all()
+    assert many.queue.added.pop(KEY) is Urgency.SWEEP
+    many.secrets.note_sync(None, in_sync=True)
+    many.key_lists.latest = KeyList.of(90.0, ())
+    await many.enqueue.all()
+    assert KEY in many.queue.added
 
 
 def test_a_name_that_goes_free_wakes_a_copy_that_only_seems_to_have_it() -> None:
