@@ -13,17 +13,17 @@ stop is the order of these lines, read from the last to the first.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from amove_operator.amove.credentials import check_credentials
 from amove_operator.app import alarms, gauges, http, watches, wiring
 from amove_operator.app.lead_guard import Ending, LeadGuard
 from amove_operator.app.vitals import Vitals
+from amove_operator.engine.heap import nothing_collected_in_full, short_collections
 from amove_operator.engine.workers import run_workers
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube import FenceWatch, Kube
@@ -35,8 +35,6 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
-_NEVER = 1_000_000
-_KEPT_EVERY = 10.0
 _GRANT = "; grant the operator the roles of the chart"
 T = TypeVar("T")
 
@@ -68,6 +66,10 @@ class Life:
         Raises SettingsError for what only a person can mend.
         """
         check_credentials(self._settings)
+        with short_collections():
+            return await self._live()
+
+    async def _live(self) -> Ending:
         ports = self._settings.metrics_port, self._settings.health_port
         probes = self._vitals.live, self._vitals.ready
         async with http.serve(self._metrics.registry, *probes, *ports):
@@ -80,7 +82,6 @@ class Life:
                 _log.critical("a part of the operator ended unexpectedly", exc_info=died)
             if self._ending is Ending.OVERLAP:
                 await self._asked_to_stop.wait()
-        gc.unfreeze()  # the next life begins without what this one knew
         return self._ending or Ending.LOST
 
     def _end(self, ending: Ending) -> None:
@@ -166,7 +167,7 @@ class Life:
         both = watches.Watches(
             on_event, login, namespaces, self._crds_installed, self._take_signals
         )
-        with _all_kept():
+        with nothing_collected_in_full():
             self._vitals.begin(group, both.run(watching), "the watches")
             self._vitals.begin(group, operator.secrets.run(), "the watch of Secrets")
             await watching.wait()
@@ -211,37 +212,7 @@ class Life:
             self._vitals.begin(group, _serve_queue(operator, accounts_asked), "the workers")
             self._vitals.begin(group, operator.resync.run(), "the resync")
             self._vitals.begin(group, self._alarms.run(), "the alarms")
-            group.create_task(_remembered_kept(operator.resync.swept))
             await operator.d.enqueue.all()
-
-
-@contextmanager
-def _all_kept() -> Iterator[None]:
-    """What is made meanwhile stays, most of it: no full garbage collection walks it for nothing.
-
-    Of 20,000 objects one would take half a second, in which nobody is served. What was garbage by
-    then is kept as well, for this life.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(*before[:2], _NEVER)
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.set_threshold(*before)
-
-
-async def _remembered_kept(swept: asyncio.Event) -> None:
-    """What is remembered of each object stays as well, and grows until each had its turn.
-
-    At 20,000 objects a full garbage collection took 200 ms of CPU at the end of the first sweep.
-    """
-    while not swept.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_KEPT_EVERY):
-                await swept.wait()
-        gc.collect(1)  # the garbage of the last moments is not kept with it; some milliseconds
-        gc.freeze()
 
 
 async def _load_accounts(operator: wiring.Operator, asked: asyncio.Event) -> None:

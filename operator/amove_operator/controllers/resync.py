@@ -26,16 +26,12 @@ def sweep_seconds(buckets: int, keys: int, interval: float, rate: float) -> floa
 
 
 class Resync:
-    """Reconciles every object once in each sweep, spread evenly over it.
-
-    ``swept``: set once the first sweep has ended: every object had its turn.
-    """
+    """Reconciles every object once in each sweep, spread evenly over it."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._census = Census(dispatcher)
         self._orphans = dispatcher.orphans
         self._d = dispatcher.d
-        self.swept = asyncio.Event()
         self._reading: asyncio.Task[bool] | None = None
         self._listing: asyncio.Task[None] | None = None
 
@@ -54,7 +50,6 @@ class Resync:
                 counted = True
                 self._d.metrics.resync_began.set_to_current_time()
                 await self._sweep(began)
-                self.swept.set()
                 self._d.metrics.resync_ended.set_to_current_time()
                 self._d.metrics.resync_duration.set(self._d.clock() - began)
 

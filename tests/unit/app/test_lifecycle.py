@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from amove_operator.amove import BreakerState
-from amove_operator.app import lifecycle, watches, wiring
+from amove_operator.app import watches, wiring
 from amove_operator.app.health import Health
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
@@ -26,7 +26,6 @@ from amove_operator.kube import FenceWatch, Kube
 from amove_operator.models.refs import Kind
 from amove_operator.settings import Settings
 from tests.patience import PATIENCE
-from tests.unit.virtual_time import VirtualTimeLoop, with_loop
 
 DOWN = BreakerState(open=True, cause="unavailable", reason="the service is down")
 STAGES = (
@@ -180,7 +179,7 @@ class Stage:
             d=d,
             dispatcher=dispatcher,
             census=SimpleNamespace(take=self.take),
-            resync=SimpleNamespace(run=lambda: self.part("resync"), swept=asyncio.Event()),
+            resync=SimpleNamespace(run=lambda: self.part("resync")),
             secrets=SimpleNamespace(run=lambda: self.part("Secrets"), synced=listed, refused=None),
         )
 
@@ -268,29 +267,6 @@ async def test_what_fills_the_caches_is_kept_from_full_collections_for_one_life(
     assert gc.get_threshold() == thresholds
     assert frozen[0] > 0
     assert gc.get_freeze_count() == 0
-
-
-def test_what_is_remembered_of_the_objects_is_kept_until_each_had_its_turn() -> None:
-    """In a full collection it would all be walked, in vain, while nobody is served."""
-
-    def is_walked(remembered: set[int]) -> bool:
-        return any(one is remembered for one in gc.get_objects())
-
-    async def scenario(_loop: VirtualTimeLoop) -> None:
-        swept = asyncio.Event()
-        keeping = asyncio.create_task(lifecycle._remembered_kept(swept))
-        soon = {1}
-        await asyncio.sleep(11)
-        late = {2}
-        assert (is_walked(soon), is_walked(late)) == (False, True)
-        swept.set()
-        await keeping
-        assert not is_walked(late)
-
-    try:
-        with_loop(scenario)
-    finally:
-        gc.unfreeze()
 
 
 async def test_a_signal_from_the_life_before_ends_the_next_at_once(live: Live) -> None:
