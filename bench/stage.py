@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from amove_emulator.control import EmulatorControl
 from bench import objects
 from bench.bare import Bare, Body, kube
+from bench.packages import python_command, python_path
 from bench.processes import BenchError, Operator, Process, cpu_seconds, wait_for
 from controlplane import AuditEvent, ControlPlane, audit_events
 from controlplane.components import free_ports
@@ -83,7 +84,7 @@ class Stage:
         metrics, health = free_ports(2)
         ports = {"metrics_port": str(metrics), "health_port": str(health)}
         running = Operator.start(
-            [sys.executable, *self._profiling(name), "-m", *module, "run"],
+            [*python_command(), *self._profiling(name), "-m", *module, "run"],
             self._environment(self._operator, **ports, **settings),
             self.folder / f"operator-{name}.log",
             health=f"http://127.0.0.1:{health}",
@@ -95,7 +96,7 @@ class Stage:
     def way(self, name: str) -> Process:
         """Start ``bench.floor`` or ``bench.plain``, with the operator's settings."""
         running = Process.start(
-            [sys.executable, "-m", f"bench.{name}"],
+            [*python_command(), "-m", f"bench.{name}"],
             self._environment(self._way),
             self.folder / f"{name}.log",
         )
@@ -114,7 +115,7 @@ class Stage:
         }
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("AMOVE_")}
         ours = {f"AMOVE_{field.upper()}": text for field, text in wanted.items()}
-        return inherited | ours | {"KUBECONFIG": str(identity)}
+        return inherited | ours | {"KUBECONFIG": str(identity), "PYTHONPATH": python_path()}
 
     def _profiling(self, name: str) -> Sequence[str]:
         if self._profiles is None:
