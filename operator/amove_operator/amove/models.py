@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from amove_operator.core.key_list import RemoteKey
 from amove_operator.models import BucketFlags, Permission, canonical_id
 from amove_operator.models.service_id import SpeltId
+from amove_operator.models.texts import shared_text
 
 _PERMISSION_NUMBER: Mapping[Permission, int] = {"Read": 0, "Write": 1, "ReadWrite": 2}
 
@@ -55,7 +56,7 @@ KeyId = Annotated[SpeltId, Field(min_length=1)]
 LenientText = Annotated[str, BeforeValidator(_text)]
 OptionalText = Annotated[str | None, BeforeValidator(lambda value: _text(value) or None)]
 OptionalId = Annotated[
-    str | None, BeforeValidator(lambda value: canonical_id(_text(value)) or None)
+    str | None, BeforeValidator(lambda value: shared_text(canonical_id(_text(value))) or None)
 ]
 DotnetDate = Annotated[datetime | None, BeforeValidator(parse_dotnet_date)]
 Zoned = Annotated[bool, BeforeValidator(carries_zone), Field(alias="createDate")]

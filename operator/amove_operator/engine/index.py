@@ -10,30 +10,41 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class Index(Generic[Name, Item]):
-    """A look-up by name that is kept in both directions, so that an item leaves no name behind."""
+    """A look-up by name that is kept in both directions, so that an item leaves no name behind.
+
+    Nearly every name has one item, and nearly every item one name: as sets, the two would take half
+    a KiB for each.
+    """
 
     def __init__(self) -> None:
-        self._items: dict[Name, set[Item]] = {}
-        self._names: dict[Item, frozenset[Name]] = {}
+        self._items: dict[Name, tuple[Item] | set[Item]] = {}
+        self._names: dict[Item, tuple[Name, ...]] = {}
 
     def put(self, item: Item, names: Iterable[Name]) -> None:
         """Index ``item`` under exactly these names."""
         self.drop(item)
-        self._names[item] = frozenset(names)
+        self._names[item] = tuple(dict.fromkeys(names))
         for name in self._names[item]:
-            self._items.setdefault(name, set()).add(item)
+            found = self._items.get(name)
+            if found is None:
+                self._items[name] = (item,)
+            elif isinstance(found, set):
+                found.add(item)
+            else:
+                self._items[name] = {*found, item}
 
     def drop(self, item: Item) -> None:
         """Forget ``item``."""
         for name in self._names.pop(item, ()):
             found = self._items[name]
-            found.discard(item)
-            if not found:
+            if isinstance(found, set) and len(found) > 1:
+                found.discard(item)
+            else:
                 del self._items[name]
 
     def names(self, item: Item) -> frozenset[Name]:
         """The names of that item."""
-        return self._names.get(item, frozenset())
+        return frozenset(self._names.get(item, ()))
 
     def get(self, name: Name) -> list[Item]:
         """The items of that name, in a stable order."""

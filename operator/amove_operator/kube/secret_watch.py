@@ -20,6 +20,7 @@ from amove_operator.kube.failures import Gone
 from amove_operator.kube.listing import each_item
 from amove_operator.kube.transport import Request, Transport, path_of
 from amove_operator.models import GROUP
+from amove_operator.models.texts import shared_text
 
 MANAGED = f"{GROUP}/managed"
 """A label of our own, whatever its value: others may have their own mind about managed-by."""
@@ -52,11 +53,12 @@ class SecretMeta:
         meta = item["metadata"]
         annotations = meta.get("annotations") or {}
         ours = {
-            key: annotations[key]
+            key: shared_text(annotations[key])
             for key, most in _KEPT.items()
             if key in annotations and len(annotations[key]) <= most
         }
-        return cls(meta["namespace"], meta["name"], meta["uid"], meta["resourceVersion"], ours)
+        place = shared_text(meta["namespace"]), shared_text(meta["name"])
+        return cls(*place, meta["uid"], meta["resourceVersion"], ours)
 
 
 class SecretChanged(Protocol):

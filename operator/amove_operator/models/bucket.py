@@ -10,13 +10,18 @@ from pydantic import Field, StrictBool
 from amove_operator.models import shared
 from amove_operator.models.refs import Kind
 from amove_operator.models.service_id import CanonicalId
+from amove_operator.models.texts import SharedText
 
 # Between two letters or digits: hyphens and dots, but never two dots in a row. That it is not an
 # IPv4 address is a rule of its own (models/bucket_rules.py), since RE2 cannot say "not".
 BUCKET_NAME_PATTERN = r"^[a-z0-9]((-|\.-)*\.?[a-z0-9])*$"
 
-BucketName = Annotated[str, Field(min_length=3, max_length=63, pattern=BUCKET_NAME_PATTERN)]
-AccountId = Annotated[str, Field(min_length=36, max_length=36, pattern=shared.UUID_PATTERN)]
+BucketName = Annotated[
+    str, Field(min_length=3, max_length=63, pattern=BUCKET_NAME_PATTERN), SharedText
+]
+AccountId = Annotated[
+    str, Field(min_length=36, max_length=36, pattern=shared.UUID_PATTERN), SharedText
+]
 
 
 class BucketFlags(shared.KubeModel):
@@ -81,7 +86,7 @@ class BucketStatus(shared.KubeModel):
     owner_uid: shared.Uid | None = Field(
         default=None, alias="ownerUID", description=shared.OWNER_UID_DESCRIPTION
     )
-    bucket_name: Annotated[str, Field(max_length=63)] | None = None
+    bucket_name: Annotated[str, Field(max_length=63), SharedText] | None = None
     """Name of the bucket at Amove, pinned at first use."""
     cloud_account_id: Annotated[CanonicalId, Field(max_length=36)] | None = None
     """Cloud account of the bucket, pinned at first use."""

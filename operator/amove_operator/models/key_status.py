@@ -9,9 +9,12 @@ from pydantic import Field
 from amove_operator.models import shared
 from amove_operator.models.key_spec import Permission
 from amove_operator.models.service_id import CanonicalId, SpeltId
+from amove_operator.models.texts import SharedText
 
 RemoteId = Annotated[SpeltId, Field(max_length=64)]
-SeenBuckets = Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)]
+SeenBuckets = Annotated[
+    tuple[Annotated[str, Field(max_length=63), SharedText], ...], Field(max_length=64)
+]
 ScopeField = Literal["bucketNames", "allBuckets"]
 """By which field of the spec a key reaches its buckets, where that is not ``bucketRefs``."""
 
@@ -32,9 +35,9 @@ class IssuedScope(shared.KubeModel):
 
     cloud_account_id: Annotated[CanonicalId, Field(max_length=36)]
     """Cloud account that the key was issued for."""
-    region: Annotated[str, Field(max_length=63)]
+    region: Annotated[str, Field(max_length=63), SharedText]
     """Region that the key was issued for."""
-    storage_dn: Annotated[str, Field(max_length=253)]
+    storage_dn: Annotated[str, Field(max_length=253), SharedText]
     """Storage endpoint that the key was issued for."""
     permission: Permission
     """What the key may do."""
@@ -104,7 +107,7 @@ class RetiringKey(shared.KubeModel):
 class SecretBinding(shared.KubeModel):
     """The Secret's name: the Service Binding specification's duck type."""
 
-    name: Annotated[str, Field(max_length=253)]
+    name: Annotated[str, Field(max_length=253), SharedText]
     """Name of the Secret."""
 
 

@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
+from amove_operator.models.texts import SharedText, shared_text
+
 _UUID = re.compile(
     r"[{(]?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})[)}]?",
     re.ASCII | re.IGNORECASE,
@@ -20,7 +22,8 @@ _UUID = re.compile(
 def canonical_id(text: str) -> str:
     """A UUID in lower case and with hyphens alone; what is no UUID stays as it is."""
     found = _UUID.fullmatch(text)
-    return "-".join(found.groups()).lower() if found else text
+    canonical = "-".join(found.groups()).lower() if found else text
+    return text if canonical == text else canonical  # one text where there need not be two
 
 
 class ServiceId(str):
@@ -36,7 +39,7 @@ class ServiceId(str):
     def __new__(cls, text: str) -> ServiceId:
         """From any spelling."""
         made = super().__new__(cls, canonical_id(text))
-        made.spelling = spelling_of(text)
+        made.spelling = shared_text(spelling_of(text))
         return made
 
 
@@ -54,5 +57,5 @@ SpeltId = Annotated[
 ]
 """An id that calls are made with: read canonical, written as it was spelt."""
 
-CanonicalId = Annotated[str, AfterValidator(canonical_id)]
+CanonicalId = Annotated[str, AfterValidator(canonical_id), SharedText]
 """An id that is only compared."""

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from amove_operator.models.refs import Kind, ObjectId, Ref
+from amove_operator.models.texts import SharedText
 from amove_operator.times import rfc3339, whole_seconds
 
 GROUP = "storage.amove.io"
@@ -80,11 +81,15 @@ Timestamp = Annotated[
 ]
 """``metav1.Time``: UTC, whole seconds, written ``2026-01-31T12:00:00Z``. A naive one is refused."""
 
-ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=OBJECT_NAME_PATTERN)]
-Uid = Annotated[str, Field(max_length=64)]
-ConditionType = Annotated[str, Field(min_length=1, max_length=316, pattern=QUALIFIED_PATTERN)]
+ObjectName = Annotated[
+    str, Field(min_length=1, max_length=253, pattern=OBJECT_NAME_PATTERN), SharedText
+]
+Uid = Annotated[str, Field(max_length=64), SharedText]
+ConditionType = Annotated[
+    str, Field(min_length=1, max_length=316, pattern=QUALIFIED_PATTERN), SharedText
+]
 ConditionReason = Annotated[
-    str, Field(min_length=1, max_length=1024, pattern=CONDITION_REASON_PATTERN)
+    str, Field(min_length=1, max_length=1024, pattern=CONDITION_REASON_PATTERN), SharedText
 ]
 
 
@@ -139,9 +144,9 @@ class ObjectMeta(KubeModel):
     never read: it marks our last copy of an object that is gone without our finalizer's protocol.
     """
 
-    name: str
-    namespace: str = ""
-    uid: str = ""
+    name: Annotated[str, SharedText]
+    namespace: Annotated[str, SharedText] = ""
+    uid: Annotated[str, SharedText] = ""
     resource_version: str = ""
     generation: int = 0
     creation_timestamp: Timestamp | None = None

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 
 from amove_operator.core.secrets.rendering import checksum
@@ -149,7 +150,9 @@ def _read_retiring(text: str, latest: datetime) -> tuple[Retiring, ...]:
     return tuple(islice(retiring, 8))
 
 
+@lru_cache(maxsize=32)
 def _read_written(text: str) -> Written:
+    """Nearly all Secrets are written in a few formats: one copy of each serves them all."""
     parsed = _parsed(text)
     lists = parsed if isinstance(parsed, list) and len(parsed) == 3 else [[], [], []]
     if not all(isinstance(names, list) for names in lists):
