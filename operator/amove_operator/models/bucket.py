@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import AfterValidator, Field, StrictBool
 
 from amove_operator.models import shared
 from amove_operator.models.refs import Kind
@@ -35,6 +35,12 @@ class BucketFlags(shared.KubeModel):
     """Older versions are kept."""
     object_lock_enabled: bool = False
     """Objects can be locked against deletion."""
+
+
+@lru_cache(maxsize=16)
+def _shared(flags: BucketFlags) -> BucketFlags:
+    """One of the sixteen that there can be, for all the buckets that have them."""
+    return flags
 
 
 class BucketSpec(shared.KubeModel):
@@ -94,7 +100,7 @@ class BucketStatus(shared.KubeModel):
     """How the bucket came to be ours: Created here, or Adopted. Unset: not ours."""
     create_intent: bool | None = None
     """A create was about to be sent; set before it and removed with its outcome."""
-    observed: BucketFlags | None = None
+    observed: Annotated[BucketFlags, AfterValidator(_shared)] | None = None
     """The bucket's flags as Amove last answered them."""
     conditions: shared.Conditions = Field(default=(), description=shared.CONDITIONS_DESCRIPTION)
     observed_generation: shared.ObservedGeneration | None = Field(

@@ -8,6 +8,7 @@ import weakref
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from amove_operator.amove import AmoveClient, CloudAccount
 from amove_operator.app.watches import kopf_settings
 from amove_operator.controllers.shared.accounts import CloudAccounts
 from amove_operator.controllers.shared.store import Store
+from amove_operator.core import reading
 from amove_operator.core.conditions import in_sync, noting, stalled
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.status import status_of
@@ -149,6 +151,20 @@ def test_the_size_is_that_of_the_json_in_bytes() -> None:
         given = {"a": [text, 1, None, {"b": True}]}
         whole = json.dumps(given, ensure_ascii=False, separators=(",", ":"))
         assert json_bytes(given) == len(whole.encode(errors="surrogatepass"))
+
+
+LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False)
+TEXT = st.text(max_size=5)
+VALUES = st.recursive(
+    LEAVES | TEXT | st.sampled_from(["\x07" * 9, "\ud800", "é" * 3]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+)
+
+
+@given(st.dictionaries(TEXT, VALUES, max_size=4))
+def test_what_counts_as_small_without_a_count_is_small(value: dict[str, Any]) -> None:
+    with patch.object(reading, "MAX_OBJECT_BYTES", json_bytes(value) - 1):
+        assert not reading._is_small(value)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
