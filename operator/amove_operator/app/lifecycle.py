@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from math import inf
 from typing import Any, TypeVar
 
 from amove_operator.amove.credentials import check_credentials
@@ -35,6 +37,7 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0
 _CRDS_SAID_EVERY = 12  # tries
 _ACCOUNTS_SECONDS = 5.0
+_CENSUS_HOLDS_SECONDS = 10.0
 _GRANT = "; grant the operator the roles of the chart"
 T = TypeVar("T")
 
@@ -53,6 +56,7 @@ class Life:
         self._fence = fence
         self._asked_to_stop = asked_to_stop
         self._ending: Ending | None = None
+        self._filled_at = -inf
         self._metrics = Metrics()
         self._alarms = alarms.Alarms(kube, self._metrics)
         self._election = wiring.make_election(settings, kube)
@@ -151,6 +155,7 @@ class Life:
             self._vitals.operator = operator
             async with aclosing(operator.d.api):
                 group.create_task(self._end_with_history(operator))
+                await self._election.note_free()
                 await self._fill_caches(group, operator)
                 await self._guard.stand_behind_fence()
                 await self._hold_lease(operator)
@@ -173,6 +178,7 @@ class Life:
             await watching.wait()
             await self._patiently(operator.census.take)
             await operator.secrets.synced.wait()
+        self._filled_at = time.monotonic()
         self._vitals.fill()
         store = operator.d.store
         _log.info("watching: %d objects", len(store.buckets) + len(store.keys))
@@ -193,12 +199,20 @@ class Life:
             self._vitals.begin(group, election, "the Lease")
             await won.wait()
             await self._guard.on_lease_won(self._kube.skew_seconds or 0.0)
-            # A standby's cache may be old: a key that went while another led was served by that
-            # leader. Without a complete list its deletion would be served a second time.
-            await self._patiently(operator.census.take)
+            if not self._is_census_of_now():
+                await self._patiently(operator.census.take)
             await operator.dispatcher.on_leading()
             await self._guard.begin(operator.d)
             await self._work(operator)
+
+    def _is_census_of_now(self) -> bool:
+        """Whether nothing was served since the caches were filled, and that was just now.
+
+        A standby's cache may be old: a key that went while another led was served by that leader.
+        Without a complete list its deletion would be served a second time.
+        """
+        recent = time.monotonic() - self._filled_at < _CENSUS_HOLDS_SECONDS
+        return recent and self._election.nobody_led_meanwhile
 
     def _on_lease_lost(self, operator: wiring.Operator) -> None:
         _log.error("the Lease was lost: this process ends, so that another can go on")

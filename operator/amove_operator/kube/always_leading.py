@@ -12,6 +12,10 @@ class AlwaysLeading:
 
     unreadable: str | None = None
     standing_by: str | None = None
+    nobody_led_meanwhile = False  # the process before this one may not have ended yet
+
+    async def note_free(self) -> None:
+        """There is no Lease that would tell."""
 
     async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
         """Call ``on_lead`` and wait until cancelled; the lead is never lost."""

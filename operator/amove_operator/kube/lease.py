@@ -52,9 +52,11 @@ class LeaseElection:
     ``leading_since``: monotonic seconds at which this process took the Lease; None before that
     and after its loss. ``unreadable``: why the last try to read or write it failed.
     ``standing_by``: who held it when it was last read, where that was somebody else.
+    ``nobody_led_meanwhile``: it was won from the very state in which :meth:`note_free` found it.
     """
 
     leading_since: float | None = None
+    nobody_led_meanwhile: bool = False
     unreadable: str | None = None
     standing_by: str | None = None
 
@@ -86,6 +88,7 @@ class LeaseElection:
         self._lease: dict[str, Any] | None = None
         self._annotations: dict[str, str] = {}
         self._seen = ("", "")
+        self._free_at: tuple[str, str] | None = None
         self._unchanged_since = clock()
         self._logged = ""
         self._logged_at = float("-inf")
@@ -105,12 +108,22 @@ class LeaseElection:
     def annotation(self, name: str) -> str | None:
         """What the Lease says under that name: a word from one leader to the next."""
         metadata = (self._lease or {}).get("metadata") or {}
-        there = {**(metadata.get("annotations") or {}), **self._annotations}
-        return there.get(name)
+        return {**(metadata.get("annotations") or {}), **self._annotations}.get(name)
 
     def annotate(self, name: str, value: str) -> None:
         """Say so on the Lease, with the next renewal or the release."""
         self._annotations[name] = value
+
+    async def note_free(self) -> None:
+        """Note the version of a Lease that nobody holds: any holder in between would change it.
+
+        A holder that is silent may still act, and is not nobody.
+        """
+        try:
+            await self._read()
+        except (KubeUnavailable, KubeRefused):
+            return
+        self._free_at = None if self._spec.get("holderIdentity") else self._seen
 
     async def run(self, on_lead: Callable[[], None], on_loss: Callable[[], None]) -> None:
         """Wait for the Lease, call ``on_lead``, renew; call ``on_loss`` and return on its loss.
@@ -135,7 +148,7 @@ class LeaseElection:
         on_loss()
 
     async def step(self) -> bool:
-        """One try to take or renew the Lease; whether this process leads after it."""
+        """One try to take or renew the Lease; whether this process leads then."""
         outcome = await self._attempt()
         if self.leading_since is None:
             if outcome is _Outcome.OURS:
@@ -180,7 +193,7 @@ class LeaseElection:
         return outcome
 
     def _stand_by(self) -> None:
-        holder = ((self._lease or {}).get("spec") or {}).get("holderIdentity")
+        holder = self._spec.get("holderIdentity")
         message = self.standing_by = f"standing by: the Lease {self._name} is held by {holder}"
         self._log_once(logging.INFO, message, again=float("inf"))
 
@@ -197,11 +210,14 @@ class LeaseElection:
             if not self._free():
                 self._stand_by()
                 return _Outcome.OTHERS
+        before = self._seen
         try:
             self._note(await self._write(self._claimed()))
         except Conflict:
             self._lease = None
             return _Outcome.UNKNOWN
+        if self.leading_since is None:
+            self.nobody_led_meanwhile = before == self._free_at
         self._renewed, self.standing_by = started, None
         return _Outcome.OURS
 
@@ -223,13 +239,15 @@ class LeaseElection:
             self._seen = seen
             self._unchanged_since = self._clock()
 
+    @property
+    def _spec(self) -> dict[str, Any]:
+        """Of the Lease as last seen; empty where there was none."""
+        return (self._lease or {}).get("spec") or {}
+
     def _free(self) -> bool:
-        if self._lease is None:
+        if self._spec.get("holderIdentity") in (None, "", self.identity):
             return True
-        spec = self._lease.get("spec") or {}
-        if spec.get("holderIdentity") in (None, "", self.identity):
-            return True
-        duration = max(float(spec.get("leaseDurationSeconds") or 0), self._duration)
+        duration = max(float(self._spec.get("leaseDurationSeconds") or 0), self._duration)
         return self._clock() - self._unchanged_since >= duration
 
     def _claimed(self) -> dict[str, Any]:
@@ -238,7 +256,7 @@ class LeaseElection:
         metadata = dict(base["metadata"])
         if self._annotations:
             metadata["annotations"] = {**(metadata.get("annotations") or {}), **self._annotations}
-        spec = dict(base.get("spec") or {})
+        spec = dict(self._spec)
         if spec.get("holderIdentity") != self.identity:
             # As client-go counts: the first holder is no transition.
             count = spec.get("leaseTransitions") or 0
@@ -253,12 +271,8 @@ class LeaseElection:
     async def _write(self, lease: dict[str, Any]) -> dict[str, Any]:
         """Create, or replace exactly what was seen (its uid and resourceVersion are inside)."""
         fresh = "resourceVersion" not in lease["metadata"]
-        request = Request(
-            "POST" if fresh else "PUT",
-            self._leases if fresh else self._leases + path_of(self._name),
-            {"fieldManager": FIELD_MANAGER},
-            lease,
-        )
+        method, path = "POST" if fresh else "PUT", "" if fresh else path_of(self._name)
+        request = Request(method, self._leases + path, {"fieldManager": FIELD_MANAGER}, lease)
         return await self._kube.transport.call(request, urgent_seconds=_REQUEST_SECONDS)
 
     async def _release(self) -> None:
@@ -273,7 +287,7 @@ class LeaseElection:
 
     async def _emptied(self) -> bool:
         """Whether the Lease names nobody, or somebody else, any more."""
-        if ((self._lease or {}).get("spec") or {}).get("holderIdentity") != self.identity:
+        if self._spec.get("holderIdentity") != self.identity:
             return self._lease is not None
         lease = self._claimed()
         lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}

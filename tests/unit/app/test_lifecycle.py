@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from amove_operator.amove import BreakerState
-from amove_operator.app import watches, wiring
+from amove_operator.app import lifecycle, watches, wiring
 from amove_operator.app.health import Health
 from amove_operator.app.lead_guard import Ending
 from amove_operator.app.lifecycle import Life
@@ -56,6 +56,7 @@ class Stage:
         self.dies: dict[str, BaseException] = {}
         self.faults: list[str] = []
         self.goes_missing: list[str] = []
+        self.nobody_led = False
         self.lose: Callable[[], None] = lambda: None
         self.on_fence_read: Callable[[], None] = lambda: None
         self.on_event: Callable[..., None] = lambda *_: None
@@ -116,7 +117,8 @@ class Stage:
         self.noted.append(what)
 
     async def take(self) -> None:
-        await self.pass_by(next(self.lists))
+        self.noted.append(list_taken := next(self.lists))
+        await self.pass_by(list_taken)
 
     async def read_fence(self, on_read: Callable[[], None]) -> None:
         self.on_fence_read = on_read
@@ -226,6 +228,8 @@ def live(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Live:
                 run=stage.compete,
                 annotation=lambda _: "a/b",
                 annotate=lambda *_: None,
+                note_free=lambda: stage.pass_by("Lease read"),
+                nobody_led_meanwhile=stage.nobody_led,
                 unreadable=None,
                 standing_by="standing by: the Lease amove is held by another",
             ),
@@ -267,6 +271,28 @@ async def test_what_fills_the_caches_is_kept_from_full_collections_for_one_life(
     assert gc.get_threshold() == thresholds
     assert frozen[0] > 0
     assert gc.get_freeze_count() == 0
+
+
+@pytest.mark.parametrize(
+    ("nobody_led", "seconds", "lists"),
+    [
+        pytest.param(True, 10.0, 1, id="nobody led since"),
+        pytest.param(False, 10.0, 2, id="somebody may have led since"),
+        pytest.param(True, 0.0, 2, id="the caches were filled long ago"),
+    ],
+)
+async def test_objects_are_listed_again_before_the_lead_where_they_may_have_been_served_since(
+    nobody_led: bool, seconds: float, lists: int, live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "_CENSUS_HOLDS_SECONDS", seconds)
+    stage = Stage()
+    stage.nobody_led = nobody_led
+    await live(stage, sigterm)
+    before_the_lead = stage.noted[: stage.noted.index("leads")]
+    assert [one for one in before_the_lead if "list" in one] == [
+        "first list",
+        "list before the lead",
+    ][:lists]
 
 
 async def test_a_signal_from_the_life_before_ends_the_next_at_once(live: Live) -> None:

@@ -187,6 +187,54 @@ async def test_a_released_lease_is_taken_at_once() -> None:
     assert one.store.spec["leaseTransitions"] == 4
 
 
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "nobody"),
+    [
+        pytest.param(None, (), True, id="there was none"),
+        pytest.param("", (), True, id="it was released"),
+        pytest.param("", ("other", ""), False, id="it was held and released since"),
+        pytest.param(None, ("",), False, id="it was made since"),
+        pytest.param("other", ("",), False, id="its holder released it since"),
+    ],
+)
+async def test_whether_nobody_led_meanwhile_shows_by_the_version_that_is_won(
+    before: str | None, meanwhile: tuple[str, ...], nobody: bool
+) -> None:
+    one = OneCandidate()
+    if before is not None:
+        one.others_write(holderIdentity=before, leaseDurationSeconds=1)
+    await one.election.note_free()
+    for holder in meanwhile:
+        one.others_write(holderIdentity=holder, leaseDurationSeconds=1)
+    assert await one.election.step()
+    assert one.election.nobody_led_meanwhile is nobody
+
+
+async def test_of_a_holder_that_fell_silent_and_of_a_lease_unread_nothing_is_known() -> None:
+    silent = OneCandidate()
+    silent.others_write(holderIdentity="other", leaseDurationSeconds=1)
+    await silent.election.note_free()
+    silent.now += DURATION + 1
+    assert await silent.election.step()
+    assert not silent.election.nobody_led_meanwhile
+
+    unread = OneCandidate()
+    unread.before_effect = KubeUnavailable("down")
+    await unread.election.note_free()
+    unread.before_effect = None
+    assert await unread.election.step()
+    assert not unread.election.nobody_led_meanwhile
+
+
+async def test_a_win_whose_answer_was_lost_proves_nothing_of_before() -> None:
+    one = OneCandidate()
+    await one.election.note_free()
+    one.after_effect = KubeUnavailable("cut off")
+    assert not await one.election.step()
+    assert await one.election.step()
+    assert not one.election.nobody_led_meanwhile
+
+
 async def test_a_lease_that_another_took_is_lost_at_once() -> None:
     one = OneCandidate()
     await one.election.step()
