@@ -15,6 +15,7 @@ import hashlib
 import re
 from base64 import b32decode, b32encode
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 MAX_LENGTH = 63
@@ -49,11 +50,13 @@ def marker_of(cluster_uid: str, cr_uid: str) -> Marker:
     return Marker(cluster_digest(cluster_uid), owner_digest(cr_uid))
 
 
+@lru_cache(maxsize=8)
 def cluster_digest(cluster_uid: str) -> str:
     """``cluster8``: 32 bits of the digest, hexadecimal."""
     return hashlib.sha256(cluster_uid.encode()).hexdigest()[:8]
 
 
+@lru_cache(maxsize=4096)  # a new key asks thirty times
 def owner_digest(cr_uid: str) -> str:
     """``cr10``: 50 bits of the digest, in base32."""
     return b32encode(hashlib.sha256(cr_uid.encode()).digest()[:10]).decode().lower()[:10]
