@@ -34,21 +34,23 @@ STEPS = (
 @contextmanager
 def running(log: Path) -> Iterator[subprocess.Popen[str]]:
     """The demo in a group of processes of its own, as a terminal has one."""
-    with log.open("w") as errors:
-        process = subprocess.Popen(
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
             DEMO,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             cwd=REPOSITORY,
             start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            process.wait(PATIENCE)
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGINT)
+                process.wait(PATIENCE)
 
 
 def lines_until_kept(output: IO[str]) -> str:
@@ -70,7 +72,7 @@ def test_operator_and_application_are_pods_and_a_person_gets_in(tmp_path: Path) 
         enter, *typed = shown.partition("In another terminal:\n")[2].splitlines()
         exports = [line.strip() for line in typed if line.strip().startswith("export ")]
         inside = subprocess.run(
-            [*shlex.split(enter), "bash", "-c", "\n".join([*exports, "kubectl get nodes"])],
+            [*shlex.split(enter), "--", "bash", "-c", "\n".join([*exports, "kubectl get nodes"])],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
