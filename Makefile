@@ -13,8 +13,9 @@ READY  := $(VENV)/.installed
 MAKEFLAGS += --no-builtin-rules
 
 # A cluster of yours is touched only when you name it on make's command line (make demo KUBECONFIG=…).
+chosen = $(filter-out 0 no false,$(call given,$(1)))
 given = $(if $(filter command line,$(origin $(1))),$($(1)))
-unexport KUBECONFIG KEEP
+unexport KUBECONFIG KEEP NODE
 
 # Set on some machines: then each of the many processes of a run compiles 750 modules anew, a second of CPU.
 unexport PYTHONDONTWRITEBYTECODE
@@ -34,8 +35,8 @@ help: ## List what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, KUBECONFIG=… uses your cluster
-	@$(BIN)/python -m demo $(if $(filter-out 0 no false,$(call given,KEEP)),--keep) \
+demo: controlplane ## Watch the whole job; KEEP=1 leaves it running, NODE=1 has pods (root), KUBECONFIG=… uses your cluster
+	@$(if $(call chosen,NODE),$(BIN)/python -m node run -- )$(BIN)/python -m demo $(if $(call chosen,NODE),--node) $(if $(call chosen,KEEP),--keep) \
 		$(if $(call given,KUBECONFIG),--kubeconfig "$(KUBECONFIG)")
 
 .PHONY: test
@@ -59,8 +60,9 @@ test-unit: $(READY) ## A quick look: the tests that need no control plane
 	$(PYTEST) $(wildcard $(UNIT_TESTS))
 
 .PHONY: test-long
-test-long: controlplane prometheus ## The tests that take long (marker: long)
-	$(PYTEST) -m long --timeout 3600 --durations=15
+test-long: controlplane prometheus ## The tests that take long (marker: long); the last part, test-node-long, needs root
+	$(PYTEST) -m "long and not node" --timeout 3600 --durations=15
+	@$(MAKE) --no-print-directory test-node-long
 
 .PHONY: soak
 soak: controlplane ## Ten minutes in which everything goes wrong; SOAK_SEED=… does it again, SOAK_SECONDS=… is shorter
@@ -75,8 +77,17 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 	@$(BIN)/python -m node build
 
 .PHONY: test-node
-test-node: $(READY) ## The image and the chart on a real node in namespaces of its own (root; 6 minutes)
-	$(BIN)/python -m node run -- $(BIN)/python -m pytest tests/node -m node --durations=10
+test-node: $(READY) ## The image and the chart on a real node in namespaces of its own, and a browser (root; 7 minutes)
+	$(BIN)/python -m node run -- $(PYTEST) tests/node -m "node and not long" --durations=10
+	$(PYTEST) tests/demo -m node
+
+.PHONY: test-node-long
+test-node-long: $(READY) ## The part of test-long that needs a node (root; 11 minutes, most of it waiting)
+	$(BIN)/python -m node run -- $(PYTEST) tests/node -m "node and long" --timeout 3600
+
+.PHONY: screenshot
+screenshot: $(READY) ## Write docs/images/page.png, the page of examples/app in a browser (root)
+	SCREENSHOT=docs/images/page.png $(BIN)/python -m node run -- $(PYTEST) tests/node/test_page.py -m node
 
 .PHONY: sbom
 sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
@@ -131,7 +142,7 @@ lock: $(READY) ## Choose the newest versions that fit together and pin them with
 
 .PHONY: bench
 bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (45 minutes)
-	@$(BIN)/python -m bench $(if $(filter-out 0 no false,$(call given,RECORD)),--record)
+	@$(BIN)/python -m bench $(if $(call chosen,RECORD),--record)
 
 .PHONY: clean
 clean: ## Remove what was made here; the control plane's binaries stay in their cache

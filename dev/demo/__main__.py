@@ -1,4 +1,4 @@
-"""``python -m demo [--keep] [--kubeconfig FILE]``: `make demo`."""
+"""``python -m demo [--keep] [--node | --kubeconfig FILE]``: `make demo`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        run(keep=options.keep, kubeconfig=options.kubeconfig)
+        run(keep=options.keep, kubeconfig=options.kubeconfig, on_a_node=options.node)
     except RefusedError as refusal:
         print(f"demo: {refusal}", file=sys.stderr)
         return REFUSED
@@ -45,7 +45,13 @@ def _parser() -> argparse.ArgumentParser:
         "Amove API.",
     )
     parser.add_argument("--keep", action="store_true", help="leave it running until Ctrl-C")
-    parser.add_argument(
+    cluster = parser.add_mutually_exclusive_group()
+    cluster.add_argument(
+        "--node",
+        action="store_true",
+        help="with pods, on a node of our own: inside a box (python -m node run)",
+    )
+    cluster.add_argument(
         "--kubeconfig",
         type=_readable,
         metavar="FILE",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,35 @@ START_SECONDS = 120.0
 LATENCY_MS = "250"
 
 
-class RunningEmulator:
-    """Starts at once; ``wait()`` returns when it answers, and then the rest can be used."""
+@dataclass(frozen=True)
+class Tls:
+    """An address that pods reach, the certificate for it and its key, and who signed (PEM)."""
 
-    def __init__(self, place: Workplace) -> None:
+    address: str
+    certificate: Path
+    key: Path
+    authority: Path
+
+    @property
+    def options(self) -> list[str]:
+        return [f"--{name}={value}" for name, value in vars(self).items()]
+
+
+class RunningEmulator:
+    """Starts at once; ``wait()`` returns when it answers, and then the rest can be used.
+
+    ``trust``: variables by which an S3 client of this machine trusts its certificate.
+    """
+
+    def __init__(self, place: Workplace, tls: Tls | None = None) -> None:
+        """On loopback and without TLS unless told otherwise."""
+        self._authority = tls.authority if tls else None
+        self.trust = {"AWS_CA_BUNDLE": str(tls.authority)} if tls else {}
         # Both hold the API token.
         self.token_file = place.private / "token"
         self._answers = place.private_file("emulator.json")
         options = ["--token-file", str(self.token_file), "--latency-ms", LATENCY_MS]
+        options += tls.options if tls else []
         command = [sys.executable, "-m", "amove_emulator", *options]
         self.program = place.start("emulator", command, python_environment(), answers=self._answers)
         self.url = ""
@@ -38,7 +60,13 @@ class RunningEmulator:
         )
         facts: dict[str, Any] = json.loads(line)
         self.url = facts["url"]
-        self.control = EmulatorControl(self.url)
+        self.control = EmulatorControl(self.url, authority=self._authority)
+
+    @property
+    def state_command(self) -> str:
+        """A command line that shows its state."""
+        trusting = f"--cacert {self._authority} " if self._authority else ""
+        return f"curl --silent {trusting}{self.url}/_emulator/state"
 
 
 def _first_line(path: Path) -> str:

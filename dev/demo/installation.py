@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from demo.cluster import Cluster, Manifest
@@ -25,11 +26,17 @@ DEPLOYMENT = f"{RELEASE}-{CHART_NAME}"
 
 @dataclass(frozen=True)
 class Values:
-    """What the chart is told. ``one_namespace``: serve the demo's only, not the whole cluster."""
+    """What the chart is told, ``others`` besides.
+
+    ``one_namespace``: serve the demo's only, not the whole cluster. ``replicas``: 0 where there is
+    no kubelet, or no image: the operator then runs on this machine.
+    """
 
     api_url: str
     install_crds: bool
     one_namespace: bool
+    replicas: int = 0
+    others: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def options(self) -> list[str]:
@@ -39,8 +46,8 @@ class Values:
             "settings.authUrl": self.api_url,
             "settings.logFormat": "console",
             "crds.install": str(self.install_crds).lower(),
-            # No kubelet here, or no image in that cluster: the operator runs on this machine.
-            "replicas": "0",
+            "replicas": str(self.replicas),
+            **self.others,
         }
         if self.one_namespace:
             chosen["settings.watchNamespaces"] = f"{{{TENANT}}}"

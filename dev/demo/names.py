@@ -8,6 +8,7 @@ REPOSITORY = Path(__file__).parents[2]
 CHART = REPOSITORY / "deploy" / "helm" / "amove-operator"
 CHART_NAME = "amove-operator"
 QUICKSTART = REPOSITORY / "examples" / "quickstart.yaml"
+APP = REPOSITORY / "examples" / "app" / "app.yaml"
 
 RELEASE = "amove-demo"
 SYSTEM = "amove-demo-system"

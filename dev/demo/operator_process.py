@@ -3,49 +3,55 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from demo.cluster import Cluster, Manifest
 from demo.deployment import local_environment, mounted_files, read_container
-from demo.names import CHART_NAME, RELEASE, SYSTEM
-from demo.waiting import until
+from demo.errors import DemoError
+from demo.leading import wait_for_leader
+from demo.names import SYSTEM
 from demo.workplace import Background, Workplace, python_environment
 
-LEASE = f"{RELEASE}-{CHART_NAME}"
-"""The chart gives each release a Lease of its own."""
-READY_SECONDS = 120.0
 
+class OperatorProcess:
+    """For a cluster that runs no pods of ours; see play.Operator."""
 
-def start_operator(place: Workplace, cluster: Cluster, deployment: Manifest) -> Background:
-    """Give it the Deployment's arguments, variables, mounted files and ServiceAccount.
+    replicas = 0
+    starting = "the operator runs as the Deployment says, with its ServiceAccount's token"
+    ending = "the operator ends in order at SIGTERM"
 
-    Returns when it leads: it takes the Lease once its caches are filled. Raises DemoError when it
-    ends before, or takes longer than ``READY_SECONDS``.
-    """
-    container = read_container(deployment)
-    for path, content in mounted_files(cluster, container, SYSTEM).items():
-        place.private_file(f"mounts{path}", content)
-    kubeconfig = cluster.service_account_kubeconfig(SYSTEM, container.service_account)
-    environ = {
-        **python_environment(),
-        **local_environment(container, place.private / "mounts"),
-        "KUBECONFIG": str(place.private_file("operator.kubeconfig", kubeconfig)),
-    }
-    command = [sys.executable, "-m", "amove_operator", *container.arguments]
-    operator = place.start("operator", command, environ)
-    until(
-        lambda: _leader(cluster),
-        READY_SECONDS,
-        lambda: f"the operator holds the Lease {SYSTEM}/{LEASE}",
-        operator.require_running,
-    )
-    return operator
+    def __init__(self, place: Workplace, cluster: Cluster) -> None:
+        self._place = place
+        self._cluster = cluster
+        self._process: Background | None = None
 
+    @property
+    def _log(self) -> Path:
+        return self._place.logs / "operator.log"
 
-def _leader(cluster: Cluster) -> str:
-    return cluster.kubectl(
-        "get",
-        f"lease/{LEASE}",
-        f"--namespace={SYSTEM}",
-        "--ignore-not-found",
-        "--output=jsonpath={.spec.holderIdentity}",
-    )
+    def start(self, deployment: Manifest) -> None:
+        """Give it the Deployment's arguments, variables, mounted files and ServiceAccount."""
+        container = read_container(deployment)
+        for path, content in mounted_files(self._cluster, container, SYSTEM).items():
+            self._place.private_file(f"mounts{path}", content)
+        account = container.service_account
+        kubeconfig = self._cluster.service_account_kubeconfig(SYSTEM, account)
+        environ = {
+            **python_environment(),
+            **local_environment(container, self._place.private / "mounts"),
+            "KUBECONFIG": str(self._place.private_file("operator.kubeconfig", kubeconfig)),
+        }
+        command = [sys.executable, "-m", "amove_operator", *container.arguments]
+        self._process = self._place.start("operator", command, environ)
+        wait_for_leader(self._cluster, self.require_running)
+
+    def require_running(self) -> None:
+        if self._process is not None:
+            self._process.require_running()
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stop(self) -> None:
+        if self._process is not None and (status := self._process.stop()) != 0:
+            raise DemoError(f"the operator ended with status {status} at SIGTERM, not with 0")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from demo.application import Application
-from demo.cluster import Cluster
+from demo.cluster import Cluster, Manifest
 from demo.deployment import secret_values
 from demo.emulator import RunningEmulator
 from demo.errors import DemoError
@@ -20,11 +22,11 @@ from demo.names import (
     TENANT,
     WRITER,
 )
-from demo.operator_process import start_operator
+from demo.page import Page
 from demo.pod import OBJECT, TEXT
 from demo.resources import Watch
 from demo.screen import Screen
-from demo.workplace import Background, Workplace
+from demo.workplace import Workplace
 
 HERE = f"--namespace={TENANT}"
 MANIFEST = QUICKSTART.relative_to(REPOSITORY)
@@ -37,8 +39,30 @@ SDK_KEYS = {
 }
 
 
+class Operator(Protocol):
+    """The operator, wherever it runs. Its methods raise DemoError where something is wrong."""
+
+    starting: str
+    ending: str
+    """What the steps are called that start it and end it."""
+    replicas: int
+    """What the chart is told."""
+
+    def start(self, deployment: Manifest) -> None:
+        """Return when it leads."""
+
+    def require_running(self) -> None:
+        """Raise when it was started and has ended."""
+
+    def log(self) -> str:
+        """All that it wrote."""
+
+    def stop(self) -> None:
+        """Have it end in order, if it was started."""
+
+
 class Play:
-    """The actors, and what they do in turn."""
+    """The actors, and what they do in turn. ``page``: where pods can run, a web application's."""
 
     def __init__(
         self,
@@ -47,32 +71,36 @@ class Play:
         cluster: Cluster,
         emulator: RunningEmulator,
         installation: Installation,
+        operator: Operator,
+        page: Page | None = None,
     ) -> None:
         self._screen = screen
         self._place = place
         self._cluster = cluster
         self._emulator = emulator
         self._installation = installation
-        self._operator: Background | None = None
+        self.operator = operator
+        self._page = page
 
     def perform(self) -> None:
         """Raises DemoError at the first step that does not hold."""
         self._start()
         self._apply()
         writer, reader = self._use_the_secrets()
+        if self._page is not None:
+            self._use_the_page(self._page, writer)
         self._delete(writer)
         self._nothing_is_left(writer, reader)
 
     def _start(self) -> None:
         with self._screen.step(
-            "helm install: CRDs, fence, ServiceAccount, roles, a Deployment with replicas: 0"
+            "helm install: CRDs, fence, ServiceAccount, roles, a Deployment with "
+            f"replicas: {self.operator.replicas}"
         ) as step:
             deployment = self._installation.install(self._emulator.token_file)
             step.show(f"release {SYSTEM}/{RELEASE}, API token in Secret {SYSTEM}/{CREDENTIALS}")
-        with self._screen.step(
-            "the operator runs as the Deployment says, with its ServiceAccount's token"
-        ):
-            self._operator = start_operator(self._place, self._cluster, deployment)
+        with self._screen.step(self.operator.starting):
+            self.operator.start(deployment)
 
     def _apply(self) -> None:
         with self._screen.step(f"kubectl apply -f {MANIFEST}") as step:
@@ -90,7 +118,8 @@ class Play:
             written, read = (secret_values(self._cluster, key, TENANT) for key in (WRITER, READER))
             expect(written.keys() & read.keys() >= SDK_KEYS, f"both have {', '.join(SDK_KEYS)}")
             step.show(", ".join(sorted(written)))
-        writer, reader = Application(self._place, written), Application(self._place, read)
+        trust = self._emulator.trust
+        writer, reader = (Application(self._place, secret | trust) for secret in (written, read))
         with self._screen.step(f"boto3 with {WRITER}'s values puts and gets an object"):
             writer.expect(put="done", get=TEXT)
         with self._screen.step(f"boto3 with {READER}'s values gets it, and may not put"):
@@ -101,6 +130,17 @@ class Play:
             for application in (writer, reader):
                 application.expect(bucket=OTHER_BUCKET, get="AccessDenied", put="AccessDenied")
         return writer, reader
+
+    def _use_the_page(self, page: Page, writer: Application) -> None:
+        with self._screen.step(f"examples/app in a pod, with {WRITER}'s values by envFrom") as step:
+            step.show(f"its page is at {page.start()}")
+        with self._screen.step("the page lists the object, deletes it and uploads it again"):
+            page.wait_until_listed(OBJECT, listed=True, check=self.require_running)
+            page.delete(OBJECT)
+            page.wait_until_listed(OBJECT, listed=False, check=self.require_running)
+            page.upload(OBJECT, TEXT)
+            page.wait_until_listed(OBJECT, listed=True, check=self.require_running)
+            writer.expect(get=TEXT)
 
     def _delete(self, writer: Application) -> None:
         with self._screen.step("boto3 deletes the object: the operator never empties a bucket"):
@@ -116,6 +156,8 @@ class Play:
             dead = "InvalidAccessKeyId"
             for application in (writer, reader):
                 application.expect(bucket=OTHER_BUCKET, get=dead, put=dead)
+            if self._page is not None:
+                self._page.require_refused()
         with self._screen.step("the API has nothing left over") as step:
             state = self._emulator.control.state()
             keys = [key["name"] for key in state["keys"] if key["live"] or key["listed"]]
@@ -130,23 +172,17 @@ class Play:
             self._log_is_clean()
 
     def _log_is_clean(self) -> None:
-        log = (self._place.logs / "operator.log").read_text()
+        log = self.operator.log()
         credentials = self._emulator.control.credentials()
         secrets = credentials["secretKeys"] + credentials["others"]
         expect(len(credentials["secretKeys"]) >= 2, "the keys' secrets are known")
+        expect(log, "the operator has written a log")
         expect(not any(secret in log for secret in secrets), "the log holds no credential")
 
     def require_running(self) -> None:
         """Raise DemoError when the emulator, or the operator once it was started, has ended."""
         self._emulator.program.require_running()
-        if self._operator is not None:
-            self._operator.require_running()
-
-    def stop_operator(self) -> None:
-        """SIGTERM, if it was started. Raises DemoError unless it ends with status 0."""
-        if self._operator is not None:
-            status = self._operator.stop()
-            expect(status == 0, f"the operator ends with status 0 (ended with {status})")
+        self.operator.require_running()
 
 
 def expect(holds: object, what: str) -> None:

@@ -1,4 +1,4 @@
-"""``python -m node up|down|shell|run|build``."""
+"""``python -m node up|down|shell|run|build|sbom|sizes``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from controlplane.progress import to_stderr
 from node.box import Box
 from node.images import OPERATOR, ensure_images
 from node.packages import ensure_packages
+from node.sizes import table
 from node.standing import Standing, enter, hold, stand, stop
 
 
@@ -37,12 +38,17 @@ def build() -> None:
         images.result()
 
 
-def operators_sbom() -> str:
+def operators_archive() -> Path:
     """Of the image as the sources make it now."""
+    (image,) = (each for each in ensure_images(to_stderr) if each.name == OPERATOR)
+    return image.archive
+
+
+def operators_sbom() -> str:
+    """Of that image too."""
     from node.sbom import sbom  # noqa: PLC0415 (nothing else needs its library)
 
-    (image,) = (each for each in ensure_images(to_stderr) if each.name == OPERATOR)
-    return sbom(image.archive)
+    return sbom(operators_archive())
 
 
 def _obey(options: argparse.Namespace) -> int:
@@ -52,6 +58,8 @@ def _obey(options: argparse.Namespace) -> int:
         case "sbom":
             options.output.parent.mkdir(parents=True, exist_ok=True)
             options.output.write_text(operators_sbom())
+        case "sizes":
+            print(table(operators_archive()), end="")
         case "run":
             build()
             with Box(ensure_packages(to_stderr)) as box:
@@ -62,7 +70,10 @@ def _obey(options: argparse.Namespace) -> int:
         case "hold":
             return hold(Standing(options.dir))
         case "shell":
-            return enter(Standing(options.dir), options.program)
+            if options.keeper is not None:
+                return enter(options.keeper, {}, options.program)
+            state = Standing(options.dir).read()
+            return enter(int(state["keeper"]), state["environ"], options.program)
         case "down":
             stop(Standing(options.dir))
     return 0
@@ -77,12 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("build", help="only make what is cached: programs and images")
     bill = commands.add_parser("sbom", help="write what the image holds, as CycloneDX")
     bill.add_argument("output", type=Path)
+    commands.add_parser("sizes", help="how large the parts of the operator's image are")
     run = commands.add_parser("run", help="run a program in an empty box, as make test-node does")
     run.add_argument("program", nargs="+")
     up = commands.add_parser("up", help="start a cluster with one node; return when it is Ready")
     down = commands.add_parser("down", help="end it")
     shell = commands.add_parser("shell", help="a shell, or a program, in its box")
     shell.add_argument("program", nargs="*")
+    shell.add_argument("--keeper", type=int, metavar="PID", help="of the box that run made")
     hold_it = commands.add_parser("hold")
     for command in (up, down, shell, hold_it):
         command.add_argument(

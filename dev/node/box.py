@@ -43,6 +43,11 @@ class Plan:
             raise NodeError("a node runs in a box of its own: start this by make test-node")
         return cls(**json.loads(given))
 
+    @property
+    def keeper(self) -> int:
+        """The process, outside, that holds the box."""
+        return owner_of(self.name)
+
     def text(self) -> str:
         return json.dumps(asdict(self))
 
@@ -61,7 +66,7 @@ class Box:
         _require_machine()
         remove_stale_groups()
         self._before = Machine.read()
-        # The process id tells whether a box that was left behind is anybody's.
+        # The process id tells whether a box that was left behind is anybody's; see owner_of().
         name = f"{OWN_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
         self.plan = Plan(name, str(self.folder), str(self._packages))
@@ -126,9 +131,13 @@ def remove_stale_groups() -> None:
     """What boxes left whose owner was killed."""
     for hierarchy in hierarchies():
         for group in hierarchy.glob(f"{OWN_PREFIX}*"):
-            owner = group.name.removeprefix(OWN_PREFIX).partition("-")[0]
-            if not Path(f"/proc/{owner}").exists():
+            if not Path(f"/proc/{owner_of(group.name)}").exists():
                 remove_groups(group.name)
+
+
+def owner_of(name: str) -> int:
+    """The id of the process that made the box of this name."""
+    return int(name.removeprefix(OWN_PREFIX).partition("-")[0])
 
 
 def _remove_group(group: Path) -> None:

@@ -6,7 +6,7 @@ import ast
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,20 @@ OPERATOR = "localhost/amove-operator:0.1.0"
 APPLICATION = "localhost/amove-application:1"
 DEBIAN_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert")
+# As Debian's own slim images are made: /usr merged without the package (and Perl) that does so
+# later, and neither manuals nor translations.
+SLIM = (
+    "--include=usr-is-merged",
+    "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
+    *(
+        f"--dpkgopt=path-exclude=/usr/share/{part}/*"
+        for part in ("doc", "groff", "info", "lintian", "linda", "locale", "man")
+    ),
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+)
+# What the README says fills in the image's labels. Always the same: to buildah 1.28 one cached
+# LABEL is as good as another, whatever its arguments were.
+LABELS = ("REVISION=of-the-tests", "SOURCE=https://git.example.com/amove-operator")
 KEPT_ARCHIVES = 4
 # Layers of former sources pile up in buildah's storage.
 MOST_STORED_KIB = 6 * 1024 * 1024
@@ -45,15 +59,15 @@ def ensure_images(report: Finish) -> list[Image]:
     builder = Builder(packages, base, report)
     return [
         builder.pause(),
-        builder.project(OPERATOR, ROOT, _operator_sources()),
+        builder.project(OPERATOR, ROOT, _operator_sources(), LABELS),
         builder.project(APPLICATION, ROOT / "examples/app", _files_of(ROOT / "examples/app")),
     ]
 
 
 def ensure_base(packages: Path, report: Finish) -> Path:
-    """A tar of the smallest Debian 12, as mmdebstrap makes it from the machine's own sources."""
+    """A tar of Debian 12 slim, as mmdebstrap makes it from the machine's own sources."""
     sources = next(path for path in DEBIAN_SOURCES if path.exists())
-    options = ["--variant=minbase", "--format=tar", "--quiet"]
+    options = ["--variant=minbase", "--format=tar", "--quiet", *SLIM]
     options += ['--aptopt=Acquire::Check-Valid-Until "false"']
     return kept(
         "base",
@@ -92,21 +106,34 @@ class Builder:
         )
         return Image(PAUSE, archive)
 
-    def project(self, name: str, context: Path, sources: Iterable[Path]) -> Image:
-        """Build the Dockerfile of ``context`` on our base; keyed by what ``sources`` hold."""
-        parts: list[str | bytes | Path] = [self._base.name, name]
+    def project(
+        self, name: str, context: Path, sources: Iterable[Path], labels: Sequence[str] = ()
+    ) -> Image:
+        """Build the Dockerfile of ``context`` on our base; keyed by what ``sources`` hold.
+
+        ``labels``: build arguments, ``NAME=value``.
+        """
+        parts: list[str | bytes | Path] = [self._base.name, name, *labels]
         for path in sources:
             parts += [str(path.relative_to(ROOT)), path]
         kind = f"image-{name.rpartition('/')[2].partition(':')[0]}"
         key = key_of(parts)
-        archive = kept(kind, key, lambda tar: self._build(name, context, tar), suffix=".tar")
+        archive = kept(
+            kind, key, lambda tar: self._build(name, context, tar, labels), suffix=".tar"
+        )
         # Other worktrees have other sources, and may be running on theirs right now.
         archive.touch()
         _keep_newest(archive.parent)
         return Image(name, archive)
 
     def _build(
-        self, name: str, context: Path, archive: Path, *, dockerfile: str | None = None
+        self,
+        name: str,
+        context: Path,
+        archive: Path,
+        labels: Sequence[str] = (),
+        *,
+        dockerfile: str | None = None,
     ) -> None:
         if VARIABLE in os.environ:
             raise NodeError("the image's sources have changed since this run began: start it again")
@@ -115,7 +142,8 @@ class Builder:
             self._make_room()
             self._load_base()
             options = ["--layers", "--isolation", "chroot", "--network", "host", "--pull-never"]
-            options += ["--build-arg", f"BASE_IMAGE={BASE}", "--tag", name, *self._pip_options()]
+            options += [f"--build-arg={each}" for each in (f"BASE_IMAGE={BASE}", *labels)]
+            options += ["--tag", name, *self._pip_options()]
             if dockerfile is not None:
                 given = node_cache() / "given.Dockerfile"
                 given.write_text(dockerfile)

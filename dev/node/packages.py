@@ -1,4 +1,4 @@
-"""Debian packages that a node and its images need, unpacked into the cache and never installed."""
+"""Debian packages for node, images and browser, unpacked into the cache and never installed."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from node.errors import NodeError
 
 PACKAGES = (
     "buildah",
+    "chromium",
+    "chromium-driver",
     "containerd",
     "containernetworking-plugins",
+    # What the browser writes with.
+    "fonts-dejavu-core",
     "iproute2",
     "mmdebstrap",
     "nftables",

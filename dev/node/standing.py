@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,10 @@ def _hold_inside(standing: Standing) -> int:
             time.sleep(1.0)
 
 
-def enter(standing: Standing, program: Sequence[str]) -> int:
-    """Run a program, or a person's shell, in the box of the node that is up."""
-    state = standing.read()
-    inside = _first_process_below(int(state["keeper"]))
-    environ = {**os.environ, **state["environ"]}
+def enter(keeper: int, environ: Mapping[str, str], program: Sequence[str]) -> int:
+    """Run a program, or a person's shell, in the box that the process ``keeper`` holds."""
+    inside = _first_process_below(keeper)
+    environ = {**os.environ, **environ}
     chosen = list(program) or [os.environ.get("SHELL", "/bin/sh")]
     namespaces = ("--mount", "--net", "--ipc", "--uts", "--pid")
     command = ["nsenter", "--target", str(inside), *namespaces, f"--wd={Path.cwd()}", *chosen]
@@ -138,9 +137,12 @@ def _first_process_below(keeper: int) -> int:
         if Path(f"/proc/{child}/comm").read_text().strip() == "unshare":
             (inside,) = _children(child)
             return inside
-    raise NodeError("the node is ending")
+    raise NodeError(f"process {keeper} holds no box, or the box is ending")
 
 
 def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except FileNotFoundError:
+        return []
     return [int(child) for child in listed.split()]

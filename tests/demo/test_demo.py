@@ -59,6 +59,22 @@ def test_a_newcomer_sees_every_step_hold() -> None:
     assert re.search(r"photos-writer +True +Issued", done.stdout), "kubectl get amove is shown"
 
 
+def test_make_says_which_of_them_a_person_wants() -> None:
+    def typed(*words: str) -> str:
+        return subprocess.run(
+            ["make", "--dry-run", "demo", *words],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("@")[-1]
+
+    assert "-m node" not in typed()
+    assert "--keep" in typed("KEEP=1")
+    assert "-m node run -- .venv/bin/python -m demo --node" in typed("NODE=1")
+    assert "--node" not in typed("NODE=0")
+
+
 def test_a_given_cluster_is_left_as_it_was(plane: ControlPlane) -> None:
     done = demo("--kubeconfig", str(plane.kubeconfig))
     assert done.returncode == 0, done.stdout + done.stderr

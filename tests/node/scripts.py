@@ -1,4 +1,4 @@
-"""What runs in the applications' pods: Python with boto3 and a Secret's values, nothing else."""
+"""What runs in pods: of applications, Python with boto3 and a Secret's values, nothing else."""
 
 from __future__ import annotations
 
@@ -70,3 +70,15 @@ while True:
         break
     time.sleep(0.2)
 """
+
+LOADED_UNCOMPILED = """
+import importlib, os, pkgutil, sys
+import amove_operator
+for found in pkgutil.walk_packages(amove_operator.__path__, "amove_operator."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+loaded = {name: getattr(module, "__cached__", None) for name, module in sys.modules.items()}
+missing = [name for name, file in loaded.items() if file and not os.path.exists(file)]
+print(len(loaded) > 500, missing)
+"""
+"""In the operator's pod: whether it loads much, and what of it is there as source only."""

@@ -12,13 +12,17 @@ import pytest
 from amove_operator import __version__
 from controlplane.progress import to_stderr
 from node.archive import Archive
-from node.images import OPERATOR, ROOT, Image, ensure_images
+from node.images import LABELS, OPERATOR, ROOT, Image, ensure_images
 from node.sbom import sbom
+from node.sizes import parts
+from tests.node.release import HERE, NAME, Release
+from tests.node.scripts import LOADED_UNCOMPILED
 
 pytestmark = pytest.mark.node
 
 MIB = 2**20
-MOST_MIB = 400
+MOST_MIB = 240
+PAGE = ROOT / "docs/node.md"
 BUILDERS = {"pip", "pip3", "gcc", "cc", "make", "ld", "as", "easy_install"}
 LABEL = "org.opencontainers.image"
 
@@ -57,11 +61,21 @@ def test_it_runs_as_a_number_that_is_not_root_and_says_what_it_is() -> None:
     assert settings["User"] == "65532:65532"
     assert labels[f"{LABEL}.version"] == __version__
     assert labels[f"{LABEL}.licenses"] == "Apache-2.0"
-    assert labels.keys() >= {f"{LABEL}.{name}" for name in ("title", "source", "revision")}
+    assert labels[f"{LABEL}.title"] == "amove-operator"
+    given = [f"{name}={labels[f'{LABEL}.{name.lower()}']}" for name in ("REVISION", "SOURCE")]
+    assert given == list(LABELS), "they are filled in as the README says"
 
 
-def test_it_is_small() -> None:
+def test_it_is_as_small_as_the_page_says() -> None:
     assert sum(archive().sizes.values()) < MOST_MIB * MIB
+    written = dict(re.findall(r"^\| (.+?) \| (\d+) \|$", PAGE.read_text(), re.MULTILINE))
+    for part, size in parts(archive()).items():
+        assert abs(size / MIB - int(written[part])) <= max(2, 0.1 * size / MIB), part
+
+
+def test_all_that_the_operator_loads_is_compiled(release: Release) -> None:
+    command = ("exec", f"deploy/{NAME}", HERE, "--", "python3", "-c", LOADED_UNCOMPILED)
+    assert release.node.kubectl(*command) == "True []\n"
 
 
 def test_its_bill_of_materials_names_what_was_pinned_and_the_packages_of_the_base() -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from node.images import OPERATOR, ROOT
 from tests.chart.waiting import until
-from tests.node.release import CA_FILE, HERE, NAMESPACE, Release, restrict
+from tests.node.release import CA_FILE, HERE, NAME, NAMESPACE, Release, restrict
 from tests.node.team import is_ready
 
 pytestmark = pytest.mark.node
@@ -48,6 +48,11 @@ def test_what_the_install_section_says_works_as_written(release: Release, tmp_pa
 
     found = ("amove", f"--namespace={DEMO}")
     until("all are Ready", lambda: all(map(is_ready, node.get(*found)["items"])))
+    for kind, field in (("amovebucket", "deletionPolicy"), ("amovestoragekey", "permission")):
+        assert field in node.kubectl("explain", f"{kind}.spec")
+    node.helm("test", NAME, HERE, "--timeout=60s")
+    checked = node.kubectl("exec", f"deploy/{NAME}", HERE, "--", "amove-operator", "doctor")
+    assert checked.startswith("ok"), "and its exit code is 0"
     node.kubectl("delete", "--filename", str(ROOT / "examples/quickstart.yaml"), found[1])
     node.kubectl("delete", "namespace", DEMO, "--wait=false")
     restrict(node, NAMESPACE)
