@@ -124,7 +124,7 @@ def test_a_control_plane_takes_it_and_the_documented_uninstall_leaves_what_matte
     assert plane.kubectl(*generation).stdout == "1", "applied anew, it changes nothing"
     plane.kubectl("apply", here, "--filename=-", input=json.dumps(BUCKET))
 
-    for line in uninstalling():
+    for line in typed("Without Helm"):
         plane.kubectl(*line.split()[1:])
 
     plane.kubectl("get", "amovebucket", "photos", here)
@@ -133,11 +133,18 @@ def test_a_control_plane_takes_it_and_the_documented_uninstall_leaves_what_matte
     gone = "deployments,serviceaccounts,services,roles,clusterroles,clusterrolebindings"
     assert plane.kubectl("get", gone, "--all-namespaces", LABEL, "--output=name").stdout == ""
 
+    plane.kubectl("delete", "amovebucket", "photos", here)
+    for line in typed("Uninstall"):
+        if "amove-fence" in line or "delete crd" in line:
+            plane.kubectl(*line.split()[1:])
+    left = plane.kubectl("get", "crds,validatingadmissionpolicies", "--output=name").stdout
+    assert "amove" not in left, "what the page says to delete last"
 
-def uninstalling() -> list[str]:
-    """The lines of docs/upgrade.md that take out what install.yaml brought, and nothing else."""
+
+def typed(heading: str) -> list[str]:
+    """The deletions of a section of docs/upgrade.md, a line each."""
     page = (CHART.parents[2] / "docs/upgrade.md").read_text()
-    section = page.split("\n## Without Helm\n")[1].split("\n## ")[0].replace("\\\n", " ")
+    section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0].replace("\\\n", " ")
     return [line for line in section.splitlines() if line.startswith("kubectl delete")]
 
 
