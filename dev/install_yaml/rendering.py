@@ -19,8 +19,8 @@ CREDENTIALS = "amove-credentials"
 _HELMS_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 _HELMS_ANNOTATIONS = ("helm.sh/resource-policy",)
 _HEAD = f"""\
-# The Amove operator for `kubectl apply`, made by `make install-yaml` from deploy/helm/amove-operator:
-# change that, not this.
+# The Amove operator for `kubectl apply`, made by `make install-yaml` from the chart
+# deploy/helm/amove-operator: change that, not this.
 #
 # Before, the namespace and the Secret with the API token, which is named here and not contained:
 #   kubectl create namespace {NAMESPACE}

@@ -58,6 +58,8 @@ WRONG: list[tuple[Manifest, str, str]] = [
     ({"resources": {"limit": {"memory": "1Gi"}}}, "resources", "'limit' not allowed"),
     ({"resources": {"limits": {"memory": "512MB"}}}, "resources/limits/memory", "such as 100m"),
     ({"extraEnv": [{"name": "AMOVE_TOKEN_FILE"}]}, "extraEnv/0/name", "use credentials.*"),
+    ({"extraEnv": [{"name": "A", "value": 1}]}, "extraEnv/0/value", "want string"),
+    ({"extraObjects": [{"kind": "A"}]}, "extraObjects/0", "'apiVersion', 'metadata'"),
     ({"extraEnv": [{"name": "A"}, {"name": "A"}]}, "extraEnv/1/name", "there twice"),
     ({"extraVolumes": [{"name": "credentials"}]}, "extraVolumes/0/name", "another name"),
     ({"extraVolumeMounts": [MOUNT]}, "extraVolumeMounts/0/name", "there is no volume"),
@@ -127,6 +129,7 @@ RIGHT: list[Manifest] = [
     {"settings": {"rateLimit": 0.00001, "trustedNamespaces": ["*", "team-[ab]?"]}},
     {"image": {"repository": "localhost:5000/op", "tag": "v1", "digest": f"sha256:{'0' * 64}"}},
     {"resources": {"limits": {"cpu": 1, "memory": "1.5Gi"}, "requests": {"cpu": "100m"}}},
+    dict.fromkeys(("resources", "affinity", "extraEnv", "tolerations", "fullnameOverride")),
     {"resources": {}, "podLabels": {"a.b/c": ""}, "priorityClassName": "system-node-critical"},
     {"extraVolumes": [VOLUME], "extraVolumeMounts": [MOUNT, {**MOUNT, "mountPath": "/two"}]},
 ]
