@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from amove_operator.models import AmoveBucket, AmoveStorageKey
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest, Rendered
 
 Render = Callable[..., Rendered]
@@ -207,3 +209,22 @@ def test_controllers_of_service_bindings_may_read_keys_and_no_more(render: Rende
     ]
     left_out = render(userRoles={"serviceBinding": False}).all("ClusterRole")
     assert not any("service-binding" in each["metadata"]["name"] for each in left_out)
+
+
+def test_a_catalogue_shows_the_kinds_as_they_are_and_examples_that_are_right() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert all(chart[name] for name in ("home", "sources", "maintainers", "icon"))
+    shown = yaml.safe_load(chart["annotations"]["artifacthub.io/crds"])
+    files = sorted((CHART / "files/crds").glob("storage*.yaml"))
+    crds = [yaml.safe_load(path.read_text()) for path in files]
+    assert [(each["name"], each["kind"], each["version"]) for each in shown] == [
+        (crd["metadata"]["name"], crd["spec"]["names"]["kind"], version["name"])
+        for crd in crds
+        for version in crd["spec"]["versions"]
+    ]
+    examples = yaml.safe_load(chart["annotations"]["artifacthub.io/crdsExamples"])
+    models: tuple[type[BaseModel], ...] = (AmoveBucket, AmoveStorageKey)
+    for model, example in zip(models, examples, strict=True):
+        stored = {**example["metadata"], "namespace": "any", "uid": "any", "resourceVersion": "1"}
+        assert example["kind"] == model.__name__
+        model.model_validate({**example, "metadata": stored})
