@@ -93,6 +93,10 @@ screenshot: $(READY) ## Write docs/images/page.png, the page of examples/app in 
 sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
 	@$(BIN)/python -m node sbom dist/sbom.cdx.json
 
+.PHONY: install-yaml
+install-yaml: $(READY) ## Write dist/install.yaml, the chart for kubectl apply: IMAGE=…, and VALUES=file for more values
+	@$(BIN)/python -m install_yaml "$(call given,IMAGE)" dist/install.yaml $(call given,VALUES)
+
 .PHONY: lint
 lint: $(READY) ## ruff, mypy --strict, the import contracts
 	@echo "== Lint"

@@ -236,7 +236,7 @@ def _install_chart(plane: ControlPlane) -> None:
     """CRDs, ServiceAccount, roles and policies; the operator itself runs as a process of ours."""
     plane.helm(
         "install", _RELEASE, str(_CHART), "--namespace", _SYSTEM, "--create-namespace",
-        "--set", "replicas=0", "--set", "credentials.existingSecret=unused",
+        "--set", "replicas=0,credentials.existingSecret=unused,image.repository=unused",
     )  # fmt: skip
     crds = [f"crd/{plural}.{objects.GROUP}" for plural in (objects.BUCKETS, objects.KEYS)]
     plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", *crds)

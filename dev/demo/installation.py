@@ -42,6 +42,7 @@ class Values:
     def options(self) -> list[str]:
         chosen = {
             "credentials.existingSecret": CREDENTIALS,
+            "image.repository": "amove-operator",
             "settings.apiUrl": self.api_url,
             "settings.authUrl": self.api_url,
             "settings.logFormat": "console",

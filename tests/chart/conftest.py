@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from controlplane import ControlPlane, ensure_binaries
-from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest, Rendered
+from tests.chart.rendering import CHART, NAMESPACE, RELEASE, REQUIRED, Manifest, Rendered
 from tests.patience import PATIENCE
 
 
@@ -49,10 +49,10 @@ def attempt(
 def render(
     attempt: Callable[[Manifest], subprocess.CompletedProcess[str]],
 ) -> Callable[..., Rendered]:
-    """Render the chart with these values and a credentials Secret."""
+    """Render the chart with these values and those that are required."""
 
     def run(**values: Any) -> Rendered:
-        done = attempt({"credentials": {"existingSecret": "amove-credentials"}, **values})
+        done = attempt({**REQUIRED, **values})
         assert done.returncode == 0, done.stderr
         return Rendered([each for each in yaml.safe_load_all(done.stdout) if each])
 

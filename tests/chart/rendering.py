@@ -12,6 +12,12 @@ RELEASE = "amove-operator"
 
 Manifest = dict[str, Any]
 
+REQUIRED: Manifest = {
+    "credentials": {"existingSecret": "amove-credentials"},
+    "image": {"repository": "harbor.example.com/storage/amove-operator"},
+}
+"""The values that nobody can guess."""
+
 
 @dataclass(frozen=True)
 class Rendered:

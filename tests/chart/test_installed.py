@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane import ControlPlane
+from controlplane import CommandError, ControlPlane
 from tests.chart.rendering import CHART, NAMESPACE, RELEASE, Manifest
 from tests.chart.waiting import until
 
@@ -76,7 +76,7 @@ SPECS: dict[str, Manifest] = {"AmoveBucket": {}, "AmoveStorageKey": KEY_SPEC}
 
 def install(plane: ControlPlane, release: str, namespace: str, *options: str) -> None:
     """Install the chart with credentials that need not be there, since no Pod starts."""
-    credentials = "--set=credentials.existingSecret=amove"
+    credentials = "--set=credentials.existingSecret=amove,image.repository=unused"
     plane.helm("install", release, str(CHART), f"--namespace={namespace}", credentials, *options)
 
 
@@ -161,6 +161,22 @@ def test_with_watched_namespaces_the_others_are_closed(plane: ControlPlane) -> N
     outside += access("attest", GROUP, "amovestoragekeys/status")
     assert all(reviewed(plane, user, inside).values())
     assert not any(reviewed(plane, user, outside).values())
+
+
+def test_a_missing_namespace_is_said_before_anything_is_installed(plane: ControlPlane) -> None:
+    plane.kubectl("create", "namespace", "early")
+    names = "settings.watchNamespaces={early,absent},settings.leaseNamespace=leases"
+    absent = f"--set=crds.install=false,{names}"
+    with pytest.raises(CommandError) as refusal:
+        install(plane, "early", "early", absent)
+    said = str(refusal.value)
+    for path, name in (("watchNamespaces/1", "absent"), ("leaseNamespace", "leases")):
+        assert f"- at '/settings/{path}': there is no namespace \"{name}\"" in said
+        assert f"kubectl create namespace {name}" in said
+    assert "watchNamespaces/0" not in said
+    assert plane.helm("list", "--namespace=early", "--short").stdout == ""
+    release = ("--all-namespaces", "--selector=app.kubernetes.io/instance=early", "--output=name")
+    assert plane.kubectl("get", "roles,serviceaccounts,deployments", *release).stdout == ""
 
 
 def test_the_pod_is_admitted_where_only_restricted_pods_are(plane: ControlPlane) -> None:

@@ -48,6 +48,7 @@ def deployment(plane: ControlPlane, emulator_server: Emulator) -> Manifest:
     values = {
         "fullnameOverride": NAME,
         "credentials.existingSecret": "credentials",
+        "image.repository": "unused",
         "settings.apiUrl": emulator_server.url,
         "settings.authUrl": emulator_server.url,
         "settings.metricsPort": str(metrics),

@@ -19,7 +19,10 @@ from tests.patience import PATIENCE
 RELEASE = "amove-operator"
 SYSTEM = "amove-system"
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "amove-operator"
-CHART_OPTIONS = ("--set=replicas=0", "--set=credentials.existingSecret=amove-credentials")
+CHART_OPTIONS = (
+    "--set=replicas=0",
+    "--set=credentials.existingSecret=amove-credentials,image.repository=unused",
+)
 OPERATOR_USER = f"system:serviceaccount:{SYSTEM}:{RELEASE}"
 
 _PATHS = {

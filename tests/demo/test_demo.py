@@ -117,7 +117,11 @@ def test_a_cluster_with_amove_resources_is_refused_untouched(plane: ControlPlane
 @pytest.mark.parametrize("by", ["helm", "kubectl"])
 def test_a_cluster_with_an_operator_is_refused_untouched(plane: ControlPlane, by: str) -> None:
     # Helm knows its releases whatever their objects are called; kubectl's are known by a label.
-    options = ["theirs", str(CHART), "--set=credentials.existingSecret=any,replicas=0"]
+    options = [
+        "theirs",
+        str(CHART),
+        "--set=credentials.existingSecret=any,image.repository=any,replicas=0",
+    ]
     manifest = plane.helm("template", *options).stdout
     if by == "helm":
         plane.helm("install", *options, "--set=nameOverride=storage")

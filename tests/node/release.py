@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,29 +55,38 @@ class Release:
 
     def install(self, **values: str) -> None:
         """`helm upgrade --install --wait` with the values of two replicas, and these."""
-        repository = OPERATOR.rpartition(":")[0]
-        chosen = {
-            "credentials.existingSecret": CREDENTIALS,
-            "image.repository": repository,
-            "image.pullPolicy": "Never",
-            "replicas": str(REPLICAS),
-            "podDisruptionBudget.enabled": "true",
-            "settings.apiUrl": self.service.url,
-            "settings.authUrl": self.service.url,
-            "settings.listingSettle": "1s",
-            "settings.rateLimit": "200",
-            "settings.trustedNamespaces": "{trusted}",
-            "extraEnv[0].name": "SSL_CERT_FILE",
-            "extraEnv[0].value": CA_FILE,
-            **values,
-        }
-        options = [f"--set={name}={value}" for name, value in chosen.items()]
+        self._install({**self._of_this_node(), **self._of_tests(), **values}, REPLICAS)
+
+    def install_set(self, file: Path, replicas: int, values: Mapping[str, str]) -> None:
+        """The same with a file of values, these, and only what differs on this node."""
+        self._install({**self._of_this_node(), **values}, replicas, f"--values={file}")
+
+    def _install(self, values: Mapping[str, str], replicas: int, *more: str) -> None:
+        options = [*more, *(f"--set={name}={value}" for name, value in values.items())]
         command = ("upgrade", "--install", NAME, str(CHART), HERE, *options)
         try:
             self.node.helm(*command, "--wait", f"--timeout={INSTALL_SECONDS}s", timeout=300)
         except CommandError as failure:
             raise AssertionError(f"{failure}\n{self.diagnosis()}") from None
-        until("two replicas run and no other", lambda: len(self.pods()) == REPLICAS)
+        until("its replicas run and no other", lambda: len(self.pods()) == replicas)
+
+    def _of_this_node(self) -> dict[str, str]:
+        return {
+            "image.repository": OPERATOR.rpartition(":")[0],
+            "image.pullPolicy": "Never",
+            "settings.apiUrl": self.service.url,
+            "settings.authUrl": self.service.url,
+        }
+
+    def _of_tests(self) -> dict[str, str]:
+        return {
+            "credentials.existingSecret": CREDENTIALS,
+            "settings.listingSettle": "1s",
+            "settings.rateLimit": "200",
+            "settings.trustedNamespaces": "{trusted}",
+            "extraEnv[0].name": "SSL_CERT_FILE",
+            "extraEnv[0].value": CA_FILE,
+        }
 
     def uninstall(self) -> None:
         self.node.helm("uninstall", NAME, HERE, "--wait", "--timeout=120s", timeout=150)

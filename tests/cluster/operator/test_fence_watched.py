@@ -269,7 +269,7 @@ def run_release(plane: ControlPlane, run_operator: RunOperator) -> Iterator[Rele
     def run(name: str, home: str, namespaces: list[str]) -> Operator:
         watched = ",".join(namespaces)
         values = f"crds.install=false,replicas=0,settings.watchNamespaces={{{watched}}}"
-        credentials = "credentials.existingSecret=amove-credentials"
+        credentials = "credentials.existingSecret=amove-credentials,image.repository=unused"
         options = (f"--namespace={home}", f"--set={values},{credentials}")
         plane.helm("install", name, str(CHART), *options)
         installed.append((name, home))

@@ -14,11 +14,16 @@ app.kubernetes.io/name: {{ include "amove-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "amove-operator.labels" -}}
+{{- define "amove-operator.ownLabels" -}}
 {{ include "amove-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* Of every object of the release; ours win over commonLabels. */}}
+{{- define "amove-operator.labels" -}}
+{{- merge (include "amove-operator.ownLabels" . | fromYaml) .Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{- define "amove-operator.serviceAccountName" -}}
@@ -123,13 +128,16 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{- define "amove-operator.credentialsMount" -}}
+{{- define "amove-operator.mounts" -}}
 - name: credentials
   mountPath: {{ include "amove-operator.credentialsFolder" . }}
   readOnly: true
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
-{{- define "amove-operator.credentialsVolume" -}}
+{{- define "amove-operator.volumes" -}}
 - name: credentials
   secret:
     secretName: {{ .Values.credentials.existingSecret }}
@@ -145,15 +153,29 @@ capabilities:
       - key: {{ .Values.credentials.tokenKey }}
         path: token
       {{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
-{{/* One clear line for what a schema cannot say. */}}
-{{- define "amove-operator.check" -}}
-{{- $_ := required "credentials.existingSecret is required: the name of the Secret that holds the API token (or user name and password, with credentials.login.type), made for instance by: kubectl create secret generic amove-credentials --from-file=token=./token" .Values.credentials.existingSecret -}}
-{{- if and (gt (int .Values.replicas) 1) (eq (toString .Values.settings.leaderElection) "false") -}}
-{{- fail "settings.leaderElection is false: set replicas to 1, since two operators would work against each other" -}}
+{{/* Constraints that say nothing of which Pods they are about are about ours. */}}
+{{- define "amove-operator.spread" -}}
+{{- $ours := dict "labelSelector" (dict "matchLabels" (include "amove-operator.selectorLabels" . | fromYaml)) -}}
+{{- $all := list -}}
+{{- range .Values.topologySpreadConstraints -}}
+{{- $all = append $all (merge (dict) . (ternary (dict) $ours (hasKey . "labelSelector"))) -}}
 {{- end -}}
-{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
-{{- fail "serviceAccount.create is false: set serviceAccount.name to the one to use; the namespace's own, default, would lend the operator's rights to every Pod that names none" -}}
+{{- toYaml $all -}}
 {{- end -}}
+
+{{/* The alerts, each with the address of its runbook. */}}
+{{- define "amove-operator.alerts" -}}
+{{- $file := .Files.Get "files/alerts.yaml" | fromYaml -}}
+{{- with .Values.metrics.prometheusRule.runbookUrl -}}
+{{- $base := trimSuffix "/" . -}}
+{{- range $file.groups -}}{{- range .rules -}}
+{{- $_ := set .annotations "runbook_url" (printf "%s/%s" $base (base .annotations.runbook_url)) -}}
+{{- end -}}{{- end -}}
+{{- end -}}
+{{- toYaml $file -}}
 {{- end -}}
