@@ -10,7 +10,7 @@ from demo.installation import Values
 from demo.keep import Hints
 from demo.names import APP, TENANT
 from demo.operator_pod import OperatorPod
-from demo.page import CA_FILE, NAME
+from demo.page import CA_FILE, NAME, Page
 from node import Node
 from node.box import Plan
 from node.images import OPERATOR
@@ -35,17 +35,19 @@ def values_on_a_node(api_url: str, replicas: int) -> Values:
     return Values(api_url, install_crds=True, one_namespace=False, replicas=replicas, others=others)
 
 
-def hints_on_a_node(operator: OperatorPod) -> Hints:
-    """The way into the box, and to the page there; from outside nothing in it can be reached."""
+def hints_on_a_node(operator: OperatorPod, page: Page) -> Hints:
+    """The ways to the page and into the box, whose network is its own."""
     keeper = Plan.of_this_process().keeper
+    node = f"{shlex.quote(sys.executable)} -m node"
     here = f"kubectl --namespace {TENANT}"
     return Hints(
-        first=(f"{shlex.quote(sys.executable)} -m node shell --keeper {keeper}",),
+        first=(f"{node} shell --keeper {keeper}",),
         last=(
             operator.log_command,
             f"# the application of {APP.name} has its Secret's values from when it started",
             f"{here} rollout restart deployment/{NAME}",
-            f"curl $({here} get service {NAME} -o jsonpath={{.spec.clusterIP}})",
+            "# its page for your browser: in a third terminal, outside of the box",
+            f"{node} forward --keeper {keeper} {page.address}",
         ),
-        end="Ctrl-C here",
+        end=f"Ctrl-C here, or kill {keeper}",
     )

@@ -25,9 +25,11 @@ class Page:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._http = httpx.Client(timeout=SECONDS, follow_redirects=True)
+        self.address = ""
+        """``IP:port``, once it was started."""
 
-    def start(self) -> str:
-        """Apply its manifest; its address, once its pod is Ready."""
+    def start(self) -> None:
+        """Apply its manifest, and return once it answers."""
         deployment, service = yaml.safe_load_all(APP.read_text())
         pod = deployment["spec"]["template"]["spec"]
         # The emulated store's certificate is signed by the cluster's own authority.
@@ -37,11 +39,11 @@ class Page:
         self._cluster.kubectl("apply", HERE, "--filename=-", given=manifest)
         rollout = ("rollout", "status", f"deployment/{NAME}", HERE, "--timeout=120s")
         self._cluster.kubectl(*rollout)
-        address = self._cluster.get("service", NAME, HERE)["spec"]["clusterIP"]
-        self._http.base_url = httpx.URL(f"http://{address}")
+        spec = self._cluster.get("service", NAME, HERE)["spec"]
+        self.address = f"{spec['clusterIP']}:{spec['ports'][0]['port']}"
+        self._http.base_url = httpx.URL(f"http://{self.address}")
         # The proxy of the node hears of a Ready pod a moment after we do.
-        until(self._shown, SECONDS, lambda: f"http://{address} answers", lambda: None)
-        return f"http://{address}"
+        until(self._shown, SECONDS, lambda: f"{self.address} answers", lambda: None)
 
     def upload(self, name: str, text: str) -> None:
         self._post("/upload", key=name, text=text)

@@ -133,7 +133,8 @@ class Play:
 
     def _use_the_page(self, page: Page, writer: Application) -> None:
         with self._screen.step(f"examples/app in a pod, with {WRITER}'s values by envFrom") as step:
-            step.show(f"its page is at {page.start()}")
+            page.start()
+            step.show(f"its page is at http://{page.address}, in the cluster")
         with self._screen.step("the page lists the object, deletes it and uploads it again"):
             page.wait_until_listed(OBJECT, listed=True, check=self.require_running)
             page.delete(OBJECT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -92,8 +93,9 @@ class Stage:
         cluster = Cluster(self._binaries, node.environ)
         operator = OperatorPod(cluster)
         installation = Installation(cluster, values_on_a_node(emulator.url, operator.replicas))
-        play = self._play(cluster, emulator, installation, operator, Page(cluster))
-        self._perform(play, cluster, emulator, hints_on_a_node(operator))
+        page = Page(cluster)
+        play = self._play(cluster, emulator, installation, operator, page)
+        self._perform(play, cluster, emulator, lambda: hints_on_a_node(operator, page))
         self._stop(operator)
 
     def on_a_given_cluster(self, kubeconfig: Path) -> None:
@@ -128,9 +130,13 @@ class Stage:
         return Play(self._screen, self._place, cluster, emulator, installation, operator, page)
 
     def _perform(
-        self, play: Play, cluster: Cluster, emulator: RunningEmulator, hints: Hints | None = None
+        self,
+        play: Play,
+        cluster: Cluster,
+        emulator: RunningEmulator,
+        hints: Callable[[], Hints] | None = None,
     ) -> None:
-        chosen = hints or Hints(last=(f"tail -f {self._place.logs / 'operator.log'}",))
+        chosen = hints or (lambda: Hints(last=(f"tail -f {self._place.logs / 'operator.log'}",)))
         try:
             play.perform()
         except Exception:
@@ -139,9 +145,11 @@ class Stage:
             raise
         self._stay(play, cluster, emulator, chosen)
 
-    def _stay(self, play: Play, cluster: Cluster, emulator: RunningEmulator, hints: Hints) -> None:
+    def _stay(
+        self, play: Play, cluster: Cluster, emulator: RunningEmulator, hints: Callable[[], Hints]
+    ) -> None:
         if self._keep:
-            invite(self._screen, cluster, emulator, hints)
+            invite(self._screen, cluster, emulator, hints())
             stay(play.require_running)
 
     def _stop(self, operator: Operator) -> None:

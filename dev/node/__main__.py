@@ -1,4 +1,4 @@
-"""``python -m node up|down|shell|run|build|sbom|sizes``."""
+"""``python -m node up|down|shell|forward|run|build|sbom|sizes``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from controlplane import ControlPlaneError, ensure_binaries, ensure_node_binaries
 from controlplane.progress import to_stderr
 from node.box import Box
+from node.forward import forward
 from node.images import OPERATOR, ensure_images
 from node.packages import ensure_packages
 from node.sizes import table
-from node.standing import Standing, enter, hold, stand, stop
+from node.standing import Standing, enter, first_process_below, hold, stand, stop
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,6 +52,11 @@ def operators_sbom() -> str:
     return sbom(operators_archive())
 
 
+def print_at_once(line: str) -> None:
+    """Also to somebody who reads by a pipe."""
+    print(line, flush=True)
+
+
 def _obey(options: argparse.Namespace) -> int:
     match options.command:
         case "build":
@@ -74,6 +80,8 @@ def _obey(options: argparse.Namespace) -> int:
                 return enter(options.keeper, {}, options.program)
             state = Standing(options.dir).read()
             return enter(int(state["keeper"]), state["environ"], options.program)
+        case "forward":
+            forward(first_process_below(options.keeper), options.address, print_at_once)
         case "down":
             stop(Standing(options.dir))
     return 0
@@ -96,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     shell = commands.add_parser("shell", help="a shell, or a program, in its box")
     shell.add_argument("program", nargs="*")
     shell.add_argument("--keeper", type=int, metavar="PID", help="of the box that run made")
+    way = commands.add_parser("forward", help="reach an address in the box that run made")
+    way.add_argument("--keeper", type=int, metavar="PID", required=True)
+    way.add_argument("address", metavar="IP:PORT")
     hold_it = commands.add_parser("hold")
     for command in (up, down, shell, hold_it):
         command.add_argument(

@@ -19,7 +19,7 @@ from typing import Self
 
 from controlplane.processes import Warden
 from node.errors import NodeError
-from node.machine import OWN_PREFIX, Machine, hierarchies
+from node.machine import OWN_PREFIX, Machine, children, hierarchies
 
 VARIABLE = "AMOVE_NODE_BOX"
 UNSHARE = ("--mount", "--net", "--ipc", "--uts", "--pid", "--fork", "--kill-child=KILL")
@@ -99,8 +99,12 @@ class Box:
         return self._process
 
     def run(self, command: Sequence[str]) -> int:
-        """Run ``command`` inside to its end; its exit status. Ctrl-C reaches it by itself."""
+        """Run ``command`` inside to its end; its exit status.
+
+        Ctrl-C reaches it by itself, and SIGTERM is passed on to it.
+        """
         process = self.start(command)
+        signal.signal(signal.SIGTERM, lambda *_: self._terminate(process.pid))
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -108,6 +112,12 @@ class Box:
                 return process.wait(GRACE)
             except subprocess.TimeoutExpired:
                 return 128 + signal.SIGINT
+
+    @staticmethod
+    def _terminate(unshare: int) -> None:
+        # unshare itself would ignore it.
+        for inside in children(unshare):
+            os.kill(inside, signal.SIGTERM)
 
     def end(self) -> None:
         """Kill what is left inside: all of it dies with its first process."""

@@ -48,6 +48,15 @@ def hierarchies() -> list[Path]:
     return [Path(place) for _, place, kind, *_ in fields if kind in ("cgroup", "cgroup2")]
 
 
+def children(pid: int) -> list[int]:
+    """The processes that this one started; none if it has ended."""
+    try:
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except FileNotFoundError:
+        return []
+    return [int(child) for child in listed.split()]
+
+
 def _mounts() -> Iterator[str]:
     for line in Path("/proc/self/mounts").read_text().splitlines():
         yield " ".join(line.split()[:3])

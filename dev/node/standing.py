@@ -19,6 +19,7 @@ from controlplane.progress import to_stderr
 from node.box import Box, Plan
 from node.errors import NodeError
 from node.images import ensure_images
+from node.machine import children
 from node.packages import ensure_packages
 from node.running import Node
 
@@ -102,7 +103,7 @@ def _hold_inside(standing: Standing) -> int:
 
 def enter(keeper: int, environ: Mapping[str, str], program: Sequence[str]) -> int:
     """Run a program, or a person's shell, in the box that the process ``keeper`` holds."""
-    inside = _first_process_below(keeper)
+    inside = first_process_below(keeper)
     environ = {**os.environ, **environ}
     chosen = list(program) or [os.environ.get("SHELL", "/bin/sh")]
     namespaces = ("--mount", "--net", "--ipc", "--uts", "--pid")
@@ -131,18 +132,10 @@ def stop(standing: Standing) -> None:
     to_stderr("down")
 
 
-def _first_process_below(keeper: int) -> int:
+def first_process_below(keeper: int) -> int:
     """The process in the box that ``unshare``, a child of the keeper, started."""
-    for child in _children(keeper):
+    for child in children(keeper):
         if Path(f"/proc/{child}/comm").read_text().strip() == "unshare":
-            (inside,) = _children(child)
+            (inside,) = children(child)
             return inside
     raise NodeError(f"process {keeper} holds no box, or the box is ending")
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    except FileNotFoundError:
-        return []
-    return [int(child) for child in listed.split()]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import httpx
 import pytest
 
+from demo.page import REFUSED
+from node.machine import OWN_PREFIX, hierarchies
 from tests.demo.test_demo import HELD, REPOSITORY
 from tests.patience import PATIENCE
 
@@ -33,7 +35,7 @@ STEPS = (
 
 @contextmanager
 def running(log: Path) -> Iterator[subprocess.Popen[str]]:
-    """The demo in a group of processes of its own, as a terminal has one."""
+    """The demo, until it is ended as it says itself."""
     with (
         log.open("w") as errors,
         subprocess.Popen(
@@ -42,14 +44,13 @@ def running(log: Path) -> Iterator[subprocess.Popen[str]]:
             stderr=errors,
             text=True,
             cwd=REPOSITORY,
-            start_new_session=True,
         ) as process,
     ):
         try:
             yield process
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)
+                process.terminate()
                 process.wait(PATIENCE)
 
 
@@ -61,6 +62,22 @@ def lines_until_kept(output: IO[str]) -> str:
         if line.startswith("To end it"):
             break
     return "".join(shown)
+
+
+def left_by(keeper: int) -> list[Path]:
+    """Control groups and folders of the box that this process held."""
+    places = [*hierarchies(), Path(tempfile.gettempdir())]
+    return [each for place in places for each in place.glob(f"{OWN_PREFIX}{keeper}-*")]
+
+
+def page_from_outside(line: str) -> int:
+    """The HTTP status of the application's page, by the line that leads a browser to it."""
+    with subprocess.Popen(shlex.split(line), stdout=subprocess.PIPE, text=True) as forward:
+        assert forward.stdout is not None
+        try:
+            return httpx.get(forward.stdout.readline().strip(), timeout=PATIENCE).status_code
+        finally:
+            forward.terminate()
 
 
 def test_operator_and_application_are_pods_and_a_person_gets_in(tmp_path: Path) -> None:
@@ -79,13 +96,17 @@ def test_operator_and_application_are_pods_and_a_person_gets_in(tmp_path: Path) 
             timeout=PATIENCE,
             check=False,
         )
-        os.killpg(process.pid, signal.SIGINT)
-        shown += process.stdout.read()
-        status = process.wait(PATIENCE)
+        page = page_from_outside(typed[-2])
+        assert f"kill {process.pid}" in typed[-1]
+        process.terminate()
+        shown += process.communicate(timeout=PATIENCE)[0]
+        status = process.returncode
 
     assert re.search(r"node-1 +Ready", inside.stdout), inside.stderr
+    assert page == REFUSED, "the application still runs, and its key was revoked"
     assert status == 0, shown + log.read_text()
     for step in STEPS:
         assert re.search(rf"^ *\d+ ok .*{re.escape(step)}", shown, re.M), step
     assert f"All {len(HELD.findall(shown))} steps held" in shown
     assert not re.search("AKIA|amv_|eyJ", shown + log.read_text())
+    assert left_by(process.pid) == []

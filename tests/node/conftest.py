@@ -56,6 +56,11 @@ def last_team(release: Release) -> Team:
     return team
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Last of all what leaves thousands of objects, with which each install would begin."""
+    items.sort(key=lambda item: "last_team" in getattr(item, "fixturenames", ()))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,

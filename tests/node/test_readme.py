@@ -50,7 +50,7 @@ def test_what_the_install_section_says_works_as_written(release: Release, tmp_pa
     until("all are Ready", lambda: all(map(is_ready, node.get(*found)["items"])))
     for kind, field in (("amovebucket", "deletionPolicy"), ("amovestoragekey", "permission")):
         assert field in node.kubectl("explain", f"{kind}.spec")
-    node.helm("test", NAME, HERE, "--timeout=60s")
+    node.helm("test", NAME, HERE, "--timeout=120s")
     checked = node.kubectl("exec", f"deploy/{NAME}", HERE, "--", "amove-operator", "doctor")
     assert checked.startswith("ok"), "and its exit code is 0"
     node.kubectl("delete", "--filename", str(ROOT / "examples/quickstart.yaml"), found[1])
