@@ -45,11 +45,15 @@ class Release:
     def write_token(self, token: str) -> None:
         """Put a token into the credentials Secret, as a person replaces it."""
         self.token = token
+        self.write_secret(CREDENTIALS, {"token": token})
+
+    def write_secret(self, name: str, values: Mapping[str, str]) -> None:
+        """Apply a Secret in the release's namespace."""
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {"name": CREDENTIALS, "namespace": NAMESPACE},
-            "stringData": {"token": token},
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "stringData": values,
         }
         self.node.kubectl("apply", "--filename=-", input=json.dumps(secret))
 

@@ -74,3 +74,20 @@ def test_a_new_api_token_in_its_secret_is_taken_up_without_a_restart(
 
     assert release.restarts() == before
     team.require_one_key_each()
+
+
+def test_a_user_name_and_a_password_will_do_as_well(release: Release, team: Team) -> None:
+    user = release.service.control.facts()
+    release.write_secret("amove-login", {name: user[name] for name in ("username", "password")})
+
+    release.install(
+        **{
+            "credentials.existingSecret": "amove-login",
+            "credentials.login.type": str(user["loginType"]),
+        }
+    )
+    team.apply(team.bucket("photos"), team.key("writer", "photos"))
+    team.wait_until_ready()
+
+    team.require_one_key_each()
+    assert user["password"] not in release.logs()
