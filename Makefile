@@ -132,6 +132,10 @@ controlplane: $(READY) ## The control plane's binaries: built once with Go, then
 prometheus: $(READY) ## Prometheus and promtool, which some tests ask: Debian's package, unpacked into the cache
 	@$(BIN)/python -m prometheus_tools >/dev/null
 
+.PHONY: docs
+docs: $(READY) ## The documentation as a site: dist/site (MkDocs, kept in the cache; links are checked)
+	@$(BIN)/python -m docs_site
+
 .PHONY: crds
 crds: $(READY) ## Write the CRDs from the models, for kubectl and for the chart
 	$(BIN)/amove-operator crds --output deploy/crds
@@ -143,6 +147,7 @@ lock: $(READY) ## Choose the newest versions that fit together and pin them with
 	$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.lock >/dev/null
 	$(COMPILE) pyproject.toml --constraint requirements/dev.lock --output-file requirements/runtime.lock >/dev/null
 	$(COMPILE) --group build --constraint requirements/dev.lock --output-file requirements/build.lock >/dev/null
+	$(COMPILE) --group docs --output-file requirements/docs.lock >/dev/null
 
 .PHONY: bench
 bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (45 minutes)
