@@ -77,7 +77,8 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 	@$(BIN)/python -m node build
 
 .PHONY: test-node
-test-node: $(READY) ## The image and the chart on a real node in namespaces of its own, and a browser (root; 7 minutes)
+test-node: $(READY) ## A rehearsed release, the image and the chart on a real node in namespaces of its own, and a browser (root; 8 minutes)
+	$(BIN)/python -m release --rehearse --output dist/rehearsal
 	$(BIN)/python -m node run -- $(PYTEST) tests/node -m "node and not long" --durations=10
 	$(PYTEST) tests/demo -m node
 
@@ -135,6 +136,11 @@ prometheus: $(READY) ## Prometheus and promtool, which some tests ask: Debian's 
 .PHONY: docs
 docs: $(READY) ## The documentation as a site: dist/site (MkDocs, kept in the cache; links are checked)
 	@$(BIN)/python -m docs_site
+
+.PHONY: release
+release: $(READY) ## All that a release has, signed, into dist/release-…: IMAGE=repository COSIGN_KEY=file; REHEARSE=1 needs neither
+	@$(BIN)/python -m release --image "$(call given,IMAGE)" --base "$(call given,BASE)" \
+		$(if $(filter-out 0 no false,$(call given,REHEARSE)),--rehearse)
 
 .PHONY: crds
 crds: $(READY) ## Write the CRDs from the models, for kubectl and for the chart

@@ -36,9 +36,15 @@ def ensure_mkdocs(
             count = lock.read_text().count("==")
             report(f"installing MkDocs, {count} pinned packages, into {folder}; once")
             shutil.rmtree(folder, ignore_errors=True)
-            _run([sys.executable, "-m", "venv", str(folder)], environ, _INSTALL_SECONDS)
-            install = [str(python), "-m", "pip", "install", "--quiet", "--no-compile"]
-            install += ["--disable-pip-version-check", "--no-deps", "--require-hashes"]
+            make = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
+            _run(make, environ, _INSTALL_SECONDS)
+            install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+            install += [
+                "--disable-pip-version-check",
+                "--no-compile",
+                "--no-deps",
+                "--require-hashes",
+            ]
             _run([*install, "--requirement", str(lock)], environ, _INSTALL_SECONDS)
             (folder / _COMPLETE).touch()
     return python
