@@ -17,18 +17,20 @@ COPIES = "repository"
 # A link's target and fragment; what stands in fenced code is no link.
 _LINK = re.compile(r"\]\((?P<target>[^)#\s:]+)(?P<fragment>#[^)\s]*)?\)")
 _FENCE = re.compile(r"^ *(?:```|~~~)")
+# Shown as they are; every other file that is no page gets one that shows it.
+PICTURES = {".gif", ".jpg", ".png", ".svg"}
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml"}
 
 
 def source_of(root: Path, path: PurePosixPath) -> str:
     """The Markdown source in the site for a file or folder of the repository.
 
-    A page of ``docs/`` loses that folder, another is below ``repository/``; a file that is no page
-    gets the suffix of one, and a folder has one called ``index``.
+    A page of ``docs/`` loses that folder, another is below ``repository/``; a file that is neither
+    page nor picture gets the suffix of a page, and a folder has one called ``index``.
     """
     if (root / path).is_dir():
         path = path / "index.md"
-    elif path.suffix != ".md":
+    elif path.suffix != ".md" and path.suffix not in PICTURES:
         path = path.with_name(f"{path.name}.md")
     if path.parts[0] == DOCS:
         return str(path.relative_to(DOCS))

@@ -68,6 +68,8 @@ def test_a_page_loads_nothing_from_another_host(site: Path) -> None:
 def test_a_file_outside_of_docs_is_in_the_site_where_a_page_links_to_it(site: Path) -> None:
     assert "AmoveBucket" in (site / "repository/examples/quickstart.yaml.html").read_text()
     assert 'href="quickstart.yaml.html"' in (site / "repository/examples/index.html").read_text()
+    assert 'src="../images/page.png"' in (site / "repository/index.html").read_text()
+    assert (site / "images/page.png").read_bytes() == (ROOT / "docs/images/page.png").read_bytes()
     page = (site / "formats.html").read_text()
     assert 'href="repository/examples/template-rclone.yaml.html"' in page
 
@@ -100,9 +102,9 @@ def test_a_lock_that_cannot_be_installed_says_so_and_is_tried_again(tmp_path: Pa
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with a page, an example and a README."""
-    (tmp_path / "docs/runbooks").mkdir(parents=True)
-    (tmp_path / "examples").mkdir()
-    for name in ("docs/keys.md", "README.md", "examples/one.yaml", "docs/runbooks/fence.md"):
+    pages = ("docs/keys.md", "README.md", "docs/runbooks/fence.md")
+    for name in (*pages, "examples/one.yaml", "logo.png", "docs/images/page.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x\n")
     return tmp_path
 
@@ -114,6 +116,8 @@ def root(tmp_path: Path) -> Path:
         ("docs/keys.md", "../examples", "repository/examples/index.md"),
         ("docs/keys.md", "../README.md#end", "repository/README.md#end"),
         ("docs/keys.md", "runbooks", "runbooks/index.md"),
+        ("docs/keys.md", "../logo.png", "repository/logo.png"),
+        ("README.md", "docs/images/page.png", "../images/page.png"),
         ("docs/runbooks/fence.md", "../keys.md#b", "../keys.md#b"),
         ("README.md", "docs/keys.md", "../keys.md"),
         ("README.md", "examples/one.yaml", "examples/one.yaml.md"),
