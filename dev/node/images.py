@@ -154,7 +154,8 @@ class Builder:
             name = reference.removeprefix("docker://")
             asked = ["inspect", "--type=image", "--format={{.FromImageDigest}}", name]
             digest = self._buildah(asked, f"reading the digest of {name}")
-        return f"{name}@{digest.strip()}"
+        repository, _, tag = name.rpartition(":")
+        return f"{name if '/' in tag else repository}@{digest.strip()}"
 
     def _build(
         self,
