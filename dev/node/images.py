@@ -155,7 +155,7 @@ class Builder:
             asked = ["inspect", "--type=image", "--format={{.FromImageDigest}}", name]
             digest = self._buildah(asked, f"reading the digest of {name}")
         repository, _, tag = name.rpartition(":")
-        return f"{name if '/' in tag else repository}@{digest.strip()}"
+        return f"{repository if repository and '/' not in tag else name}@{digest.strip()}"
 
     def _build(
         self,
