@@ -77,7 +77,8 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 	@$(BIN)/python -m node build
 
 .PHONY: test-node
-test-node: $(READY) ## The image and the chart on a real node in namespaces of its own, and a browser (root; 7 minutes)
+test-node: $(READY) ## A rehearsed release, the image and the chart on a real node in namespaces of its own, and a browser (root; 8 minutes)
+	$(BIN)/python -m release --rehearse --output dist/rehearsal
 	$(BIN)/python -m node run -- $(PYTEST) tests/node -m "node and not long" --durations=10
 	$(PYTEST) tests/demo -m node
 
@@ -132,6 +133,15 @@ controlplane: $(READY) ## The control plane's binaries: built once with Go, then
 prometheus: $(READY) ## Prometheus and promtool, which some tests ask: Debian's package, unpacked into the cache
 	@$(BIN)/python -m prometheus_tools >/dev/null
 
+.PHONY: docs
+docs: $(READY) ## The documentation as a site: dist/site (MkDocs, kept in the cache; links are checked)
+	@$(BIN)/python -m docs_site
+
+.PHONY: release
+release: $(READY) ## All that a release has, signed, into dist/release-…: IMAGE=repository COSIGN_KEY=file; REHEARSE=1 needs neither
+	@$(BIN)/python -m release --image "$(call given,IMAGE)" --base "$(call given,BASE)" \
+		$(if $(filter-out 0 no false,$(call given,REHEARSE)),--rehearse)
+
 .PHONY: crds
 crds: $(READY) ## Write the CRDs from the models, for kubectl and for the chart
 	$(BIN)/amove-operator crds --output deploy/crds
@@ -143,6 +153,7 @@ lock: $(READY) ## Choose the newest versions that fit together and pin them with
 	$(COMPILE) pyproject.toml --group dev --output-file requirements/dev.lock >/dev/null
 	$(COMPILE) pyproject.toml --constraint requirements/dev.lock --output-file requirements/runtime.lock >/dev/null
 	$(COMPILE) --group build --constraint requirements/dev.lock --output-file requirements/build.lock >/dev/null
+	$(COMPILE) --group docs --output-file requirements/docs.lock >/dev/null
 
 .PHONY: bench
 bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (45 minutes)

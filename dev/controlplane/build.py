@@ -1,4 +1,4 @@
-"""Build the programs that tools/go.mod pins, once, into a folder that others may share."""
+"""Build the programs that a go.mod pins, tools/go.mod here, once, into a folder to share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -46,6 +46,18 @@ class Release:
     time: str
 
 
+@dataclass(frozen=True)
+class Pins:
+    """What pins programs: ``tools``, a folder with go.mod and go.sum; how they are linked.
+
+    ``variable`` names a folder of finished ones, for who has no Go.
+    """
+
+    tools: Path
+    variable: str
+    flags: Callable[[Compiler], str]
+
+
 def tools_hash(tools: Path = TOOLS) -> str:
     """16 hex digits that change whenever a pinned version or a checksum does."""
     digest = hashlib.sha256()
@@ -60,22 +72,29 @@ def build_into(
     *,
     report: Finish,
     programs: Mapping[str, str] = BINARIES,
+    pins: Pins | None = None,
 ) -> None:
     """Make ``folder`` hold every one of ``programs``, or leave it as it was.
 
-    One process builds at a time; the others wait and then find the work done. Raises
-    BinariesMissingError without Go, BuildError when ``go`` refuses.
+    One process builds at a time; the others wait and then find the work done. ``pins`` are those
+    of the control plane where none are given. Raises BinariesMissingError without Go, BuildError
+    when ``go`` refuses.
     """
+    pins = pins or Pins(TOOLS, "AMOVE_DEV_BIN", kubernetes_flags)
     go = shutil.which("go", path=environ.get("PATH"))
     if go is None:
         raise BinariesMissingError(
-            f"no control plane programs in {folder} and no Go to build them: install Go "
-            f"{_go_version()} or newer, or set AMOVE_DEV_BIN to a folder with {', '.join(programs)}"
+            f"no {', '.join(programs)} in {folder} and no Go to build them: install Go "
+            f"{_go_version(pins.tools)} or newer, or set {pins.variable} to a folder with "
+            f"{', '.join(programs)}"
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _sole_builder(folder.parent, report=report):
         if not _complete(folder, programs):
-            _build_all(go, folder, environ, programs, report=report)
+            _remove_leftovers(folder.parent)
+            with tempfile.TemporaryDirectory(prefix="building-", dir=folder.parent) as scratch:
+                compiler = Compiler(go, pins.tools, Path(scratch), environ, report)
+                _build_all(compiler, folder, programs, pins.flags, report=report)
 
 
 def linker_flags(kubernetes: Release, helm: Release) -> str:
@@ -100,34 +119,38 @@ def linker_flags(kubernetes: Release, helm: Release) -> str:
     return " ".join(["-s", "-w", *(f"-X {setting}" for setting in settings)])
 
 
+def kubernetes_flags(compiler: Compiler) -> str:
+    """The linker's flags for the control plane's programs, of the versions that are pinned."""
+    return linker_flags(compiler.release("k8s.io/kubernetes"), compiler.release("helm.sh/helm/v4"))
+
+
 def _build_all(
-    go: str,
+    compiler: Compiler,
     folder: Path,
-    environ: Mapping[str, str],
     programs: Mapping[str, str],
+    flags_of: Callable[[Compiler], str],
     *,
     report: Finish,
 ) -> None:
-    report(f"building {len(programs)} programs with {go}, once: {PATIENCE}")
-    _remove_leftovers(folder.parent)
+    report(f"building {len(programs)} programs with {compiler.go}, once: {PATIENCE}")
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="building-", dir=folder.parent) as scratch:
-        compiler = _Compiler(go, Path(scratch), environ, report)
-        flags = linker_flags(
-            compiler.release("k8s.io/kubernetes"), compiler.release("helm.sh/helm/v4")
-        )
-        (Path(scratch) / "bin").mkdir()
-        for position, (name, package) in enumerate(programs.items(), start=1):
-            compiler.build(name, package, flags, f"{position} of {len(programs)}")
-        _publish(Path(scratch) / "bin", folder)
+    flags = flags_of(compiler)
+    for position, (name, package) in enumerate(programs.items(), start=1):
+        compiler.build(name, package, flags, f"{position} of {len(programs)}")
+    _publish(compiler.built, folder)
     report(f"built all in {time.monotonic() - began:.0f} s: {folder}")
 
 
-class _Compiler:
+class Compiler:
     """Runs ``go`` for the pinned modules; its chatter goes to a file, shown when it fails."""
 
-    def __init__(self, go: str, scratch: Path, environ: Mapping[str, str], report: Finish) -> None:
-        self._go = go
+    def __init__(
+        self, go: str, tools: Path, scratch: Path, environ: Mapping[str, str], report: Finish
+    ) -> None:
+        self.go = go
+        self.built = scratch / "bin"
+        self.built.mkdir()
+        self._tools = tools
         self._scratch = scratch
         self._report = report
         # A person's own GOFLAGS or workspace must not change what the pins say.
@@ -140,11 +163,11 @@ class _Compiler:
             return Release(described["Version"], described.get("Time", ""))
         except (ValueError, KeyError) as unreadable:
             raise BuildError(
-                f"{self._go} list -m -json {module} answered no version"
+                f"{self.go} list -m -json {module} answered no version"
             ) from unreadable
 
     def build(self, name: str, package: str, flags: str, position: str) -> None:
-        target = self._scratch / "bin" / name
+        target = self.built / name
         began = time.monotonic()
         arguments = ["build", "-trimpath", "-ldflags", flags, "-o", str(target), package]
         self._run(arguments, f"building {name} ({position})")
@@ -154,7 +177,11 @@ class _Compiler:
         log, out = self._scratch / "go.log", self._scratch / "go.out"
         with log.open("w") as stderr, out.open("w") as stdout:
             process = subprocess.Popen(
-                [self._go, *arguments], cwd=TOOLS, env=self._environ, stdout=stdout, stderr=stderr
+                [self.go, *arguments],
+                cwd=self._tools,
+                env=self._environ,
+                stdout=stdout,
+                stderr=stderr,
             )
             status = _wait_aloud(process, doing, self._report)
         if status != 0:
@@ -215,6 +242,6 @@ def _remove_leftovers(parent: Path) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _go_version() -> str:
-    lines = (TOOLS / "go.mod").read_text().splitlines()
+def _go_version(tools: Path) -> str:
+    lines = (tools / "go.mod").read_text().splitlines()
     return next(line.removeprefix("go ") for line in lines if line.startswith("go "))

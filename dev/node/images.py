@@ -6,7 +6,8 @@ import ast
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +102,9 @@ class Builder:
         archive = kept(
             "image-pause",
             key,
-            lambda tar: self._build(PAUSE, program.parent, tar, dockerfile=dockerfile),
+            lambda tar: self._build(
+                PAUSE, program.parent, _docker_archive(tar, PAUSE), dockerfile=dockerfile
+            ),
             suffix=".tar",
         )
         return Image(PAUSE, archive)
@@ -119,37 +122,70 @@ class Builder:
         kind = f"image-{name.rpartition('/')[2].partition(':')[0]}"
         key = key_of(parts)
         archive = kept(
-            kind, key, lambda tar: self._build(name, context, tar, labels), suffix=".tar"
+            kind,
+            key,
+            lambda tar: self._build(name, context, _docker_archive(tar, name), labels),
+            suffix=".tar",
         )
         # Other worktrees have other sources, and may be running on theirs right now.
         archive.touch()
         _keep_newest(archive.parent)
         return Image(name, archive)
 
+    def release(self, name: str, archive: Path, labels: Mapping[str, str], base: str) -> str:
+        """Write the operator's image as an OCI archive, and answer its digest, ``sha256:…``.
+
+        ``labels``: ``revision`` and others of ``org.opencontainers.image``. ``base``: the name of
+        its base image, with a digest; empty for the one that is made here.
+        """
+        self._build(OPERATOR, ROOT, (), LABELS, base=base or BASE)
+        # On top, and without the cache: see LABELS.
+        lines = [f'LABEL org.opencontainers.image.{key}="{value}"' for key, value in labels.items()]
+        dockerfile = "\n".join([f"FROM {OPERATOR}", *lines, ""])
+        with tempfile.TemporaryDirectory() as empty, tempfile.NamedTemporaryFile("r") as digest:
+            to = [f"--digestfile={digest.name}", name, f"oci-archive:{archive}:{name}"]
+            self._build(name, Path(empty), to, dockerfile=dockerfile, layers=False)
+            return digest.read().strip()
+
+    def pinned(self, reference: str) -> str:
+        """Pull an image, ``docker://…``, and answer its name with its digest."""
+        with locked(node_cache() / "buildah.lock"):
+            self._buildah(["pull", "--quiet", reference], f"pulling {reference}")
+            name = reference.removeprefix("docker://")
+            asked = ["inspect", "--type=image", "--format={{.FromImageDigest}}", name]
+            digest = self._buildah(asked, f"reading the digest of {name}")
+        repository, _, tag = name.rpartition(":")
+        return f"{repository if repository and '/' not in tag else name}@{digest.strip()}"
+
     def _build(
         self,
         name: str,
         context: Path,
-        archive: Path,
+        to: Sequence[str],
         labels: Sequence[str] = (),
         *,
         dockerfile: str | None = None,
+        base: str = BASE,
+        layers: bool = True,
     ) -> None:
+        """Build the image, and push it where ``to``, the end of ``buildah push``, says."""
         if VARIABLE in os.environ:
             raise NodeError("the image's sources have changed since this run began: start it again")
         self._report(f"building the image {name}")
         with locked(node_cache() / "buildah.lock"):
             self._make_room()
             self._load_base()
-            options = ["--layers", "--isolation", "chroot", "--network", "host", "--pull-never"]
-            options += [f"--build-arg={each}" for each in (f"BASE_IMAGE={BASE}", *labels)]
+            options = [f"--layers={str(layers).lower()}", "--isolation", "chroot"]
+            options += ["--network", "host", "--pull-never"]
+            options += [f"--build-arg={each}" for each in (f"BASE_IMAGE={base}", *labels)]
             options += ["--tag", name, *self._pip_options()]
             if dockerfile is not None:
                 given = node_cache() / "given.Dockerfile"
                 given.write_text(dockerfile)
                 options += ["--file", str(given)]
             self._buildah(["build", *options, str(context)], f"building the image {name}")
-            self._buildah(["push", name, f"docker-archive:{archive}:{name}"], f"writing {name}")
+            if to:
+                self._buildah(["push", *to], f"writing {name}")
 
     def _load_base(self) -> None:
         marker = self._storage / f"base-{self._base.stem}"
@@ -190,12 +226,17 @@ class Builder:
         if int(used[0]) > MOST_STORED_KIB:
             shutil.rmtree(self._storage)
 
-    def _buildah(self, arguments: list[str], doing: str) -> None:
+    def _buildah(self, arguments: list[str], doing: str) -> str:
         own = ["--root", str(self._storage), "--runroot", str(self._storage / "run")]
         policy = ["--signature-policy", str(self._packages / "etc/containers/policy.json")]
         first, *rest = arguments
-        command = ["buildah", *own, "--storage-driver", "overlay", first, *policy, *rest]
-        run(with_packages(self._packages, command), doing)
+        believed = policy if first in ("build", "pull", "push") else []
+        command = ["buildah", *own, "--storage-driver", "overlay", first, *believed, *rest]
+        return run(with_packages(self._packages, command), doing)
+
+
+def _docker_archive(tar: Path, name: str) -> list[str]:
+    return [name, f"docker-archive:{tar}:{name}"]
 
 
 def _keep_newest(folder: Path) -> None:

@@ -38,7 +38,7 @@ TARGETS = {
     "lint",
     "format",
 }
-TARGETS |= {"crds", "lock", "bench", "clean"}
+TARGETS |= {"crds", "docs", "lock", "release", "bench", "clean"}
 
 Pins = dict[str, set[str]]
 

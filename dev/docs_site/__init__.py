@@ -1,0 +1,1 @@
+"""The documentation as a site: docs/ by MkDocs, with a copy of whatever else its pages link to."""

@@ -1,0 +1,1 @@
+"""All that a release has, made by one command and published by none."""

@@ -1,0 +1,159 @@
+"""The parts of a release, each made into one folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from controlplane import ensure_binaries
+from controlplane.progress import Finish
+from node.commands import run
+from node.images import Builder, ensure_base
+from node.packages import ensure_packages
+from release.agreement import CHART, Sources, git
+from release.errors import ReleaseError
+from release.programs import ensure_programs
+from release.signing import SUMS, generate_key, sign, verify, write_sums
+
+PLATFORM = "linux-amd64"
+NO_BASE = "BASE names no image: the base is made of Debian's packages here, and has no digest"
+REHEARSED_IMAGE = "localhost/rehearsed/amove-operator"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for. ``image``: the repository that it will be pushed to, without a tag.
+
+    ``key``: what cosign signs with; ``base``: where the base image is pulled from, both empty for
+    none. ``rehearsal``: what a release may not lack is said, and goes on.
+    """
+
+    root: Path
+    output: Path
+    image: str
+    key: str = ""
+    base: str = ""
+    rehearsal: bool = False
+
+
+def make_release(order: Order, report: Finish) -> Path:
+    """The folder with all parts, ``<output>/release-<version>``; whole, or as it was before.
+
+    Raises ReleaseError with a sentence for each thing that does not agree.
+    """
+    sources = _agreed(order, report)
+    programs = ensure_programs(report)
+    final = order.output / f"release-{sources.version}"
+    order.output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="making-", dir=order.output) as made:
+        folder = Path(made) / final.name
+        folder.mkdir()
+        _packages(order, folder, report)
+        _chart(order, sources, folder, report)
+        _image(order, sources, folder, programs, report)
+        write_sums(folder)
+        with _key(order, programs) as key:
+            report("signing each file")
+            sign(programs / "cosign", key, folder)
+        verify(programs / "cosign", folder / "cosign.pub", folder / SUMS)
+        shutil.rmtree(final, ignore_errors=True)
+        folder.rename(final)
+    return final
+
+
+def _agreed(order: Order, report: Finish) -> Sources:
+    sources = Sources.read(order.root)
+    wrong = list(sources.disagreements())
+    lacking = [*sources.unfinished(), *_lacking(order)]
+    if not order.rehearsal:
+        wrong += lacking
+    if os.geteuid() != 0:
+        wrong.append("buildah mounts what it builds: run this as root")
+    if wrong:
+        raise ReleaseError("this is no release yet:\n" + "\n".join(f"- {each}" for each in wrong))
+    for each in lacking:
+        report(f"a release would be refused: {each}")
+    return sources
+
+
+def _lacking(order: Order) -> Iterator[str]:
+    if not order.key:
+        yield "COSIGN_KEY names no key: make one with cosign generate-key-pair, and keep it"
+    if not order.image:
+        example = "IMAGE=registry.example.org/amove-operator"
+        yield f"IMAGE names no repository: write where the image will be, {example}"
+
+
+def _packages(order: Order, folder: Path, report: Finish) -> None:
+    report("building wheel and sdist")
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
+    run(command, "building wheel and sdist", cwd=order.root)
+
+
+def _chart(order: Order, sources: Sources, folder: Path, report: Finish) -> None:
+    report("packing the chart, and writing install.yaml")
+    helm = ensure_binaries() / "helm"
+    pack = [str(helm), "package", str(order.root / CHART), "--destination", str(folder)]
+    run(pack, "packing the chart")
+    image = f"{_repository(order)}:{sources.version}"
+    write = [sys.executable, "-m", "install_yaml", image, str(folder / "install.yaml")]
+    run(write, "writing install.yaml", cwd=order.root)
+
+
+def _image(order: Order, sources: Sources, folder: Path, programs: Path, report: Finish) -> None:
+    packages = ensure_packages(report)
+    builder = Builder(packages, ensure_base(packages, report), report)
+    base = builder.pinned(order.base) if order.base else ""
+    report(f"on the base image {base}" if base else NO_BASE)
+    revision = git(order.root, "rev-parse", "HEAD").strip()
+    archive = folder / f"amove-operator-{sources.version}-{PLATFORM}.oci.tar"
+    name = f"{_repository(order)}:{sources.version}"
+    digest = builder.release(name, archive, {"revision": revision, "source": _source(order)}, base)
+    report("writing the bill of materials, by syft")
+    _bill(programs / "syft", archive, folder, sources.version)
+    told = {
+        "version": sources.version,
+        "revision": revision,
+        "image": name,
+        "digest": digest,
+        "base": base or "Debian 12, made by mmdebstrap",
+        "rehearsal": order.rehearsal,
+    }
+    (folder / "release.json").write_text(json.dumps(told, indent=2) + "\n")
+
+
+def _bill(syft: Path, archive: Path, folder: Path, version: str) -> None:
+    command = [str(syft), "scan", f"oci-archive:{archive}", "--quiet"]
+    command += ["--source-name", "amove-operator", "--source-version", version]
+    command += ["--output", f"cyclonedx-json={folder}/sbom.cdx.json"]
+    command += ["--output", f"spdx-json={folder}/sbom.spdx.json"]
+    environ = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
+    run(command, "writing the bill of materials", environ=environ)
+
+
+@contextmanager
+def _key(order: Order, programs: Path) -> Iterator[str]:
+    if order.key:
+        yield order.key
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield str(generate_key(programs / "cosign", Path(folder)))
+
+
+def _repository(order: Order) -> str:
+    return order.image or REHEARSED_IMAGE
+
+
+def _source(order: Order) -> str:
+    """Where the sources are, as the chart says."""
+    chart = yaml.safe_load((order.root / CHART / "Chart.yaml").read_text())
+    return next(iter(chart.get("sources") or []), chart.get("home") or "unknown")

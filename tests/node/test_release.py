@@ -1,0 +1,190 @@
+"""A release, which `make test-node` has rehearsed before: each of its parts is used once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amove_operator import __version__
+from node import NodeError
+from node.images import ROOT, Image
+from release.agreement import git
+from release.making import PLATFORM, REHEARSED_IMAGE
+from release.programs import ensure_programs
+from release.signing import BUNDLE, PUBLIC, SUMS, verify
+from tests.node.release import HERE, NAME, Release
+
+pytestmark = pytest.mark.node
+
+WHEEL = f"amove_operator-{__version__}-py3-none-any.whl"
+SDIST = f"amove_operator-{__version__}.tar.gz"
+CHART = f"amove-operator-{__version__}.tgz"
+IMAGE = f"amove-operator-{__version__}-{PLATFORM}.oci.tar"
+BILLS = ("sbom.cdx.json", "sbom.spdx.json")
+PARTS = {WHEEL, SDIST, CHART, IMAGE, *BILLS, "install.yaml", "release.json"}
+
+
+@pytest.fixture(scope="module")
+def parts() -> Path:
+    """The folder of the rehearsed release."""
+    folder = ROOT / f"dist/rehearsal/release-{__version__}"
+    again = "make test-node makes it first: python -m release --rehearse --output dist/rehearsal"
+    assert folder.is_dir(), again
+    described = json.loads((folder / "release.json").read_text())
+    assert described["revision"] == git(ROOT, "rev-parse", "HEAD").strip(), again
+    return folder
+
+
+def _run(*command: str, cwd: Path, **environ: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_release_has_all_its_parts_and_is_checked_as_the_page_says(parts: Path) -> None:
+    assert {path.name for path in parts.iterdir() if not path.name.endswith(BUNDLE)} == {
+        *PARTS,
+        PUBLIC,
+        SUMS,
+    }
+    page = (ROOT / "docs/release.md").read_text().split("\n## Check a release\n")[1]
+    (typed,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
+    path = f"{ensure_programs(print)}:{os.environ['PATH']}"
+    checked = _run("bash", "-euo", "pipefail", "-c", typed, cwd=parts, PATH=path)
+    assert set(re.findall(r"^(\S+): OK$", checked, re.MULTILINE)) == PARTS
+
+
+@pytest.mark.parametrize("name", ["install.yaml", CHART, SUMS])
+def test_a_file_that_was_changed_is_refused(parts: Path, name: str, tmp_path: Path) -> None:
+    cosign = ensure_programs(print) / "cosign"
+    for each in (name, f"{name}{BUNDLE}"):
+        shutil.copyfile(parts / each, tmp_path / each)
+    verify(cosign, parts / PUBLIC, tmp_path / name)
+    with (tmp_path / name).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(NodeError, match="invalid signature"):
+        verify(cosign, parts / PUBLIC, tmp_path / name)
+
+
+def test_the_wheel_is_installed_and_says_its_version(parts: Path, tmp_path: Path) -> None:
+    """Of what it needs, the versions that the tests have: nothing is fetched."""
+    venv = tmp_path / "venv"
+    _run(sys.executable, "-m", "venv", "--without-pip", str(venv), cwd=tmp_path)
+    python = venv / "bin/python"
+    install = ("-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index")
+    _run(sys.executable, *install, str(parts / WHEEL), cwd=tmp_path)
+    (own,) = (venv / "lib").glob("python3*/site-packages")
+    (own / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    shown = _run(str(venv / "bin/amove-operator"), "--version", cwd=tmp_path, PYTHONPATH="")
+    assert shown.strip() == f"amove-operator {__version__}"
+    where = "import amove_operator; print(amove_operator.__file__)"
+    assert str(own) in _run(str(python), "-c", where, cwd=tmp_path, PYTHONPATH="")
+
+
+def test_the_sdist_builds_the_same_wheel(parts: Path, tmp_path: Path) -> None:
+    build = ("-m", "pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation")
+    _run(sys.executable, *build, str(parts / SDIST), "--wheel-dir", str(tmp_path), cwd=tmp_path)
+    assert _contents(tmp_path / WHEEL) == _contents(parts / WHEEL)
+
+
+def _contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def test_both_bills_of_materials_name_what_was_pinned_and_the_packages_of_the_base(
+    parts: Path,
+) -> None:
+    cyclonedx, spdx = (json.loads((parts / name).read_text()) for name in BILLS)
+    component = cyclonedx["metadata"]["component"]
+    assert (component["name"], component["version"]) == ("amove-operator", __version__)
+    found = {each["purl"] for each in cyclonedx["components"] if "purl" in each}
+    assert {purl.partition("?")[0] for purl in _purls(spdx)} >= {
+        purl.partition("?")[0] for purl in found
+    }
+    lock = (ROOT / "requirements/runtime.lock").read_text()
+    pinned = {
+        f"pkg:pypi/{name}@{version}"
+        for name, version in re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE)
+    }
+    python = {purl for purl in found if purl.startswith("pkg:pypi/")}
+    assert len(python) > 20
+    assert python <= pinned | {f"pkg:pypi/amove-operator@{__version__}"}
+    assert any(purl.startswith("pkg:deb/debian/python3.11-minimal@") for purl in found)
+
+
+def _purls(spdx: dict[str, Any]) -> set[str]:
+    return {
+        reference["referenceLocator"]
+        for package in spdx["packages"]
+        for reference in package.get("externalRefs", [])
+        if reference["referenceType"] == "purl"
+    }
+
+
+def test_the_image_is_imported_and_the_chart_installed_from_its_archive(
+    parts: Path, release: Release
+) -> None:
+    node, described = release.node, json.loads((parts / "release.json").read_text())
+    image = f"{REHEARSED_IMAGE}:{__version__}"
+    assert described["image"] == image
+    node.containers.load(Image(image, parts / IMAGE))
+    given = ("--reset-then-reuse-values", f"--set=image.repository={REHEARSED_IMAGE}")
+    chart = str(parts / CHART)
+    node.helm("upgrade", NAME, chart, HERE, *given, "--wait", "--timeout=120s", timeout=150)
+
+    deployment = node.get("deployment", NAME, HERE)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == image
+    assert deployment["status"]["readyReplicas"] == deployment["spec"]["replicas"]
+    pod = release.wait_for_leader()
+    (status,) = node.get("pod", pod, HERE)["status"]["containerStatuses"]
+    digest, manifest, settings = _described(parts / IMAGE)
+    assert described["digest"] == digest
+    assert status["imageID"] == manifest["config"]["digest"], "the pod runs what is in the archive"
+    labels = settings["config"]["Labels"]
+    assert labels["org.opencontainers.image.revision"] == described["revision"]
+    assert labels["org.opencontainers.image.version"] == __version__
+
+
+def _described(archive: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """The image's digest, its manifest and its configuration."""
+    with tarfile.open(archive) as tar:
+
+        def read(name: str) -> Any:
+            file = tar.extractfile(name)
+            assert file is not None
+            return json.load(file)
+
+        (listed,) = read("index.json")["manifests"]
+        digest = str(listed["digest"])
+        manifest = read(f"blobs/{digest.replace(':', '/')}")
+        settings = read(f"blobs/{manifest['config']['digest'].replace(':', '/')}")
+        return digest, manifest, settings
+
+
+def test_the_file_for_kubectl_is_taken_by_the_api_server(parts: Path, release: Release) -> None:
+    """What it does is shown in tests/chart."""
+    text = (parts / "install.yaml").read_text()
+    assert f"image: {REHEARSED_IMAGE}:{__version__}" in text
+    apply = ("apply", "--dry-run=server", "--server-side", "--force-conflicts", "--filename")
+    assert "deployment.apps/" in release.node.kubectl(*apply, str(parts / "install.yaml"))
