@@ -88,6 +88,23 @@ def noting(conclusion: Conclusion, note: str) -> Conclusion:
     return replace(conclusion, synced=replace(synced, message=f"{kept} {note}".strip()))
 
 
+def of_an_edited_spec(
+    conclusion: Conclusion, old: Iterable[Condition], generation: int
+) -> Conclusion:
+    """The same with Reconciling, where it keeps a Ready=True that speaks of an earlier generation.
+
+    Flux, and all that wait by kstatus, would else take an edit during an outage for done.
+    """
+    if any((conclusion.ready, conclusion.reconciling, conclusion.stalled)):
+        return conclusion
+    ready = find(old, "Ready")
+    if ready is None or ready.status != "True" or ready.observed_generation == generation:
+        return conclusion
+    spoken_of = ready.observed_generation
+    message = f"The spec was changed: Ready speaks of generation {spoken_of}, not of {generation}."
+    return replace(conclusion, reconciling=Verdict("True", Reason.Progressing, message))
+
+
 def deletion_begun(conditions: Iterable[Condition]) -> bool:
     """Whether status says that deletions at the service were begun for this object."""
     return reason_of(conditions, "Reconciling") == Reason.Deleting

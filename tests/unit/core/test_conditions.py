@@ -17,6 +17,7 @@ from amove_operator.core.conditions import (
     in_sync,
     is_true,
     merge,
+    of_an_edited_spec,
     progressing,
     stalled,
     unchanged,
@@ -88,6 +89,27 @@ def test_a_kept_ready_stays_with_its_words_its_time_and_its_generation(
     synced = find(after, "Synced")
     assert synced is not None
     assert (synced.status, synced.observed_generation) == ("False", 2)
+
+
+def test_a_ready_of_an_earlier_spec_comes_with_reconciling_until_the_new_one_is_judged() -> None:
+    def written(old: tuple[Condition, ...], generation: int) -> tuple[Condition, ...]:
+        return merge(old, of_an_edited_spec(UNSYNCED, old, generation), generation, LATER)
+
+    settled = merge((), SETTLED, 1, NOON)
+    edited = written(settled, 2)
+    assert shown(edited) == {
+        "Ready": ("True", "Available"),
+        "Synced": ("False", "ApiUnavailable"),
+        "Reconciling": ("True", "Progressing"),
+    }
+    assert written(edited, 2) == edited
+    assert set(shown(merge(edited, SETTLED, 2, LATER))) == {"Ready", "Synced"}
+    assert set(shown(written(settled, 1))) == {"Ready", "Synced"}
+
+
+@pytest.mark.parametrize("conclusion", [SETTLED, STALLED, PROGRESSING, KEEPING])
+def test_what_is_concluded_of_an_edited_spec_stands_as_it_is(conclusion: Conclusion) -> None:
+    assert of_an_edited_spec(conclusion, merge((), SETTLED, 1, NOON), 2) is conclusion
 
 
 @pytest.mark.parametrize("gone", [STALLED, PROGRESSING])

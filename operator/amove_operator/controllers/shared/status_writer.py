@@ -89,6 +89,9 @@ class StatusWriter:
         if not meta.deleting and conditions.deletion_begun(before):
             # Restored from a backup that was made in the middle of a deletion.
             before = tuple(one for one in before if one.type != "Reconciling")
+        on_its_way = conclusion.reconciling is not None
+        if not meta.deleting:
+            conclusion = conditions.of_an_edited_spec(conclusion, before, meta.generation)
         conclusion = conditions.noting(conclusion, overlong(meta.overlong))
         merged = conditions.merge(before, conclusion, meta.generation, self._now())
         wanted = status.model_copy(
@@ -98,7 +101,6 @@ class StatusWriter:
         if sent is None:
             return self._store.note_status(seen, wanted)
         if sent is not seen:
-            on_its_way = conclusion.reconciling is not None
             _log_change(seen, merged)
             await self._emit_change(seen, merged, on_its_way=on_its_way, reported=reported)
         return sent
