@@ -90,6 +90,10 @@ test-node-long: $(READY) ## The part of test-long that needs a node (root; 11 mi
 screenshot: $(READY) ## Write docs/images/page.png, the page of examples/app in a browser (root)
 	SCREENSHOT=docs/images/page.png $(BIN)/python -m node run -- $(PYTEST) tests/node/test_page.py -m node
 
+.PHONY: test-gitops
+test-gitops: controlplane ## GitOps and applications: Flux, kstatus, Argo CD's checks, clients in other languages
+	$(PYTEST) tests/gitops -m gitops --durations=10
+
 .PHONY: sbom
 sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
 	@$(BIN)/python -m node sbom dist/sbom.cdx.json

@@ -32,6 +32,7 @@ TARGETS = {
     "test-long",
     "test-busy",
     "test-node",
+    "test-gitops",
     "node",
     "sbom",
     "soak",
