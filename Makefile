@@ -158,6 +158,7 @@ lock: $(READY) ## Choose the newest versions that fit together and pin them with
 	$(COMPILE) pyproject.toml --constraint requirements/dev.lock --output-file requirements/runtime.lock >/dev/null
 	$(COMPILE) --group build --constraint requirements/dev.lock --output-file requirements/build.lock >/dev/null
 	$(COMPILE) --group docs --output-file requirements/docs.lock >/dev/null
+	$(COMPILE) --group clients --output-file requirements/clients.lock >/dev/null
 
 .PHONY: bench
 bench: controlplane ## Measure speed, memory and fairness; RECORD=1 writes docs/benchmarks.md (45 minutes)
