@@ -90,8 +90,12 @@ test-node-long: $(READY) ## The part of test-long that needs a node (root; 11 mi
 screenshot: $(READY) ## Write docs/images/page.png, the page of examples/app in a browser (root)
 	SCREENSHOT=docs/images/page.png $(BIN)/python -m node run -- $(PYTEST) tests/node/test_page.py -m node
 
+.PHONY: clients
+clients: $(READY) ## What a Secret is handed to in the tests: SDKs and tools, built once (2 minutes), then reused
+	@$(BIN)/python -m clients
+
 .PHONY: test-gitops
-test-gitops: controlplane ## GitOps and applications: Flux, kstatus, Argo CD's checks, clients in other languages
+test-gitops: controlplane clients ## GitOps and applications: Flux, kstatus, Argo CD's checks, clients in other languages
 	$(PYTEST) tests/gitops -m gitops --durations=10
 
 .PHONY: sbom

@@ -6,13 +6,15 @@ of the example or of a lock makes another one. Answered is the command line that
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -70,21 +72,22 @@ def rust_client() -> list[str]:
 def tools() -> Path:
     """The folder with python (duckdb is importable), aws, rclone and s3cmd."""
 
-    def install(place: Path) -> None:
-        # Its scripts name the folder that they are in: it cannot be moved afterwards.
-        _run([sys.executable, "-m", "venv", str(place)], place.parent)
-        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        options = ["--no-deps", "--require-hashes", "--no-compile", "--disable-pip-version-check"]
-        _run([*pip, *options, "--requirement", str(TOOLS_LOCK)], place)
-
     folder = cache_folder() / f"tools-{_hash([TOOLS_LOCK])}"
     finished = folder / ".finished"
-    if not finished.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        install(folder)
-        finished.touch()
+    with _sole_builder():
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _install_tools(folder)
+            finished.touch()
     return folder / "bin"
+
+
+def _install_tools(folder: Path) -> None:
+    # In its last place: its scripts name the folder that they are in.
+    _run([sys.executable, "-m", "venv", str(folder)], folder.parent)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    options = ["--no-deps", "--require-hashes", "--no-compile", "--disable-pip-version-check"]
+    _run([*pip, *options, "--requirement", str(TOOLS_LOCK)], folder)
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -99,15 +102,24 @@ def _built(language: str, build: Callable[[Path], None]) -> Path:
     source = EXAMPLES / language
     files = [one for one in sorted(source.rglob("*")) if one.is_file()]
     folder = cache_folder() / f"{language}-{_hash(files)}"
-    if folder.exists():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        place = Path(scratch) / language
-        shutil.copytree(source, place)
-        build(place)
-        place.rename(folder)
+    with _sole_builder():
+        if not folder.exists():
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                place = Path(scratch) / language
+                shutil.copytree(source, place)
+                build(place)
+                place.rename(folder)
     return folder
+
+
+@contextlib.contextmanager
+def _sole_builder() -> Iterator[None]:
+    """One process builds at a time; the others wait, and find the work done."""
+    place = cache_folder()
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _hash(files: list[Path]) -> str:

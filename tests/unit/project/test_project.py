@@ -33,6 +33,7 @@ TARGETS = {
     "test-busy",
     "test-node",
     "test-gitops",
+    "clients",
     "node",
     "sbom",
     "soak",
