@@ -23,6 +23,7 @@ STAGES = {
     "a bucket that is another's": (FAILED, DEGRADED),
     "a key that was rotated": (CURRENT, HEALTHY),
     "a bucket that is paused": (CURRENT, SUSPENDED),
+    "a paused bucket that was edited": (IN_PROGRESS, SUSPENDED),
     "a bucket edited while the service is down": (IN_PROGRESS, PROGRESSING),
     "a key edited while the service is down": (IN_PROGRESS, PROGRESSING),
     "a bucket deleted while the service is down": (TERMINATING, None),
@@ -105,6 +106,8 @@ def _change(team: Cluster, watched: Watched) -> None:
     team.annotate(BUCKET, "attic", paused="true")
     paused = says("Synced", "False", "Paused")
     watched.pick("a bucket that is paused", BUCKET, "attic", paused)
+    team.patch(BUCKET, "attic", {"spec": {"versioningEnabled": True}})
+    watched.pick("a paused bucket that was edited", BUCKET, "attic", paused)
     team.annotate(BUCKET, "attic", paused=None)
     watched.pick("a bucket that is there", BUCKET, "attic", settled)
 

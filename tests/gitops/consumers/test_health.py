@@ -47,7 +47,10 @@ def generation_of_ready(seen: Manifest) -> int:
 
 
 def told_paused(seen: Manifest) -> bool:
-    return condition(seen, "Synced").get("reason") == "Paused"
+    """Whether the operator has said so, of the spec as it is."""
+    one = condition(seen, "Synced")
+    of_now = one.get("observedGeneration") == seen["metadata"]["generation"]
+    return of_now and one["reason"] == "Paused"
 
 
 def check_of(kind: str) -> Path:
