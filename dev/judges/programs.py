@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-_BUILD_SECONDS = 900
+_BUILD_SECONDS = 3000
+_PACKAGES = {"external_secrets": "github.com/external-secrets/external-secrets"}
+"""What a folder builds that has no program of its own; the folder pins it."""
 _ANSWER_SECONDS = 120
 
 
@@ -40,8 +42,22 @@ def ensure(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     source = HERE / name
     program = go_cache(environ) / f"{name}-{_hash(source)}"
     if not program.exists():
-        build(source, program, environ)
+        build(source, program, environ, _PACKAGES.get(name, "."))
     return program
+
+
+def module_folder(name: str) -> Path:
+    """Where Go keeps the sources of the module that the folder ``name`` pins."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", _PACKAGES[name]]
+    done = subprocess.run(
+        command,
+        cwd=HERE / name,
+        capture_output=True,
+        text=True,
+        timeout=_ANSWER_SECONDS,
+        check=True,
+    )
+    return Path(done.stdout.strip())
 
 
 def go_cache(environ: Mapping[str, str] = os.environ) -> Path:
@@ -51,8 +67,10 @@ def go_cache(environ: Mapping[str, str] = os.environ) -> Path:
     return root / "amove-operator" / "go"
 
 
-def build(source: Path, program: Path, environ: Mapping[str, str] = os.environ) -> None:
-    """Make the Go module in ``source`` the file ``program``, whole or not at all."""
+def build(
+    source: Path, program: Path, environ: Mapping[str, str] = os.environ, package: str = "."
+) -> None:
+    """Make ``package``, as the module in ``source`` pins it, the file ``program``; or nothing."""
     go = shutil.which("go", path=environ.get("PATH"))
     if go is None:
         raise JudgeMissingError(f"no {program} and no Go to build it: install Go")
@@ -61,7 +79,18 @@ def build(source: Path, program: Path, environ: Mapping[str, str] = os.environ) 
     clean = {**environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     with tempfile.TemporaryDirectory(dir=program.parent) as scratch:
         made = Path(scratch) / "program"
-        command = [go, "build", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", str(made), "."]
+        command = [
+            go,
+            "build",
+            "-p",
+            "2",
+            "-trimpath",
+            "-ldflags",
+            "-s -w",
+            "-o",
+            str(made),
+            package,
+        ]
         done = subprocess.run(
             command,
             cwd=source,
