@@ -50,7 +50,7 @@ def told_paused(seen: Manifest) -> bool:
     """Whether the operator has said so, of the spec as it is."""
     one = condition(seen, "Synced")
     of_now = one.get("observedGeneration") == seen["metadata"]["generation"]
-    return of_now and one["reason"] == "Paused"
+    return of_now and bool(one["reason"] == "Paused")
 
 
 def check_of(kind: str) -> Path:
