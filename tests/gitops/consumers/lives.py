@@ -107,7 +107,11 @@ def _change(team: Cluster, watched: Watched) -> None:
     paused = says("Synced", "False", "Paused")
     watched.pick("a bucket that is paused", BUCKET, "attic", paused)
     team.patch(BUCKET, "attic", {"spec": {"versioningEnabled": True}})
-    watched.pick("a paused bucket that was edited", BUCKET, "attic", paused)
+
+    def edited(seen: Manifest) -> bool:
+        return paused(seen) and "versioningEnabled" in seen["spec"]  # a watch may be late
+
+    watched.pick("a paused bucket that was edited", BUCKET, "attic", edited)
     team.annotate(BUCKET, "attic", paused=None)
     watched.pick("a bucket that is there", BUCKET, "attic", settled)
 
