@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -47,11 +47,18 @@ class Program:
         self._process = process
 
     @classmethod
-    def start(cls, argv: Sequence[str], folder: Path, warden: Warden) -> Self:
+    def start(
+        cls,
+        argv: Sequence[str],
+        folder: Path,
+        warden: Warden,
+        environ: Mapping[str, str] | None = None,
+    ) -> Self:
         """Start ``argv``; its output is added to ``folder/logs/<program>.log``.
 
         It gets a session of its own, so that Ctrl-C in a terminal does not reach it before we
-        stop it in order, and a bare environment, so that no setting of a person changes it.
+        stop it in order, and a bare environment (and ``environ``), so that no setting of a person
+        changes it.
         """
         name = Path(argv[0]).name
         log = folder / "logs" / f"{name}.log"
@@ -59,7 +66,11 @@ class Program:
             process = subprocess.Popen(
                 argv,
                 cwd=folder,
-                env={"HOME": str(folder), "PATH": f"{os.defpath}:/usr/sbin:/sbin"},
+                env={
+                    "HOME": str(folder),
+                    "PATH": f"{os.defpath}:/usr/sbin:/sbin",
+                    **(environ or {}),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,142 @@
+"""Runs Flux's kustomize-controller against a control plane, as Flux installs it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from controlplane import ControlPlane
+from controlplane.components import LOOPBACK, free_ports
+from controlplane.probe import wait_until
+from controlplane.processes import Program, Warden
+from flux_tools.fetch import Flux
+
+NAMESPACE = "flux-system"
+ACCOUNT = "kustomize-controller"
+GRACE = 10.0
+_KINDS = ("kustomize.toolkit.fluxcd.io", "source.toolkit.fluxcd.io")
+
+
+class KustomizeController:
+    """The process, with the rights that Flux gives it: its ServiceAccount is cluster-admin."""
+
+    def __init__(self, plane: ControlPlane, flux: Flux, *, start_deadline: float = 120.0) -> None:
+        self._plane = plane
+        self._flux = flux
+        self._deadline = start_deadline
+        self._root = Path(tempfile.mkdtemp(prefix="amove-flux-"))
+        self._program: Program | None = None
+
+    def __enter__(self) -> Self:
+        (self._root / "logs").mkdir()
+        (self._root / "tmp").mkdir()
+        self._warden = Warden(remove=[self._root / "tmp", self._root / "kubeconfig"])
+        try:
+            self._install()
+            self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._warden.dismiss()
+        shutil.rmtree(self._root)
+
+    def start(self) -> None:
+        """Return when it is ready to reconcile."""
+        metrics, health = free_ports(2)
+        self._program = program = Program.start(
+            _command(self._flux.controller, metrics, health),
+            self._root,
+            self._warden,
+            environ={
+                "KUBECONFIG": str(self._root / "kubeconfig"),
+                "RUNTIME_NAMESPACE": NAMESPACE,
+                "TMPDIR": str(self._root / "tmp"),
+                "GOMAXPROCS": "2",
+            },
+        )
+        wait_until(
+            "kustomize-controller ready",
+            lambda: _answers(f"http://{LOOPBACK}:{health}/readyz"),
+            self._deadline,
+            program.require_running,
+        )
+
+    def stop(self) -> None:
+        """End it; what it applied stays."""
+        if self._program is not None:
+            self._program.stop(GRACE)
+            self._program = None
+
+    @property
+    def log(self) -> str:
+        """All that it said."""
+        return (self._root / "logs" / "kustomize-controller.log").read_text(errors="replace")
+
+    def _install(self) -> None:
+        """CRDs, namespace, ServiceAccount and rights."""
+        plane = self._plane
+        plane.kubectl("apply", "--server-side", "-f", str(self._flux.crds))
+        groups = plane.kubectl("get", "crd", "-o", "name").stdout.split()
+        ours = [name for name in groups if name.endswith(_KINDS)]
+        plane.kubectl("wait", "--for=condition=Established", *ours, "--timeout=60s")
+        plane.kubectl("apply", "-f", "-", input=json.dumps(_manifests()))
+        plane.service_account_kubeconfig(NAMESPACE, ACCOUNT, self._root / "kubeconfig")
+
+
+def _command(program: Path, metrics: int, health: int) -> list[str]:
+    return [
+        str(program),
+        "--watch-all-namespaces=true",
+        "--enable-leader-election=false",
+        "--feature-gates=ExternalArtifact=true",
+        f"--metrics-addr={LOOPBACK}:{metrics}",
+        f"--health-addr={LOOPBACK}:{health}",
+        "--log-level=debug",
+        # How soon a Kustomization looks again at one that it depends on.
+        "--requeue-dependency=2s",
+        # An artifact that is not to be had is not waited for by minutes.
+        "--http-retry=2",
+    ]
+
+
+def _manifests() -> dict[str, Any]:
+    subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
+    admin = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+    items: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": ACCOUNT, "namespace": NAMESPACE},
+        },
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "cluster-reconciler"},
+            "roleRef": {**admin, "name": "cluster-admin"},
+            "subjects": [subject],
+        },
+    ]
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)
+    except OSError:
+        return False
