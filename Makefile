@@ -94,8 +94,12 @@ screenshot: $(READY) ## Write docs/images/page.png, the page of examples/app in 
 clients: $(READY) ## What a Secret is handed to in the tests: SDKs and tools, built once (2 minutes), then reused
 	@$(BIN)/python -m clients
 
+.PHONY: flux
+flux: $(READY) ## Flux's kustomize-controller: built once with Go (5 minutes), then reused
+	@$(BIN)/python -m flux_tools >/dev/null
+
 .PHONY: test-gitops
-test-gitops: controlplane clients ## GitOps and applications: Flux, kstatus, Argo CD's checks, clients in other languages
+test-gitops: controlplane clients flux ## GitOps and applications: Flux, kstatus, Argo CD's checks, clients in other languages
 	$(PYTEST) tests/gitops -m gitops --durations=10
 
 .PHONY: sbom

@@ -34,6 +34,11 @@ _PATHS = {
     "Namespace": "/api/v1/namespaces",
     "Event": "/apis/events.k8s.io/v1/{}events",
     "Lease": "/apis/coordination.k8s.io/v1/{}leases",
+    "Deployment": "/apis/apps/v1/{}deployments",
+    "Pod": "/api/v1/{}pods",
+    "Kustomization": "/apis/kustomize.toolkit.fluxcd.io/v1/{}kustomizations",
+    "GitRepository": "/apis/source.toolkit.fluxcd.io/v1/{}gitrepositories",
+    "ExternalArtifact": "/apis/source.toolkit.fluxcd.io/v1/{}externalartifacts",
 }
 
 

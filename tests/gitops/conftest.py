@@ -1,0 +1,77 @@
+"""Flux's own controller on the control plane, and what it takes for a Git repository."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from controlplane import ControlPlane, ControlPlaneError
+from flux_tools import KustomizeController, ensure_flux
+from tests.cluster.conftest import (
+    cluster,
+    make_namespace,
+    namespace,
+    operator_kubeconfig,
+    operator_variables,
+    plane,
+    pytest_runtest_makereport,
+    run_operator,
+    starter,
+    token_file,
+    whole_cluster,
+)
+from tests.cluster.harness_cluster import Cluster
+from tests.gitops.repository import FluxSystem, Repository, Server
+
+__all__ = [
+    "cluster",
+    "make_namespace",
+    "namespace",
+    "operator_kubeconfig",
+    "operator_variables",
+    "plane",
+    "pytest_runtest_makereport",
+    "run_operator",
+    "starter",
+    "token_file",
+    "whole_cluster",
+]
+
+MakeRepository = Callable[..., Repository]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this folder needs Flux."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.gitops)
+
+
+@pytest.fixture(scope="session")
+def controller(plane: ControlPlane) -> Iterator[KustomizeController]:
+    """Flux's kustomize-controller at work. Tests that need it fail where it cannot be had."""
+    try:
+        flux = ensure_flux()
+    except ControlPlaneError as failure:
+        pytest.fail(f"no Flux: {failure}", pytrace=False)
+    with KustomizeController(plane, flux) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Where Flux fetches what was committed."""
+    with Server(tmp_path_factory.mktemp("artifacts")) as server:
+        yield server
+
+
+@pytest.fixture
+def flux(
+    controller: KustomizeController, whole_cluster: Cluster, artifacts: Server
+) -> Iterator[FluxSystem]:
+    """Flux, with nothing left of this test's sources and Kustomizations afterwards."""
+    system = FluxSystem(whole_cluster, artifacts, controller)
+    yield system
+    system.clean_up()

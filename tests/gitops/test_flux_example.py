@@ -1,0 +1,139 @@
+"""examples/gitops/flux, applied by Flux as it is there (docs/gitops-flux.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from amove_emulator import Emulator
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import BUCKET, KEY, condition, eventually, refusal
+from tests.cluster.harness_cluster import CHART, SYSTEM, Cluster
+from tests.cluster.harness_keys import live_ids
+from tests.gitops.consumer import s3_client
+from tests.gitops.repository import GIT, FluxSystem
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "gitops" / "flux"
+TEAM = "photos"
+ROOT = "flux-system"
+# helm-controller cannot be had here: the chart is installed by helm itself.
+STAND_IN = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "operator", "namespace": SYSTEM},
+}
+
+
+@pytest.fixture
+def team(flux: FluxSystem, whole_cluster: Cluster) -> Iterator[Cluster]:
+    """The namespace that the example makes."""
+    yield whole_cluster.within(TEAM)
+    flux.clean_up()
+    flux.let_go_of(TEAM)
+    whole_cluster.drop_namespace(TEAM)
+    # The next test makes it anew.
+    whole_cluster.gone("Namespace", TEAM)
+
+
+def test_the_repository_brings_up_operator_storage_and_application_in_order_and_down_again(
+    flux: FluxSystem, team: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator(watch_namespaces=None)
+    held = emulator.control.fault("create_storage_key", hold="before", times=None)
+    repository = flux.repository(ROOT, GIT)
+    revision = repository.commit(_files())
+    flux.follow(repository, ROOT, path="./clusters/production", wait=False)
+    flux.applied(ROOT, revision)
+    storage = flux.within(TEAM)
+    storage.waits("photos-storage", revision)
+
+    # No key yet: so no application.
+    dependency = condition(storage.cluster.found("Kustomization", "photos-app"), "Ready")
+    assert dependency["reason"] == "DependencyNotReady"
+    assert team.get("Deployment", "gallery") is None
+    emulator.control.clear_faults(held)
+    storage.applied("photos-storage", revision)
+    eventually(lambda: _pods_ready(team), what="pods to call ready")
+    storage.applied("photos-app", revision)
+    put = s3_client(team.secret("photos-writer")).put_object
+    assert refusal(put, Bucket="photos", Key="a", Body=b"b") is None
+
+    # The team leaves Git: keys are revoked, and the bucket stays with its object.
+    flux.applied(ROOT, repository.commit({"clusters/production/photos.yaml": None}))
+    for name in ("photos-app", "photos-storage"):
+        storage.cluster.gone("Kustomization", name)
+    eventually(lambda: not team.every(KEY), what="the keys' end")
+    team.gone("Deployment", "gallery")
+    assert live_ids(emulator) == set()
+    assert set(emulator.control.buckets()) == {"photos"}
+    assert condition(team.found(BUCKET, "photos"), "Ready")["status"] == "True"
+
+
+def test_the_teams_account_claims_no_bucket_by_a_status_and_without_it_nothing_is_pruned(
+    flux: FluxSystem, team: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator(watch_namespaces=None)
+    emulator.control.add_bucket("treasure")
+    repository = flux.repository(ROOT, GIT)
+    flux.follow(repository, ROOT, path="./clusters/production", wait=False)
+    forged = {
+        "apiVersion": "storage.amove.io/v1alpha1",
+        "kind": "AmoveBucket",
+        "metadata": {"name": "treasure"},
+        "spec": {},
+        "status": {"provenance": "Adopted", "bucketName": "treasure"},
+    }
+    stolen = _files() | {"teams/photos/storage/stolen.yaml": yaml.safe_dump(forged)}
+
+    revision = repository.commit(stolen)
+
+    message = flux.within(TEAM).failed("photos-storage", "HealthCheckFailed", revision)
+    assert f"AmoveBucket/{TEAM}/treasure" in message
+    seen = team.found(BUCKET, "treasure")
+    assert condition(seen, "Stalled")["reason"] == "BucketExists"
+    assert "provenance" not in seen["status"]
+
+    # Nor does Flux delete for the team what it may not delete by the team's account.
+    team.delete("ServiceAccount", "flux")
+    flux.within(TEAM).delete("photos-storage")
+    team.gone("Kustomization", "photos-storage")
+    for name in ("photos", "treasure"):
+        assert "deletionTimestamp" not in team.found(BUCKET, name)["metadata"]
+
+
+def test_the_release_has_values_that_the_chart_takes(
+    whole_cluster: Cluster, tmp_path: Path
+) -> None:
+    documents = yaml.safe_load_all((EXAMPLE / "operator/release.yaml").read_text())
+    (release,) = [each for each in documents if each["kind"] == "HelmRelease"]
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump(release["spec"]["values"]))
+    assert (CHART.parents[2] / release["spec"]["chart"]["spec"]["chart"]).resolve() == CHART
+    assert release["metadata"]["namespace"] == SYSTEM
+
+    made = whole_cluster.plane.helm("template", "amove-operator", str(CHART), f"--values={values}")
+
+    assert "registry.example.org/amove-operator" in made.stdout
+
+
+def _files() -> dict[str, str]:
+    """The example, with what the tests have in place of helm-controller."""
+    found = {
+        str(path.relative_to(EXAMPLE)): path.read_text()
+        for path in sorted(EXAMPLE.rglob("*.yaml"))
+        if path.parent.name != "operator"
+    }
+    return found | {"operator/stand-in.yaml": yaml.safe_dump(STAND_IN)}
+
+
+def _pods_ready(team: Cluster) -> bool:
+    """What a kubelet would say: no node is here."""
+    ready = {"type": "Ready", "status": "True"}
+    pods = team.every("Pod")
+    for pod in pods:
+        status = {"phase": "Running", "conditions": [ready]}
+        team.patch("Pod", pod["metadata"]["name"], {"status": status}, "status")
+    return bool(pods)

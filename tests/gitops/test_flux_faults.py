@@ -1,0 +1,158 @@
+"""Flux beside what is down, what a person does by hand, and its own sharpest option."""
+
+from __future__ import annotations
+
+from amove_emulator import Emulator
+from tests.cluster.bucket_words import kubectl_line, stalled
+from tests.cluster.conftest import RunOperator
+from tests.cluster.harness import (
+    BUCKET,
+    KEY,
+    Manifest,
+    a_bucket,
+    a_key,
+    condition,
+    eventually,
+    refs,
+    refusal,
+)
+from tests.cluster.harness_cluster import Cluster
+from tests.cluster.harness_keys import another_key, live_ids, lives_alone, mints
+from tests.gitops.consumer import s3_client
+from tests.gitops.repository import TOOLKIT, FluxSystem
+
+NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
+
+
+def _bucket_and_key() -> list[Manifest]:
+    return [a_bucket("photos"), a_key("app", bucketRefs=refs("photos"))]
+
+
+def test_what_is_pruned_and_put_back_while_the_service_is_down_ends_with_one_new_key(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    repository = flux.repository()
+    name = flux.follow(repository, targetNamespace=cluster.namespace, timeout="30s")
+    flux.applied(name, repository.commit({"note.yaml": NOTE, "all.yaml": _bucket_and_key()}))
+    old = cluster.found(KEY, "app")
+    emulator.control.fault("*", status=503, times=None)
+
+    # Flux asks for the deletion, and does not wait for its end.
+    flux.applied(name, repository.commit({"all.yaml": None}))
+    going = cluster.found(KEY, "app")["metadata"]
+    assert going["deletionTimestamp"]
+    assert going["finalizers"]
+    revision = repository.commit({"all.yaml": _bucket_and_key()})
+    flux.waits(name, revision)
+    assert old["status"]["key"]["id"] in live_ids(emulator)
+
+    emulator.control.clear_faults()
+    # The bucket was kept, and nothing proves any more whose it is: an admin says so.
+    message = stalled(cluster, "photos", "BucketExists")
+    cluster.plane.kubectl(*kubectl_line(message))
+    flux.applied(name, revision)
+    new = cluster.ready(KEY, "app")
+    assert new["metadata"]["uid"] != old["metadata"]["uid"]
+    assert live_ids(emulator) == {new["status"]["key"]["id"]}
+    assert set(emulator.control.buckets()) == {"photos"}
+
+
+def test_flux_waits_for_an_operator_that_is_down_when_it_applies_and_not_when_it_prunes(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    repository = flux.repository()
+    name = flux.follow(repository, targetNamespace=cluster.namespace)
+    revision = repository.commit({"note.yaml": NOTE, "all.yaml": _bucket_and_key()})
+
+    flux.waits(name, revision)
+
+    assert cluster.found(KEY, "app")["status"] == {"observedGeneration": -1}
+    operator = run_operator()
+    flux.applied(name, revision)
+    assert lives_alone(emulator, cluster.found(KEY, "app"))
+    operator.stop()
+
+    flux.applied(name, repository.commit({"all.yaml": None}))
+    for kind, thing in ((KEY, "app"), (BUCKET, "photos")):
+        assert cluster.found(kind, thing)["metadata"]["finalizers"]
+    assert len(live_ids(emulator)) == 1
+
+    run_operator()
+    cluster.gone(KEY, "app")
+    cluster.gone(BUCKET, "photos")
+    assert live_ids(emulator) == set()
+    assert set(emulator.control.buckets()) == {"photos"}
+
+
+def test_what_kubectl_asks_for_is_done_once_though_flux_takes_the_annotation_off(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    repository = flux.repository()
+    name = flux.follow(repository, targetNamespace=cluster.namespace)
+    flux.applied(name, repository.commit({"all.yaml": _bucket_and_key()}))
+    old = cluster.found(KEY, "app")["status"]["key"]["id"]
+    where = f"--namespace={cluster.namespace}"
+    rotate, pause = "storage.amove.io/rotate-requested-at", "storage.amove.io/paused"
+    cluster.plane.kubectl("annotate", where, "amovestoragekey/app", f"{rotate}=now")
+    another_key(cluster, KEY, "app", old)
+    cluster.plane.kubectl("annotate", where, "amovebucket/photos", f"{pause}=true")
+    cluster.until(BUCKET, "photos", "Synced", "Paused", status="False")
+
+    flux.again(name)
+
+    # So a pause by hand ends with Flux's next look: the docs say to write it to Git.
+    for kind, thing, word in ((KEY, "app", rotate), (BUCKET, "photos", pause)):
+        assert word not in cluster.found(kind, thing)["metadata"].get("annotations", {})
+    cluster.until(BUCKET, "photos", "Synced")
+    flux.again(name)
+    assert mints(emulator) == 2
+
+
+def test_force_makes_objects_anew_and_neither_bucket_is_lost(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    run_operator()
+    repository = flux.repository()
+    name = flux.follow(repository, targetNamespace=cluster.namespace)
+    files = {"all.yaml": [a_bucket("photos"), a_key("app", bucketRefs=refs("photos"))]}
+    flux.applied(name, repository.commit(files))
+    s3_client(cluster.secret("app")).put_object(Bucket="photos", Key="a", Body=b"b")
+    old = cluster.found(BUCKET, "photos")["metadata"]["uid"]
+    renamed = [a_bucket("photos", bucketName="images"), a_key("app", bucketRefs=refs("photos"))]
+
+    # Without it, Flux passes on what the API server says, and nothing is touched.
+    refused = repository.commit({"all.yaml": renamed})
+    assert "is immutable" in flux.failed(name, "ReconciliationFailed", refused)
+    assert cluster.found(BUCKET, "photos")["metadata"]["uid"] == old
+
+    flux.cluster.patch("Kustomization", name, {"spec": {"force": True}})
+    flux.applied(name, refused)
+    assert cluster.found(BUCKET, "photos")["metadata"]["uid"] != old
+    # The default policy keeps the old bucket with all that is in it; the key is for the new one.
+    assert set(emulator.control.buckets()) == {"photos", "images"}
+    put = s3_client(cluster.secret("app")).put_object
+    assert refusal(put, Bucket="images", Key="a", Body=b"b") is None
+
+
+def test_an_object_that_says_so_is_left_alone_by_flux(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """The way to pause by hand: Flux is told first to leave the object as it is."""
+    run_operator()
+    repository = flux.repository()
+    name = flux.follow(repository, targetNamespace=cluster.namespace)
+    flux.applied(name, repository.commit({"note.yaml": NOTE, "all.yaml": _bucket_and_key()}))
+    where = f"--namespace={cluster.namespace}"
+    words = (f"{TOOLKIT}/reconcile=disabled", "storage.amove.io/paused=true")
+    cluster.plane.kubectl("annotate", where, "amovestoragekey/app", *words)
+    cluster.until(KEY, "app", "Synced", "Paused", status="False")
+
+    flux.applied(name, repository.commit({"all.yaml": None}))
+
+    cluster.gone(BUCKET, "photos")
+    kept = cluster.found(KEY, "app")
+    assert "deletionTimestamp" not in kept["metadata"]
+    assert condition(kept, "Synced")["reason"] == "Paused"
+    eventually(lambda: live_ids(emulator) == {kept["status"]["key"]["id"]}, what="its key")
