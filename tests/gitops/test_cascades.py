@@ -13,7 +13,7 @@ from amove_emulator import Emulator
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, eventually, refs, refusal
 from tests.cluster.harness_cluster import Cluster
-from tests.cluster.harness_keys import live_ids
+from tests.cluster.harness_keys import live_ids, mints
 from tests.gitops.consumer import s3_client
 
 
@@ -46,6 +46,7 @@ def test_all_at_once_what_is_to_go_goes_and_what_is_retained_stays_and_works(
     for name in ("worker", "app"):
         cluster.gone("Secret", name)
     assert live_ids(emulator) == {kept}
+    assert mints(emulator) == 3
     assert set(emulator.control.buckets()) == {"photos"}
     assert refusal(_put(cluster, "kept"), Bucket="photos", Key="a", Body=b"b") is None
 
