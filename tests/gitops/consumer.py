@@ -23,6 +23,8 @@ from tests.cluster.harness import Manifest, eventually
 from tests.cluster.harness_cluster import Cluster
 
 PAUSE = 0.05
+LAG = 1.0
+"""How long after a change the client sees it, as with a mounted Secret: a grace must cover that."""
 PATH, CONTENT = "holiday.jpg", b"sun and sea"
 
 
@@ -57,7 +59,7 @@ class Failure:
 
 @dataclass
 class Client:
-    """Reads an object again and again, as soon as it can, until it is stopped.
+    """Reads an object again and again until it is stopped, with the Secret of a moment ago.
 
     ``places``: the namespaces in which its Deployment may be, the preferred one first. While no
     Deployment names a Secret that is there, it goes on with what it has, as a running pod does.
@@ -100,11 +102,13 @@ class Client:
     def _work(self) -> None:
         used: dict[str, str] = {}
         s3: Any = None
+        looked = float("-inf")
         try:
             while not self._over.wait(PAUSE):
-                found = self._secret()
-                if found and found != used:
-                    used, s3 = found, s3_client(found)
+                if time.monotonic() - looked >= LAG:
+                    looked, found = time.monotonic(), self._secret()
+                    if found and found != used:
+                        used, s3 = found, s3_client(found)
                 if s3 is not None:
                     self._ask(s3, used["AWS_ACCESS_KEY_ID"])
         except BaseException as broken:

@@ -115,6 +115,7 @@ def _changes_a_permission(life: Life, client: Client) -> None:
     # Ready says that the Secret holds the new key already.
     another_key(life.first, KEY, "reader", old)
     client.works_with(_access_key(life.first, "reader"))
+    assert client.failures == []
     reader = s3_client(life.first.secret("reader"))
     assert refusal(reader.put_object, Bucket="photos", Key="a", Body=b"b") == "AccessDenied"
 
@@ -163,7 +164,7 @@ def _moves(life: Life, client: Client) -> None:
     assert life.second.found(BUCKET, "photos")["status"]["provenance"] == "Adopted"
     new = _access_key(life.second, "viewer")
     client.works_with(new)
-    # Requests fail from the revocation of the old keys until the new Secret is there: not longer.
+    # From the revocation of the old keys until the client has the new one: not longer.
     revoked = min(each["wall"] for each in life.emulator.control.journal("delete_storage_key")[-2:])
     assert client.failures
     assert all(each.at > revoked for each in client.failures)
