@@ -90,7 +90,7 @@ def test_flux_fails_at_once_with_the_name_of_what_stalls_and_recovers_by_the_nex
     message = flux.failed(name, "HealthCheckFailed", revision)
 
     assert f"AmoveBucket/{cluster.namespace}/photos" in message
-    assert "Failed" in message
+    assert "failed early due to stalled resources" in message
     stalled = condition(cluster.found(BUCKET, "photos"), "Stalled")
     assert stalled["reason"] == "NotPermitted"
     flux.applied(name, repository.commit({"bucket.yaml": a_bucket("photos")}))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import kubectl_line, stalled
 from tests.cluster.conftest import RunOperator
@@ -18,8 +21,10 @@ from tests.cluster.harness import (
 )
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_ids, lives_alone, mints
+from tests.cluster.harness_operator import environment
 from tests.gitops.consumer import s3_client
 from tests.gitops.repository import TOOLKIT, FluxSystem
+from tests.patience import PATIENCE
 
 NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
 
@@ -85,29 +90,46 @@ def test_flux_waits_for_an_operator_that_is_down_when_it_applies_and_not_when_it
     assert set(emulator.control.buckets()) == {"photos"}
 
 
-def test_what_kubectl_asks_for_is_done_once_though_flux_takes_the_annotation_off(
+def test_flux_takes_off_what_kubectl_annotates_and_leaves_what_our_plugin_asks_for(
     flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
     run_operator()
     repository = flux.repository()
     name = flux.follow(repository, targetNamespace=cluster.namespace)
-    flux.applied(name, repository.commit({"all.yaml": _bucket_and_key()}))
+    files = {"all.yaml": [*_bucket_and_key(), a_bucket("archive")]}
+    flux.applied(name, repository.commit(files))
     old = cluster.found(KEY, "app")["status"]["key"]["id"]
     where = f"--namespace={cluster.namespace}"
     rotate, pause = "storage.amove.io/rotate-requested-at", "storage.amove.io/paused"
     cluster.plane.kubectl("annotate", where, "amovestoragekey/app", f"{rotate}=now")
     another_key(cluster, KEY, "app", old)
     cluster.plane.kubectl("annotate", where, "amovebucket/photos", f"{pause}=true")
-    cluster.until(BUCKET, "photos", "Synced", "Paused", status="False")
+    _plugin(cluster, "pause", "bucket/archive")
+    for paused in ("photos", "archive"):
+        cluster.until(BUCKET, paused, "Synced", "Paused", status="False")
 
     flux.again(name)
 
-    # So a pause by hand ends with Flux's next look: the docs say to write it to Git.
+    # What was asked for by then is done, and once; a pause by kubectl alone ends with Flux's look.
     for kind, thing, word in ((KEY, "app", rotate), (BUCKET, "photos", pause)):
         assert word not in cluster.found(kind, thing)["metadata"].get("annotations", {})
     cluster.until(BUCKET, "photos", "Synced")
-    flux.again(name)
+    cluster.until(BUCKET, "archive", "Synced", "Paused", status="False")
+    _plugin(cluster, "resume", "bucket/archive")
+    cluster.until(BUCKET, "archive", "Synced")
     assert mints(emulator) == 2
+
+
+def _plugin(cluster: Cluster, *arguments: str) -> None:
+    """`kubectl amove …` in the test's namespace."""
+    script = "from amove_operator.kubectl_amove import main; import sys; sys.exit(main())"
+    subprocess.run(
+        [sys.executable, "-c", script, *arguments, "-n", cluster.namespace],
+        env=environment(KUBECONFIG=str(cluster.plane.kubeconfig)),
+        timeout=PATIENCE,
+        check=True,
+        capture_output=True,
+    )
 
 
 def test_force_makes_objects_anew_and_neither_bucket_is_lost(

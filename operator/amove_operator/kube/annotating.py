@@ -6,7 +6,8 @@ from amove_operator.kube.transport import MERGE_PATCH, Request, Transport, path_
 from amove_operator.models import GROUP, VERSION
 from amove_operator.models.refs import Ref
 
-MANAGER = "kubectl-amove"
+# Not "kubectl…": Flux takes off what any manager of such a name set, a pause too.
+MANAGER = "amove-plugin"
 
 
 async def annotate(transport: Transport, ref: Ref, name: str, value: str | None) -> None:
