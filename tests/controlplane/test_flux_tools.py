@@ -47,7 +47,7 @@ def test_it_is_built_and_its_crds_are_copied_once(
     assert first.controller.name == CONTROLLER
     assert [crd.name for crd in first.crds.iterdir()] == ["kind.yaml"]
     assert [call.split()[-1] for call in fake_go.builds] == list(PROGRAMS.values())
-    assert sum(line.startswith(f"building {CONTROLLER}") for line in lines) == 1
+    assert sum(line.startswith(f"built {CONTROLLER} (1 of 1)") for line in lines) == 1
 
 
 def test_a_module_of_another_content_is_refused_and_nothing_kept(
