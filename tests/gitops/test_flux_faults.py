@@ -56,11 +56,19 @@ def test_what_is_pruned_and_put_back_while_the_service_is_down_ends_with_one_new
     # The bucket was kept, and nothing proves any more whose it is: an admin says so.
     message = stalled(cluster, "photos", "BucketExists")
     cluster.plane.kubectl(*kubectl_line(message))
+    cluster.ready(BUCKET, "photos")
+    eventually(lambda: _another(cluster, old), what="the end of the former key")
+    # Flux makes it anew when its wait for the former one has ended.
     flux.applied(name, revision)
     new = cluster.ready(KEY, "app")
     assert new["metadata"]["uid"] != old["metadata"]["uid"]
     assert live_ids(emulator) == {new["status"]["key"]["id"]}
     assert set(emulator.control.buckets()) == {"photos"}
+
+
+def _another(cluster: Cluster, former: Manifest) -> bool:
+    found = cluster.get(KEY, former["metadata"]["name"])
+    return found is None or found["metadata"]["uid"] != former["metadata"]["uid"]
 
 
 def test_flux_waits_for_an_operator_that_is_down_when_it_applies_and_not_when_it_prunes(
