@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rehearse",
         action="store_true",
-        help="go on where a release would be refused for what it lacks; without a key, make one up",
+        help="go on where a release would be refused for what it lacks, with a made-up key",
     )
     return parser
 

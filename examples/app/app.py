@@ -11,7 +11,7 @@ import os
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -66,6 +66,7 @@ class Page(BaseHTTPRequestHandler):
 
     s3: Any = None
     bucket = ""
+    timeout = 30  # seconds in which a browser must go on with what it sends
 
     def do_GET(self) -> None:
         if self.path == "/":
@@ -74,11 +75,15 @@ class Page(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        if length > MOST_BYTES:
+        if not self._is_of_this_page():
+            self.send_error(HTTPStatus.FORBIDDEN, "the form is another site's")
+            return
+        length = self.headers.get("Content-Length", "0")
+        if length.isdecimal() and int(length) > MOST_BYTES:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
-        form = parse_qs(self.rfile.read(length).decode())
+        sent = self.rfile.read(int(length)) if length.isdecimal() else b""
+        form = parse_qs(sent.decode()) if sent.isascii() else {}
         key, text = (form.get(name, [""])[0] for name in ("key", "text"))
         if not key:
             self.send_error(HTTPStatus.BAD_REQUEST, "key is empty")
@@ -88,6 +93,11 @@ class Page(BaseHTTPRequestHandler):
             self._answer(lambda: self._delete(unquote(key)))
         else:
             self.send_error(HTTPStatus.NOT_FOUND)
+
+    def _is_of_this_page(self) -> bool:
+        """A browser says whose form it sends: any site may have one that is sent here."""
+        origin = self.headers.get("Origin")
+        return origin is None or urlsplit(origin).netloc == self.headers.get("Host")
 
     def _answer(self, act: Any) -> None:
         try:

@@ -108,6 +108,12 @@ class Cluster:
         )
         return _done(answer)
 
+    def create_text(self, kind: str, text: str) -> None:
+        """POST an object as JSON, whatever a library would not write."""
+        headers = {"Content-Type": "application/json"}
+        answer = self._http.post(self._path(kind), headers=headers, content=text)
+        assert answer.is_success, answer.text[:1000]
+
     def refused(self, manifest: Manifest) -> str:
         """What the API server has against a new object; empty where it would take it. A dry run."""
         answer = self._http.post(

@@ -22,7 +22,7 @@ from node.images import ROOT, Image
 from release.agreement import git
 from release.making import PLATFORM, REHEARSED_IMAGE
 from release.programs import ensure_programs
-from release.signing import BUNDLE, PUBLIC, SUMS, verify
+from release.signing import BUNDLE, PUBLIC, SUMS, generate_key, sign, verify, write_sums
 from tests.node.release import HERE, NAME, Release
 
 pytestmark = pytest.mark.node
@@ -66,11 +66,56 @@ def test_a_release_has_all_its_parts_and_is_checked_as_the_page_says(parts: Path
         PUBLIC,
         SUMS,
     }
+    done = _checked(parts, parts / PUBLIC)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(re.findall(r"^(\S+): OK$", done.stdout, re.MULTILINE)) == PARTS
+
+
+def _checked(folder: Path, key: Path) -> subprocess.CompletedProcess[str]:
+    """What the page says to type, with the key that it names, by a shell that stops at nothing."""
     page = (ROOT / "docs/release.md").read_text().split("\n## Check a release\n")[1]
     (typed,) = re.findall(r"```console\n(.*?)```", page, re.DOTALL)
-    path = f"{ensure_programs(print)}:{os.environ['PATH']}"
-    checked = _run("bash", "-euo", "pipefail", "-c", typed, cwd=parts, PATH=path)
-    assert set(re.findall(r"^(\S+): OK$", checked, re.MULTILINE)) == PARTS
+    return subprocess.run(
+        ["bash", "-c", typed.replace("../cosign.pub", str(key))],
+        cwd=folder,
+        env={**os.environ, "PATH": f"{ensure_programs(print)}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def _made(folder: Path, key: Path) -> Path:
+    """A small release, signed by that key."""
+    folder.mkdir()
+    for name in ("install.yaml", "release.json", "sbom.cdx.json"):
+        (folder / name).write_text(f"{name} by {key.parent.name}\n")
+    write_sums(folder)
+    sign(ensure_programs(print) / "cosign", str(key), folder)
+    return folder
+
+
+def _key(folder: Path) -> Path:
+    folder.mkdir()
+    return generate_key(ensure_programs(print) / "cosign", folder)
+
+
+def test_whoever_swaps_files_on_the_way_with_their_signatures_and_the_key_is_found_out(
+    tmp_path: Path,
+) -> None:
+    ours, theirs = _key(tmp_path / "us"), _key(tmp_path / "them")
+    public = ours.with_name(PUBLIC)
+    assert _checked(_made(tmp_path / "release", ours), public).returncode == 0
+    swapped = _made(tmp_path / "swapped", theirs)
+    assert _checked(swapped, public).returncode != 0, "all of it, with a key beside it"
+    for names in (("install.yaml",), (SUMS,), ("install.yaml", SUMS)):
+        folder = tmp_path / "-".join(names)
+        shutil.copytree(tmp_path / "release", folder)
+        for name in names:
+            for each in (name, f"{name}{BUNDLE}"):
+                shutil.copyfile(swapped / each, folder / each)
+        assert _checked(folder, public).returncode != 0, names
 
 
 @pytest.mark.parametrize("name", ["install.yaml", CHART, SUMS])

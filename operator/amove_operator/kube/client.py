@@ -13,6 +13,7 @@ from amove_operator.kube.connection import find_access
 from amove_operator.kube.events import EventLog
 from amove_operator.kube.failures import Gone, NamespaceTerminating, NotServed, secret_texts
 from amove_operator.kube.listing import OnItem, each_item, list_version
+from amove_operator.kube.nesting import read_as_deep_as_the_server
 from amove_operator.kube.transport import (
     FIELD_MANAGER,
     JSON,
@@ -72,6 +73,7 @@ class Kube:
 
         Raises SettingsError when neither is there.
         """
+        read_as_deep_as_the_server()
         access = await find_access(context=context)
         return cls(Transport(access), namespace=access.namespace)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+import pytest
+
 from amove_emulator import Emulator
+from amove_operator.kube.nesting import read_as_deep_as_the_server
 from amove_operator.models.crds import crds
 from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import (
     BUCKET,
+    GROUP,
     KEY,
     Manifest,
     a_bucket,
@@ -29,6 +34,8 @@ BOMB = a_key(
     bucketRefs=[{"name": f"{'r' * 62}.{'r' * 62}.{'r' * 62}.{'r' * 61}{n:02}"} for n in range(64)],
     secret={"template": {f"key-{number}": "${buckets}" * 1638 for number in range(32)}},
 )
+_DEEPEST = 9_990
+"""Go reads JSON down to a depth of 10,000."""
 LARGE = {f"example.com/label-{number}": "x" * 63 for number in range(7_000)}
 
 
@@ -197,3 +204,45 @@ def test_dates_that_a_tenant_wrote_on_her_secret_keep_no_status_from_being_writt
         another_key(cluster, KEY, "reader", before)
         seen = cluster.ready(KEY, "reader")
         assert seen["status"]["nextRotation"] < "2100"
+
+
+@pytest.fixture
+def nested_is_read() -> Iterator[None]:
+    """This process reads such objects as well, until the test's namespace is gone."""
+    before = sys.getrecursionlimit()
+    read_as_deep_as_the_server()
+    yield
+    sys.setrecursionlimit(before)
+
+
+def test_objects_nested_as_deep_as_the_api_server_takes_them_stop_nobody(
+    nested_is_read: None, cluster: Cluster, run_operator: RunOperator
+) -> None:
+    """Python by itself reads JSON down to a tenth of that; whoever lists others would read it."""
+    for manifest in _nested("listed"):
+        _create_nested(cluster, manifest)
+    run_operator()
+    cluster.until(BUCKET, "listed", "Ready")
+    cluster.until(KEY, "listed", "Ready")
+    for manifest in _nested("watched"):
+        _create_nested(cluster, manifest)
+    cluster.until(BUCKET, "watched", "Ready")
+    cluster.until(KEY, "watched", "Ready")
+
+
+def _nested(name: str) -> tuple[Manifest, ...]:
+    """All that is listed and watched: a bucket, a key, and a Secret that says to be ours."""
+    labels = {f"{GROUP}/managed": "true"}
+    metadata = {"name": f"of-nobody-{name}", "labels": labels}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+    return secret, a_bucket(name), a_key(name, bucketRefs=refs(name))
+
+
+def _create_nested(cluster: Cluster, manifest: Manifest) -> None:
+    """With managed fields that nobody set: a server keeps them as they are, and for ever."""
+    fields = '{"f:a":' * _DEEPEST + "{}" + "}" * _DEEPEST
+    manager = {"manager": "test", "operation": "Update", "apiVersion": manifest["apiVersion"]}
+    managed = [{**manager, "fieldsType": "FieldsV1", "fieldsV1": "@"}]
+    metadata = {**manifest["metadata"], "managedFields": managed}
+    text = json.dumps({**manifest, "metadata": metadata}).replace('"@"', fields)
+    cluster.create_text(manifest["kind"], text)

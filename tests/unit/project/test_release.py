@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import amove_operator
 from controlplane import BinariesMissingError
+from release import making
 from release.agreement import CHART, Sources
 from release.errors import ReleaseError
 from release.making import Order, make_release
@@ -170,3 +172,19 @@ def test_a_bill_says_which_syft_made_it_and_both_are_pinned() -> None:
     assert sorted(block) == sorted(PROGRAMS.values())
     for name in ("github.com/anchore/syft", "github.com/sigstore/cosign/v3"):
         assert re.search(rf"^\t{name} v\d+\.\d+\.\d+", module, re.MULTILINE)
+
+
+def test_a_rehearsal_is_never_signed_with_the_key_of_releases(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be of a tree that nobody committed, and its name is that of the release."""
+
+    def made_up(_cosign: Path, folder: Path) -> Path:
+        return folder / "made-up"
+
+    monkeypatch.setattr(making, "generate_key", made_up)
+    order = Order(root=root, output=tmp_path, image="", key="cosign.key", rehearsal=True)
+    with making._key(order, tmp_path) as key:
+        assert Path(key).name == "made-up"
+    with making._key(replace(order, rehearsal=False), tmp_path) as key:
+        assert key == "cosign.key"
