@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,14 @@ import yaml
 
 from controlplane import ensure_binaries
 from controlplane.progress import Finish
+from install_yaml import Image, ImageError
 from node.commands import run
 from node.images import Builder, ensure_base
 from node.packages import ensure_packages
 from release.agreement import CHART, Sources, git
 from release.errors import ReleaseError
 from release.programs import ensure_programs
-from release.signing import SUMS, generate_key, sign, verify, write_sums
+from release.signing import PUBLIC, SUMS, generate_key, sign, verify, write_public, write_sums
 
 PLATFORM = "linux-amd64"
 NO_BASE = "BASE names no image: the base is made of Debian's packages here, and has no digest"
@@ -54,16 +55,21 @@ def make_release(order: Order, report: Finish) -> Path:
     programs = ensure_programs(report)
     final = order.output / f"release-{sources.version}"
     order.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="making-", dir=order.output) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="making-", dir=order.output) as made,
+        _key(order, programs) as key,
+    ):
+        # First of all: what follows takes minutes.
+        write_public(programs / "cosign", key, Path(made) / PUBLIC)
         folder = Path(made) / final.name
         folder.mkdir()
         _packages(order, folder, report)
         _chart(order, sources, folder, report)
         _image(order, sources, folder, programs, report)
         write_sums(folder)
-        with _key(order, programs) as key:
-            report("signing each file")
-            sign(programs / "cosign", key, folder)
+        report("signing each file")
+        sign(programs / "cosign", key, folder)
+        (Path(made) / PUBLIC).rename(folder / PUBLIC)
         verify(programs / "cosign", folder / "cosign.pub", folder / SUMS)
         shutil.rmtree(final, ignore_errors=True)
         folder.rename(final)
@@ -88,9 +94,23 @@ def _agreed(order: Order, report: Finish) -> Sources:
 def _lacking(order: Order) -> Iterator[str]:
     if not order.key:
         yield "COSIGN_KEY names no key: make one with cosign generate-key-pair, and keep it"
+    elif ":" not in order.key and not Path(order.key).is_file():
+        yield f"COSIGN_KEY={order.key} is no file: name the private key that cosign made"
+    example = "IMAGE=registry.example.org/amove-operator"
     if not order.image:
-        example = "IMAGE=registry.example.org/amove-operator"
         yield f"IMAGE names no repository: write where the image will be, {example}"
+    elif not _is_repository(order.image):
+        yield (
+            f"IMAGE={order.image} is no repository: write it without https:// and without tag, "
+            f"since the tag is the version, {example}"
+        )
+
+
+def _is_repository(name: str) -> bool:
+    with suppress(ImageError):
+        image = Image.parse(name)
+        return not image.tag and not image.digest
+    return False
 
 
 def _packages(order: Order, folder: Path, report: Finish) -> None:

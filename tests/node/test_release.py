@@ -20,7 +20,7 @@ from amove_operator import __version__
 from node import NodeError
 from node.images import ROOT, Image
 from release.agreement import git
-from release.making import PLATFORM, REHEARSED_IMAGE
+from release.making import PLATFORM, REHEARSED_IMAGE, Order, make_release
 from release.programs import ensure_programs
 from release.signing import BUNDLE, PUBLIC, SUMS, verify
 from tests.node.release import HERE, NAME, Release
@@ -71,6 +71,23 @@ def test_a_release_has_all_its_parts_and_is_checked_as_the_page_says(parts: Path
     path = f"{ensure_programs(print)}:{os.environ['PATH']}"
     checked = _run("bash", "-euo", "pipefail", "-c", typed, cwd=parts, PATH=path)
     assert set(re.findall(r"^(\S+): OK$", checked, re.MULTILINE)) == PARTS
+
+
+def test_a_key_that_cannot_be_read_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cosign = ensure_programs(print) / "cosign"
+    _run(str(cosign), "generate-key-pair", cwd=tmp_path, COSIGN_PASSWORD="right")
+    monkeypatch.delenv("COSIGN_PASSWORD", raising=False)
+    done: list[str] = []
+    key, output = str(tmp_path / "cosign.key"), tmp_path / "dist"
+    order = Order(root=ROOT, output=output, image=REHEARSED_IMAGE, key=key, rehearsal=True)
+    with pytest.raises(
+        NodeError, match=r"(?s)its password is in COSIGN_PASSWORD.*decryption failed"
+    ):
+        make_release(order, done.append)
+    assert list(output.iterdir()) == []
+    assert not [line for line in done if line.startswith("building")]
 
 
 @pytest.mark.parametrize("name", ["install.yaml", CHART, SUMS])
