@@ -91,8 +91,8 @@ screenshot: $(READY) ## Write docs/images/page.png, the page of examples/app in 
 	SCREENSHOT=docs/images/page.png $(BIN)/python -m node run -- $(PYTEST) tests/node/test_page.py -m node
 
 .PHONY: sbom
-sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
-	@$(BIN)/python -m node sbom dist/sbom.cdx.json
+sbom: $(READY) ## Build the image, and write what is in it, by Syft: dist/sbom.cdx.json (CycloneDX; root)
+	@$(BIN)/python -m release --bill dist/sbom.cdx.json
 
 .PHONY: install-yaml
 install-yaml: $(READY) ## Write dist/install.yaml, the chart for kubectl apply: IMAGE=…, and VALUES=file for more values

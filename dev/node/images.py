@@ -66,6 +66,12 @@ def ensure_images(report: Finish) -> list[Image]:
     ]
 
 
+def ensure_operator(report: Finish) -> Image:
+    """The operator's, as the sources make it now."""
+    (image,) = (each for each in ensure_images(report) if each.name == OPERATOR)
+    return image
+
+
 def ensure_base(packages: Path, report: Finish) -> Path:
     """A tar of Debian 12 slim, as mmdebstrap makes it from the machine's own sources."""
     sources = next(path for path in DEBIAN_SOURCES if path.exists())

@@ -21,11 +21,13 @@ from node.commands import run
 from node.images import Builder, ensure_base
 from node.packages import ensure_packages
 from release.agreement import CHART, Sources, git
+from release.bills import write_bills
 from release.errors import ReleaseError
 from release.programs import ensure_programs
 from release.signing import PUBLIC, SUMS, generate_key, sign, verify, write_public, write_sums
 
 PLATFORM = "linux-amd64"
+BILLS = {"cyclonedx-json": "sbom.cdx.json", "spdx-json": "sbom.spdx.json"}
 NO_BASE = "BASE names no image: the base is made of Debian's packages here, and has no digest"
 REHEARSED_IMAGE = "localhost/rehearsed/amove-operator"
 
@@ -139,7 +141,8 @@ def _image(order: Order, sources: Sources, folder: Path, programs: Path, report:
     name = f"{_repository(order)}:{sources.version}"
     digest = builder.release(name, archive, {"revision": revision, "source": _source(order)}, base)
     report("writing the bill of materials, by syft")
-    _bill(programs / "syft", archive, folder, sources.version)
+    bills = {each: folder / name for each, name in BILLS.items()}
+    write_bills(programs / "syft", f"oci-archive:{archive}", sources.version, bills)
     told = {
         "version": sources.version,
         "revision": revision,
@@ -149,15 +152,6 @@ def _image(order: Order, sources: Sources, folder: Path, programs: Path, report:
         "rehearsal": order.rehearsal,
     }
     (folder / "release.json").write_text(json.dumps(told, indent=2) + "\n")
-
-
-def _bill(syft: Path, archive: Path, folder: Path, version: str) -> None:
-    command = [str(syft), "scan", f"oci-archive:{archive}", "--quiet"]
-    command += ["--source-name", "amove-operator", "--source-version", version]
-    command += ["--output", f"cyclonedx-json={folder}/sbom.cdx.json"]
-    command += ["--output", f"spdx-json={folder}/sbom.spdx.json"]
-    environ = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
-    run(command, "writing the bill of materials", environ=environ)
 
 
 @contextmanager

@@ -149,6 +149,15 @@ def test_both_bills_of_materials_name_what_was_pinned_and_the_packages_of_the_ba
     assert any(purl.startswith("pkg:deb/debian/python3.11-minimal@") for purl in found)
 
 
+def test_make_sbom_writes_the_same_without_a_release(parts: Path, tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "release", "--bill", str(tmp_path / "bill"), cwd=ROOT)
+    bill, of_release = (
+        {each["purl"] for each in json.loads(path.read_text())["components"] if "purl" in each}
+        for path in (tmp_path / "bill", parts / "sbom.cdx.json")
+    )
+    assert bill == of_release
+
+
 def _purls(spdx: dict[str, Any]) -> set[str]:
     return {
         reference["referenceLocator"]
