@@ -103,8 +103,8 @@ test-gitops: controlplane clients flux ## GitOps and applications: Flux, kstatus
 	$(PYTEST) tests/gitops -m gitops --durations=10
 
 .PHONY: sbom
-sbom: $(READY) ## Build the image, and write what is in it: dist/sbom.cdx.json (CycloneDX)
-	@$(BIN)/python -m node sbom dist/sbom.cdx.json
+sbom: $(READY) ## Build the image, and write what is in it, by Syft: dist/sbom.cdx.json (CycloneDX; root)
+	@$(BIN)/python -m release --bill dist/sbom.cdx.json
 
 .PHONY: install-yaml
 install-yaml: $(READY) ## Write dist/install.yaml, the chart for kubectl apply: IMAGE=…, and VALUES=file for more values

@@ -1,4 +1,4 @@
-"""``python -m node up|down|shell|forward|run|build|sbom|sizes``."""
+"""``python -m node up|down|shell|forward|run|build|sizes``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from controlplane import ControlPlaneError, ensure_binaries, ensure_node_binarie
 from controlplane.progress import to_stderr
 from node.box import Box
 from node.forward import forward
-from node.images import OPERATOR, ensure_images
+from node.images import ensure_images, ensure_operator
 from node.packages import ensure_packages
 from node.sizes import table
 from node.standing import Standing, enter, first_process_below, hold, stand, stop
@@ -39,19 +39,6 @@ def build() -> None:
         images.result()
 
 
-def operators_archive() -> Path:
-    """Of the image as the sources make it now."""
-    (image,) = (each for each in ensure_images(to_stderr) if each.name == OPERATOR)
-    return image.archive
-
-
-def operators_sbom() -> str:
-    """Of that image too."""
-    from node.sbom import sbom  # noqa: PLC0415 (nothing else needs its library)
-
-    return sbom(operators_archive())
-
-
 def print_at_once(line: str) -> None:
     """Also to somebody who reads by a pipe."""
     print(line, flush=True)
@@ -61,11 +48,8 @@ def _obey(options: argparse.Namespace) -> int:
     match options.command:
         case "build":
             build()
-        case "sbom":
-            options.output.parent.mkdir(parents=True, exist_ok=True)
-            options.output.write_text(operators_sbom())
         case "sizes":
-            print(table(operators_archive()), end="")
+            print(table(ensure_operator(to_stderr).archive), end="")
         case "run":
             build()
             with Box(ensure_packages(to_stderr)) as box:
@@ -94,8 +78,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("build", help="only make what is cached: programs and images")
-    bill = commands.add_parser("sbom", help="write what the image holds, as CycloneDX")
-    bill.add_argument("output", type=Path)
     commands.add_parser("sizes", help="how large the parts of the operator's image are")
     run = commands.add_parser("run", help="run a program in an empty box, as make test-node does")
     run.add_argument("program", nargs="+")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amove_operator import __version__
 from controlplane.progress import Finish
 from node.box import VARIABLE
 from node.cache import kept, key_of, locked, node_cache
@@ -22,7 +23,7 @@ from node.programs import ensure_pause
 ROOT = Path(__file__).parents[2]
 BASE = "localhost/debian:bookworm-slim"
 PAUSE = "localhost/pause:1"
-OPERATOR = "localhost/amove-operator:0.1.0"
+OPERATOR = f"localhost/amove-operator:{__version__}"
 APPLICATION = "localhost/amove-application:1"
 DEBIAN_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert")
@@ -63,6 +64,12 @@ def ensure_images(report: Finish) -> list[Image]:
         builder.project(OPERATOR, ROOT, _operator_sources(), LABELS),
         builder.project(APPLICATION, ROOT / "examples/app", _files_of(ROOT / "examples/app")),
     ]
+
+
+def ensure_operator(report: Finish) -> Image:
+    """The operator's, as the sources make it now."""
+    (image,) = (each for each in ensure_images(report) if each.name == OPERATOR)
+    return image
 
 
 def ensure_base(packages: Path, report: Finish) -> Path:

@@ -12,8 +12,13 @@ from typing import Self
 
 import yaml
 
+from release.errors import ReleaseError
+
 CHART = "deploy/helm/amove-operator"
+# They say how to build the image: the chart asks for the tag that is its own version.
+PAGES = ("README.md", "docs/install.md")
 _LABEL = re.compile(r'org\.opencontainers\.image\.version="([^"]*)"')
+_TAG = re.compile(r"docker build --tag <repository>:(\S+)")
 _INIT = re.compile(r'^__version__ = "([^"]*)"', re.MULTILINE)
 _HEADING = re.compile(r"^## \[?([^\]\s]+)\]?(?: - (\d{4}-\d{2}-\d{2}))?$", re.MULTILINE)
 
@@ -35,11 +40,11 @@ class Sources:
 
     @classmethod
     def read(cls, root: Path) -> Self:
-        """Raises FileNotFoundError, or CalledProcessError where this is no repository of git."""
+        """Raises ReleaseError where this is no repository of git, and FileNotFoundError."""
         changelog = (root / "CHANGELOG.md").read_text()
         unreleased = changelog.partition("\n## Unreleased")[2].partition("\n## ")[0]
         return cls(
-            versions=dict(_versions(root)),
+            versions=dict(versions_in(root)),
             dated={name: bool(date) for name, date in _HEADING.findall(changelog)},
             entries=len(re.findall(r"^- ", unreleased, re.MULTILINE)),
             tags=tuple(git(root, "tag", "--points-at", "HEAD").split()),
@@ -79,14 +84,19 @@ class Sources:
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git prints about the repository."""
+    """What git prints about the repository. Raises ReleaseError in git's words."""
     done = subprocess.run(
-        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False
     )
+    if done.returncode != 0:
+        raise ReleaseError(
+            f"a release is made of a commit, in git's repository: {done.stderr.strip()}"
+        )
     return done.stdout
 
 
-def _versions(root: Path) -> Iterator[tuple[str, str]]:
+def versions_in(root: Path) -> Iterator[tuple[str, str]]:
+    """Each place that says the version, and what it says; the package's own first."""
     yield (
         "pyproject.toml",
         tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"],
@@ -96,6 +106,8 @@ def _versions(root: Path) -> Iterator[tuple[str, str]]:
     yield "version in Chart.yaml", str(chart["version"])
     yield "appVersion in Chart.yaml", str(chart["appVersion"])
     yield "the image's label in the Dockerfile", _found(_LABEL, root / "Dockerfile")
+    for page in PAGES:
+        yield f"docker build in {page}", _found(_TAG, root / page)
 
 
 def _found(pattern: re.Pattern[str], path: Path) -> str:

@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,15 +16,18 @@ import yaml
 
 from controlplane import ensure_binaries
 from controlplane.progress import Finish
+from install_yaml import Image, ImageError
 from node.commands import run
 from node.images import Builder, ensure_base
 from node.packages import ensure_packages
 from release.agreement import CHART, Sources, git
+from release.bills import write_bills
 from release.errors import ReleaseError
 from release.programs import ensure_programs
-from release.signing import SUMS, generate_key, sign, verify, write_sums
+from release.signing import PUBLIC, SUMS, generate_key, sign, verify, write_public, write_sums
 
 PLATFORM = "linux-amd64"
+BILLS = {"cyclonedx-json": "sbom.cdx.json", "spdx-json": "sbom.spdx.json"}
 NO_BASE = "BASE names no image: the base is made of Debian's packages here, and has no digest"
 REHEARSED_IMAGE = "localhost/rehearsed/amove-operator"
 
@@ -54,16 +57,21 @@ def make_release(order: Order, report: Finish) -> Path:
     programs = ensure_programs(report)
     final = order.output / f"release-{sources.version}"
     order.output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="making-", dir=order.output) as made:
+    with (
+        tempfile.TemporaryDirectory(prefix="making-", dir=order.output) as made,
+        _key(order, programs) as key,
+    ):
+        # First of all: what follows takes minutes.
+        write_public(programs / "cosign", key, Path(made) / PUBLIC)
         folder = Path(made) / final.name
         folder.mkdir()
         _packages(order, folder, report)
         _chart(order, sources, folder, report)
         _image(order, sources, folder, programs, report)
         write_sums(folder)
-        with _key(order, programs) as key:
-            report("signing each file")
-            sign(programs / "cosign", key, folder)
+        report("signing each file")
+        sign(programs / "cosign", key, folder)
+        (Path(made) / PUBLIC).rename(folder / PUBLIC)
         verify(programs / "cosign", folder / "cosign.pub", folder / SUMS)
         shutil.rmtree(final, ignore_errors=True)
         folder.rename(final)
@@ -88,9 +96,23 @@ def _agreed(order: Order, report: Finish) -> Sources:
 def _lacking(order: Order) -> Iterator[str]:
     if not order.key:
         yield "COSIGN_KEY names no key: make one with cosign generate-key-pair, and keep it"
+    elif ":" not in order.key and not Path(order.key).is_file():
+        yield f"COSIGN_KEY={order.key} is no file: name the private key that cosign made"
+    example = "IMAGE=registry.example.org/amove-operator"
     if not order.image:
-        example = "IMAGE=registry.example.org/amove-operator"
         yield f"IMAGE names no repository: write where the image will be, {example}"
+    elif not _is_repository(order.image):
+        yield (
+            f"IMAGE={order.image} is no repository: write it without https:// and without tag, "
+            f"since the tag is the version, {example}"
+        )
+
+
+def _is_repository(name: str) -> bool:
+    with suppress(ImageError):
+        image = Image.parse(name)
+        return not image.tag and not image.digest
+    return False
 
 
 def _packages(order: Order, folder: Path, report: Finish) -> None:
@@ -119,7 +141,8 @@ def _image(order: Order, sources: Sources, folder: Path, programs: Path, report:
     name = f"{_repository(order)}:{sources.version}"
     digest = builder.release(name, archive, {"revision": revision, "source": _source(order)}, base)
     report("writing the bill of materials, by syft")
-    _bill(programs / "syft", archive, folder, sources.version)
+    bills = {each: folder / name for each, name in BILLS.items()}
+    write_bills(programs / "syft", f"oci-archive:{archive}", sources.version, bills)
     told = {
         "version": sources.version,
         "revision": revision,
@@ -129,15 +152,6 @@ def _image(order: Order, sources: Sources, folder: Path, programs: Path, report:
         "rehearsal": order.rehearsal,
     }
     (folder / "release.json").write_text(json.dumps(told, indent=2) + "\n")
-
-
-def _bill(syft: Path, archive: Path, folder: Path, version: str) -> None:
-    command = [str(syft), "scan", f"oci-archive:{archive}", "--quiet"]
-    command += ["--source-name", "amove-operator", "--source-version", version]
-    command += ["--output", f"cyclonedx-json={folder}/sbom.cdx.json"]
-    command += ["--output", f"spdx-json={folder}/sbom.spdx.json"]
-    environ = {**os.environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"}
-    run(command, "writing the bill of materials", environ=environ)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from node.commands import run
 SUMS = "SHA256SUMS"
 PUBLIC = "cosign.pub"
 BUNDLE = ".sigstore.json"
+_READING = "reading the key to sign with (its password is in COSIGN_PASSWORD):"
 _BLOCK = 1 << 20
 
 
@@ -27,11 +28,17 @@ def generate_key(cosign: Path, folder: Path) -> Path:
     return folder / "cosign.key"
 
 
-def sign(cosign: Path, key: str, folder: Path) -> None:
-    """A bundle beside each file, and the public key; the private one is read by cosign alone.
+def write_public(cosign: Path, key: str, path: Path) -> None:
+    """The public key. Raises NodeError where ``key`` cannot be used, as with a wrong password.
 
     ``key`` is what cosign takes: a file, whose password is in COSIGN_PASSWORD, or ``gcpkms://…``.
     """
+    command = [str(cosign), "public-key", "--key", key, "--outfile", str(path)]
+    run(command, f"{_READING} {key}", environ=_without_password() | os.environ)
+
+
+def sign(cosign: Path, key: str, folder: Path) -> None:
+    """A bundle beside each file, by the same ``key``; the private one is read by cosign alone."""
     environ = _without_password() | os.environ
     for path in sorted(path for path in folder.iterdir() if not path.name.endswith(BUNDLE)):
         command = [str(cosign), "sign-blob", "--yes", "--key", key]
@@ -40,8 +47,6 @@ def sign(cosign: Path, key: str, folder: Path) -> None:
         command += ["--bundle", f"{path}{BUNDLE}", str(path)]
         run(command, f"signing {path.name}", environ=environ)
         path.with_name(f"{path.name}{BUNDLE}").chmod(0o644)
-    public = [str(cosign), "public-key", "--key", key, "--outfile", str(folder / PUBLIC)]
-    run(public, "writing the public key", environ=environ)
 
 
 def verify(cosign: Path, key: Path, path: Path) -> None:

@@ -179,6 +179,21 @@ def test_a_missing_namespace_is_said_before_anything_is_installed(plane: Control
     assert plane.kubectl("get", "roles,serviceaccounts,deployments", *release).stdout == ""
 
 
+@pytest.mark.parametrize(
+    "change", ["settings.leaseName=b", "settings.leaseNamespace=default", "fullnameOverride=b"]
+)
+def test_a_running_release_keeps_its_lease(plane: ControlPlane, change: str) -> None:
+    """Else old and new Pods would both lead: docs/policies.md."""
+    upgrade = (RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--dry-run=server")
+    same = ("--reset-then-reuse-values", "--set=replicas=3")
+    plane.helm("upgrade", *upgrade, *same)
+    with pytest.raises(CommandError, match=f"runs by the Lease {NAMESPACE}/{RELEASE}, and beside"):
+        plane.helm("upgrade", *upgrade, *same, f"--set={change}")
+    plane.kubectl("scale", "deployment", RELEASE, "--replicas=0", f"--namespace={NAMESPACE}")
+    plane.helm("upgrade", *upgrade, *same, f"--set={change}")
+    plane.kubectl("scale", "deployment", RELEASE, "--replicas=2", f"--namespace={NAMESPACE}")
+
+
 def test_the_pod_is_admitted_where_only_restricted_pods_are(plane: ControlPlane) -> None:
     root = plane.kubectl(
         "run", "root", "--image=any", f"--namespace={NAMESPACE}", "--dry-run=server", check=False

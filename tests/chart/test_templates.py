@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from amove_operator import __version__
 from amove_operator.models.crds import crd_files
 from amove_operator.models.fence import FENCE, fence
 from amove_operator.settings import Settings, load_settings, variable
@@ -186,7 +187,7 @@ def test_probes_and_metrics_follow_the_ports_of_the_settings(render: Render) -> 
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        ({"repository": "here/op"}, "here/op:0.1.0"),
+        ({"repository": "here/op"}, f"here/op:{__version__}"),
         ({"repository": "here/op", "tag": "edge"}, "here/op:edge"),
         (
             {"repository": "here/op", "tag": "edge", "digest": f"sha256:{'0' * 64}"},

@@ -164,3 +164,28 @@ def test_the_readme_has_a_row_for_each_value_with_its_default_and_no_other() -> 
     own = dict(paths(yaml.safe_load((CHART / "values.yaml").read_text())))
     assert defaults == {name: None if value == "" else value for name, value in own.items()}
     assert list(defaults) == list(own), "in the order of values.yaml"
+
+
+def test_every_value_that_a_page_names_is_there() -> None:
+    root = CHART.parents[2]
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    pages = [root / "README.md", CHART / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    named = {
+        (page.name, name)
+        for page in pages
+        for name in re.findall(r"`(\w+(?:\.\w+)+)", page.read_text())
+        if name.partition(".")[0] in values and not name.endswith((".py", ".md"))
+    }
+    assert len(named) > 50
+    assert {each for each in named if not is_value(values, each[1])} == set()
+
+
+def is_value(values: Any, name: str) -> bool:
+    """Whether values.yaml has it, or a map or list above it that is empty there: as in a Pod."""
+    for part in name.split("."):
+        if not values:
+            return True
+        if part not in values:
+            return False
+        values = values[part]
+    return True

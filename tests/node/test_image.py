@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache
 from pathlib import PurePosixPath
@@ -12,8 +11,7 @@ import pytest
 from amove_operator import __version__
 from controlplane.progress import to_stderr
 from node.archive import Archive
-from node.images import LABELS, OPERATOR, ROOT, Image, ensure_images
-from node.sbom import sbom
+from node.images import LABELS, ROOT, ensure_operator
 from node.sizes import parts
 from tests.node.release import HERE, NAME, Release
 from tests.node.scripts import LOADED_UNCOMPILED
@@ -28,14 +26,8 @@ LABEL = "org.opencontainers.image"
 
 
 @cache
-def image() -> Image:
-    (found,) = (each for each in ensure_images(to_stderr) if each.name == OPERATOR)
-    return found
-
-
-@cache
 def archive() -> Archive:
-    return Archive.read(image().archive)
+    return Archive.read(ensure_operator(to_stderr).archive)
 
 
 def test_there_is_no_pip_and_no_compiler() -> None:
@@ -76,19 +68,3 @@ def test_it_is_as_small_as_the_page_says() -> None:
 def test_all_that_the_operator_loads_is_compiled(release: Release) -> None:
     command = ("exec", f"deploy/{NAME}", HERE, "--", "python3", "-c", LOADED_UNCOMPILED)
     assert release.node.kubectl(*command) == "True []\n"
-
-
-def test_its_bill_of_materials_names_what_was_pinned_and_the_packages_of_the_base() -> None:
-    bill = json.loads(sbom(image().archive))
-    assert bill["bomFormat"] == "CycloneDX"
-    purls = {component["purl"] for component in bill["components"]}
-
-    lock = (ROOT / "requirements/runtime.lock").read_text()
-    pinned = re.findall(r"^([a-z0-9-]+)==(\S+)", lock, re.MULTILINE)
-    for name in ("kopf", "httpx", "pydantic"):
-        assert any(purl.startswith(f"pkg:pypi/{name}@") for purl in purls)
-    python = {purl for purl in purls if purl.startswith("pkg:pypi/")}
-    assert python <= {f"pkg:pypi/{name}@{version}" for name, version in pinned} | {
-        f"pkg:pypi/amove-operator@{__version__}"
-    }
-    assert any(purl.startswith("pkg:deb/debian/python3.11-minimal@") for purl in purls)

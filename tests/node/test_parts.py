@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.archive import Archive, paragraphs
+from node.archive import Archive
 from node.box import VARIABLE, Plan
 from node.cache import kept, key_of
 from node.errors import NodeError
@@ -97,17 +97,8 @@ def test_an_archive_is_read_as_a_container_sees_it(tmp_path: Path) -> None:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
 
-    archive = Archive.read(image, wanted=("etc/*",))
+    archive = Archive.read(image)
 
     assert archive.settings["User"] == "1:1"
     assert archive.sizes == {"etc/a": 5}
-    assert archive.texts == {"etc/a": "newer"}
     assert archive.size_of("etc") == 5
-
-
-def test_headers_of_a_control_file_are_read_by_paragraph() -> None:
-    text = "Package: a\nVersion: 1\nDescription: b\n more\n\nPackage: c\n"
-    assert list(paragraphs(text)) == [
-        {"Package": "a", "Version": "1", "Description": "b"},
-        {"Package": "c"},
-    ]

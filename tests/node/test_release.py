@@ -20,7 +20,7 @@ from amove_operator import __version__
 from node import NodeError
 from node.images import ROOT, Image
 from release.agreement import git
-from release.making import PLATFORM, REHEARSED_IMAGE
+from release.making import PLATFORM, REHEARSED_IMAGE, Order, make_release
 from release.programs import ensure_programs
 from release.signing import BUNDLE, PUBLIC, SUMS, generate_key, sign, verify, write_sums
 from tests.node.release import HERE, NAME, Release
@@ -118,6 +118,23 @@ def test_whoever_swaps_files_on_the_way_with_their_signatures_and_the_key_is_fou
         assert _checked(folder, public).returncode != 0, names
 
 
+def test_a_key_that_cannot_be_read_is_refused_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cosign = ensure_programs(print) / "cosign"
+    _run(str(cosign), "generate-key-pair", cwd=tmp_path, COSIGN_PASSWORD="right")
+    monkeypatch.delenv("COSIGN_PASSWORD", raising=False)
+    done: list[str] = []
+    key, output = str(tmp_path / "cosign.key"), tmp_path / "dist"
+    order = Order(root=ROOT, output=output, image=REHEARSED_IMAGE, key=key, rehearsal=True)
+    with pytest.raises(
+        NodeError, match=r"(?s)its password is in COSIGN_PASSWORD.*decryption failed"
+    ):
+        make_release(order, done.append)
+    assert list(output.iterdir()) == []
+    assert not [line for line in done if line.startswith("building")]
+
+
 @pytest.mark.parametrize("name", ["install.yaml", CHART, SUMS])
 def test_a_file_that_was_changed_is_refused(parts: Path, name: str, tmp_path: Path) -> None:
     cosign = ensure_programs(print) / "cosign"
@@ -175,6 +192,15 @@ def test_both_bills_of_materials_name_what_was_pinned_and_the_packages_of_the_ba
     assert len(python) > 20
     assert python <= pinned | {f"pkg:pypi/amove-operator@{__version__}"}
     assert any(purl.startswith("pkg:deb/debian/python3.11-minimal@") for purl in found)
+
+
+def test_make_sbom_writes_the_same_without_a_release(parts: Path, tmp_path: Path) -> None:
+    _run(sys.executable, "-m", "release", "--bill", str(tmp_path / "bill"), cwd=ROOT)
+    bill, of_release = (
+        {each["purl"] for each in json.loads(path.read_text())["components"] if "purl" in each}
+        for path in (tmp_path / "bill", parts / "sbom.cdx.json")
+    )
+    assert bill == of_release
 
 
 def _purls(spdx: dict[str, Any]) -> set[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from amove_operator import __version__
 from node.images import OPERATOR
 from tests.chart.waiting import until
 from tests.node.release import CA_FILE, CHART, HERE, NAME, NAMESPACE, Release
@@ -21,7 +22,7 @@ from tests.node.typed import blocks, typed
 pytestmark = pytest.mark.node
 
 PAGE = "docs/upgrade.md"
-LATER = "0.2.0"
+LATER = "99.0.0"
 KIND = "amovebuckets.storage.amove.io"
 ISSUING = {"create_storage_key", "delete_storage_key"}
 
@@ -31,7 +32,7 @@ def later_chart(folder: Path) -> Path:
     chart = folder / "later"
     shutil.copytree(CHART, chart)
     about = chart / "Chart.yaml"
-    about.write_text(about.read_text().replace("0.1.0", LATER))
+    about.write_text(about.read_text().replace(__version__, LATER))
     for path in (chart / "files/crds").glob("storage*.yaml"):
         crd = yaml.safe_load(path.read_text())
         schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
@@ -73,7 +74,7 @@ def test_a_rollout_to_another_version_and_back_costs_no_request_and_no_key(
 
     (back,) = blocks(PAGE, "Roll back")
     typed(node, back, tmp_path)
-    until("only the former version runs", lambda: versions(release) == {"0.1.0"})
+    until("only the former version runs", lambda: versions(release) == {__version__})
     assert not knows_later(release)
     assert release.wait_for_leader() != second
     team.apply(team.bucket("later"))

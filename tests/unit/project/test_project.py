@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 import amove_operator
 from amove_operator.amove.session import Tuning
 from amove_operator.engine.workers import FINISH_SECONDS
+from release.agreement import versions_in
 
 ROOT = Path(__file__).parents[3]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -70,11 +71,7 @@ def dry_run(*arguments: str) -> str:
 
 
 def test_version_is_the_same_everywhere() -> None:
-    version = PYPROJECT["project"]["version"]
-    chart = yaml.safe_load((ROOT / "deploy/helm/amove-operator/Chart.yaml").read_text())
-    assert amove_operator.__version__ == version
-    assert chart["version"] == chart["appVersion"] == version
-    assert f'org.opencontainers.image.version="{version}"' in DOCKERFILE
+    assert {version for _, version in versions_in(ROOT)} == {amove_operator.__version__}
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)

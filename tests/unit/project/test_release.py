@@ -15,7 +15,7 @@ import pytest
 import amove_operator
 from controlplane import BinariesMissingError
 from release import making
-from release.agreement import CHART, Sources
+from release.agreement import CHART, PAGES, Sources
 from release.errors import ReleaseError
 from release.making import Order, make_release
 from release.programs import PROGRAMS, TOOLS, ensure_programs
@@ -25,7 +25,7 @@ VERSION = amove_operator.__version__
 DATED = f"## {VERSION} - 2026-12-01"
 CHANGELOG = f"# Changelog\n\n## Unreleased\n\n{DATED}\n\n### Added\n- All of it.\n"
 INIT = "operator/amove_operator/__init__.py"
-FILES = ("pyproject.toml", INIT, f"{CHART}/Chart.yaml", "Dockerfile")
+FILES = ("pyproject.toml", INIT, f"{CHART}/Chart.yaml", "Dockerfile", *PAGES)
 ITS_OWN = f"and pyproject.toml {VERSION}: write {VERSION} there"
 
 
@@ -94,6 +94,14 @@ def test_where_all_agrees_nothing_is_said(root: Path) -> None:
             f"the image's label in the Dockerfile says nothing, {ITS_OWN}",
         ),
         (
+            replaced("README.md", r"<repository>:[0-9.]+", "<repository>:99.0.0"),
+            f"docker build in README.md says 99.0.0, {ITS_OWN}",
+        ),
+        (
+            replaced("docs/install.md", r"<repository>:[0-9.]+", "<repository>:99.0.0"),
+            f"docker build in docs/install.md says 99.0.0, {ITS_OWN}",
+        ),
+        (
             replaced(INIT, r'__version__ = ".*"', '__version__ = "99.0.0"'),
             f"amove_operator.__version__ says 99.0.0, {ITS_OWN}",
         ),
@@ -138,6 +146,25 @@ def test_a_release_without_key_and_image_is_refused_before_anything_is_made(
     assert "COSIGN_KEY names no key" in str(refusal.value)
     assert "IMAGE names no repository" in str(refusal.value)
     assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("image", ["https://a.io/op", "a.io/op:1", f"a.io/op@sha256:{'0' * 64}"])
+def test_an_image_with_a_tag_and_a_key_that_is_not_there_are_refused_as_early(
+    root: Path, tmp_path: Path, image: str
+) -> None:
+    key = str(tmp_path / "cosign.key")
+    order = Order(root=root, output=tmp_path / "dist", image=image, key=key)
+    with pytest.raises(ReleaseError) as refusal:
+        make_release(order, print)
+    assert f"IMAGE={image} is no repository: write it without" in str(refusal.value)
+    assert f"COSIGN_KEY={key} is no file" in str(refusal.value)
+
+
+def test_sources_without_gits_repository_are_no_release(root: Path, tmp_path: Path) -> None:
+    shutil.rmtree(root / ".git")
+    order = Order(root=root, output=tmp_path / "dist", image="", rehearsal=True)
+    with pytest.raises(ReleaseError, match="in git's repository: fatal: not a git repository"):
+        make_release(order, print)
 
 
 def test_versions_that_differ_are_refused_in_a_rehearsal_too(root: Path, tmp_path: Path) -> None:

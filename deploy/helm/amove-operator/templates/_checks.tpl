@@ -194,9 +194,33 @@ schema could say no more than that it does not match.
 {{- end -}}
 {{- end -}}
 
+{{/*
+The release runs already, and by another Lease: the new Pods would lead beside the old ones. It is asked for by the names
+that it has, or would have without an override, since whoever installs need not be allowed to list Deployments.
+*/}}
+{{- define "amove-operator.faultsOfLease" -}}
+{{- $next := printf "%s/%s" (include "amove-operator.leaseNamespace" .) (include "amove-operator.leaseName" .) -}}
+{{- $plain := dict "Chart" .Chart "Release" .Release "Values" dict -}}
+{{- range list (include "amove-operator.fullname" .) (include "amove-operator.fullname" $plain) | uniq -}}
+{{- $running := lookup "apps/v1" "Deployment" $.Release.Namespace . | default dict -}}
+{{- $ours := eq (dig "metadata" "labels" "app.kubernetes.io/instance" "" $running) $.Release.Name -}}
+{{- if and $ours (dig "spec" "replicas" 0 $running) -}}
+{{- $held := dict -}}
+{{- range (first $running.spec.template.spec.containers).env -}}
+{{- $_ := set $held .name (get . "value") -}}
+{{- end -}}
+{{- $name := get $held "AMOVE_LEASE_NAME" -}}
+{{- $lease := printf "%s/%s" (get $held "AMOVE_LEASE_NAMESPACE" | default $.Release.Namespace) $name -}}
+{{- if and $name (ne $lease $next) -}}
+{{ include "amove-operator.fault" (list "settings/leaseName" (printf "Deployment %s runs by the Lease %s, and beside it Pods with the Lease %s would lead too: leave leaseName, leaseNamespace and fullnameOverride as they were, or first kubectl scale deployment %s --namespace %s --replicas=0 and wait until its Pods are gone" . $lease $next . $.Release.Namespace)) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "amove-operator.check" -}}
 {{- $faults := list -}}
-{{- range list "Texts" "Values" "Pod" "Metrics" "Cluster" -}}
+{{- range list "Texts" "Values" "Pod" "Metrics" "Cluster" "Lease" -}}
 {{- $faults = concat $faults (include (printf "amove-operator.faultsOf%s" .) $ | fromYamlArray) -}}
 {{- end -}}
 {{- with $faults -}}
