@@ -189,3 +189,13 @@ def is_value(values: Any, name: str) -> bool:
             return False
         values = values[part]
     return True
+
+
+def test_every_value_is_read_by_a_template() -> None:
+    """Maps that are handed on whole, or setting by setting, have no names of their own there."""
+    templates = [path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file()]
+    read = set(re.findall(r"\.([A-Za-z]\w*)", "\n".join(templates)))
+    whole = {"settings", "resources", "livenessProbe", "readinessProbe", "metrics.dashboard.labels"}
+    values = dict(paths(yaml.safe_load((CHART / "values.yaml").read_text())))
+    by_name = [name for name in values if not name.startswith(tuple(f"{each}." for each in whole))]
+    assert [name for name in by_name if name.rpartition(".")[2] not in read] == []
