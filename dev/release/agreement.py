@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import yaml
 
@@ -29,7 +29,8 @@ class Sources:
 
     ``versions``: place → version, the package's own first. ``dated``: version → whether its section
     in CHANGELOG.md has a date. ``entries``: lines that wait under "Unreleased" there. ``tags``:
-    those of the commit. ``changed``: files that differ from it.
+    those of the commit. ``changed``: files that differ from it. ``reachable``: whether the chart
+    has a maintainer's address.
     """
 
     versions: dict[str, str]
@@ -37,6 +38,7 @@ class Sources:
     entries: int
     tags: tuple[str, ...]
     changed: tuple[str, ...]
+    reachable: bool
 
     @classmethod
     def read(cls, root: Path) -> Self:
@@ -49,6 +51,7 @@ class Sources:
             entries=len(re.findall(r"^- ", unreleased, re.MULTILINE)),
             tags=tuple(git(root, "tag", "--points-at", "HEAD").split()),
             changed=tuple(git(root, "status", "--porcelain").splitlines()),
+            reachable=any(each.get("email") for each in _chart(root).get("maintainers") or []),
         )
 
     @property
@@ -76,6 +79,11 @@ class Sources:
         if self.entries:
             lines = f"{self.entries} lines under Unreleased"
             yield f"CHANGELOG.md has {lines}: move them into the section of {version}"
+        if not self.reachable:
+            yield (
+                "Chart.yaml has no maintainer's address, and SECURITY.md has reports sent there: "
+                "write one as email under maintainers"
+            )
         if tag not in self.tags:
             yield f"the commit has no tag {tag}: git tag --sign {tag}"
         if self.changed:
@@ -102,12 +110,17 @@ def versions_in(root: Path) -> Iterator[tuple[str, str]]:
         tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"],
     )
     yield "amove_operator.__version__", _found(_INIT, root / "operator/amove_operator/__init__.py")
-    chart = yaml.safe_load((root / CHART / "Chart.yaml").read_text())
+    chart = _chart(root)
     yield "version in Chart.yaml", str(chart["version"])
     yield "appVersion in Chart.yaml", str(chart["appVersion"])
     yield "the image's label in the Dockerfile", _found(_LABEL, root / "Dockerfile")
     for page in PAGES:
         yield f"docker build in {page}", _found(_TAG, root / page)
+
+
+def _chart(root: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((root / CHART / "Chart.yaml").read_text())
+    return found
 
 
 def _found(pattern: re.Pattern[str], path: Path) -> str:

@@ -45,6 +45,8 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
+    reached = r"\g<0>\n    email: reports@example.org"
+    replaced(f"{CHART}/Chart.yaml", r"  - name: .* maintainers$", reached)(tmp_path)
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
     return tmp_path
@@ -59,8 +61,9 @@ def commit(root: Path) -> None:
 def replaced(name: str, old: str, new: str) -> Callable[[Path], None]:
     def change(root: Path) -> None:
         text = (root / name).read_text()
-        assert re.search(old, text)
-        (root / name).write_text(re.sub(old, new, text, count=1))
+        changed, times = re.subn(old, new, text, count=1, flags=re.MULTILINE)
+        assert times == 1
+        (root / name).write_text(changed)
 
     return change
 
@@ -84,6 +87,10 @@ def test_where_all_agrees_nothing_is_said(root: Path) -> None:
         (
             replaced(f"{CHART}/Chart.yaml", r"appVersion: .*", 'appVersion: "99.0.0"'),
             f"appVersion in Chart.yaml says 99.0.0, {ITS_OWN}",
+        ),
+        (
+            replaced(f"{CHART}/Chart.yaml", r"\n *email: .*", ""),
+            "Chart.yaml has no maintainer's address, and SECURITY.md has reports sent there: ",
         ),
         (
             replaced("Dockerfile", r'image\.version="[^"]*"', 'image.version="99.0.0"'),
