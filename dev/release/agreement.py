@@ -29,8 +29,7 @@ class Sources:
 
     ``versions``: place → version, the package's own first. ``dated``: version → whether its section
     in CHANGELOG.md has a date. ``entries``: lines that wait under "Unreleased" there. ``tags``:
-    those of the commit. ``changed``: files that differ from it. ``reachable``: whether the chart
-    has a maintainer's address.
+    those of the commit. ``changed``: files that differ from it. ``chart``: Chart.yaml.
     """
 
     versions: dict[str, str]
@@ -38,7 +37,7 @@ class Sources:
     entries: int
     tags: tuple[str, ...]
     changed: tuple[str, ...]
-    reachable: bool
+    chart: dict[str, Any]
 
     @classmethod
     def read(cls, root: Path) -> Self:
@@ -51,7 +50,7 @@ class Sources:
             entries=len(re.findall(r"^- ", unreleased, re.MULTILINE)),
             tags=tuple(git(root, "tag", "--points-at", "HEAD").split()),
             changed=tuple(git(root, "status", "--porcelain").splitlines()),
-            reachable=any(each.get("email") for each in _chart(root).get("maintainers") or []),
+            chart=_chart(root),
         )
 
     @property
@@ -79,11 +78,7 @@ class Sources:
         if self.entries:
             lines = f"{self.entries} lines under Unreleased"
             yield f"CHANGELOG.md has {lines}: move them into the section of {version}"
-        if not self.reachable:
-            yield (
-                "Chart.yaml has no maintainer's address, and SECURITY.md has reports sent there: "
-                "write one as email under maintainers"
-            )
+        yield from _unfinished_chart(self.chart)
         if tag not in self.tags:
             yield f"the commit has no tag {tag}: git tag --sign {tag}"
         if self.changed:
@@ -116,6 +111,19 @@ def versions_in(root: Path) -> Iterator[tuple[str, str]]:
     yield "the image's label in the Dockerfile", _found(_LABEL, root / "Dockerfile")
     for page in PAGES:
         yield f"docker build in {page}", _found(_TAG, root / page)
+
+
+def _unfinished_chart(chart: dict[str, Any]) -> Iterator[str]:
+    if not any(each.get("email") for each in chart.get("maintainers") or []):
+        yield (
+            "Chart.yaml has no maintainer's address, and SECURITY.md has reports sent there: "
+            "write one as email under maintainers"
+        )
+    if chart.get("home") in (chart.get("sources") or [chart.get("home")]):
+        yield (
+            "sources in Chart.yaml is not where the project's repository is, and the image's label "
+            "says the same: write its address there"
+        )
 
 
 def _chart(root: Path) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "CHANGELOG.md").write_text(CHANGELOG)
     reached = r"\g<0>\n    email: reports@example.org"
     replaced(f"{CHART}/Chart.yaml", r"  - name: .* maintainers$", reached)(tmp_path)
+    replaced(f"{CHART}/Chart.yaml", r"^sources: .*", "sources: [https://git.example.org]")(tmp_path)
     git(tmp_path, "init", "--quiet")
     commit(tmp_path)
     return tmp_path
@@ -91,6 +92,10 @@ def test_where_all_agrees_nothing_is_said(root: Path) -> None:
         (
             replaced(f"{CHART}/Chart.yaml", r"\n *email: .*", ""),
             "Chart.yaml has no maintainer's address, and SECURITY.md has reports sent there: ",
+        ),
+        (
+            replaced(f"{CHART}/Chart.yaml", r"^sources: .*", "sources: [https://www.amove.io]"),
+            "sources in Chart.yaml is not where the project's repository is, ",
         ),
         (
             replaced("Dockerfile", r'image\.version="[^"]*"', 'image.version="99.0.0"'),
