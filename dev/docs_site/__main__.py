@@ -18,6 +18,8 @@ def main() -> int:
         print(f"docs_site: {failure}", file=sys.stderr)
         return 1
     print(f"{output}/index.html")
+    # A browser lets no page that it opens as a file fetch the index.
+    print(f"with search: python3 -m http.server --bind 127.0.0.1 --directory {output}")
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+import docs_site.__main__ as command
 from docs_site.building import build_site, ensure_mkdocs
 from docs_site.errors import DocsSiteError
 from docs_site.links import copy_of, for_site, source_of, targets_of
@@ -48,6 +49,17 @@ def test_every_page_is_in_the_site_and_has_its_place_in_the_menu(site: Path) -> 
         relative = page.relative_to(ROOT / "docs")
         name = "index.html" if relative.name == "README.md" else f"{relative.stem}.html"
         assert (site / relative.parent / name).is_file(), relative
+
+
+def test_make_docs_says_where_the_pages_are_and_how_to_search_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "build_site", lambda *_: None)
+    monkeypatch.setattr("sys.argv", ["docs_site", str(tmp_path)])
+    assert command.main() == 0
+    page, served = capsys.readouterr().out.splitlines()
+    assert page == f"{tmp_path}/index.html"
+    assert served.endswith(f"http.server --bind 127.0.0.1 --directory {tmp_path}")
 
 
 def test_a_page_loads_nothing_from_another_host(site: Path) -> None:
