@@ -17,6 +17,7 @@ import kopf
 
 from amove_operator.clock import backoff
 from amove_operator.kube.connection import unique_identity
+from amove_operator.kube.kopf_session import KopfSession
 from amove_operator.kube.listing import PAGE
 from amove_operator.models import GROUP, VERSION
 from amove_operator.models.refs import Kind
@@ -63,9 +64,9 @@ def registry_for(on_event: OnEvent, login: Login) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry, id="login")
-    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+    async def log_in(**_: Any) -> KopfSession:
         # The very cluster and user that the writes go to: Kopf must not find another by itself.
-        return await login()
+        return KopfSession(await login())
 
     for kind in Kind:
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from amove_operator.errors import (
     KubeUnavailable,
     OperatorError,
 )
+from amove_operator.kube.nesting import read_answer
 from amove_operator.telemetry.redaction import mask_values
 
 MAX_TEXT = 1024
@@ -43,7 +43,7 @@ class NotServed(KubeUnavailable):
 def read_json(raw: bytes) -> dict[str, Any] | None:
     """The JSON object in ``raw``; None for anything else (a proxy's page)."""
     try:
-        body = json.loads(raw)
+        body = read_answer(raw)
     except ValueError:
         return None
     return body if isinstance(body, dict) else None
