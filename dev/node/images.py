@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amove_operator import __version__
 from controlplane.progress import Finish
 from node.box import VARIABLE
 from node.cache import kept, key_of, locked, node_cache
@@ -21,9 +20,17 @@ from node.packages import ensure_packages, with_packages
 from node.programs import ensure_pause
 
 ROOT = Path(__file__).parents[2]
+
+
+def _version() -> str:
+    """The product's version, read from it: its tools run where it does not."""
+    text = (ROOT / "operator" / "amove_operator" / "__init__.py").read_text()
+    return text.partition('__version__ = "')[2].partition('"')[0]
+
+
 BASE = "localhost/debian:bookworm-slim"
 PAUSE = "localhost/pause:1"
-OPERATOR = f"localhost/amove-operator:{__version__}"
+OPERATOR = f"localhost/amove-operator:{_version()}"
 APPLICATION = "localhost/amove-application:1"
 DEBIAN_SOURCES = (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list"))
 PIP_OPTIONS = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert")

@@ -72,9 +72,11 @@ def _complaint(said: str, manifest: Manifest) -> str:
 
 @pytest.fixture(scope="module")
 def kubectl(plane: ControlPlane) -> Iterator[Kubectl]:
-    """In a namespace of these tests' own."""
+    """In a namespace of these tests' own, and nothing left for an operator that sees them all."""
     plane.kubectl("create", "namespace", NAMESPACE)
-    yield Kubectl(plane)
+    asked = Kubectl(plane)
+    yield asked
+    asked("delete", "amovebuckets,amovestoragekeys", "--all")
     plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
