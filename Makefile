@@ -79,8 +79,7 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 .PHONY: test-node
 test-node: $(READY) ## A rehearsed release, the image and the chart on a real node in namespaces of its own, and a browser (root; 8 minutes)
 	$(BIN)/python -m release --rehearse --output dist/rehearsal
-	$(BIN)/python -m node run -- $(PYTEST) tests/node -m "node and not long" --durations=10
-	$(PYTEST) tests/demo -m node
+	$(BIN)/python -m tests.on_nodes --durations=10
 
 .PHONY: test-node-long
 test-node-long: $(READY) ## The part of test-long that needs a node (root; 11 minutes, most of it waiting)

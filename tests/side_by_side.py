@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,23 +57,33 @@ def start(name: str, arguments: list[str], output: Path | None) -> Run:
         *arguments,
     ]
     # Each keeps a file of its own, which `coverage combine` finds.
-    environ = {**os.environ, "COVERAGE_FILE": str(ROOT / f".coverage.{name}")}
+    return started(name, command, output, COVERAGE_FILE=str(ROOT / f".coverage.{name}"))
+
+
+def started(name: str, command: list[str], output: Path | None, **environ: str) -> Run:
+    """A run of that command in the project's folder."""
+    given = {**os.environ, **environ}
     if output is None:
-        return Run(name, subprocess.Popen(command, cwd=ROOT, env=environ), output)
+        return Run(name, subprocess.Popen(command, cwd=ROOT, env=given), output)
     with output.open("wb") as file:
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environ, stdout=file, stderr=subprocess.STDOUT
+            command, cwd=ROOT, env=given, stdout=file, stderr=subprocess.STDOUT
         )
     return Run(name, process, output)
 
 
 def main() -> int:
     """0 when all runs passed. What each said is shown as a whole."""
+    return all_passed(RUNS, lambda name, output: start(name, sys.argv[1:], output))
+
+
+def all_passed(names: Iterable[str], begin: Callable[[str, Path | None], Run]) -> int:
+    """Begin these runs and wait for all; 0 when they passed. The first writes to the terminal."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        first, *others = RUNS
-        runs = [start(first, sys.argv[1:], None)]
-        runs += [start(name, sys.argv[1:], Path(folder) / name) for name in others]
+        first, *others = names
+        runs = [begin(first, None)]
+        runs += [begin(name, Path(folder) / name) for name in others]
         for run in runs:
             run.process.wait()
             if run.output is not None:

@@ -19,7 +19,7 @@ import pytest
 from amove_operator import __version__
 from node import NodeError
 from node.images import ROOT, Image
-from release.agreement import git
+from release.agreement import Sources, git
 from release.making import PLATFORM, REHEARSED_IMAGE, Order, make_release
 from release.programs import ensure_programs
 from release.signing import BUNDLE, PUBLIC, SUMS, generate_key, sign, verify, write_sums
@@ -126,7 +126,9 @@ def test_a_key_that_cannot_be_read_is_refused_before_anything_is_made(
     monkeypatch.delenv("COSIGN_PASSWORD", raising=False)
     done: list[str] = []
     key, output = str(tmp_path / "cosign.key"), tmp_path / "dist"
-    order = Order(root=ROOT, output=output, image=REHEARSED_IMAGE, key=key, rehearsal=True)
+    # As for a release, but for a tag and an address, which the sources lack here.
+    order = Order(root=ROOT, output=output, image=REHEARSED_IMAGE, key=key)
+    monkeypatch.setattr(Sources, "unfinished", lambda _: ())
     with pytest.raises(
         NodeError, match=r"(?s)its password is in COSIGN_PASSWORD.*decryption failed"
     ):
