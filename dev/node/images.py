@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from controlplane.progress import Finish
 from node.box import VARIABLE
@@ -116,7 +118,7 @@ class Builder:
         archive = kept(
             "image-pause",
             key,
-            lambda tar: self._build(
+            lambda tar: self._build_alone(
                 PAUSE, program.parent, _docker_archive(tar, PAUSE), dockerfile=dockerfile
             ),
             suffix=".tar",
@@ -138,7 +140,7 @@ class Builder:
         archive = kept(
             kind,
             key,
-            lambda tar: self._build(name, context, _docker_archive(tar, name), labels),
+            lambda tar: self._build_alone(name, context, _docker_archive(tar, name), labels),
             suffix=".tar",
         )
         # Other worktrees have other sources, and may be running on theirs right now.
@@ -152,13 +154,14 @@ class Builder:
         ``labels``: ``revision`` and others of ``org.opencontainers.image``. ``base``: the name of
         its base image, with a digest; empty for the one that is made here.
         """
-        self._build(OPERATOR, ROOT, (), LABELS, base=base or BASE)
         # On top, and without the cache: see LABELS.
         lines = [f'LABEL org.opencontainers.image.{key}="{value}"' for key, value in labels.items()]
         dockerfile = "\n".join([f"FROM {OPERATOR}", *lines, ""])
         with tempfile.TemporaryDirectory() as empty, tempfile.NamedTemporaryFile("r") as digest:
             to = [f"--digestfile={digest.name}", name, f"oci-archive:{archive}:{name}"]
-            self._build(name, Path(empty), to, dockerfile=dockerfile, layers=False)
+            with self._alone():  # with both: another build may clear the storage in between
+                self._build(OPERATOR, ROOT, (), LABELS, base=base or BASE)
+                self._build(name, Path(empty), to, dockerfile=dockerfile, layers=False)
             return digest.read().strip()
 
     def pinned(self, reference: str) -> str:
@@ -170,6 +173,10 @@ class Builder:
             digest = self._buildah(asked, f"reading the digest of {name}")
         repository, _, tag = name.rpartition(":")
         return f"{repository if repository and '/' not in tag else name}@{digest.strip()}"
+
+    def _build_alone(self, *arguments: Any, **named: Any) -> None:
+        with self._alone():
+            self._build(*arguments, **named)
 
     def _build(
         self,
@@ -183,23 +190,28 @@ class Builder:
         layers: bool = True,
     ) -> None:
         """Build the image, and push it where ``to``, the end of ``buildah push``, says."""
+        self._report(f"building the image {name}")
+        options = [f"--layers={str(layers).lower()}", "--isolation", "chroot"]
+        options += ["--network", "host", "--pull-never"]
+        options += [f"--build-arg={each}" for each in (f"BASE_IMAGE={base}", *labels)]
+        options += ["--tag", name, *self._pip_options()]
+        if dockerfile is not None:
+            given = node_cache() / "given.Dockerfile"
+            given.write_text(dockerfile)
+            options += ["--file", str(given)]
+        self._buildah(["build", *options, str(context)], f"building the image {name}")
+        if to:
+            self._buildah(["push", *to], f"writing {name}")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else uses buildah's storage, which has room and the base image."""
         if VARIABLE in os.environ:
             raise NodeError("the image's sources have changed since this run began: start it again")
-        self._report(f"building the image {name}")
         with locked(node_cache() / "buildah.lock"):
             self._make_room()
             self._load_base()
-            options = [f"--layers={str(layers).lower()}", "--isolation", "chroot"]
-            options += ["--network", "host", "--pull-never"]
-            options += [f"--build-arg={each}" for each in (f"BASE_IMAGE={base}", *labels)]
-            options += ["--tag", name, *self._pip_options()]
-            if dockerfile is not None:
-                given = node_cache() / "given.Dockerfile"
-                given.write_text(dockerfile)
-                options += ["--file", str(given)]
-            self._buildah(["build", *options, str(context)], f"building the image {name}")
-            if to:
-                self._buildah(["push", *to], f"writing {name}")
+            yield
 
     def _load_base(self) -> None:
         marker = self._storage / f"base-{self._base.stem}"
