@@ -77,7 +77,7 @@ node: $(READY) ## What a real node needs, into the cache: programs, Debian packa
 	@$(BIN)/python -m node build
 
 .PHONY: test-node
-test-node: $(READY) ## A rehearsed release, the image and the chart on a real node in namespaces of its own, and a browser (root; 8 minutes)
+test-node: $(READY) ## A rehearsed release, the image and the chart on a real node in namespaces of its own, and a browser (root; 6 minutes)
 	$(BIN)/python -m release --rehearse --output dist/rehearsal
 	$(BIN)/python -m tests.on_nodes --durations=10
 

@@ -1,4 +1,4 @@
-"""One node for all tests here, an emulator beside it, and the chart as a user installs it."""
+"""One node for all tests of a run, an emulator beside it, and the chart as a user installs it."""
 
 from __future__ import annotations
 
