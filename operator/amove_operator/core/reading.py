@@ -103,7 +103,7 @@ def read_bucket(body: Mapping[str, Any]) -> models.AmoveBucket:
 
 
 def _is_small(body: Mapping[str, Any]) -> bool:
-    """Whether an object is far from too large: a fifth of what it costs to write it as JSON.
+    """Whether an object is far from too large: a third of what it costs to write it as JSON.
 
     No value takes more than six times as many bytes there: ``\\u0007``, ``true,``. One that nests
     deeper than marshal writes, by 2,000, is told by its JSON.
