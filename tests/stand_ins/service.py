@@ -80,6 +80,7 @@ class InMemoryService:
     ``full``: those that are not empty.
     ``failing``: by call and bucket, what is raised instead of doing it.
     ``pause``: what each call about a bucket waits for.
+    ``slow``: by call and bucket, after how many seconds it is answered.
     ``unlisted``: ids of keys that no list shows (yet). ``lag``: how long it takes each to show.
     ``half_lists``: how many lists fail yet.
     ``unanswered``: ids of keys whose create was done and not answered.
@@ -100,6 +101,7 @@ class InMemoryService:
         self.full: set[str] = set()
         self.lingering: dict[str, BucketFlags] = {}
         self.pause: asyncio.Event | None = None
+        self.slow: dict[tuple[str, str], float] = {}
         self.keys: dict[str, StoredKey] = {}
         self.user = self.listed_as = "user-1"
         self.lag = 0.0
@@ -186,6 +188,8 @@ class InMemoryService:
         self.calls.append((call, name))
         if self.pause is not None:
             await self.pause.wait()
+        if (seconds := self.slow.get((call, name), 0.0)) > 0:
+            await asyncio.sleep(seconds)
         if (error := self.failing.get((call, name))) is not None:
             raise error
         return name

@@ -98,8 +98,7 @@ class BucketReconciler(Reconciler[AmoveBucket, BucketMemory]):
         progress.expire(seen, self.d.clock())
         snapshot = gather_bucket(self.d, seen, progress)
         step = plan_bucket(snapshot)
-        age = self.d.clock() - progress.seen_at
-        if isinstance(step, _EFFECTS) and progress.seen is not None and age > FRESH_SECONDS:
+        if isinstance(step, _EFFECTS) and progress.is_outdated(self.d.clock() - FRESH_SECONDS):
             progress.seen = None  # it may have waited long for another pass: observe before acting
             snapshot = replace(snapshot, seen=None)
             step = plan_bucket(snapshot)

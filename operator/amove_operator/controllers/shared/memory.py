@@ -104,6 +104,13 @@ class BucketMemory:
         once = isinstance(self.seen, snapshot.Absent) and not self.seen.confirmed
         return self.absent_since + APART if once else -inf
 
+    def is_outdated(self, since: float) -> bool:
+        """Whether the service's last clear answer is older than that.
+
+        That a call failed does not go out of date: it ends the pass, however long the call took.
+        """
+        return isinstance(self.seen, snapshot.Absent | snapshot.Present) and self.seen_at < since
+
     def observed_absent(self, at: float) -> None:
         """``bucket_status`` says that there is no such bucket: a service may say so once in error.
 
@@ -131,9 +138,13 @@ class BucketMemory:
     def status_written(self, before: BucketStatus, now: BucketStatus) -> None:
         """An intent that was just written is no proof of a bucket before a create is sent.
 
-        After a refusal because the name is taken, whose bucket it is must be observed.
+        After a refusal because the name is taken, whose bucket it is must be observed. A create
+        that was not done is settled once its intent is gone: the next intent is another one's.
         """
         self.intent_unused = bool(now.create_intent) and not before.create_intent
+        unsent = self.refusal is not None and self.refusal.what is snapshot.Refused.UNSENT
+        if unsent and not now.create_intent:
+            self.refusal = None
         if self.name_is_taken:
             self.seen = None
 
