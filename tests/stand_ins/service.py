@@ -80,7 +80,8 @@ class InMemoryService:
     ``full``: those that are not empty.
     ``failing``: by call and bucket, what is raised instead of doing it.
     ``pause``: what each call about a bucket waits for.
-    ``slow``: by call and bucket, after how many seconds it is answered.
+    ``slow``: by call and bucket, after how many seconds it is answered. In both the calls about
+    keys stand for all keys: ``("create key", "")``, ``("delete key", "")``, ``("list", "")``.
     ``unlisted``: ids of keys that no list shows (yet). ``lag``: how long it takes each to show.
     ``half_lists``: how many lists fail yet.
     ``unanswered``: ids of keys whose create was done and not answered.
@@ -188,11 +189,14 @@ class InMemoryService:
         self.calls.append((call, name))
         if self.pause is not None:
             await self.pause.wait()
+        await self._answer(call, name)
+        return name
+
+    async def _answer(self, call: str, name: str = "") -> None:
         if (seconds := self.slow.get((call, name), 0.0)) > 0:
             await asyncio.sleep(seconds)
         if (error := self.failing.get((call, name))) is not None:
             raise error
-        return name
 
     @property
     def renamed(self) -> set[str]:
@@ -207,8 +211,7 @@ class InMemoryService:
 
     async def get_storage_keys(self) -> tuple[RemoteKey, ...]:
         word = self._reads("get_storage_key")
-        if (error := self.failing.get(("list", ""))) is not None:
-            raise error
+        await self._answer("list")
         self.calls.append(("list", ""))
         if self.half_lists:
             self.half_lists -= 1
@@ -227,6 +230,7 @@ class InMemoryService:
 
     async def create_storage_key(self, new: NewKey) -> IssuedKey:
         self.creating(new)
+        await self._answer("create key")
         word = self._meets("create_storage_key")
         if word == "name refused":
             raise Rejected("DEFAULT", "the name is not allowed", maybe_done=True)
@@ -258,6 +262,7 @@ class InMemoryService:
         return issued.model_copy(update={"name": name})
 
     async def delete_storage_key(self, key_id: str) -> None:
+        await self._answer("delete key")
         word = self._meets("delete_storage_key")
         found = self.keys.get(spelling_of(key_id)) or self.keys.get(canonical_id(key_id))
         if found is None or found.user != self.user:

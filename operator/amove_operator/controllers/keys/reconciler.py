@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeAlias
 
+from amove_operator.clock import backoff
 from amove_operator.controllers.keys.gather import KeyGatherer
 from amove_operator.controllers.keys.key_service import KeyService
 from amove_operator.controllers.keys.reconcile_pass import ReconcilePass
@@ -21,6 +22,7 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import finish, status_of
+from amove_operator.core.outcomes import Result
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     ApiError,
@@ -31,6 +33,7 @@ from amove_operator.errors import (
 from amove_operator.fairness import Urgency
 from amove_operator.models import AmoveStorageKey, KeyStatus
 
+_FIRST_PAUSE = 1.0
 _BEFORE_MINT = (steps.DryRun, steps.RecordIssue, steps.Mint)
 _BEFORE_REVOKE = (steps.WriteStatus, steps.Revoke)
 _SECRET_WRITES = (steps.DryRun, steps.WriteSecret, steps.RepairSecretMetadata)
@@ -214,6 +217,18 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
         await self._report_unconfirmed(key, decision.progress)
         self._release_names(decision, end.status)
+
+    def paced(self, decision: KeyDecision, result: Result) -> Result:
+        """A refused create is tried again after a pause that doubles up to the resync interval.
+
+        The queue's own back-off does not tell: between two tries a list is waited for, which shows
+        that the former made no key, and whose end is no failure.
+        """
+        refusals = decision.progress.memory.refusals
+        if not (isinstance(decision.step, steps.Mint) and result.retry and refusals):
+            return result
+        pause = backoff(_FIRST_PAUSE, self.d.resync, refusals - 1)
+        return replace(result, at_least=max(result.at_least, pause))
 
     def _release_names(self, decision: KeyDecision, status: KeyStatus) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation.
