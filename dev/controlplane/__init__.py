@@ -7,6 +7,7 @@ from controlplane.errors import (
     BinariesMissingError,
     BuildError,
     CommandError,
+    CommandTimeout,
     ControlPlaneError,
     StartError,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "BinariesMissingError",
     "BuildError",
     "CommandError",
+    "CommandTimeout",
     "ControlPlane",
     "ControlPlaneError",
     "Site",

@@ -29,3 +29,14 @@ class CommandError(ControlPlaneError):
         super().__init__(f"{command} ended with status {returncode}: {stderr.strip()}")
         self.returncode = returncode
         self.stderr = stderr
+
+
+class CommandTimeout(ControlPlaneError):
+    """kubectl or helm did not end in time: what it said until then, and the API server of late."""
+
+    def __init__(self, command: str, seconds: float, said: str, api_server: str) -> None:
+        told = said.strip() or "nothing"
+        super().__init__(
+            f"{command} did not end within {seconds:.0f} s; it said: {told}\n"
+            f"The end of the API server's log:\n{api_server}"
+        )

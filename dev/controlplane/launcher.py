@@ -25,7 +25,7 @@ from controlplane.components import (
     prepare,
     write_pair,
 )
-from controlplane.errors import CommandError, ControlPlaneError, StartError
+from controlplane.errors import CommandError, CommandTimeout, ControlPlaneError, StartError
 from controlplane.kubeconfigs import Cluster, certificate_user, token_user, write_kubeconfig
 from controlplane.probe import Probe, wait_until
 from controlplane.processes import Program, Warden
@@ -225,7 +225,7 @@ class ControlPlane:
         """Run kubectl as the administrator, or as the user of ``kubeconfig``.
 
         Raises CommandError on a status other than 0, unless ``check`` is False, and
-        subprocess.TimeoutExpired after ``timeout`` seconds.
+        CommandTimeout after ``timeout`` seconds.
         """
         return self._run("kubectl", args, input, check=check, as_user=kubeconfig, timeout=timeout)
 
@@ -314,17 +314,24 @@ class ControlPlane:
         environ = {**os.environ, **self.client_environment()}
         if as_user is not None:
             environ["KUBECONFIG"] = str(as_user)
-        done = subprocess.run(
-            [str(self.bin / program), *args],
-            input=given or "",  # nothing to read, rather than our own terminal
-            env=environ,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        command = " ".join([program, *args])
+        try:
+            done = subprocess.run(
+                [str(self.bin / program), *args],
+                input=given or "",  # nothing to read, rather than our own terminal
+                env=environ,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = b"".join(each for each in (error.stdout, error.stderr) if each)
+            server = self._programs.get("kube-apiserver")
+            end = server.tail() if server is not None else "it was stopped"
+            raise CommandTimeout(command, timeout, said.decode(errors="replace"), end) from None
         if check and done.returncode != 0:
-            raise CommandError(" ".join([program, *args]), done.returncode, done.stderr)
+            raise CommandError(command, done.returncode, done.stderr)
         return done
 
 

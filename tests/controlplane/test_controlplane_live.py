@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from controlplane import CommandError, ControlPlane, audit_events
+from controlplane import CommandError, CommandTimeout, ControlPlane, audit_events
 from controlplane.certificates import Authority
 from controlplane.kubeconfigs import Cluster, certificate_user, write_kubeconfig
 from tests.controlplane.stand_ins import wait_for
@@ -276,6 +276,17 @@ def test_a_failed_command_says_what_kubectl_said(control_plane: ControlPlane) ->
         "kubectl get namespace nowhere ended with status 1: "
         'Error from server (NotFound): namespaces "nowhere" not found'
     )
+
+
+def test_a_command_that_does_not_end_tells_what_it_and_the_server_said(
+    control_plane: ControlPlane,
+) -> None:
+    watching = ("get", "namespace", "default", "--watch", "--output=name")
+    with pytest.raises(CommandTimeout) as raised:
+        control_plane.kubectl(*watching, timeout=3)
+    said, _, logged = str(raised.value).partition("The end of the API server's log:")
+    assert "did not end within 3 s; it said: namespace/default" in said
+    assert logged.strip()
 
 
 def test_an_outage_ends_with_everything_as_it_was(
