@@ -125,7 +125,8 @@ def test_a_control_plane_takes_it_and_the_documented_uninstall_leaves_what_matte
     plane.kubectl("apply", here, "--filename=-", input=json.dumps(BUCKET))
 
     for line in typed("Without Helm"):
-        plane.kubectl(*line.split()[1:])
+        if line[0] == "delete":
+            plane.kubectl(*line)
 
     plane.kubectl("get", "amovebucket", "photos", here)
     left = plane.kubectl("get", "crds,validatingadmissionpolicies", "--output=name").stdout
@@ -134,18 +135,20 @@ def test_a_control_plane_takes_it_and_the_documented_uninstall_leaves_what_matte
     assert plane.kubectl("get", gone, "--all-namespaces", LABEL, "--output=name").stdout == ""
 
     plane.kubectl("delete", "amovebucket", "photos", here)
-    for line in typed("Uninstall"):
-        if "amove-fence" in line or "delete crd" in line:
-            plane.kubectl(*line.split()[1:])
+    *_, look, definitions, fence = typed("Uninstall")
+    assert plane.kubectl(*look).stdout == "", "what the page asks for before the definitions go"
+    plane.kubectl(*definitions)
+    plane.kubectl(*fence)
     left = plane.kubectl("get", "crds,validatingadmissionpolicies", "--output=name").stdout
     assert "amove" not in left, "what the page says to delete last"
 
 
-def typed(heading: str) -> list[str]:
-    """The deletions of a section of docs/upgrade.md, a line each."""
+def typed(heading: str) -> list[list[str]]:
+    """What a section of docs/upgrade.md has one type to kubectl, in words, a line each."""
     page = (CHART.parents[2] / "docs/upgrade.md").read_text()
     section = page.split(f"\n## {heading}\n")[1].split("\n## ")[0].replace("\\\n", " ")
-    return [line for line in section.splitlines() if line.startswith("kubectl delete")]
+    lines = (line.split() for line in section.splitlines() if line.startswith("kubectl "))
+    return [words for _, *words in lines]
 
 
 BUCKET = {
