@@ -42,6 +42,7 @@ Where = tuple[str, str]
 class _QuietQueue:
     """Walks say themselves who is served next."""
 
+    def begin(self) -> None: ...
     def add(self, _item: ObjectId, _urgency: Urgency = Urgency.CHANGE) -> None: ...
     def add_after(
         self, _item: ObjectId, _seconds: float, _urgency: Urgency = Urgency.CHANGE

@@ -30,6 +30,8 @@ class InMemoryKube:
     ``writes``: how often a status was written. ``events``: the reasons of the Events.
     """
 
+    field_manager = "amove-operator"
+
     def __init__(self, time: Time, fate: Fate) -> None:
         self.crs: dict[Ref, Body] = {}
         self.secrets: dict[tuple[str, str], Body] = {}
@@ -69,9 +71,17 @@ class InMemoryKube:
         return body
 
     def touch(self, body: Body) -> Body:
-        """Stamp a new version; a copy for the caller."""
+        """Stamp a new version, as of a write by somebody else; a copy for the caller."""
         body["metadata"]["resourceVersion"] = self.version()
+        body["metadata"].pop("managedFields", None)
         return copy.deepcopy(body)
+
+    def _written(self, secret: Body) -> None:
+        """Stamp what the operator writes as its own."""
+        self.touch(secret)
+        data: Body = {f"f:{name}": {} for name in secret.get("data", ())}
+        ours = {"manager": self.field_manager, "fieldsV1": {"f:data": {".": {}, **data}}}
+        secret["metadata"]["managedFields"] = [ours]
 
     async def each_object(
         self, kind: Kind, take: Callable[[Body], None], namespace: str | None
@@ -157,7 +167,7 @@ class InMemoryKube:
                 raise Conflict("exists")
             body = copy.deepcopy(dict(manifest))
             body["metadata"]["uid"] = f"secret-{self.version()}"
-            self.touch(body)
+            self._written(body)
             if not dry_run:
                 self.secrets[where] = body
             return SecretView.parse(copy.deepcopy(body))
@@ -180,7 +190,7 @@ class InMemoryKube:
             if (meta.get("uid"), meta.get("resourceVersion")) != (uid, resource_version):
                 raise Conflict("the object has been modified")
             body: Body = merged(copy.deepcopy(found), dict(patch))
-            self.touch(body)
+            self._written(body)
             if not dry_run:
                 self.secrets[namespace, name] = body
             return SecretView.parse(copy.deepcopy(body))

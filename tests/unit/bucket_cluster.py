@@ -60,7 +60,9 @@ class BucketCluster:
 
     def start(self) -> None:
         """A process takes the lead, and sees all there is."""
-        queue: WorkQueue[ObjectId] = WorkQueue(clock=self.loop.time, jitter=lambda delay: delay)
+        queue: WorkQueue[ObjectId] = WorkQueue(
+            clock=self.loop.time, jitter=lambda delay: delay, begun=False
+        )
         self.d = Dependencies(
             self._settings,
             as_kube(self.kube),
@@ -77,6 +79,7 @@ class BucketCluster:
             self.dispatcher.on_object_event(ref.kind, None, copy.deepcopy(body))
         self.show_secrets()
         run(self.dispatcher.on_leading())
+        run(self.d.enqueue.all())
         self._workers = self.loop.create_task(run_workers(queue, self.dispatcher.handle, 4))
 
     def configure(self, **settings: Any) -> None:

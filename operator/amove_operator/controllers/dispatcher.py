@@ -54,6 +54,7 @@ class Dispatcher:
         """
         await self.d.store.lead_begins(self.d.namespaces.unlisted)
         await self.d.names.lead_begins()
+        self.d.queue.begin()
         self.d.leadership.begin(self.d.clock())
 
     # -- what the watches show -------------------------------------------------------------------

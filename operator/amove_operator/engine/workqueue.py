@@ -5,9 +5,7 @@ look at. An item is never in two workers' hands, no wake-up is lost, and it has 
 pending entry: now, or at the earliest moment asked for. Who waits for a worker is served by
 urgency, and namespaces in turn; none has more than its share of the workers. Everything is O(log n)
 or better, one timer of the event loop serves all delayed items, and an item that is neither
-pending, nor processed, nor failing costs nothing.
-
-Not thread-safe: use it from the event loop's own thread.
+pending, nor processed, nor failing costs nothing. Not thread-safe: for the event loop's own thread.
 """
 
 from __future__ import annotations
@@ -62,6 +60,7 @@ class WorkQueue(Generic[Item]):
     ``group_of``: the namespace of an item; ``share``: so many items of one namespace are handled at
     a time. ``clock`` gives monotonic seconds and must run at the speed of the event loop's clock.
     ``backoff_base`` and ``backoff_cap`` are seconds; ``jitter`` maps a delay to the one used.
+    ``begun``: if False, nothing is queued before :meth:`begin`.
     """
 
     def __init__(
@@ -73,8 +72,10 @@ class WorkQueue(Generic[Item]):
         backoff_base: float = 1.0,
         backoff_cap: float = 600.0,
         jitter: Callable[[float], float] = spread,
+        begun: bool = True,
     ) -> None:
         self._clock = clock
+        self._begun = begun
         self._backoff_base = backoff_base
         self._backoff_cap = backoff_cap
         self._jitter = jitter
@@ -92,13 +93,17 @@ class WorkQueue(Generic[Item]):
         self._idle: deque[asyncio.Future[None]] = deque()  # workers that wait for an item
         self._closed = asyncio.Event()
 
+    def begin(self) -> None:
+        """What is added from now on counts: a standby need not collect all objects there are."""
+        self._begun = True
+
     def add(self, item: Item, urgency: Urgency = Urgency.CHANGE) -> None:
         """Have ``item`` handled now, whatever delay or back-off it waits for.
 
         While it is being handled it is handled once more afterwards. The most urgent of several
-        wishes counts. Ignored after a shutdown.
+        wishes counts. Ignored before the beginning and after a shutdown.
         """
-        if self._closed.is_set():
+        if not self._begun or self._closed.is_set():
             return
         if self._delayed.pop(item, None) is not None:
             self._drop_outdated()
@@ -116,7 +121,7 @@ class WorkQueue(Generic[Item]):
         if not seconds > 0:  # also takes a NaN, which would upset the heap's order
             self.add(item, urgency)
             return
-        due = self._clock() + seconds
+        due = self._clock() + seconds  # nobody asks for that before the beginning
         if self._closed.is_set() or item in self._ready or item in self._dirty:
             return
         if item in self._delayed and due >= self._delayed[item].due:
@@ -130,9 +135,8 @@ class WorkQueue(Generic[Item]):
         """Back ``item`` off after a failed run; returns the delay chosen, in seconds.
 
         What failed is in no hurry, and comes as a sweep does. The delay doubles with every failure
-        in a row, up to ``cap`` (the queue's own, if None).
-        ``at_least`` (a server's Retry-After) wins over the cap. An :meth:`add` pulls the item
-        forward all the same: a changed spec must be served at once.
+        in a row, up to ``cap`` (the queue's own, if None). ``at_least`` (a server's Retry-After)
+        wins over the cap, and an :meth:`add` over both: a changed spec must be served at once.
         """
         failures = self._failures.get(item, 0)
         self._failures[item] = failures + 1

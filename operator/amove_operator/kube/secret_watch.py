@@ -7,11 +7,13 @@ server sends ``PartialObjectMetadata`` here, and only what the selector lets thr
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 from amove_operator.errors import KubeRefused, KubeUnavailable
@@ -26,10 +28,12 @@ MANAGED = f"{GROUP}/managed"
 """A label of our own, whatever its value: others may have their own mind about managed-by."""
 OWNER_UID = f"{GROUP}/owner-uid"
 KEY_ID = f"{GROUP}/key-id"
+WRITTEN = f"{GROUP}/written"
 # What is read of anybody's Secret, with the most characters that it can have; a longer one is none.
 _KEPT = {OWNER_UID: 64, KEY_ID: 64}
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_LONGEST_WRITTEN = 65_536
 _WATCH_SECONDS = (240, 360)
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
@@ -39,13 +43,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SecretMeta:
-    """What is kept of one Secret. ``annotations``: those few that are acted on, each bounded."""
+    """What is kept of one Secret. ``annotations``: those few that are acted on, each bounded.
+
+    ``sole_writer``: the field manager that alone wrote all that is in it, with the data that the
+    Secret says were written. A hint, by which somebody who edits is told from nobody: whoever may
+    write Secrets can write in any manager's name.
+    """
 
     namespace: str
     name: str
     uid: str
     resource_version: str
     annotations: Mapping[str, str]
+    sole_writer: str | None = None
 
     @classmethod
     def parse(cls, item: Mapping[str, Any]) -> SecretMeta:
@@ -58,7 +68,36 @@ class SecretMeta:
             if key in annotations and len(annotations[key]) <= most
         }
         place = shared_text(meta["namespace"]), shared_text(meta["name"])
-        return cls(*place, meta["uid"], meta["resourceVersion"], ours)
+        writer = _sole_writer(meta.get("managedFields") or (), annotations.get(WRITTEN, ""))
+        return cls(*place, meta["uid"], meta["resourceVersion"], ours, writer)
+
+
+def _sole_writer(entries: Sequence[Mapping[str, Any]], written: str) -> str | None:
+    """The only manager of all fields, if it also has each data key that is said to be written.
+
+    A data key that somebody takes out leaves no trace but that it is nobody's any more.
+    """
+    managers = {entry.get("manager") for entry in entries}
+    if len(managers) != 1:
+        return None
+    data = frozenset[str]()
+    for entry in entries:
+        fields = (entry.get("fieldsV1") or {}).get("f:data")
+        data |= fields.keys() if isinstance(fields, dict) else data
+    (manager,) = managers
+    expected = _data_fields(written) if len(written) <= _LONGEST_WRITTEN else None
+    return manager if isinstance(manager, str) and data - {"."} == expected else None
+
+
+@lru_cache(maxsize=32)
+def _data_fields(written: str) -> frozenset[str] | None:
+    """The data keys of the annotation, spelt as in managed fields; None where it has none."""
+    try:
+        parsed = json.loads(written)
+    except (ValueError, RecursionError):
+        return None
+    names = parsed[0] if isinstance(parsed, list) and parsed else None
+    return frozenset(f"f:{name}" for name in names) if isinstance(names, list) and names else None
 
 
 class SecretChanged(Protocol):

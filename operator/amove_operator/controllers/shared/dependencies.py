@@ -82,7 +82,14 @@ class Dependencies:
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
         self.next_call = NextCall(api, self.queue, self.key_lists)
         self.enqueue = Enqueuer(
-            self.queue, self.store, self.memories, self.secrets, self.key_lists, clock
+            self.queue,
+            self.store,
+            self.memories,
+            self.secrets,
+            self.key_lists,
+            clock,
+            now,
+            kube.field_manager,
         )
         self.status = StatusWriter(kube, self.store, now)
 
@@ -92,6 +99,7 @@ class Dependencies:
             group_of=lambda item: item.ref.namespace,
             share=self.workers // 2,
             backoff_cap=self.resync,
+            begun=False,  # as this process takes the lead, everybody is added
         )
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from datetime import datetime
 
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.controllers.shared.known_secrets import KnownSecrets, claimed_key
@@ -17,8 +18,10 @@ from amove_operator.engine.background import Background, Spawn
 from amove_operator.engine.slices import in_slices
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.fairness import Urgency
+from amove_operator.kube.secret_watch import SecretMeta
 from amove_operator.models import AmoveBucket, AmoveStorageKey
 from amove_operator.models.refs import Kind, ObjectId, Ref
+from amove_operator.models.shared import ACTED_ON
 
 
 class Enqueuer:
@@ -37,13 +40,16 @@ class Enqueuer:
         secrets: KnownSecrets,
         key_lists: KeyListCache,
         clock: Callable[[], float],
+        now: Callable[[], datetime],
+        field_manager: str,
     ) -> None:
-        self._add = queue.add
+        self._add, self._add_after = queue.add, queue.add_after
         self._store = store
         self._memories = memories
         self._secrets = secrets
         self._key_lists = key_lists
-        self._clock = clock
+        self._clock, self._now = clock, now
+        self._field_manager = field_manager
         self.spawn: Spawn = Background("enqueue")
 
     def claimants(self, name: str) -> None:
@@ -121,12 +127,22 @@ class Enqueuer:
                 self._by_need(seen)
 
     def after_first_list(self, items: Collection[ObjectId]) -> None:
-        """These keys, the settled at last: what an earlier process minted is known by now."""
+        """These keys, the settled at last: what an earlier process minted is known by now.
+
+        One that is as it was left, as far as can be told without reading its Secret, is the
+        sweep's, or its rotation's if that is due before: the Secrets of ten thousand are not all
+        read because a process was replaced.
+        """
         self.spawn(self._all_by_need(items))
 
     async def _all_by_need(self, items: Collection[ObjectId]) -> None:
         async for item in in_slices(items):
-            if (seen := self._store.find(item.uid)) is not None:
+            seen = self._store.find(item.uid)
+            if isinstance(seen, AmoveStorageKey) and self._is_as_left(seen):
+                if (due := seen.proven.next_rotation) is not None:
+                    left = (due - self._now()).total_seconds()
+                    self._add_after(item, left, Urgency.SWEEP)
+            elif seen is not None:
                 self._by_need(seen)
 
     def _by_need(self, seen: Object) -> None:
@@ -137,11 +153,30 @@ class Enqueuer:
         """Whether all that a settled key may need is found out with the first list, and not now."""
         if not isinstance(seen, AmoveStorageKey) or self._key_lists.latest is not None:
             return False
-        meta, status = seen.metadata, seen.proven
+        return self._shown_settled(seen) is not None
+
+    def _shown_settled(self, key: AmoveStorageKey) -> SecretMeta | None:
+        """The Secret of a settled key, where it is shown and says to hold the key of status."""
+        meta, status = key.metadata, key.proven
         if meta.vanished or meta.paused or status.key is None or status.retiring:
+            return None
+        shown = self._secrets.get((meta.namespace, key.secret_name))
+        held = shown is not None and claimed_key(shown) == status.key.id
+        return shown if held and is_settled(key) else None
+
+    def _is_as_left(self, key: AmoveStorageKey) -> bool:
+        """Whether a list shows the key of status and no other, and nobody wrote to its Secret.
+
+        Not where a person asks for something by annotation: what was done of it says the Secret.
+        """
+        shown, listing = self._shown_settled(key), self._key_lists.latest
+        if shown is None or listing is None or any(map(key.metadata.annotation, ACTED_ON)):
             return False
-        shown = self._secrets.get((meta.namespace, seen.secret_name))
-        return shown is not None and claimed_key(shown) == status.key.id and is_settled(seen)
+        if shown.sole_writer != self._field_manager or key.proven.key is None:
+            return False
+        key_id = key.proven.key.id
+        marker = listing.owners.get(key_id)
+        return marker is not None and [one.id for one in listing.of_marker(marker)] == [key_id]
 
     def each(self, items: Collection[ObjectId]) -> None:
         """All of these, soon."""

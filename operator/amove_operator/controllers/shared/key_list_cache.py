@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 
@@ -14,7 +13,7 @@ from amove_operator.clock import backoff
 from amove_operator.core.key_list import KeyList, RemoteKey
 from amove_operator.engine.background import Background, Spawn
 from amove_operator.engine.slices import in_slices
-from amove_operator.errors import ApiError, IncompleteListing, NotLeading
+from amove_operator.errors import ApiError, IncompleteListing, NotLeading, UnreadableAnswer
 
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
@@ -62,7 +61,7 @@ class KeyListCache:
         self._lock = asyncio.Lock()
         self._reading = False
         self._waiting: dict[str, _Waiting] = {}
-        self._failure: ApiError | None = None
+        self._failure: ApiError | NotLeading | None = None
         self._failures = 0
         self.retry_at = 0.0
         self._issued: dict[str, tuple[RemoteKey, float]] = {}
@@ -81,7 +80,8 @@ class KeyListCache:
         """Whether there is a listing begun at or after ``moment`` (monotonic).
 
         If not one is read, and ``on_listed`` is called when it is worth asking again. Raises
-        ApiError while none can be had: the failure of the last reading, until the next is due.
+        ApiError, or NotLeading, while none can be had: the failure of the last reading, until the
+        next is due.
         """
         if self._is_begun(moment):
             return True
@@ -114,20 +114,19 @@ class KeyListCache:
 
     async def _read_for_all(self) -> None:
         """Read until nobody waits for a later list; a failure ends the wait of all."""
-        read = True
         try:
-            while self._waiting and read:
-                read = False
-                with suppress(ApiError, NotLeading):  # the Lease may be late for a moment
-                    async with self._lock:
-                        if self._waiting:  # somebody else's reading may have served them by now
-                            await self._read()
-                    read = True
+            while self._waiting:
+                async with self._lock:
+                    if self._waiting:  # somebody else's reading may have served them by now
+                        await self._read()
                 self._call_those_served()
+        except Exception as failure:
+            if not isinstance(failure, ApiError | NotLeading):
+                _log.exception("the list of keys could not be taken in")
+            self._reading = False
+            self._call_those_served(all_of_them=True)
         finally:
             self._reading = False
-            if not read:
-                self._call_those_served(all_of_them=True)
 
     def _call_those_served(self, *, all_of_them: bool = False) -> None:
         served = [
@@ -158,19 +157,30 @@ class KeyListCache:
         begun = self._clock()
         try:
             listed = {key.id: key for key in await self._complete_list()}
-        except ApiError as error:
-            pause = backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._failures)
-            self._failures += 1
-            self._failure, self.retry_at = error, self._clock() + pause
+            listing = await self._indexed(begun, listed)
+            conclusions = [await judge(listing) for judge in self._judges]
+        except Exception as error:
+            self._note_failure(error)
             raise
         self._failure, self._failures = None, 0
-        listing = await self._indexed(begun, listed)
-        conclusions = [await judge(listing) for judge in self._judges]
         self._bring_up_to_date(listing)  # with what was done meanwhile
         self.latest = listing
         for conclude in conclusions:
             conclude()
         return listing
+
+    def _note_failure(self, error: Exception) -> None:
+        """Whatever it is, nobody has another list read before a pause, which doubles, is over.
+
+        A fault of ours as well: else all who wait would have it read again and again.
+        """
+        pause = backoff(_FIRST_PAUSE, _LONGEST_PAUSE, self._failures)
+        self._failures += 1
+        self.retry_at = self._clock() + pause
+        if not isinstance(error, ApiError | NotLeading):
+            kind = type(error).__name__
+            error = UnreadableAnswer(f"the list of keys could not be taken in: {kind}, see the log")
+        self._failure = error
 
     async def _complete_list(self) -> tuple[RemoteKey, ...]:
         """All keys. One that does not add up, again and again, only a person can mend: the log."""

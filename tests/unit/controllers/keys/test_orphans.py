@@ -161,6 +161,8 @@ def test_a_key_that_a_later_list_lacks_is_an_orphan_no_more() -> None:
 class Leader:
     """An OrphanWatch with just what it reads."""
 
+    field_manager = "amove-operator"
+
     def __init__(self, *watched: str) -> None:
         settings = Settings(token_file=Path("token"), watch_namespaces=watched)
         self.metrics = Metrics()

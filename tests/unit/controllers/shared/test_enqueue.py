@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -16,17 +17,20 @@ from amove_operator.controllers.shared.known_secrets import KnownSecrets
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core.buckets.snapshot import Unknown
-from amove_operator.core.key_list import KeyList
+from amove_operator.core.key_list import KeyList, RemoteKey
+from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.core.reasons import Reason
 from amove_operator.core.secrets.record import KEY_ID
 from amove_operator.engine.slices import SLICE
 from amove_operator.engine.workqueue import WorkQueue
 from amove_operator.fairness import Urgency
 from amove_operator.kube.secret_watch import SecretMeta
-from amove_operator.models import FINALIZER
+from amove_operator.models import FINALIZER, ServiceId
 from amove_operator.models.refs import Kind, ObjectId, Ref
 
 COUNT = 3 * SLICE
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+MANAGER = "amove-operator"
 NO_API = cast(AmoveClient, None)
 SETTLED = [
     {
@@ -72,8 +76,14 @@ class _Noting(WorkQueue[ObjectId]):
         super().__init__(clock=lambda: 0.0)
         self.added: dict[ObjectId, Urgency] = {}
 
+        self.later: dict[ObjectId, float] = {}
+
     def add(self, item: ObjectId, urgency: Urgency = Urgency.CHANGE) -> None:
         self.added[item] = urgency
+
+    def add_after(self, item: ObjectId, seconds: float, urgency: Urgency = Urgency.CHANGE) -> None:
+        del urgency
+        self.later[item] = seconds
 
 
 class Many:
@@ -90,6 +100,8 @@ class Many:
             self.secrets,
             self.key_lists,
             lambda: self.now,
+            lambda: NOW,
+            MANAGER,
         )
         for number in range(COUNT):
             self.put(number, conditions=SETTLED if number == 0 else [])
@@ -136,7 +148,15 @@ async def test_everybody_is_enqueued_in_slices_and_the_settled_in_no_hurry() -> 
 KEY = ObjectId(Ref(Kind.KEY, "red", "app"), "uid-app")
 
 
-def settled_key(*, paused: bool = False, retiring: bool = False, ready: bool = True) -> Any:
+def settled_key(
+    *,
+    paused: bool = False,
+    retiring: bool = False,
+    ready: bool = True,
+    asked: str = "",
+    rotation: str | None = None,
+) -> Any:
+    notes = {"paused": "true" if paused else "", "rotate-requested-at": asked}
     current = {
         "id": "4711",
         "name": "red-app",
@@ -157,21 +177,29 @@ def settled_key(*, paused: bool = False, retiring: bool = False, ready: bool = T
             "uid": "uid-app",
             "generation": 1,
             "resourceVersion": str(next(_versions)),
-            "annotations": {"storage.amove.io/paused": "true"} if paused else {},
+            "annotations": {
+                f"storage.amove.io/{name}": text for name, text in notes.items() if text
+            },
         },
         "spec": {"permission": "Read", "bucketRefs": [{"name": "photos"}]},
         "status": {
             "ownerUID": "uid-app",
             "key": current,
             "retiring": [going] if retiring else [],
+            "nextRotation": rotation,
             "observedGeneration": 1,
             "conditions": SETTLED if ready else SETTLED[1:],
         },
     }
 
 
-def showing(key_id: str) -> SecretMeta:
-    return SecretMeta("red", "app", "uid-of-secret", "1", {KEY_ID: key_id})
+def showing(key_id: str, writer: str | None = None) -> SecretMeta:
+    return SecretMeta("red", "app", "uid-of-secret", "1", {KEY_ID: key_id}, writer)
+
+
+def listed(key_id: str, serial: int = 1) -> RemoteKey:
+    name = key_name("app", marker_of("cluster", "uid-app"), names_digest(["photos"]), serial)
+    return RemoteKey(id=ServiceId(key_id), name=name, access_key="AK", user_id="user")
 
 
 async def test_a_settled_key_whose_secret_is_there_is_served_once_with_the_first_list() -> None:
@@ -214,6 +242,43 @@ async def test_no_key_waits_for_a_first_list_that_is_there_or_for_a_secret_long_
     many.secrets.note_sync(None, in_sync=True)
     many.key_lists.latest = KeyList.of(90.0, ())
     await many.enqueue.all()
+    assert KEY in many.queue.added
+
+
+AS_LEFT = [listed("4711")]
+
+
+async def test_a_key_that_is_as_it_was_left_is_the_sweeps_or_its_rotations() -> None:
+    many = Many()
+    many.store.put(Kind.KEY, settled_key(rotation="2026-11-01T02:00:00Z"))
+    many.secrets.put(showing("4711", MANAGER))
+    many.key_lists.latest = KeyList.of(90.0, AS_LEFT)
+    many.enqueue.after_first_list([KEY])
+    await many.all_added()
+    assert many.queue.added == {}
+    assert many.queue.later == {KEY: 7200.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "writer", "keys"),
+    [
+        pytest.param(settled_key(), "kubectl-edit", AS_LEFT, id="somebody wrote to its Secret"),
+        pytest.param(settled_key(), MANAGER, [], id="the list lacks it"),
+        pytest.param(
+            settled_key(), MANAGER, [*AS_LEFT, listed("4712", 2)], id="a crash left another"
+        ),
+        pytest.param(settled_key(asked="rotate"), MANAGER, AS_LEFT, id="a rotation was asked for"),
+    ],
+)
+async def test_a_key_that_is_not_as_it_was_left_is_served_after_the_first_list(
+    key: Any, writer: str, keys: list[RemoteKey]
+) -> None:
+    many = Many()
+    many.store.put(Kind.KEY, key)
+    many.secrets.put(showing("4711", writer))
+    many.key_lists.latest = KeyList.of(90.0, keys)
+    many.enqueue.after_first_list([KEY])
+    await many.all_added()
     assert KEY in many.queue.added
 
 

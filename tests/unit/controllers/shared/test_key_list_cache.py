@@ -13,7 +13,12 @@ import pytest
 from amove_operator.amove import AmoveClient
 from amove_operator.controllers.shared.key_list_cache import KeyListCache
 from amove_operator.core.key_list import KeyList
-from amove_operator.errors import IncompleteListing, TransportFault
+from amove_operator.errors import (
+    IncompleteListing,
+    NotLeading,
+    TransportFault,
+    UnreadableAnswer,
+)
 from tests.unit.core.keys.key_snapshots import NARROW, WIDE, key
 
 SETTLE = 30.0
@@ -125,6 +130,31 @@ def test_a_list_that_cannot_be_had_leaves_the_one_at_hand() -> None:
         lists.fresh(150)
     assert lists.key_lists.latest is not None
     assert lists.key_lists.latest.begun == 100
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        pytest.param(TransportFault("time-out"), TransportFault, id="no answer"),
+        pytest.param(NotLeading("the Lease is late"), NotLeading, id="the Lease is late"),
+        pytest.param(KeyError("a fault of ours"), UnreadableAnswer, id="a fault of ours"),
+    ],
+)
+def test_whatever_a_reading_fails_by_none_is_begun_before_a_pause_is_over(
+    failure: Exception, told: type[Exception]
+) -> None:
+    """All who wait are called once; each would else have it read again, at once and for ever."""
+    lists = Lists()
+    lists.error = failure
+    assert not lists.asked_for(100, 101)
+    assert (lists.asked, sorted(lists.woken)) == (1, [100, 101])
+    for _ in range(3):
+        with pytest.raises(told):
+            lists.asked_for(100)
+    assert lists.asked == 1
+    lists.error, lists.time = None, 101.5
+    assert not lists.asked_for(100)
+    assert (lists.asked, lists.asked_for(100)) == (2, True)
 
 
 def test_a_key_of_our_own_that_a_list_lacks_does_not_say_whose_the_list_is() -> None:
