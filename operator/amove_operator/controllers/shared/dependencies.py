@@ -81,17 +81,20 @@ class Dependencies:
         self.bucket_losses = BucketLosses(self.store, self.memories, self.queue, metrics)
         self.key_losses = KeyLosses(self.store, self.memories, self.settle)
         self.next_call = NextCall(api, self.queue, self.key_lists)
-        self.enqueue = Enqueuer(
+        self.enqueue = self._new_enqueuer()
+        self.status = StatusWriter(kube, self.store, now)
+
+    def _new_enqueuer(self) -> Enqueuer:
+        return Enqueuer(
             self.queue,
             self.store,
             self.memories,
             self.secrets,
             self.key_lists,
-            clock,
-            now,
-            kube.field_manager,
+            self.clock,
+            self.now,
+            self.kube.field_manager,
         )
-        self.status = StatusWriter(kube, self.store, now)
 
     def _new_queue(self) -> WorkQueue[ObjectId]:
         return WorkQueue(
