@@ -30,8 +30,11 @@ def test_a_leaked_key_is_dead_and_replaced_by_what_the_page_says_to_type(
     typed = blocks_of("leaked-key.md")
     assert len(typed) == TOKEN + 1
     name = typed[NAME].replace("team-a", space)
+    # Not so fast that a page that waits for too little would do as well.
+    slow = emulator.control.fault("delete_storage_key", delay_before=5.0, times=None)
 
     type_lines(plane, name + typed[ISSUE] + typed[AWAIT], tmp_path)
+    emulator.control.clear_faults(slow)
     with s3_with_only(leaked) as s3:
         assert refusal(s3.list_objects_v2, Bucket="photos") == "InvalidAccessKeyId"
     with s3_with_only(cluster.secret("photos-writer")) as s3:
