@@ -107,7 +107,8 @@ def test_the_teams_account_claims_no_bucket_by_a_status_and_without_it_nothing_i
 def test_the_release_has_values_that_the_chart_takes(
     whole_cluster: Cluster, tmp_path: Path
 ) -> None:
-    documents = yaml.safe_load_all((EXAMPLE / "operator/release.yaml").read_text())
+    text = (EXAMPLE / "operator/release.yaml").read_text()
+    documents = yaml.safe_load_all(text)
     (release,) = [each for each in documents if each["kind"] == "HelmRelease"]
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump(release["spec"]["values"]))
@@ -117,6 +118,9 @@ def test_the_release_has_values_that_the_chart_takes(
     made = whole_cluster.plane.helm("template", "amove-operator", str(CHART), f"--values={values}")
 
     assert "registry.example.org/amove-operator" in made.stdout
+    # The Secret that the page, and the comment above the release, have one make by hand.
+    assert "secretName: amove-credentials\n" in made.stdout
+    assert "secret generic amove-credentials -n amove-system" in text
 
 
 def _files() -> dict[str, str]:
