@@ -8,7 +8,7 @@ from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, condit
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import live_ids
 from tests.gitops.consumer import s3_client
-from tests.gitops.repository import TOOLKIT, FluxSystem, Repository
+from tests.gitops.repository import TOOLKIT, Files, FluxSystem, Repository
 
 ONCALL = "--field-manager=oncall"
 
@@ -38,7 +38,7 @@ def test_what_kubectl_sets_goes_with_fluxs_next_look_and_what_another_manager_se
     run_operator()
     repository = flux.repository()
     child = f"{repository.name}-storage"
-    files = {
+    files: Files = {
         "all/child.yaml": _storage(flux, cluster, child, repository),
         "storage/all.yaml": [a_bucket("photos"), a_key("app", bucketRefs=refs("photos"))],
     }
