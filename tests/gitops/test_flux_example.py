@@ -69,6 +69,8 @@ def test_the_repository_brings_up_operator_storage_and_application_in_order_and_
     team.gone("Deployment", "gallery")
     assert live_ids(emulator) == set()
     assert set(emulator.control.buckets()) == {"photos"}
+    for kind, name in (("Namespace", TEAM), (BUCKET, "photos")):
+        assert "deletionTimestamp" not in team.found(kind, name)["metadata"]
     assert condition(team.found(BUCKET, "photos"), "Ready")["status"] == "True"
 
 
