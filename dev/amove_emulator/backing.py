@@ -137,7 +137,7 @@ class Tier:
             for version in bucket.keys.getlist(name_of_key):
                 if isinstance(version, FakeKey):
                     version.dispose()  # it holds a temporary file open
-            bucket.keys.pop(name_of_key)
+            dict.pop(bucket.keys, name_of_key)  # moto's own would dispose of delete markers too
 
     def object_count(self, name: str) -> int:
         """Keys with at least one version or delete marker: what makes S3 refuse a deletion."""

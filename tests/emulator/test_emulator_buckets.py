@@ -151,6 +151,18 @@ def test_a_bucket_with_objects_is_not_deleted(
     assert api.bucket_status().headers["error-code"] == "NOT_FOUND"
 
 
+def test_a_bucket_of_nothing_but_deleted_objects_is_not_deleted_until_it_is_emptied(
+    api: PlainClient, control: EmulatorControl, s3: S3Factory
+) -> None:
+    api.create_bucket(versioningEnabled=True)
+    client = s3(api.create_storage_key().json())
+    client.put_object(Bucket="one-bucket", Key="k", Body=b"x")
+    client.delete_object(Bucket="one-bucket", Key="k")
+    assert "not empty" in api.delete_bucket().text
+    control.empty_bucket("one-bucket")
+    assert api.delete_bucket().status_code == 200
+
+
 def test_a_deleted_bucket_takes_nothing_along_when_its_name_is_used_again(
     api: PlainClient, s3: S3Factory
 ) -> None:

@@ -225,6 +225,10 @@ class FluxSystem:
         """Delete a Kustomization, and with it what it applied; not waited for."""
         self.cluster.delete("Kustomization", name)
 
+    def let_go_later(self, name: str) -> None:
+        """A Kustomization that another one applies goes with the test, without what it applied."""
+        self._made.append(name)
+
     def clean_up(self) -> None:
         """Remove all, without what was applied: the namespaces of the tests go anyway."""
         _let_go(self.cluster, self._made)

@@ -13,18 +13,15 @@ from tests.cluster.conftest import RunOperator
 from tests.cluster.harness import BUCKET, KEY, condition, eventually, refusal
 from tests.cluster.harness_cluster import CHART, SYSTEM, Cluster
 from tests.cluster.harness_keys import live_ids
-from tests.gitops.consumer import s3_client
+from tests.gitops.consumer import a_consumer, s3_client
 from tests.gitops.repository import GIT, FluxSystem
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gitops" / "flux"
 TEAM = "photos"
 ROOT = "flux-system"
-# helm-controller cannot be had here: the chart is installed by helm itself.
-STAND_IN = {
-    "apiVersion": "v1",
-    "kind": "ConfigMap",
-    "metadata": {"name": "operator", "namespace": SYSTEM},
-}
+# helm-controller cannot be had here: the chart is installed by helm itself, and this is what runs.
+STAND_IN = a_consumer("operator", replicas=1)
+STAND_IN["metadata"]["namespace"] = SYSTEM
 
 
 @pytest.fixture
@@ -33,6 +30,7 @@ def team(flux: FluxSystem, whole_cluster: Cluster) -> Iterator[Cluster]:
     yield whole_cluster.within(TEAM)
     flux.clean_up()
     flux.let_go_of(TEAM)
+    whole_cluster.within(SYSTEM).delete("Deployment", "operator")
     whole_cluster.drop_namespace(TEAM)
     # The next test makes it anew.
     whole_cluster.gone("Namespace", TEAM)
@@ -48,11 +46,14 @@ def test_the_repository_brings_up_operator_storage_and_application_in_order_and_
     flux.follow(repository, ROOT, path="./clusters/production", wait=False)
     flux.applied(ROOT, revision)
     storage = flux.within(TEAM)
-    storage.waits("photos-storage", revision)
 
-    # No key yet: so no application.
-    dependency = condition(storage.cluster.found("Kustomization", "photos-app"), "Ready")
-    assert dependency["reason"] == "DependencyNotReady"
+    # The operator does not run yet: so no storage. No key yet: so no application.
+    flux.waits("amove-operator", revision)
+    _waits_for_another(storage, "photos-storage")
+    assert team.every(BUCKET) == []
+    _operator_runs(flux, revision)
+    storage.waits("photos-storage", revision)
+    _waits_for_another(storage, "photos-app")
     assert team.get("Deployment", "gallery") is None
     emulator.control.clear_faults(held)
     storage.applied("photos-storage", revision)
@@ -69,6 +70,8 @@ def test_the_repository_brings_up_operator_storage_and_application_in_order_and_
     team.gone("Deployment", "gallery")
     assert live_ids(emulator) == set()
     assert set(emulator.control.buckets()) == {"photos"}
+    for kind, name in (("Namespace", TEAM), (BUCKET, "photos")):
+        assert "deletionTimestamp" not in team.found(kind, name)["metadata"]
     assert condition(team.found(BUCKET, "photos"), "Ready")["status"] == "True"
 
 
@@ -89,6 +92,7 @@ def test_the_teams_account_claims_no_bucket_by_a_status_and_without_it_nothing_i
     stolen = _files() | {"teams/photos/storage/stolen.yaml": yaml.safe_dump(forged)}
 
     revision = repository.commit(stolen)
+    _operator_runs(flux, revision)
 
     message = flux.within(TEAM).failed("photos-storage", "HealthCheckFailed", revision)
     assert f"AmoveBucket/{TEAM}/treasure" in message
@@ -107,7 +111,8 @@ def test_the_teams_account_claims_no_bucket_by_a_status_and_without_it_nothing_i
 def test_the_release_has_values_that_the_chart_takes(
     whole_cluster: Cluster, tmp_path: Path
 ) -> None:
-    documents = yaml.safe_load_all((EXAMPLE / "operator/release.yaml").read_text())
+    text = (EXAMPLE / "operator/release.yaml").read_text()
+    documents = yaml.safe_load_all(text)
     (release,) = [each for each in documents if each["kind"] == "HelmRelease"]
     values = tmp_path / "values.yaml"
     values.write_text(yaml.safe_dump(release["spec"]["values"]))
@@ -117,6 +122,9 @@ def test_the_release_has_values_that_the_chart_takes(
     made = whole_cluster.plane.helm("template", "amove-operator", str(CHART), f"--values={values}")
 
     assert "registry.example.org/amove-operator" in made.stdout
+    # The Secret that the page, and the comment above the release, have one make by hand.
+    assert "secretName: amove-credentials\n" in made.stdout
+    assert "secret generic amove-credentials -n amove-system" in text
 
 
 def _files() -> dict[str, str]:
@@ -127,6 +135,20 @@ def _files() -> dict[str, str]:
         if path.parent.name != "operator"
     }
     return found | {"operator/stand-in.yaml": yaml.safe_dump(STAND_IN)}
+
+
+def _waits_for_another(flux: FluxSystem, name: str) -> None:
+    def reason() -> bool:
+        seen = flux.cluster.found("Kustomization", name)
+        return condition(seen, "Ready").get("reason") == "DependencyNotReady"
+
+    eventually(reason, what=f"{name} waits for what it depends on")
+
+
+def _operator_runs(flux: FluxSystem, revision: str) -> None:
+    system = flux.within(SYSTEM).cluster
+    eventually(lambda: _pods_ready(system), what="the operator's pods to call ready")
+    flux.applied("amove-operator", revision)
 
 
 def _pods_ready(team: Cluster) -> bool:

@@ -36,7 +36,7 @@ def _bucket_and_key() -> list[Manifest]:
 def test_what_is_pruned_and_put_back_while_the_service_is_down_ends_with_one_new_key(
     flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
-    run_operator()
+    operator = run_operator()
     repository = flux.repository()
     name = flux.follow(repository, targetNamespace=cluster.namespace, timeout="30s")
     flux.applied(name, repository.commit({"note.yaml": NOTE, "all.yaml": _bucket_and_key()}))
@@ -51,6 +51,9 @@ def test_what_is_pruned_and_put_back_while_the_service_is_down_ends_with_one_new
     revision = repository.commit({"all.yaml": _bucket_and_key()})
     flux.waits(name, revision)
     assert old["status"]["key"]["id"] in live_ids(emulator)
+    # So long an outage that the key's list has failed, and the next try of one is far off.
+    operator.wait_log("all calls to the Amove API are held back")
+    cluster.until(KEY, "app", "Synced", "ApiUnavailable", status="False")
 
     emulator.control.clear_faults()
     # The bucket was kept, and nothing proves any more whose it is: an admin says so.

@@ -30,6 +30,8 @@ def test_a_leaked_key_is_dead_and_replaced_by_what_the_page_says_to_type(
     typed = blocks_of("leaked-key.md")
     assert len(typed) == TOKEN + 1
     name = typed[NAME].replace("team-a", space)
+    # Not so fast that a page that waits for too little would do as well.
+    slow = emulator.control.fault("delete_storage_key", delay_before=5.0, times=None)
 
     type_lines(plane, name + typed[ISSUE] + typed[AWAIT], tmp_path)
     with s3_with_only(leaked) as s3:
@@ -39,6 +41,7 @@ def test_a_leaked_key_is_dead_and_replaced_by_what_the_page_says_to_type(
     seen = cluster.found(KEY, "photos-writer")
     assert live_of(emulator, seen) == [seen["status"]["key"]["id"]]
     assert cluster.found(KEY, "other")["status"]["key"]["id"] == other
+    emulator.control.clear_faults(slow)
 
     assert "photos restarted" in type_lines(plane, name + typed[RESTART], tmp_path)
     type_lines(plane, name + typed[RESET], tmp_path)

@@ -52,11 +52,22 @@ def put_got_and_listed(shop: Cluster, said: str, name: str, text: str) -> None:
     assert stored(shop, f"hello/{name}").startswith(text)
 
 
+def by_a_name(values: dict[str, str]) -> dict[str, str]:
+    """The Secret with the endpoint by a host's name, as a user's is.
+
+    Before an address no client puts the bucket's name, whatever it is told of the path's style.
+    """
+    named = {each: text.replace("127.0.0.1:", "localhost:") for each, text in values.items()}
+    assert named != values
+    return named
+
+
 @pytest.mark.parametrize("language", EVERY_SDK)
 def test_an_unmodified_sdk_works_with_the_secret_as_its_environment(
     shop: Cluster, tmp_path: Path, language: str
 ) -> None:
-    said = run(EVERY_SDK[language](), environment(tmp_path, **shop.secret("app")))
+    values = by_a_name(shop.secret("app"))
+    said = run(EVERY_SDK[language](), environment(tmp_path, **values))
     put_got_and_listed(shop, said, f"{language.lower()}.txt", f"hello from {language}")
 
 
@@ -65,7 +76,7 @@ def test_an_unmodified_sdk_works_with_the_secret_as_its_environment(
 def test_the_sdk_for_rust_works_with_the_secret_as_its_environment(
     shop: Cluster, tmp_path: Path
 ) -> None:
-    said = run(rust_client(), environment(tmp_path, **shop.secret("app")))
+    said = run(rust_client(), environment(tmp_path, **by_a_name(shop.secret("app"))))
     put_got_and_listed(shop, said, "rust.txt", "hello from Rust")
 
 
@@ -76,7 +87,7 @@ def test_a_wrong_secret_half_is_refused_by_its_signature(shop: Cluster, tmp_path
 
 
 def test_the_aws_cli_works_with_the_credentials_file(shop: Cluster, tmp_path: Path) -> None:
-    volume = mounted(tmp_path, shop.secret("app-credentials"))
+    volume = mounted(tmp_path, by_a_name(shop.secret("app-credentials")))
     environ = environment(
         tmp_path, AWS_SHARED_CREDENTIALS_FILE=str(volume / "credentials"), BUCKET=APP_BUCKET
     )
@@ -85,14 +96,14 @@ def test_the_aws_cli_works_with_the_credentials_file(shop: Cluster, tmp_path: Pa
 
 
 def test_rclone_works_with_its_configuration(shop: Cluster, tmp_path: Path) -> None:
-    volume = mounted(tmp_path, shop.secret("app-rclone"))
+    volume = mounted(tmp_path, by_a_name(shop.secret("app-rclone")))
     environ = environment(tmp_path, RCLONE_CONFIG=str(volume / "rclone.conf"), BUCKET=APP_BUCKET)
     said = run(["sh", str(EXAMPLES / "rclone/main.sh")], with_tools(environ))
     put_got_and_listed(shop, said, "rclone.txt", "hello from rclone")
 
 
 def test_s3cmd_works_with_its_configuration(shop: Cluster, tmp_path: Path) -> None:
-    volume = mounted(tmp_path, shop.secret("app-s3cmd"))
+    volume = mounted(tmp_path, by_a_name(shop.secret("app-s3cmd")))
     environ = environment(tmp_path, S3CFG=str(volume / "s3cfg"), BUCKET=APP_BUCKET)
     # The tests' S3 is on loopback and speaks plain HTTP, which the configuration rightly does not.
     said = run(["sh", str(EXAMPLES / "s3cmd/main.sh"), "--no-ssl"], with_tools(environ))
@@ -100,7 +111,7 @@ def test_s3cmd_works_with_its_configuration(shop: Cluster, tmp_path: Path) -> No
 
 
 def test_duckdb_works_with_its_statement(shop: Cluster, tmp_path: Path) -> None:
-    secret = shop.secret("app-duckdb")
+    secret = by_a_name(shop.secret("app-duckdb"))
     # As above: the Secret's statement speaks TLS, the tests' S3 does not.
     plain = secret["secret.sql"].replace("'path'", "'path', USE_SSL false")
     volume = mounted(tmp_path, secret | {"secret.sql": plain})
@@ -123,7 +134,7 @@ def test_a_service_binding_finds_the_secret_and_a_client_its_entries(
     entries = shop.secret(name)
     assert (entries["type"], entries["provider"]) == ("s3", "amove")
     root = tmp_path / "bindings"
-    mounted(root, entries).rename(root / declared["spec"]["name"])
+    mounted(root, by_a_name(entries)).rename(root / declared["spec"]["name"])
     command = [sys.executable, str(EXAMPLES / "service-binding/main.py")]
     said = run(command, environment(tmp_path, SERVICE_BINDING_ROOT=str(root)))
     put_got_and_listed(shop, said, "binding.txt", "hello from a binding")

@@ -96,15 +96,25 @@ def test_others_labels_and_annotations_survive_a_rotation(
     assert carries(secret(team, name), {**OTHERS, "annotations": OTHERS["annotations"] | WANTED})
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"labels": {MANAGED: None}},
+        {"labels": {MANAGED: "no"}},
+        {"annotations": dict.fromkeys(WANTED)},
+        {"ownerReferences": None},
+    ],
+    ids=["label gone", "label edited", "annotation gone", "owner gone"],
+)
 def test_others_labels_and_annotations_survive_a_repair_of_ours(
-    team: Cluster, issued: dict[str, Any]
+    team: Cluster, issued: dict[str, Any], spoilt: dict[str, Any]
 ) -> None:
     name = issued["metadata"]["name"]
-    spoilt: dict[str, Any] = {"labels": {MANAGED: None}, "annotations": dict.fromkeys(WANTED)}
-    merged = {part: {**OTHERS[part], **spoilt[part]} for part in OTHERS}
-    team.patch("Secret", name, {"metadata": merged})
+    merged: dict[str, Any] = {part: OTHERS[part] | (spoilt.get(part) or {}) for part in OTHERS}
+    team.patch("Secret", name, {"metadata": spoilt | merged})
+    ours = {"labels": {MANAGED: "true"}, "annotations": WANTED}
     eventually(
-        lambda: carries(secret(team, name), {"labels": {MANAGED: "true"}, "annotations": WANTED}),
+        lambda: carries(found := secret(team, name), ours) and "ownerReferences" in found,
         what="the repair",
     )
     assert carries(secret(team, name), OTHERS)

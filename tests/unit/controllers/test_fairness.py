@@ -309,6 +309,32 @@ def test_a_revocation_that_met_an_outage_goes_first_after_it(token_file: Path) -
     shared(token_file, story)
 
 
+@pytest.mark.parametrize("seconds", [20, 70, 1000])
+def test_nothing_waits_on_after_an_outage_for_the_next_try_of_a_list_that_failed_in_it(
+    seconds: int, token_file: Path
+) -> None:
+    """A revocation that may be done needs a list, and so does a new object's bucket name."""
+
+    async def story(cluster: Shared) -> None:
+        cluster.d.api.breaker.on_change(
+            lambda state: None if state.open else cluster.d.enqueue.after_outage()
+        )
+        cluster.apply("team", "data")
+        key = cluster.apply_key("team", "app", "data")
+        await cluster.until(partial(cluster.is_ready, key))
+        cluster.amove.down = True
+        cluster.delete(key)
+        cluster.apply("team", "more")
+        new = cluster.apply_key("team", "new", "more")
+        await cluster.passes(seconds)
+        cluster.amove.down = False
+        await cluster.until(lambda: not cluster.d.api.breaker.state.open)
+        await cluster.until(lambda: cluster.is_ready(new) and key not in cluster.kube.crs, 2.0)
+        assert len(cluster.amove.keys) == 1
+
+    shared(token_file, story)
+
+
 def test_a_lease_that_is_late_for_a_moment_ends_no_wait_for_a_list_for_ever(
     token_file: Path,
 ) -> None:

@@ -189,7 +189,8 @@ class Enqueuer:
                 self._add(item)
 
     def after_outage(self) -> None:
-        """Everybody, in no hurry: the service can be reached again."""
+        """Everybody, in no hurry: the service can be reached again, and a list be had."""
+        self._key_lists.outage_ended()
         self.spawn(self._all_again(self._clock()))
 
     async def _all_again(self, since: float) -> None:

@@ -108,6 +108,10 @@ class KeyListCache:
             self._waiting[uid] = _Waiting(-inf, on_listed)
         return held
 
+    def outage_ended(self) -> None:
+        """The service can be reached again: what failed meanwhile says nothing of the next list."""
+        self.retry_at, self._failures = self._clock(), 0
+
     def discard(self, uid: str) -> None:
         """The object is gone, and waits no more."""
         self._waiting.pop(uid, None)

@@ -313,7 +313,10 @@ async def test_after_an_outage_all_are_asked_again_but_those_that_were_asked_sin
         many.now = 102.0
         many.drop(COUNT - 3)
 
+    many.key_lists.retry_at = 400.0
+
     many.enqueue.after_outage()
+    assert many.key_lists.retry_at == many.now, "who needs a list may have one"
     await many.walked(many.all_added(), meanwhile)
     assert set(many.queue.added.values()) == {Urgency.SWEEP}
     assert many.queue.added.keys() == {item(n) for n in range(COUNT) if n != COUNT - 3}

@@ -209,3 +209,22 @@ def test_who_waits_for_the_end_of_a_reading_is_called_also_when_the_sweeps_own_f
     with pytest.raises(IncompleteListing):
         lists.fresh(100)
     assert called == ["uid"]
+
+
+def test_the_end_of_an_outage_ends_the_pause_after_a_list_that_failed_in_it() -> None:
+    lists = Lists()
+    lists.error = TransportFault("down")
+    for _ in range(7):
+        assert not lists.asked_for(lists.time)
+        lists.time = lists.key_lists.retry_at
+    assert not lists.asked_for(lists.time)
+    lists.time += 1
+    with pytest.raises(TransportFault):
+        lists.asked_for(lists.time)
+    lists.key_lists.outage_ended()
+    assert not lists.asked_for(lists.time), "it failed, but was asked for"
+    assert lists.key_lists.retry_at == lists.time + 1, "the pauses begin anew"
+    lists.time += 1
+    lists.error = None
+    assert not lists.asked_for(lists.time)
+    assert lists.asked_for(lists.time)
