@@ -20,6 +20,7 @@ NAMESPACE = "flux-system"
 ACCOUNT = "kustomize-controller"
 GRACE = 10.0
 _KINDS = ("kustomize.toolkit.fluxcd.io", "source.toolkit.fluxcd.io")
+_RBAC = "rbac.authorization.k8s.io"
 
 
 class KustomizeController:
@@ -54,11 +55,11 @@ class KustomizeController:
         self._warden.dismiss()
         shutil.rmtree(self._root)
 
-    def start(self) -> None:
-        """Return when it is ready to reconcile."""
+    def start(self, *options: str) -> None:
+        """Return when it is ready to reconcile. ``options``: more of its own command line."""
         metrics, health = free_ports(2)
         self._program = program = Program.start(
-            _command(self._flux.controller, metrics, health),
+            [*_command(self._flux.controller, metrics, health), *options],
             self._root,
             self._warden,
             environ={
@@ -115,7 +116,7 @@ def _command(program: Path, metrics: int, health: int) -> list[str]:
 
 def _manifests() -> dict[str, Any]:
     subject = {"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}
-    admin = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole"}
+    admin = {"apiGroup": _RBAC, "kind": "ClusterRole"}
     items: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         {
@@ -124,7 +125,23 @@ def _manifests() -> dict[str, Any]:
             "metadata": {"name": ACCOUNT, "namespace": NAMESPACE},
         },
         {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
+            # As Flux installs it: who may edit a namespace may edit its Kustomizations.
+            "apiVersion": f"{_RBAC}/v1",
+            "kind": "ClusterRole",
+            "metadata": {
+                "name": "flux-edit",
+                "labels": {f"{_RBAC}/aggregate-to-{role}": "true" for role in ("edit", "admin")},
+            },
+            "rules": [
+                {
+                    "apiGroups": list(_KINDS),
+                    "resources": ["*"],
+                    "verbs": ["create", "delete", "deletecollection", "patch", "update"],
+                }
+            ],
+        },
+        {
+            "apiVersion": f"{_RBAC}/v1",
             "kind": "ClusterRoleBinding",
             "metadata": {"name": "cluster-reconciler"},
             "roleRef": {**admin, "name": "cluster-admin"},

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from amove_operator.models.keeping import KEPT
 from install_yaml.image import Image
 
 Manifest = dict[str, Any]
@@ -56,7 +57,8 @@ def render(helm: Path, image: Image, values: Path | None = None) -> str:
 
 def _namespace() -> Manifest:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    metadata = {"name": NAMESPACE, "labels": labels}
+    # With it would go the credentials, which are in no Git.
+    metadata = {"name": NAMESPACE, "labels": labels, "annotations": dict(KEPT)}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 

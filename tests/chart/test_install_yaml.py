@@ -96,6 +96,19 @@ def test_what_goes_at_an_uninstall_has_the_label_and_what_stays_has_not(file: Pa
         assert ("app.kubernetes.io/instance" in labels) is not stays, each["metadata"]["name"]
 
 
+def test_gitops_tools_leave_what_stays_at_an_uninstall(file: Path) -> None:
+    kept = {one["metadata"]["name"]: one for one in documents(file)}
+    for name in (
+        "amove-system",
+        "amove-fence",
+        "amovebuckets.storage.amove.io",
+        "amovestoragekeys.storage.amove.io",
+    ):
+        annotations = kept[name]["metadata"]["annotations"]
+        assert annotations["kustomize.toolkit.fluxcd.io/prune"] == "disabled"
+        assert annotations["argocd.argoproj.io/sync-options"] == "Prune=false,Delete=false"
+
+
 def without_marks(value: Any) -> Any:
     """The manifest without Helm's labels and annotations, and without what is empty then."""
     if isinstance(value, list):

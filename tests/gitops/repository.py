@@ -12,7 +12,6 @@ import secrets
 import tarfile
 import threading
 from collections.abc import Mapping
-from copy import copy
 from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -138,12 +137,6 @@ class FluxSystem:
         made = Repository(self.cluster, name, self._server, source)
         self._sources.append(made)
         return made
-
-    def within(self, namespace: str) -> FluxSystem:
-        """The same, for the Kustomizations of another namespace."""
-        other = copy(self)
-        other.cluster = self.cluster.within(namespace)
-        return other
 
     def follow(self, repository: Repository, name: str = "", **spec: Any) -> str:
         """Have Flux apply the repository as its docs recommend, pruning and waiting; the name."""

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from amove_operator.models.bucket import AmoveBucket
 from amove_operator.models.bucket_rules import BUCKET_RULES, BUCKET_TRANSITIONS
 from amove_operator.models.fence import FENCE, fence
+from amove_operator.models.keeping import KEPT
 from amove_operator.models.key import AmoveStorageKey
 from amove_operator.models.key_rules import KEY_RULES, KEY_TRANSITIONS
 from amove_operator.models.rules import Rule, Transition
@@ -130,7 +131,7 @@ def _definition(kind: CrdKind) -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{GROUP}", "annotations": dict(KEPT)},
         "spec": {
             "group": GROUP,
             "names": {

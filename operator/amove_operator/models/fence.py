@@ -14,6 +14,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from amove_operator.models.keeping import KEPT
 from amove_operator.models.shared import FINALIZER, GROUP, VERSION
 from amove_operator.times import parse_time
 
@@ -117,7 +118,7 @@ def fence() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _head(kind: str) -> dict[str, Any]:
-    annotations = {VERSION_ANNOTATION: str(FENCE_VERSION)}
+    annotations = {VERSION_ANNOTATION: str(FENCE_VERSION), **KEPT}
     metadata = {"name": FENCE, "annotations": annotations}
     return {"apiVersion": _ADMISSION, "kind": kind, "metadata": metadata}
 

@@ -155,6 +155,17 @@ KEY_RULES: tuple[rules.Rule[KeySpec], ...] = (
         ),
     ),
     *_metadata_rules("labels", lambda spec: spec.secret.labels),
+    rules.Rule(
+        at="spec.secret.labels",
+        # Helm asks for no type: by this label alone a Secret is a release to it, whose objects
+        # `helm uninstall` deletes with the rights of whoever runs it.
+        cel="!('owner' in self && self['owner'] == 'helm')",
+        message=(
+            "spec.secret.labels may not have owner: helm, by which Helm finds its releases: write "
+            "another value, or a key of your own domain"
+        ),
+        holds=lambda _name, spec: (spec.secret.labels or {}).get("owner") != "helm",
+    ),
     *_metadata_rules("annotations", lambda spec: spec.secret.annotations),
     rules.Rule(
         at="spec.secret.type",

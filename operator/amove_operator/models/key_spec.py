@@ -63,7 +63,8 @@ class SecretSpec(shared.KubeModel):
     result is at most 64 KiB. Excludes format.
     """
     labels: Labels | None = Field(
-        default=None, description=f"Labels to put on the Secret. {_REFUSED_DOMAINS}"
+        default=None,
+        description=f"Labels to put on the Secret. {_REFUSED_DOMAINS} So is owner: helm.",
     )
     annotations: Annotations | None = Field(
         default=None, description=f"Annotations to put on the Secret. {_REFUSED_DOMAINS}"

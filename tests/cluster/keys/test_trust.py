@@ -195,6 +195,7 @@ def test_types_labels_and_annotations_that_mean_something_to_others_are_refused(
         {"labels": {"storage.amove.io/owner-uid": "x"}},
         {"annotations": {KEY_ID: stage.id}},
         {"labels": OURS},
+        {"labels": {"owner": "helm", "name": "shop"}},
         {"name": "../owner"},
     ):
         wish = a_key("wish", bucketRefs=refs("photos"), secret=secret)

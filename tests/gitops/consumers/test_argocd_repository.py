@@ -99,6 +99,19 @@ def test_no_check_of_ours_and_no_example_asks_to_ignore_differences() -> None:
     assert all(".health." in name for name in config["data"])
 
 
+def test_the_project_lets_a_commit_make_nothing_outside_the_teams_namespace() -> None:
+    application = yaml.safe_load((ARGOCD / "application.yaml").read_text())["spec"]
+    project = yaml.safe_load((ARGOCD / "project.yaml").read_text())
+    limits = project["spec"]
+    assert application["project"] == project["metadata"]["name"] != "default"
+    assert limits["sourceRepos"] == [application["source"]["repoURL"]]
+    assert limits["destinations"] == [application["destination"]]
+    assert "*" not in str(limits["destinations"])
+    # So none of these is ever asked for: Argo CD would refuse the namespace as well.
+    assert limits["clusterResourceWhitelist"] == []
+    assert "CreateNamespace=true" not in application["syncPolicy"]["syncOptions"]
+
+
 def test_a_rotation_that_a_person_asked_for_is_no_difference_and_is_not_undone(
     team: Cluster,
 ) -> None:

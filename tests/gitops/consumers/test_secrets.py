@@ -143,3 +143,21 @@ def test_what_the_spec_no_longer_wants_goes_and_the_others_stay(
     team.patch(KEY, name, {"spec": {"secret": {"annotations": None}}})
     eventually(lambda: not WANTED.keys() & secret(team, name)["annotations"].keys())
     assert carries(secret(team, name), OTHERS)
+
+
+def test_the_binding_names_no_secret_of_another(team: Cluster, issued: dict[str, Any]) -> None:
+    """Else an implementation of Service Binding would mount it into the pods."""
+    name, other = issued["metadata"]["name"], f"theirs-{secrets.token_hex(4)}"
+    theirs = {"apiVersion": "v1", "kind": "Secret", "stringData": {"password": "x"}}
+    team.apply({**theirs, "metadata": {"name": other}})
+    team.apply(a_key(other, bucketRefs=refs(name)))
+    assert "binding" not in team.until(KEY, other, "Stalled", "SecretConflict")["status"]
+
+    # And where a stranger's takes the place of ours.
+    assert issued["status"]["binding"] == {"name": name}
+    team.annotate(KEY, name, paused="true")
+    team.until(KEY, name, "Synced", "Paused", status="False")
+    team.delete("Secret", name)
+    team.apply({**theirs, "metadata": {"name": name}})
+    team.annotate(KEY, name, paused=None)
+    assert "binding" not in team.until(KEY, name, "Stalled", "SecretConflict")["status"]

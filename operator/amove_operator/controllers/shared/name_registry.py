@@ -11,7 +11,7 @@ from amove_operator.controllers.shared.leadership import Leadership, Namespaces
 from amove_operator.controllers.shared.memory import Memories
 from amove_operator.controllers.shared.store import Store
 from amove_operator.core import names
-from amove_operator.core.conditions import find
+from amove_operator.core.conditions import reason_of
 from amove_operator.core.key_list import KeyList
 from amove_operator.core.names import Claimant, claim_holder
 from amove_operator.core.naming import Marker, may_reach
@@ -270,10 +270,14 @@ def _is_proven(bucket: AmoveBucket) -> bool:
 
 
 def _has_no_claim(bucket: AmoveBucket) -> bool:
-    """Deleted, paused, or stalled for a reason that holds no claim, as far as this spec goes."""
+    """Deleted, paused, or stalled for a reason that holds no claim, when it was last served.
+
+    An edit gives no claim back, nor does the end of a pause: only its own turn does, which asks
+    for itself. Else whoever edits a few old objects again and again would keep a bucket from a
+    namespace that may adopt it, though they may never have it.
+    """
     if bucket.metadata.deleting or bucket.metadata.paused:
         return True  # a paused one is never observed: it could keep the name without any right
-    found = find(bucket.status.conditions, "Stalled")
-    if found is None or found.observed_generation != bucket.metadata.generation:
-        return False
-    return found.reason in _NO_CLAIM
+    conditions = bucket.status.conditions
+    paused = reason_of(conditions, "Synced") == Reason.Paused
+    return paused or reason_of(conditions, "Stalled") in _NO_CLAIM
