@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, condition, eventually, refusal
 from tests.cluster.harness_cluster import CHART, SYSTEM, Cluster
 from tests.cluster.harness_keys import live_ids

@@ -7,7 +7,7 @@ import sys
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import kubectl_line, stalled
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,
