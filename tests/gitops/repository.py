@@ -221,6 +221,14 @@ class FluxSystem:
 
         eventually(ask, what=f"{name} reconciled once more")
 
+    def suspend(self, name: str) -> None:
+        """Have Flux leave alone what this Kustomization applied, as `flux suspend` does."""
+        self.cluster.patch("Kustomization", name, {"spec": {"suspend": True}})
+
+    def resume(self, name: str) -> None:
+        """Have Flux apply it again, with the commits that came meanwhile."""
+        self.cluster.patch("Kustomization", name, {"spec": {"suspend": False}})
+
     def delete(self, name: str) -> None:
         """Delete a Kustomization, and with it what it applied; not waited for."""
         self.cluster.delete("Kustomization", name)

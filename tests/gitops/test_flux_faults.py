@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import kubectl_line, stalled
@@ -23,7 +24,7 @@ from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_ids, lives_alone, mints
 from tests.cluster.harness_operator import environment
 from tests.gitops.consumer import s3_client
-from tests.gitops.repository import TOOLKIT, FluxSystem
+from tests.gitops.repository import TOOLKIT, Files, FluxSystem
 from tests.patience import PATIENCE
 
 NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
@@ -140,6 +141,52 @@ def _plugin(cluster: Cluster, *arguments: str) -> None:
     )
 
 
+def test_an_edit_while_flux_is_suspended_holds_and_ends_with_it_by_another_key_of_gits_rights(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """As in an emergency: suspend, give a key more rights by hand, resume."""
+    run_operator()
+    repository = flux.repository()
+    storage = flux.follow(repository, targetNamespace=cluster.namespace, path="./storage")
+    beside = f"{repository.name}-beside"
+    flux.follow(repository, beside, targetNamespace=cluster.namespace, path="./beside")
+    reader = a_key(
+        "app", bucketRefs=refs("photos"), permission="Read", rotation={"gracePeriod": "3s"}
+    )
+    files: Files = {"beside/note.yaml": NOTE, "storage/all.yaml": [a_bucket("photos"), reader]}
+    before = repository.commit(files)
+    flux.applied(storage, before)
+    narrow = cluster.found(KEY, "app")["status"]["key"]["id"]
+
+    flux.suspend(storage)
+    cluster.patch(KEY, "app", {"spec": {"permission": "ReadWrite"}})
+    wide = another_key(cluster, KEY, "app", narrow)["status"]["key"]["id"]
+    changed = [a_bucket("photos", versioningEnabled=True), reader]
+    revision = repository.commit({"storage/all.yaml": changed})
+    flux.applied(beside, revision)
+
+    # Flux has this commit, and nothing of it is applied.
+    kustomization = flux.cluster.found("Kustomization", storage)
+    assert kustomization["status"]["lastAppliedRevision"] == before
+    assert "versioningEnabled" not in cluster.found(BUCKET, "photos")["spec"]
+    assert refusal(_put(cluster), Bucket="photos", Key="a", Body=b"b") is None
+
+    flux.resume(storage)
+    flux.applied(storage, revision)
+    last = another_key(cluster, KEY, "app", wide)["status"]["key"]["id"]
+    assert cluster.found(BUCKET, "photos")["spec"]["versioningEnabled"]
+    assert refusal(_put(cluster), Bucket="photos", Key="a", Body=b"b") == "AccessDenied"
+    # What had more rights than Git gives goes by the grace that Git gives.
+    eventually(lambda: live_ids(emulator) == {last}, what="the end of the former keys")
+    assert mints(emulator) == 3
+
+
+def _put(cluster: Cluster) -> Callable[..., object]:
+    """What writes an object with the Secret of this moment."""
+    put: Callable[..., object] = s3_client(cluster.secret("app")).put_object
+    return put
+
+
 def test_force_makes_objects_anew_and_neither_bucket_is_lost(
     flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
@@ -162,8 +209,7 @@ def test_force_makes_objects_anew_and_neither_bucket_is_lost(
     assert cluster.found(BUCKET, "photos")["metadata"]["uid"] != old
     # The default policy keeps the old bucket with all that is in it; the key is for the new one.
     assert set(emulator.control.buckets()) == {"photos", "images"}
-    put = s3_client(cluster.secret("app")).put_object
-    assert refusal(put, Bucket="images", Key="a", Body=b"b") is None
+    assert refusal(_put(cluster), Bucket="images", Key="a", Body=b"b") is None
 
 
 def test_an_object_that_says_so_is_left_alone_by_flux(
