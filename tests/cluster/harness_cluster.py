@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 from base64 import b64decode
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -157,6 +158,15 @@ class Cluster:
         """(reason, note) of the Events about the object of that name."""
         found = self.every("Event")
         return [(e["reason"], e.get("note", "")) for e in found if e["regarding"]["name"] == name]
+
+    def kubectl(self, *arguments: str, given: str | Sequence[Manifest] | None = None) -> str:
+        """What kubectl prints, in the namespace; ``given``: what it reads.
+
+        Raises CommandError with what it complains of.
+        """
+        where = f"--namespace={self.namespace}"
+        text = given if given is None or isinstance(given, str) else yaml.safe_dump_all(given)
+        return self.plane.kubectl(*arguments, where, input=text).stdout
 
     # -- waiting ---------------------------------------------------------------------------------
 

@@ -108,11 +108,10 @@ def test_flux_takes_off_what_kubectl_annotates_and_leaves_what_our_plugin_asks_f
     files = {"all.yaml": [*_bucket_and_key(), a_bucket("archive")]}
     flux.applied(name, repository.commit(files))
     old = cluster.found(KEY, "app")["status"]["key"]["id"]
-    where = f"--namespace={cluster.namespace}"
     rotate, pause = "storage.amove.io/rotate-requested-at", "storage.amove.io/paused"
-    cluster.plane.kubectl("annotate", where, "amovestoragekey/app", f"{rotate}=now")
+    cluster.kubectl("annotate", "amovestoragekey/app", f"{rotate}=now")
     another_key(cluster, KEY, "app", old)
-    cluster.plane.kubectl("annotate", where, "amovebucket/photos", f"{pause}=true")
+    cluster.kubectl("annotate", "amovebucket/photos", f"{pause}=true")
     _plugin(cluster, "pause", "bucket/archive")
     for paused in ("photos", "archive"):
         cluster.until(BUCKET, paused, "Synced", "Paused", status="False")
@@ -220,9 +219,8 @@ def test_an_object_that_says_so_is_left_alone_by_flux(
     repository = flux.repository()
     name = flux.follow(repository, targetNamespace=cluster.namespace)
     flux.applied(name, repository.commit({"note.yaml": NOTE, "all.yaml": _bucket_and_key()}))
-    where = f"--namespace={cluster.namespace}"
     words = (f"{TOOLKIT}/reconcile=disabled", "storage.amove.io/paused=true")
-    cluster.plane.kubectl("annotate", where, "amovestoragekey/app", *words)
+    cluster.kubectl("annotate", "amovestoragekey/app", *words)
     cluster.until(KEY, "app", "Synced", "Paused", status="False")
 
     flux.applied(name, repository.commit({"all.yaml": None}))
