@@ -30,6 +30,8 @@ from tests.patience import PATIENCE
 
 Files = Mapping[str, str | Manifest | list[Manifest] | None]
 TOOLKIT = "kustomize.toolkit.fluxcd.io"
+NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
+"""What stays to the end: Flux takes a folder without a manifest for a mistake."""
 
 
 class Server:

@@ -13,7 +13,7 @@ from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, condition, eventually, refusal
 from tests.cluster.harness_cluster import CHART, SYSTEM, Cluster
 from tests.cluster.harness_keys import live_ids
-from tests.gitops.consumer import s3_client
+from tests.gitops.client import s3_client
 from tests.gitops.repository import GIT, FluxSystem
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gitops" / "flux"

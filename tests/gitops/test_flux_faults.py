@@ -23,11 +23,9 @@ from tests.cluster.harness import (
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_ids, lives_alone, mints
 from tests.cluster.harness_operator import environment
-from tests.gitops.consumer import s3_client
-from tests.gitops.repository import TOOLKIT, Files, FluxSystem
+from tests.gitops.client import s3_client
+from tests.gitops.repository import NOTE, TOOLKIT, Files, FluxSystem
 from tests.patience import PATIENCE
-
-NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
 
 
 def _bucket_and_key() -> list[Manifest]:
