@@ -38,7 +38,7 @@ _started = pytest.StashKey[list[Operator]]()
 
 
 def variables_for(
-    kubeconfig: Path, emulator: Emulator, token_file: Path, namespace: str, **settings: object
+    kubeconfig: Path, emulator: Emulator, token_file: Path, namespace: str, /, **settings: object
 ) -> dict[str, str]:
     """The environment of an operator; ``settings`` win, None leaves one out.
 
