@@ -99,7 +99,7 @@ flux: $(READY) ## Flux's kustomize-controller: built once with Go (5 minutes), t
 
 .PHONY: test-gitops
 test-gitops: controlplane clients flux ## GitOps and applications: Flux, kstatus, Argo CD's checks, clients in other languages
-	$(PYTEST) tests/gitops -m gitops --durations=10
+	$(PYTEST) tests/gitops -m "gitops and not long" --durations=10
 
 .PHONY: sbom
 sbom: $(READY) ## Build the image, and write what is in it, by Syft: dist/sbom.cdx.json (CycloneDX; root)

@@ -17,6 +17,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from controlplane import cache_root
+
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "apps"
 TOOLS_LOCK = ROOT / "requirements" / "clients.lock"
@@ -71,7 +73,6 @@ def rust_client() -> list[str]:
 
 def tools() -> Path:
     """The folder with python (duckdb is importable), aws, rclone and s3cmd."""
-
     folder = cache_folder() / f"tools-{_hash([TOOLS_LOCK])}"
     finished = folder / ".finished"
     with _sole_builder():
@@ -92,9 +93,7 @@ def _install_tools(folder: Path) -> None:
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """``${XDG_CACHE_HOME:-~/.cache}/amove-operator/clients``; need not exist yet."""
-    caches = environ.get("XDG_CACHE_HOME")
-    root = Path(caches) if caches else Path.home() / ".cache"
-    return root / "amove-operator" / "clients"
+    return cache_root(environ) / "clients"
 
 
 def _built(language: str, build: Callable[[Path], None]) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import shutil
 import tempfile
-import urllib.request
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +20,7 @@ from flux_tools.fetch import Flux
 NAMESPACE = "flux-system"
 ACCOUNT = "kustomize-controller"
 GRACE = 10.0
-_KINDS = ("kustomize.toolkit.fluxcd.io", "source.toolkit.fluxcd.io")
+_GROUPS = ("kustomize.toolkit.fluxcd.io", "source.toolkit.fluxcd.io")
 _RBAC = "rbac.authorization.k8s.io"
 
 
@@ -71,7 +72,7 @@ class KustomizeController:
         )
         wait_until(
             "kustomize-controller ready",
-            lambda: _answers(f"http://{LOOPBACK}:{health}/readyz"),
+            lambda: is_ready(health),
             self._deadline,
             program.require_running,
         )
@@ -91,9 +92,9 @@ class KustomizeController:
         """CRDs, namespace, ServiceAccount and rights."""
         plane = self._plane
         plane.kubectl("apply", "--server-side", "-f", str(self._flux.crds))
-        groups = plane.kubectl("get", "crd", "-o", "name").stdout.split()
-        ours = [name for name in groups if name.endswith(_KINDS)]
-        plane.kubectl("wait", "--for=condition=Established", *ours, "--timeout=60s")
+        crds = plane.kubectl("get", "crd", "-o", "name").stdout.split()
+        of_flux = [name for name in crds if name.endswith(_GROUPS)]
+        plane.kubectl("wait", "--for=condition=Established", *of_flux, "--timeout=60s")
         plane.kubectl("apply", "-f", "-", input=json.dumps(_manifests()))
         plane.service_account_kubeconfig(NAMESPACE, ACCOUNT, self._root / "kubeconfig")
 
@@ -134,7 +135,7 @@ def _manifests() -> dict[str, Any]:
             },
             "rules": [
                 {
-                    "apiGroups": list(_KINDS),
+                    "apiGroups": list(_GROUPS),
                     "resources": ["*"],
                     "verbs": ["create", "delete", "deletecollection", "patch", "update"],
                 }
@@ -151,9 +152,11 @@ def _manifests() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "List", "items": items}
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - loopback
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def is_ready(health: int) -> bool:
+    """Whether what listens there says so. http.client knows no proxy of a person."""
+    with suppress(OSError, http.client.HTTPException):
+        asked = http.client.HTTPConnection(LOOPBACK, health, timeout=2)
+        with closing(asked):
+            asked.request("GET", "/readyz")
+            return asked.getresponse().status == 200
+    return False

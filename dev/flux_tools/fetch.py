@@ -33,11 +33,9 @@ MODULES: Mapping[str, str] = {
         "h1:5msg2yyjVYDULZos+2ve8MZzcSqTpusiXmrOeBhc9yY="
     ),
 }
-_SECONDS = 300
-
-
-# A folder with the program and crds/, for who has no Go.
 VARIABLE = "AMOVE_FLUX_BIN"
+"""A folder with the program and crds/, for who has no Go."""
+_SECONDS = 300
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from controlplane import cache_root
+
 HERE = Path(__file__).parent
 _BUILD_SECONDS = 3000
+_ANSWER_SECONDS = 120
 _PACKAGES = {"external_secrets": "github.com/external-secrets/external-secrets"}
 """What a folder builds that has no program of its own; the folder pins it."""
-_ANSWER_SECONDS = 120
 
 
 class JudgeMissingError(Exception):
@@ -40,7 +42,7 @@ def argocd_health(script: Path, objects: Iterable[Mapping[str, Any]]) -> list[di
 def ensure(name: str, environ: Mapping[str, str] = os.environ) -> Path:
     """The built program of the folder ``name``. Raises JudgeMissingError."""
     source = HERE / name
-    program = go_cache(environ) / f"{name}-{_hash(source)}"
+    program = cache_root(environ) / "go" / f"{name}-{_hash(source)}"
     if not program.exists():
         build(source, program, environ, _PACKAGES.get(name, "."))
     return program
@@ -60,13 +62,6 @@ def module_folder(name: str) -> Path:
     return Path(done.stdout.strip())
 
 
-def go_cache(environ: Mapping[str, str] = os.environ) -> Path:
-    """``${XDG_CACHE_HOME:-~/.cache}/amove-operator/go``; need not exist yet."""
-    caches = environ.get("XDG_CACHE_HOME")
-    root = Path(caches) if caches else Path.home() / ".cache"
-    return root / "amove-operator" / "go"
-
-
 def build(
     source: Path, program: Path, environ: Mapping[str, str] = os.environ, package: str = "."
 ) -> None:
@@ -79,18 +74,8 @@ def build(
     clean = {**environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     with tempfile.TemporaryDirectory(dir=program.parent) as scratch:
         made = Path(scratch) / "program"
-        command = [
-            go,
-            "build",
-            "-p",
-            "2",
-            "-trimpath",
-            "-ldflags",
-            "-s -w",
-            "-o",
-            str(made),
-            package,
-        ]
+        options = ["-p", "2", "-trimpath", "-ldflags", "-s -w"]
+        command = [go, "build", *options, "-o", str(made), package]
         done = subprocess.run(
             command,
             cwd=source,

@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from controlplane import cache_root
+
 PROGRAMS = ("prometheus", "promtool")
 VARIABLE = "AMOVE_PROMETHEUS_BIN"
 _PACKAGE = "prometheus"
@@ -39,9 +41,7 @@ def ensure_prometheus(environ: Mapping[str, str] = os.environ) -> Path:
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """``${XDG_CACHE_HOME:-~/.cache}/amove-operator/prometheus``; need not exist yet."""
-    caches = environ.get("XDG_CACHE_HOME")
-    root = Path(caches) if caches else Path.home() / ".cache"
-    return root / "amove-operator" / "prometheus"
+    return cache_root(environ) / "prometheus"
 
 
 def _named(folder: Path) -> Path:

@@ -66,10 +66,10 @@ def _resource(kind: str, name: str, spec: Manifest, annotations: dict[str, str] 
     return {"apiVersion": VERSION, "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def condition(resource: Manifest | None, kind: str) -> Manifest:
+def condition(resource: Manifest | None, condition_type: str) -> Manifest:
     """One condition: ``{status, reason, message, observedGeneration, …}``; empty if absent."""
     found = ((resource or {}).get("status") or {}).get("conditions") or []
-    return next((one for one in found if one["type"] == kind), {})
+    return next((one for one in found if one["type"] == condition_type), {})
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import ssl
 from base64 import b64decode
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import httpx
 import yaml
 
 from controlplane import AuditEvent, ControlPlane, audit_events
+from controlplane.probe import client_context
 from tests.cluster.harness import BUCKET, KEY, Manifest, condition, eventually
 from tests.patience import PATIENCE
 
@@ -62,8 +63,9 @@ class Cluster:
     def __init__(self, plane: ControlPlane, namespace: str = "default") -> None:
         self.plane = plane
         self.namespace = namespace
+        tls = client_context(plane.kubeconfig)
         self._http = httpx.Client(
-            base_url=plane.server, verify=_tls(plane.kubeconfig), trust_env=False, timeout=PATIENCE
+            base_url=plane.server, verify=tls, trust_env=False, timeout=PATIENCE
         )
 
     def within(self, namespace: str) -> Cluster:
@@ -157,6 +159,15 @@ class Cluster:
         """(reason, note) of the Events about the object of that name."""
         found = self.every("Event")
         return [(e["reason"], e.get("note", "")) for e in found if e["regarding"]["name"] == name]
+
+    def kubectl(self, *arguments: str, given: str | Sequence[Manifest] | None = None) -> str:
+        """What kubectl prints, in the namespace; ``given``: what it reads.
+
+        Raises CommandError with what it complains of.
+        """
+        where = f"--namespace={self.namespace}"
+        text = given if given is None or isinstance(given, str) else yaml.safe_dump_all(given)
+        return self.plane.kubectl(*arguments, where, input=text).stdout
 
     # -- waiting ---------------------------------------------------------------------------------
 
@@ -274,18 +285,3 @@ def _done(answer: httpx.Response) -> Manifest:
     assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
     body: Manifest = answer.json()
     return body
-
-
-def _tls(kubeconfig: Path) -> ssl.SSLContext:
-    config = json.loads(kubeconfig.read_text())
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    authority = b64decode(cluster["certificate-authority-data"]).decode()
-    context = ssl.create_default_context(cadata=authority)
-    # ssl reads a client's pair from a file only.
-    pair = kubeconfig.with_name("tests-admin.pem")
-    pair.touch(mode=0o600)
-    key, certificate = user["client-key-data"], user["client-certificate-data"]
-    pair.write_bytes(b64decode(key) + b64decode(certificate))
-    context.load_cert_chain(pair)
-    pair.unlink()
-    return context

@@ -35,12 +35,12 @@ _HTTP = httpx.Client(
 
 def environment(**variables: str) -> dict[str, str]:
     """The tests' own environment without a person's settings, and ``variables``."""
-    clean = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("AMOVE_") and name != "KUBECONFIG" and not name.endswith("_proxy")
-    }
+    clean = {name: value for name, value in os.environ.items() if not _is_of_a_person(name)}
     return {**clean, "PYTHONPATH": str(ROOT / "operator"), **variables}
+
+
+def _is_of_a_person(name: str) -> bool:
+    return name.startswith("AMOVE_") or name == "KUBECONFIG" or name.lower().endswith("_proxy")
 
 
 def as_text(value: object) -> str:

@@ -11,8 +11,10 @@ import pytest
 
 from controlplane.errors import BinariesMissingError, BuildError
 from flux_tools import fetch
+from flux_tools.controller import is_ready
 from flux_tools.fetch import CONTROLLER, MODULES, PROGRAMS, TOOLS, ensure_flux
 from tests.controlplane.stand_ins import FakeGo, write_program
+from tests.gitops.repository import Server
 
 
 @pytest.fixture
@@ -77,6 +79,18 @@ def test_a_named_folder_is_taken_if_it_has_all(environ: dict[str, str], tmp_path
     (tmp_path / "crds").mkdir()
 
     assert ensure_flux(named, report=print).controller == tmp_path / CONTROLLER
+
+
+def test_a_persons_proxy_is_not_asked_whether_the_controller_is_ready(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "readyz").touch()
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody is there
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Server(tmp_path) as server:
+        assert is_ready(server.port)
+    assert not is_ready(server.port)
 
 
 def test_what_is_built_and_whose_crds_are_copied_are_of_one_version() -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from amove_emulator import Emulator
 from controlplane import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness_cluster import SYSTEM, Cluster
 from tests.cluster.harness_wire import Wire
 from tests.faults.storm import Storm, settings_of

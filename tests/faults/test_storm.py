@@ -15,7 +15,7 @@ from functools import partial
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness_cluster import Cluster
 from tests.faults.storm import Storm, settings_of
 from tests.faults.teams import TEAMS

@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from controlplane import ControlPlane, ControlPlaneError
 from flux_tools import KustomizeController, ensure_flux
-from tests.cluster.conftest import (
-    cluster,
-    make_namespace,
-    namespace,
-    operator_kubeconfig,
-    operator_variables,
-    plane,
-    pytest_runtest_makereport,
-    run_operator,
-    starter,
-    token_file,
-    whole_cluster,
-)
+from tests.cluster.fixtures import *  # noqa: F403
 from tests.cluster.harness_cluster import Cluster
-from tests.gitops.repository import FluxSystem, Repository, Server
-
-__all__ = [
-    "cluster",
-    "make_namespace",
-    "namespace",
-    "operator_kubeconfig",
-    "operator_variables",
-    "plane",
-    "pytest_runtest_makereport",
-    "run_operator",
-    "starter",
-    "token_file",
-    "whole_cluster",
-]
-
-MakeRepository = Callable[..., Repository]
+from tests.gitops.repository import FluxSystem, Server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

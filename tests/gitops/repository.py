@@ -29,6 +29,8 @@ from tests.patience import PATIENCE
 
 Files = Mapping[str, str | Manifest | list[Manifest] | None]
 TOOLKIT = "kustomize.toolkit.fluxcd.io"
+NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
+"""What stays to the end: Flux takes a folder without a manifest for a mistake."""
 
 
 class Server:
@@ -41,8 +43,12 @@ class Server:
         self._thread = threading.Thread(target=self._http.serve_forever)
 
     @property
+    def port(self) -> int:
+        return self._http.server_port
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -213,6 +219,14 @@ class FluxSystem:
             return condition(seen, "Ready").get("status") in ("True", "False")
 
         eventually(ask, what=f"{name} reconciled once more")
+
+    def suspend(self, name: str) -> None:
+        """Have Flux leave alone what this Kustomization applied, as `flux suspend` does."""
+        self.cluster.patch("Kustomization", name, {"spec": {"suspend": True}})
+
+    def resume(self, name: str) -> None:
+        """Have Flux apply it again, with the commits that came meanwhile."""
+        self.cluster.patch("Kustomization", name, {"spec": {"suspend": False}})
 
     def delete(self, name: str) -> None:
         """Delete a Kustomization, and with it what it applied; not waited for."""

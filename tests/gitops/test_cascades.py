@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, eventually, refs, refusal
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import live_ids, mints
-from tests.gitops.consumer import s3_client
+from tests.gitops.client import s3_client
 
 
 @pytest.mark.parametrize("propagation", ["Foreground", "Orphan"])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, condition, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import live_ids, lives_alone, mints
-from tests.gitops.consumer import a_consumer
-from tests.gitops.repository import TOOLKIT, Files, FluxSystem
+from tests.gitops.client import a_consumer
+from tests.gitops.repository import NOTE, TOOLKIT, Files, FluxSystem
 
 FLUX = "kustomize-controller"
 
@@ -103,10 +103,9 @@ def test_flux_prunes_bucket_key_and_consumer_in_any_order_and_spares_what_says_s
     run_operator()
     repository = flux.repository()
     spared = a_bucket("spared", annotations={f"{TOOLKIT}/prune": "disabled"})
-    keep = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "keep"}}
     revision = repository.commit(
         {
-            "keep.yaml": keep,
+            "note.yaml": NOTE,
             "all.yaml": [
                 a_bucket("photos", deletionPolicy="Delete"),
                 a_key("app", bucketRefs=refs("photos")),

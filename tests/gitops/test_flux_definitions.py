@@ -6,7 +6,7 @@ import json
 
 from amove_emulator import Emulator
 from amove_operator.models.crds import crd_files
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import KEY, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import lives_alone, mints

@@ -11,11 +11,11 @@ import yaml
 from amove_emulator import Emulator
 from flux_tools import KustomizeController
 from flux_tools.controller import ACCOUNT
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, condition, eventually, refusal
 from tests.cluster.harness_cluster import CHART, SYSTEM, Cluster
 from tests.cluster.harness_keys import live_ids
-from tests.gitops.consumer import a_consumer, s3_client
+from tests.gitops.client import a_consumer, s3_client
 from tests.gitops.repository import GIT, TOOLKIT, FluxSystem
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gitops" / "flux"
@@ -195,7 +195,7 @@ def _waits_for_another(flux: FluxSystem, name: str) -> None:
 
 
 def _operator_runs(flux: FluxSystem, revision: str) -> None:
-    system = flux.within(SYSTEM).cluster
+    system = flux.cluster.within(SYSTEM)
     eventually(lambda: _pods_ready(system), what="the operator's pods to call ready")
     flux.applied("amove-operator", revision)
 

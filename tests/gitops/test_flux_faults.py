@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import kubectl_line, stalled
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,
@@ -22,11 +23,9 @@ from tests.cluster.harness import (
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_ids, lives_alone, mints
 from tests.cluster.harness_operator import environment
-from tests.gitops.consumer import s3_client
-from tests.gitops.repository import TOOLKIT, FluxSystem
+from tests.gitops.client import s3_client
+from tests.gitops.repository import NOTE, TOOLKIT, Files, FluxSystem
 from tests.patience import PATIENCE
-
-NOTE: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}
 
 
 def _bucket_and_key() -> list[Manifest]:
@@ -110,11 +109,10 @@ def test_flux_takes_off_what_kubectl_annotates_and_leaves_what_our_plugin_asks_f
     files = {"all.yaml": [*_bucket_and_key(), a_bucket("archive")]}
     flux.applied(name, repository.commit(files))
     old = cluster.found(KEY, "app")["status"]["key"]["id"]
-    where = f"--namespace={cluster.namespace}"
     rotate, pause = "storage.amove.io/rotate-requested-at", "storage.amove.io/paused"
-    cluster.plane.kubectl("annotate", where, "amovestoragekey/app", f"{rotate}=now")
+    cluster.kubectl("annotate", "amovestoragekey/app", f"{rotate}=now")
     another_key(cluster, KEY, "app", old)
-    cluster.plane.kubectl("annotate", where, "amovebucket/photos", f"{pause}=true")
+    cluster.kubectl("annotate", "amovebucket/photos", f"{pause}=true")
     _plugin(cluster, "pause", "bucket/archive")
     for paused in ("photos", "archive"):
         cluster.until(BUCKET, paused, "Synced", "Paused", status="False")
@@ -143,6 +141,52 @@ def _plugin(cluster: Cluster, *arguments: str) -> None:
     )
 
 
+def test_an_edit_while_flux_is_suspended_holds_and_ends_with_it_by_another_key_of_gits_rights(
+    flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
+) -> None:
+    """As in an emergency: suspend, give a key more rights by hand, resume."""
+    run_operator()
+    repository = flux.repository()
+    storage = flux.follow(repository, targetNamespace=cluster.namespace, path="./storage")
+    beside = f"{repository.name}-beside"
+    flux.follow(repository, beside, targetNamespace=cluster.namespace, path="./beside")
+    reader = a_key(
+        "app", bucketRefs=refs("photos"), permission="Read", rotation={"gracePeriod": "3s"}
+    )
+    files: Files = {"beside/note.yaml": NOTE, "storage/all.yaml": [a_bucket("photos"), reader]}
+    before = repository.commit(files)
+    flux.applied(storage, before)
+    narrow = cluster.found(KEY, "app")["status"]["key"]["id"]
+
+    flux.suspend(storage)
+    cluster.patch(KEY, "app", {"spec": {"permission": "ReadWrite"}})
+    wide = another_key(cluster, KEY, "app", narrow)["status"]["key"]["id"]
+    changed = [a_bucket("photos", versioningEnabled=True), reader]
+    revision = repository.commit({"storage/all.yaml": changed})
+    flux.applied(beside, revision)
+
+    # Flux has this commit, and nothing of it is applied.
+    kustomization = flux.cluster.found("Kustomization", storage)
+    assert kustomization["status"]["lastAppliedRevision"] == before
+    assert "versioningEnabled" not in cluster.found(BUCKET, "photos")["spec"]
+    assert refusal(_put(cluster), Bucket="photos", Key="a", Body=b"b") is None
+
+    flux.resume(storage)
+    flux.applied(storage, revision)
+    last = another_key(cluster, KEY, "app", wide)["status"]["key"]["id"]
+    assert cluster.found(BUCKET, "photos")["spec"]["versioningEnabled"]
+    assert refusal(_put(cluster), Bucket="photos", Key="a", Body=b"b") == "AccessDenied"
+    # What had more rights than Git gives goes by the grace that Git gives.
+    eventually(lambda: live_ids(emulator) == {last}, what="the end of the former keys")
+    assert mints(emulator) == 3
+
+
+def _put(cluster: Cluster) -> Callable[..., object]:
+    """What writes an object with the Secret of this moment."""
+    put: Callable[..., object] = s3_client(cluster.secret("app")).put_object
+    return put
+
+
 def test_force_makes_objects_anew_and_neither_bucket_is_lost(
     flux: FluxSystem, cluster: Cluster, emulator: Emulator, run_operator: RunOperator
 ) -> None:
@@ -165,8 +209,7 @@ def test_force_makes_objects_anew_and_neither_bucket_is_lost(
     assert cluster.found(BUCKET, "photos")["metadata"]["uid"] != old
     # The default policy keeps the old bucket with all that is in it; the key is for the new one.
     assert set(emulator.control.buckets()) == {"photos", "images"}
-    put = s3_client(cluster.secret("app")).put_object
-    assert refusal(put, Bucket="images", Key="a", Body=b"b") is None
+    assert refusal(_put(cluster), Bucket="images", Key="a", Body=b"b") is None
 
 
 def test_an_object_that_says_so_is_left_alone_by_flux(
@@ -177,9 +220,8 @@ def test_an_object_that_says_so_is_left_alone_by_flux(
     repository = flux.repository()
     name = flux.follow(repository, targetNamespace=cluster.namespace)
     flux.applied(name, repository.commit({"note.yaml": NOTE, "all.yaml": _bucket_and_key()}))
-    where = f"--namespace={cluster.namespace}"
     words = (f"{TOOLKIT}/reconcile=disabled", "storage.amove.io/paused=true")
-    cluster.plane.kubectl("annotate", where, "amovestoragekey/app", *words)
+    cluster.kubectl("annotate", "amovestoragekey/app", *words)
     cluster.until(KEY, "app", "Synced", "Paused", status="False")
 
     flux.applied(name, repository.commit({"all.yaml": None}))

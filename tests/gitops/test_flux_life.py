@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,
@@ -22,8 +22,8 @@ from tests.cluster.harness import (
 )
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_ids, live_of
-from tests.gitops.consumer import CONTENT, PATH, Client, a_consumer, s3_client
-from tests.gitops.repository import Files, FluxSystem, Repository
+from tests.gitops.client import CONTENT, PATH, Client, a_consumer, s3_client
+from tests.gitops.repository import NOTE, Files, FluxSystem, Repository
 
 
 @dataclass
@@ -87,7 +87,7 @@ def _life(
 def _begins(life: Life) -> None:
     life.commits(
         {
-            "README.yaml": life.in_first(_note()),
+            "note.yaml": life.in_first(NOTE),
             "photos.yaml": life.in_first(a_bucket("photos")),
             "reader.yaml": life.in_first(a_key("reader", bucketRefs=refs("photos"))),
             "app.yaml": life.in_first(a_consumer("app", "reader")),
@@ -193,8 +193,3 @@ def _within(place: Cluster, manifests: tuple[Manifest, ...]) -> list[Manifest]:
 
 def _access_key(place: Cluster, secret: str) -> str:
     return place.secret(secret)["AWS_ACCESS_KEY_ID"]
-
-
-def _note() -> Manifest:
-    """What stays to the end: Flux takes a folder without a manifest for a mistake."""
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "readme"}}

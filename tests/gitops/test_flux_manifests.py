@@ -6,11 +6,11 @@ from pathlib import Path
 
 from amove_emulator import Emulator
 from amove_operator.models.shared import FINALIZER
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import lives_alone, mints
-from tests.gitops.consumer import a_consumer
+from tests.gitops.client import a_consumer
 from tests.gitops.repository import TOOLKIT, FluxSystem
 
 CONFIGURATION = Path(__file__).parents[2] / "examples/gitops/flux/kustomizeconfig.yaml"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, condition, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import live_ids
-from tests.gitops.consumer import s3_client
+from tests.gitops.client import s3_client
 from tests.gitops.repository import TOOLKIT, Files, FluxSystem, Repository
 
 ONCALL = "--field-manager=oncall"

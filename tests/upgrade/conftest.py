@@ -7,33 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from controlplane import ControlPlane, ensure_binaries
-from tests.cluster.conftest import (
-    cluster,
-    make_namespace,
-    namespace,
-    operator_kubeconfig,
-    operator_variables,
-    plane,
-    pytest_runtest_makereport,
-    run_operator,
-    starter,
-    token_file,
-    whole_cluster,
-)
-
-__all__ = [
-    "cluster",
-    "make_namespace",
-    "namespace",
-    "operator_kubeconfig",
-    "operator_variables",
-    "plane",
-    "pytest_runtest_makereport",
-    "run_operator",
-    "starter",
-    "token_file",
-    "whole_cluster",
-]
+from tests.cluster.fixtures import *  # noqa: F403
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import yaml
 
 from amove_emulator import Emulator
 from controlplane import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import CHART, RELEASE, SYSTEM, Cluster
 from tests.cluster.harness_operator import Operator, environment

@@ -48,12 +48,11 @@ def wire(
 
     ``kube`` itself stays without a fence: for the Lease, and for what is read before the lead.
     """
-    may_write, here, metrics = election.check, kube.namespace, alarms.metrics
-    manager = field_manager(settings.lease_namespace or here, settings.lease_name)
-    fenced = Kube(kube.transport, namespace=here, gate=may_write, field_manager=manager)
+    metrics = alarms.metrics
+    fenced = _fenced(settings, kube, election)
 
     def may_call() -> None:
-        may_write()
+        election.check()
         if d.queue.is_shut_down:
             raise NotLeading(
                 "this process is stopping: it ends what it has begun, and calls no more"
@@ -63,25 +62,42 @@ def wire(
     d = Dependencies(settings, fenced, api, metrics, cluster_uid)
     d.leadership.renewed_at = election.renewed_at
     serves = dispatcher.Dispatcher(d)
+    _tell_of_outages(d, alarms)
+    gauges.show_operator(metrics, d)
+    lists, sweeps = census.Census(serves), resync.Resync(serves)
+    return Operator(d, serves, lists, sweeps, _secret_watch(serves))
 
-    def on_breaker_change(state: BreakerState) -> None:
+
+def _fenced(settings: Settings, kube: Kube, election: LeaseElection | AlwaysLeading) -> Kube:
+    """The same cluster, written to only while this process leads, by a manager of the release."""
+    release = settings.lease_namespace or kube.namespace, settings.lease_name
+    return Kube(
+        kube.transport,
+        namespace=kube.namespace,
+        gate=election.check,
+        field_manager=field_manager(*release),
+    )
+
+
+def _tell_of_outages(d: Dependencies, alarms: Alarms) -> None:
+    """Have the breaker's changes told, and what waited queued again when the service is back."""
+
+    def on_change(state: BreakerState) -> None:
         alarms.on_breaker_change(state)
         if not state.open:
             d.enqueue.after_outage()
 
-    api.breaker.on_change(on_breaker_change)
+    d.api.breaker.on_change(on_change)
 
-    def on_secret_sync(scope: str | None, *, in_sync: bool) -> None:
+
+def _secret_watch(serves: dispatcher.Dispatcher) -> SecretWatch:
+    """The watch of our Secrets, which the dispatcher takes in; it is not begun."""
+    d = serves.d
+
+    def on_sync(scope: str | None, *, in_sync: bool) -> None:
         if in_sync:
-            metrics.watch_event.labels("Secret").set_to_current_time()
+            d.metrics.watch_event.labels("Secret").set_to_current_time()
         d.secrets.note_sync(scope, in_sync=in_sync)
 
-    secrets = SecretWatch(
-        fenced,
-        serves.secret_events.on_event,
-        on_secret_sync,
-        namespaces=settings.watch_namespaces,
-    )
-    gauges.show_operator(metrics, d)
-    lists, sweeps = census.Census(serves), resync.Resync(serves)
-    return Operator(d, serves, lists, sweeps, secrets)
+    namespaces = d.settings.watch_namespaces
+    return SecretWatch(d.kube, serves.secret_events.on_event, on_sync, namespaces=namespaces)

@@ -13,7 +13,7 @@ from typing import Any
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CHANGING, stalled, unsynced
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

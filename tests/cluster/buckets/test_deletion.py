@@ -11,7 +11,7 @@ import pytest
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CALLS, backs_off, calls, stalled
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.patience import PATIENCE

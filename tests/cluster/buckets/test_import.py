@@ -12,7 +12,7 @@ import yaml
 from amove_emulator import Emulator
 from amove_operator.commands.import_manifests import Found, manifest, to_yaml
 from amove_operator.models import BucketFlags
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, condition, eventually
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_operator import environment

@@ -18,7 +18,7 @@ from tests.cluster.bucket_words import (
     unsynced,
     writes_since,
 )
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, Manifest, a_bucket, condition, eventually
 from tests.cluster.harness_cluster import Cluster
 

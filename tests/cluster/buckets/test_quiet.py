@@ -9,7 +9,7 @@ from typing import Any
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CALLS, about, calls, stalled, unsynced, writes_since
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 

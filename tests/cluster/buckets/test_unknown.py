@@ -8,7 +8,7 @@ from typing import Any
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CHANGING, about, unsynced
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, Manifest, a_bucket, condition, eventually
 from tests.cluster.harness_cluster import Cluster
 

@@ -11,7 +11,7 @@ import pytest
 from amove_emulator import Emulator
 from controlplane.components import free_ports
 from controlplane.launcher import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

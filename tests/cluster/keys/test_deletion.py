@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

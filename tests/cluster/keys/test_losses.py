@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key, live_ids, live_of, mints, revoked

@@ -15,7 +15,7 @@ from amove_emulator import Emulator
 from amove_operator.commands.orphans import run_orphans
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.settings import load_settings
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import KEY, Manifest, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import CROWD, KEY_ID, OURS, OWNER_UID, a_secret, make_crowd

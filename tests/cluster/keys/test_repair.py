@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     KEY,
     Manifest,

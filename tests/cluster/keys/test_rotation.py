@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Self
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     KEY,
     Manifest,

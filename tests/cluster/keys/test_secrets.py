@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

@@ -10,7 +10,7 @@ import pytest
 
 from amove_emulator import Emulator
 from controlplane.launcher import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     GROUP,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     KEY,
     Manifest,

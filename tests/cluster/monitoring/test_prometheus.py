@@ -13,7 +13,7 @@ import yaml
 
 from amove_emulator import Emulator
 from controlplane.components import free_ports
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import SYSTEM, Cluster
 from tests.cluster.monitoring.conftest import StartPrometheus

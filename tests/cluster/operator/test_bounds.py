@@ -13,7 +13,7 @@ import pytest
 from amove_emulator import Emulator
 from amove_operator.kube.nesting import read_as_deep_as_the_server
 from amove_operator.models.crds import crds
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     GROUP,

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import Cluster
 

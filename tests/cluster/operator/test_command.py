@@ -11,7 +11,7 @@ import pytest
 
 from amove_emulator import Emulator
 from controlplane import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness_operator import ROOT, environment
 from tests.patience import PATIENCE
 

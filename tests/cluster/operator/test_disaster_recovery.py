@@ -12,7 +12,7 @@ from amove_operator.commands.orphans import run_orphans
 from amove_operator.core.naming import key_name, marker_of, names_digest
 from amove_operator.settings import load_settings
 from tests.cluster.bucket_words import kubectl_line, stalled
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

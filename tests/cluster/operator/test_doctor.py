@@ -14,7 +14,7 @@ import pytest
 from amove_emulator import Emulator
 from amove_operator.models.fence import fence
 from controlplane import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import OPERATOR_USER, SYSTEM, Cluster
 from tests.cluster.harness_keys import a_secret

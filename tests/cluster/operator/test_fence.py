@@ -11,7 +11,7 @@ import pytest
 from amove_emulator import Emulator
 from controlplane import ControlPlane
 from tests.cluster.bucket_words import kubectl_line, stalled
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import RELEASE, SYSTEM, Cluster
 

@@ -13,7 +13,7 @@ import pytest
 from amove_emulator import Emulator
 from controlplane import ControlPlane
 from tests.cluster.bucket_words import stalled
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import CHART, RELEASE, SYSTEM, Cluster
 from tests.cluster.harness_operator import Operator

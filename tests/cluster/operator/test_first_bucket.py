@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import refusal, s3_with_only
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.typing_pages import DOCS, blocks_of, type_lines

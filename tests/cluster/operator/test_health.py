@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amove_emulator import Emulator
 from controlplane.launcher import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import a_bucket, eventually
 from tests.cluster.harness_cluster import SYSTEM, Cluster
 from tests.cluster.harness_operator import Operator

@@ -15,7 +15,7 @@ import pytest
 
 from amove_emulator import Emulator
 from amove_operator.kubectl_amove import main
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import Tenant, another_key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from amove_emulator import Emulator
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs, refusal, s3_with_only
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import live_of

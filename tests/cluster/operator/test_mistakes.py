@@ -15,7 +15,7 @@ import pytest
 
 from amove_emulator import Emulator
 from controlplane.launcher import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.operator.mistakes import MISTAKES, ON_A_BARE_CLUSTER, Stage
 

@@ -13,7 +13,7 @@ import yaml
 from amove_emulator import Emulator
 from controlplane import AuditEvent
 from controlplane.launcher import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, GROUP, KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import CHART, CHART_OPTIONS, RELEASE, SYSTEM, Cluster
 from tests.cluster.harness_operator import Operator

@@ -15,7 +15,7 @@ import pytest
 from amove_emulator import Emulator
 from amove_operator.models.refs import Kind
 from controlplane.launcher import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, eventually, refs
 from tests.cluster.harness_cluster import SYSTEM, Cluster
 from tests.cluster.harness_keys import live_ids, live_of, lives_alone, revoked

@@ -10,7 +10,7 @@ import pytest
 
 from amove_emulator import Emulator
 from controlplane import ControlPlane
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, eventually, refs
 from tests.cluster.harness_cluster import SYSTEM, Cluster
 from tests.cluster.harness_operator import Operator

@@ -11,7 +11,7 @@ from amove_emulator import Emulator
 from amove_operator.commands.orphans import run_orphans
 from amove_operator.settings import load_settings
 from tests.cluster.bucket_words import unsynced
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import (
     BUCKET,
     KEY,

@@ -10,7 +10,7 @@ import pytest
 
 from amove_emulator import Emulator
 from tests.cluster.bucket_words import CHANGING
-from tests.cluster.conftest import RunOperator
+from tests.cluster.fixtures import RunOperator
 from tests.cluster.harness import BUCKET, a_bucket
 from tests.cluster.harness_cluster import Cluster
 

@@ -16,18 +16,15 @@ from tests.cluster.harness_cluster import Cluster
 from tests.patience import PATIENCE
 
 APP_BUCKET = "amove-demo-apps"
-MANIFESTS = (
-    "storage.yaml",
-    *(f"{name}/key.yaml" for name in ("awscli", "rclone", "s3cmd", "duckdb", "service-binding")),
-)
+MANIFESTS = (EXAMPLES / "storage.yaml", *sorted(EXAMPLES.glob("*/key.yaml")))
 Change = Callable[[str], str]
 
 
 def declare(team: Cluster) -> None:
     """Apply the manifests of all examples as they are delivered, and wait until they are Ready."""
     applied: list[dict[str, Any]] = []
-    for name in MANIFESTS:
-        applied += team.apply((EXAMPLES / name).read_text())
+    for file in MANIFESTS:
+        applied += team.apply(file.read_text())
     for one in applied:
         team.ready(one["kind"], one["metadata"]["name"])
     assert {one["kind"] for one in applied} == {BUCKET, KEY}

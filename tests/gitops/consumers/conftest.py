@@ -1,4 +1,4 @@
-"""The fixtures of the cluster tests, and one operator for all tests of a module here."""
+"""One operator for all tests of a module; what it stands on is in the folder above."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 
 from amove_emulator import Emulator
-from controlplane.components import free_ports
-from tests.cluster.conftest import operator_kubeconfig, plane, starter, whole_cluster
+from tests.cluster.fixtures import variables_for
 from tests.cluster.harness_cluster import Cluster
-from tests.cluster.harness_operator import Operator, Starter, as_text
-
-__all__ = ["operator_kubeconfig", "plane", "starter", "whole_cluster"]
+from tests.cluster.harness_operator import Operator, Starter
 
 OperatorOf = Callable[..., Operator]
 
@@ -47,23 +44,7 @@ def variables(
     token.write_text(service.api_token)
 
     def given(**settings: object) -> dict[str, str]:
-        metrics, health = free_ports(2)
-        chosen: dict[str, object] = {
-            "api_url": service.url,
-            "auth_url": service.url,
-            "token_file": token,
-            "watch_namespaces": [team.namespace],
-            "resync_interval": "3600s",
-            "listing_settle": "1s",
-            "rate_limit": 200,
-            "leader_election": False,
-            "metrics_port": metrics,
-            "health_port": health,
-            "log_level": "DEBUG",
-            **settings,
-        }
-        named = {f"AMOVE_{field.upper()}": as_text(value) for field, value in chosen.items()}
-        return {"KUBECONFIG": str(operator_kubeconfig), **named}
+        return variables_for(operator_kubeconfig, service, token, team.namespace, **settings)
 
     return given
 

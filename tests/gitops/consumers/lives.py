@@ -36,11 +36,11 @@ STAGES = {
 is being deleted: it says Progressing of itself."""
 
 
-def says(kind: str, status: str, reason: str = "") -> Callable[[Manifest], bool]:
+def says(condition_type: str, status: str, reason: str = "") -> Callable[[Manifest], bool]:
     """Whether an object has this condition, for its spec as it is."""
 
     def holds(seen: Manifest) -> bool:
-        one = condition(seen, kind)
+        one = condition(seen, condition_type)
         now = one.get("observedGeneration") == seen["metadata"]["generation"]
         return now and one["status"] == status and reason in ("", one["reason"])
 

@@ -29,12 +29,15 @@ from tests.gitops.consumers.applications import (
 
 pytestmark = pytest.mark.gitops
 
-EVERY_SDK: dict[str, Callable[[], list[str]]] = {
+SDKS: dict[str, Callable[[], list[str]]] = {
     "Python": lambda: [sys.executable, str(EXAMPLES / "python" / "main.py")],
     "Go": go_client,
     "JavaScript": javascript_client,
     "Java": java_client,
+    "Rust": rust_client,
 }
+SLOW = {"Rust": (pytest.mark.long, pytest.mark.timeout(1800))}
+"""Whose first build takes minutes."""
 
 
 @pytest.fixture(scope="module")
@@ -62,22 +65,15 @@ def by_a_name(values: dict[str, str]) -> dict[str, str]:
     return named
 
 
-@pytest.mark.parametrize("language", EVERY_SDK)
+@pytest.mark.parametrize(
+    "language", [pytest.param(each, marks=SLOW.get(each, ())) for each in SDKS]
+)
 def test_an_unmodified_sdk_works_with_the_secret_as_its_environment(
     shop: Cluster, tmp_path: Path, language: str
 ) -> None:
     values = by_a_name(shop.secret("app"))
-    said = run(EVERY_SDK[language](), environment(tmp_path, **values))
+    said = run(SDKS[language](), environment(tmp_path, **values))
     put_got_and_listed(shop, said, f"{language.lower()}.txt", f"hello from {language}")
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1800)
-def test_the_sdk_for_rust_works_with_the_secret_as_its_environment(
-    shop: Cluster, tmp_path: Path
-) -> None:
-    said = run(rust_client(), environment(tmp_path, **by_a_name(shop.secret("app"))))
-    put_got_and_listed(shop, said, "rust.txt", "hello from Rust")
 
 
 def test_a_wrong_secret_half_is_refused_by_its_signature(shop: Cluster, tmp_path: Path) -> None:
@@ -149,15 +145,7 @@ def test_the_deployment_takes_the_secret_that_the_key_writes_and_names_it_to_rel
     annotations = yaml.safe_load(text)["metadata"]["annotations"]
     assert annotations == {"secret.reloader.stakater.com/reload": name}
     # The API server takes it.
-    shop.plane.kubectl(
-        "apply",
-        "--server-side",
-        "--dry-run=server",
-        f"--namespace={shop.namespace}",
-        "-f",
-        "-",
-        input=text,
-    )
+    shop.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", given=text)
 
 
 def test_a_rotation_changes_the_data_that_reloader_hashes_and_nothing_else_does(

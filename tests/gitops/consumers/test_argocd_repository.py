@@ -6,10 +6,8 @@ Argo CD itself is not run.
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,24 +20,13 @@ from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, condition, event
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import another_key
 from tests.gitops.consumers.applications import secret_of_deployment
+from tests.gitops.consumers.argocd import APPLY, EXAMPLE, check_of
+from tests.gitops.consumers.lives import HEALTHY
 
 pytestmark = [pytest.mark.gitops, pytest.mark.usefixtures("operator")]
 
-ARGOCD = Path(__file__).parents[3] / "examples" / "gitops" / "argocd"
-SHOP = ARGOCD / "shop"
-CHECKS = ARGOCD / "resource_customizations" / "storage.amove.io"
+SHOP = EXAMPLE / "shop"
 WAVE = "argocd.argoproj.io/sync-wave"
-AS_ARGOCD = ("--server-side", "--field-manager=argocd-controller", "-f", "-")
-
-
-def kubectl(team: Cluster, *arguments: str, given: object = None) -> str:
-    """What kubectl prints, in the team's namespace. CommandError with what it complains of."""
-    text = None if given is None else json.dumps(given)
-    return team.plane.kubectl(*arguments, f"--namespace={team.namespace}", input=text).stdout
-
-
-def together(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "List", "items": manifests}
 
 
 def waves() -> list[list[dict[str, Any]]]:
@@ -59,9 +46,9 @@ def healthy(team: Cluster, manifest: dict[str, Any]) -> bool:
     if manifest["kind"] not in (BUCKET, KEY):
         return True
     seen = team.found(manifest["kind"], manifest["metadata"]["name"])
-    (answer,) = argocd_health(CHECKS / manifest["kind"] / "health.lua", [seen])
+    (answer,) = argocd_health(check_of(manifest["kind"]), [seen])
     assert "error" not in answer, answer
-    return answer["status"] == "Healthy"
+    return answer["status"] == HEALTHY
 
 
 def test_the_repository_goes_in_and_out_wave_by_wave(team: Cluster, service: Emulator) -> None:
@@ -71,18 +58,18 @@ def test_the_repository_goes_in_and_out_wave_by_wave(team: Cluster, service: Emu
         text = (SHOP / "deployment.yaml").read_text()
         if wave[0]["kind"] == "Deployment":
             assert team.secret(secret_of_deployment(text))["BUCKET_NAME"] == "shop-uploads"
-        kubectl(team, "apply", *AS_ARGOCD, given=together(wave))
+        team.kubectl("apply", *APPLY, "-f", "-", given=wave)
         for one in wave:
             eventually(partial(healthy, team, one), what=f"{one['kind']} Healthy")
 
     # Nothing to ignore: what is there is what Git says.
     declared = [one for wave in in_order for one in wave if one["kind"] in (BUCKET, KEY)]
-    assert kubectl(team, "diff", *AS_ARGOCD, given=together(declared)) == ""
+    assert team.kubectl("diff", *APPLY, "-f", "-", given=declared) == ""
 
     for wave in reversed(in_order):
         for one in wave:
             kind, name = one["kind"].lower(), one["metadata"]["name"]
-            kubectl(team, "delete", kind, name, "--cascade=foreground", "--timeout=120s")
+            team.kubectl("delete", kind, name, "--cascade=foreground", "--timeout=120s")
     assert not any(one["buckets"] == ["shop-uploads"] for one in service.control.live_keys())
     assert team.get("Secret", "shop-uploads") is None
     # Retain, the default: the data are where they were.
@@ -90,18 +77,18 @@ def test_the_repository_goes_in_and_out_wave_by_wave(team: Cluster, service: Emu
 
 
 def test_no_check_of_ours_and_no_example_asks_to_ignore_differences() -> None:
-    application = yaml.safe_load((ARGOCD / "application.yaml").read_text())
+    application = yaml.safe_load((EXAMPLE / "application.yaml").read_text())
     assert "ignoreDifferences" not in application["spec"]
     assert not {"Replace=true", "Force=true"} & set(
         application["spec"]["syncPolicy"]["syncOptions"]
     )
-    (config,) = yaml.safe_load_all((ARGOCD / "argocd-cm.yaml").read_text())
+    (config,) = yaml.safe_load_all((EXAMPLE / "argocd-cm.yaml").read_text())
     assert all(".health." in name for name in config["data"])
 
 
 def test_the_project_lets_a_commit_make_nothing_outside_the_teams_namespace() -> None:
-    application = yaml.safe_load((ARGOCD / "application.yaml").read_text())["spec"]
-    project = yaml.safe_load((ARGOCD / "project.yaml").read_text())
+    application = yaml.safe_load((EXAMPLE / "application.yaml").read_text())["spec"]
+    project = yaml.safe_load((EXAMPLE / "project.yaml").read_text())
     limits = project["spec"]
     assert application["project"] == project["metadata"]["name"] != "default"
     assert limits["sourceRepos"] == [application["source"]["repoURL"]]
@@ -115,14 +102,14 @@ def test_the_project_lets_a_commit_make_nothing_outside_the_teams_namespace() ->
 def test_a_rotation_that_a_person_asked_for_is_no_difference_and_is_not_undone(
     team: Cluster,
 ) -> None:
-    declared = together([a_bucket("turned"), a_key("turned", bucketRefs=refs("turned"))])
-    kubectl(team, "apply", *AS_ARGOCD, given=declared)
+    declared = [a_bucket("turned"), a_key("turned", bucketRefs=refs("turned"))]
+    team.kubectl("apply", *APPLY, "-f", "-", given=declared)
     first = team.ready(KEY, "turned")["status"]["key"]["id"]
     team.annotate(KEY, "turned", rotate_requested_at="now")
     another_key(team, KEY, "turned", first)
-    assert kubectl(team, "diff", *AS_ARGOCD, given=declared) == ""
+    assert team.kubectl("diff", *APPLY, "-f", "-", given=declared) == ""
     before = team.found(KEY, "turned")
-    kubectl(team, "apply", *AS_ARGOCD, given=declared)
+    team.kubectl("apply", *APPLY, "-f", "-", given=declared)
     assert team.found(KEY, "turned") == before
 
 
@@ -132,7 +119,7 @@ def test_a_forced_replace_leaves_the_data_and_says_whose_they_were(
     team.apply(a_bucket("forced"))
     team.ready(BUCKET, "forced")
     service.control.put_object("forced", "precious", "data")
-    kubectl(team, "replace", "--force", "--timeout=120s", "-f", "-", given=a_bucket("forced"))
+    team.kubectl("replace", "--force", "--timeout=120s", "-f", "-", given=[a_bucket("forced")])
     seen = team.until(BUCKET, "forced", "Stalled", "BucketExists")
     assert "kubectl patch" in condition(seen, "Stalled")["message"]
     assert "forced" in service.control.buckets()
@@ -143,7 +130,7 @@ def test_a_replace_by_what_git_holds_is_refused_and_harms_nothing(team: Cluster)
     key = team.ready(KEY, "replaced")
     for manifest in (a_bucket("replaced"), a_key("replaced", bucketRefs=refs("replaced"))):
         with pytest.raises(CommandError, match="finalizer"):
-            kubectl(team, "replace", "-f", "-", given=manifest)
+            team.kubectl("replace", "-f", "-", given=[manifest])
     after = team.ready(KEY, "replaced")
     assert after["metadata"]["uid"] == key["metadata"]["uid"]
     assert after["status"]["key"] == key["status"]["key"]

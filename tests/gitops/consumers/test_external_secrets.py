@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import subprocess
@@ -14,7 +13,16 @@ import pytest
 
 from controlplane.components import free_ports
 from judges.programs import ensure, module_folder
-from tests.cluster.harness import KEY, a_bucket, a_key, eventually, refs, refusal, s3_with_only
+from tests.cluster.harness import (
+    KEY,
+    Manifest,
+    a_bucket,
+    a_key,
+    eventually,
+    refs,
+    refusal,
+    s3_with_only,
+)
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_keys import KEY_ID, a_secret, another_key, live_of
 from tests.patience import PATIENCE
@@ -73,7 +81,7 @@ def controller(team: Cluster, tmp_path: Path) -> Iterator[None]:
         plane.kubectl("delete", "--wait=false", "-k", definitions)
 
 
-def pushing(team: Cluster, elsewhere: Cluster, secret: str) -> dict[str, Any]:
+def pushing(team: Cluster, elsewhere: Cluster, secret: str) -> list[Manifest]:
     """A store that is the other namespace, and the Secret pushed there as a whole."""
     config = team.plane.kubeconfig.read_text()
     store = {
@@ -101,7 +109,7 @@ def pushing(team: Cluster, elsewhere: Cluster, secret: str) -> dict[str, Any]:
         },
     }
     access = a_secret("frontend-access", {"config": config})
-    return {"apiVersion": "v1", "kind": "List", "items": [access, store, push]}
+    return [access, store, push]
 
 
 def works(copy: Cluster, secret: str, bucket: str) -> bool:
@@ -116,8 +124,7 @@ def test_a_push_secret_hands_our_secret_on_and_follows_its_rotation(
 ) -> None:
     team.apply(a_bucket("pushed"), a_key("pushed", bucketRefs=refs("pushed")))
     key = team.ready(KEY, "pushed")
-    given = json.dumps(pushing(team, elsewhere, "pushed"))
-    team.plane.kubectl("apply", "-f", "-", f"--namespace={team.namespace}", input=given)
+    team.kubectl("apply", "-f", "-", given=pushing(team, elsewhere, "pushed"))
 
     def copied() -> bool:
         assert elsewhere.get("Secret", "pushed") is not None, "no copy"

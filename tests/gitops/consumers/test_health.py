@@ -4,8 +4,6 @@ the API server showed them through whole lives.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
@@ -13,15 +11,26 @@ from amove_emulator import Emulator
 from judges import argocd_health, kstatus
 from tests.cluster.harness import BUCKET, KEY, Manifest, condition
 from tests.cluster.harness_cluster import Cluster
+from tests.gitops.consumers.argocd import EXAMPLE, check_of
 from tests.gitops.consumers.conftest import OperatorOf
-from tests.gitops.consumers.lives import CURRENT, FAILED, IN_PROGRESS, STAGES, TERMINATING, live
+from tests.gitops.consumers.lives import (
+    CURRENT,
+    DEGRADED,
+    FAILED,
+    HEALTHY,
+    IN_PROGRESS,
+    PROGRESSING,
+    STAGES,
+    SUSPENDED,
+    TERMINATING,
+    live,
+)
 from tests.gitops.consumers.watching import Watched
 
 pytestmark = pytest.mark.gitops
 
-ARGOCD = Path(__file__).parents[3] / "examples" / "gitops" / "argocd"
-CHECKS = ARGOCD / "resource_customizations" / "storage.amove.io"
-AS_ARGOCD = {CURRENT: "Healthy", IN_PROGRESS: "Progressing", FAILED: "Degraded"}
+IN_ARGOCD = {CURRENT: HEALTHY, IN_PROGRESS: PROGRESSING, FAILED: DEGRADED}
+"""By the word of kstatus: Argo CD's."""
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +60,6 @@ def told_paused(seen: Manifest) -> bool:
     one = condition(seen, "Synced")
     of_now = one.get("observedGeneration") == seen["metadata"]["generation"]
     return of_now and bool(one["reason"] == "Paused")
-
-
-def check_of(kind: str) -> Path:
-    return CHECKS / kind / "health.lua"
 
 
 def test_kstatus_reads_each_stage_as_what_it_is(lives: Watched) -> None:
@@ -115,9 +120,9 @@ def test_argo_cd_and_kstatus_agree_on_every_state(lives: Watched, kind: str) -> 
         if by_kstatus["status"] == TERMINATING:
             assert "error" not in by_argocd
         elif told_paused(state):
-            assert by_argocd["status"] == "Suspended"
+            assert by_argocd["status"] == SUSPENDED
         else:
-            assert by_argocd["status"] == AS_ARGOCD[by_kstatus["status"]], state
+            assert by_argocd["status"] == IN_ARGOCD[by_kstatus["status"]], state
 
 
 def test_argo_cd_is_told_the_reason_and_the_words(lives: Watched) -> None:
@@ -131,7 +136,7 @@ def test_argo_cd_is_told_the_reason_and_the_words(lives: Watched) -> None:
 
 
 def test_both_forms_of_the_checks_are_one() -> None:
-    (config,) = yaml.safe_load_all((ARGOCD / "argocd-cm.yaml").read_text())
+    (config,) = yaml.safe_load_all((EXAMPLE / "argocd-cm.yaml").read_text())
     for kind in (BUCKET, KEY):
         in_config = config["data"][f"resource.customizations.health.storage.amove.io_{kind}"]
         assert in_config == check_of(kind).read_text()
@@ -140,7 +145,7 @@ def test_both_forms_of_the_checks_are_one() -> None:
 
 @pytest.mark.parametrize("kind", [BUCKET, KEY])
 def test_the_folder_has_the_tests_that_argo_cd_wants_and_they_pass(kind: str) -> None:
-    folder = CHECKS / kind
+    folder = check_of(kind).parent
     for test in yaml.safe_load((folder / "health_test.yaml").read_text())["tests"]:
         seen = yaml.safe_load((folder / test["inputPath"]).read_text())
         (answer,) = argocd_health(check_of(kind), [seen])
@@ -153,4 +158,4 @@ def test_an_object_of_which_nothing_is_known_is_no_error(status: Manifest | None
     if status is not None:
         seen["status"] = status
     (answer,) = argocd_health(check_of(KEY), [seen])
-    assert answer["status"] == "Progressing"
+    assert answer["status"] == PROGRESSING

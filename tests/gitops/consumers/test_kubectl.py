@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster.harness import BUCKET, KEY, a_bucket, a_key, refs
+from tests.cluster.harness import BUCKET, KEY, Manifest, a_bucket, a_key, refs
 from tests.cluster.harness_cluster import Cluster
 from tests.cluster.harness_operator import Operator
+from tests.gitops.consumers.argocd import APPLY
 
 pytestmark = [pytest.mark.gitops, pytest.mark.usefixtures("operator")]
 
@@ -23,29 +24,17 @@ SENTENCE = 12
 """So many characters has the shortest description that says anything."""
 
 
-def text_of(*manifests: dict[str, Any]) -> str:
-    return yaml.safe_dump_all(manifests)
-
-
-def declared(name: str) -> str:
+def declared(name: str) -> list[Manifest]:
     """A bucket with an empty spec and a key for it."""
-    return text_of(a_bucket(name), a_key(name, bucketRefs=refs(name)))
-
-
-def run(team: Cluster, *arguments: str, given: str | None = None, check: bool = True) -> str:
-    """What kubectl printed, in the team's namespace."""
-    where = f"--namespace={team.namespace}"
-    done = team.plane.kubectl(*arguments, where, input=given, check=check)
-    return done.stdout + ("" if check else done.stderr)
+    return [a_bucket(name), a_key(name, bucketRefs=refs(name))]
 
 
 @pytest.fixture(scope="module")
 def photos(team: Cluster, operator: Operator) -> str:
     """A bucket and a key of this name, applied as Argo CD applies, and waited for."""
     del operator
-    text = declared("photos")
-    run(team, "apply", "--server-side", "--field-manager=argocd-controller", "-f", "-", given=text)
-    run(team, "wait", "--for=condition=Ready", "abkt/photos", "akey/photos", "--timeout=120s")
+    team.kubectl("apply", *APPLY, "-f", "-", given=declared("photos"))
+    team.kubectl("wait", "--for=condition=Ready", "abkt/photos", "akey/photos", "--timeout=120s")
     return "photos"
 
 
@@ -54,7 +43,7 @@ def test_wait_returns_when_the_secret_can_be_used(team: Cluster, photos: str) ->
 
 
 def test_get_amove_shows_both_kinds_with_what_matters(team: Cluster, photos: str) -> None:
-    lines = run(team, "get", "amove").splitlines()
+    lines = team.kubectl("get", "amove").splitlines()
     bucket, key = (
         next(one for one in lines if one.startswith(f"{kind}."))
         for kind in ("amovebucket", "amovestoragekey")
@@ -69,25 +58,24 @@ def test_get_amove_shows_both_kinds_with_what_matters(team: Cluster, photos: str
 def test_a_diff_is_empty_after_the_operators_work(
     team: Cluster, photos: str, *, server_side: bool
 ) -> None:
-    options = ["--server-side", "--field-manager=argocd-controller"] if server_side else []
+    options = APPLY if server_side else ()
     # Raises where there is a difference: kubectl diff then ends with 1.
-    assert run(team, "diff", *options, "-f", "-", given=declared(photos)) == ""
+    assert team.kubectl("diff", *options, "-f", "-", given=declared(photos)) == ""
 
 
 def test_an_apply_of_the_same_changes_nothing_at_all(team: Cluster, photos: str) -> None:
     before = [team.found(BUCKET, photos), team.found(KEY, photos)]
-    options = ("--server-side", "--field-manager=argocd-controller")
-    run(team, "apply", *options, "-f", "-", given=declared(photos))
+    team.kubectl("apply", *APPLY, "-f", "-", given=declared(photos))
     assert [team.found(BUCKET, photos), team.found(KEY, photos)] == before
 
 
 def test_another_field_manager_meets_no_conflict(team: Cluster, photos: str) -> None:
-    text = text_of(
+    theirs = [
         a_bucket(photos, versioningEnabled=True, deletionPolicy="Delete"),
         a_key(photos, bucketRefs=refs(photos), rotation={"gracePeriod": "2h"}),
-    )
+    ]
     # Raises where there is a conflict.
-    run(team, "apply", "--server-side", "--field-manager=kustomize", "-f", "-", given=text)
+    team.kubectl("apply", "--server-side", "--field-manager=kustomize", "-f", "-", given=theirs)
     team.ready(BUCKET, photos)
     team.ready(KEY, photos)
 
@@ -110,9 +98,9 @@ def test_of_spec_and_metadata_the_operator_owns_its_finalizer_alone(
 
 
 def test_describe_tells_the_story_of_a_bucket_and_of_a_key(team: Cluster, photos: str) -> None:
-    bucket = run(team, "describe", "abkt", photos)
+    bucket = team.kubectl("describe", "abkt", photos)
     assert re.search(r"Normal +Created .*Created bucket photos", bucket), bucket
-    key = run(team, "describe", "akey", photos)
+    key = team.kubectl("describe", "akey", photos)
     assert re.search(r"Normal +Issued ", key), key
     for told in (bucket, key):
         assert re.search(r"Type: +Ready", told)
@@ -123,7 +111,7 @@ def test_describe_says_what_is_wrong_and_what_to_do(team: Cluster, photos: str) 
     wrong = {"template": {"conf": "${secretKey} ${password}"}}
     team.apply(a_key("wrong", bucketRefs=refs(photos), secret=wrong))
     team.until(KEY, "wrong", "Stalled", "InvalidTemplate")
-    told = run(team, "describe", "akey", "wrong")
+    told = team.kubectl("describe", "akey", "wrong")
     assert re.search(r"Warning +InvalidTemplate +.*password", told), told
 
 
@@ -133,7 +121,7 @@ def test_describe_says_what_is_wrong_and_what_to_do(team: Cluster, photos: str) 
 @pytest.fixture(scope="module")
 def schemas(team: Cluster) -> dict[str, Any]:
     """By kind: its schema, as the API server publishes it and kubectl explain reads it."""
-    raw = run(team, "get", "--raw", "/openapi/v3/apis/storage.amove.io/v1alpha1")
+    raw = team.kubectl("get", "--raw", "/openapi/v3/apis/storage.amove.io/v1alpha1")
     named = json.loads(raw)["components"]["schemas"]
     return {kind: named[f"io.amove.storage.v1alpha1.{kind}"] for kind in (BUCKET, KEY)}
 
@@ -171,11 +159,11 @@ def delivered(plural: str) -> dict[str, Any]:
 @pytest.mark.parametrize("plural", PLURALS)
 def test_explain_shows_every_field_and_its_sentence(team: Cluster, plural: str) -> None:
     schema = delivered(plural)["properties"]["spec"]
-    shown = run(team, "explain", f"{plural}.spec", "--recursive")
+    shown = team.kubectl("explain", f"{plural}.spec", "--recursive")
     names = {where.rsplit(".", 1)[1] for where, _ in described(schema, "")}
     assert {name for name in names if not re.search(rf"^ +{name}\t", shown, re.M)} == set()
     for name, field in schema["properties"].items():
-        told = " ".join(run(team, "explain", f"{plural}.spec.{name}").split())
+        told = " ".join(team.kubectl("explain", f"{plural}.spec.{name}").split())
         assert " ".join(field["description"].split()) in told
 
 

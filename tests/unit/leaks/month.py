@@ -214,6 +214,9 @@ class Month:
             meta = body["metadata"]
             self.api.delete(secret_place(meta["namespace"], meta["name"]))
         self.amove.keys.clear()
+        # Deletions that keys held up go on. Were their buckets gone at once with these, so many
+        # would be a mass loss, which waits for a person.
+        await asyncio.sleep(DAY)
         self.amove.buckets.clear()
         await asyncio.sleep(DAY)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.harness import eventually
-from tests.cluster.harness_operator import Fork, Starter
+from tests.cluster.harness_operator import Fork, Starter, environment
 from tests.patience import PATIENCE
 
 ENDS = """
@@ -45,6 +45,12 @@ def running(starter: Starter, folder: Path) -> Fork:
     fork = started(starter, folder, WAITS)
     eventually((folder / "log").read_text, what="its first line")
     return fork
+
+
+@pytest.mark.parametrize("name", ["AMOVE_API_URL", "KUBECONFIG", "https_proxy", "HTTPS_PROXY"])
+def test_an_operator_has_no_setting_of_a_person(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert name not in environment()
 
 
 def test_a_fork_has_its_own_environment_log_and_exit_code(

@@ -107,6 +107,21 @@ def test_make_lists_its_targets_and_knows_them() -> None:
     dry_run(*targets)
 
 
+def test_what_takes_long_is_run_only_by_a_target_that_says_so() -> None:
+    """``-m`` takes the place of the one in pyproject.toml, which leaves them out."""
+    makefile = (ROOT / "Makefile").read_text()
+    rules = re.findall(r"^(test[\w-]*):.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    chosen = {
+        target: re.findall(r'\(PYTEST\).* -m (?:"([^"]+)"|(\w+))', recipe)
+        for target, recipe in rules
+    }
+    assert chosen["test-long"]
+    for target, expressions in chosen.items():
+        for quoted, bare in expressions:
+            left_out = "not long" in (quoted or bare)
+            assert left_out is not target.endswith("-long"), target
+
+
 def test_a_cluster_is_used_only_when_named_on_makes_command_line() -> None:
     assert "/a/persons/own" not in dry_run("demo")
     assert "--keep" not in dry_run("demo")

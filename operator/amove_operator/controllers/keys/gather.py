@@ -29,7 +29,6 @@ class KeyGatherer:
         """All that is known about one AmoveStorageKey as of now."""
         d, meta, spec, expectations = self._d, key.metadata, key.spec, progress.memory.expectations
         gate, trusted = self.gate(key), d.settings.trusts(meta.namespace)
-        interval = parse_duration(spec.rotation.interval) if spec.rotation.interval else None
         return snapshot.KeySnapshot(
             now=d.now(),
             clock=d.clock(),
@@ -37,11 +36,7 @@ class KeyGatherer:
             spec=spec,
             status=key.proven,
             gate=gate,
-            rotation=snapshot.Rotation(
-                parse_duration(spec.rotation.grace_period),
-                interval,
-                meta.annotation("rotate-requested-at") or "",
-            ),
+            rotation=_rotation(key),
             expectations=expectations,
             limits=snapshot.KeyLimits(d.settings.mint_budget, d.settings.listing_settle),
             finalizer=meta.finalized_by_us or meta.vanished,
@@ -275,6 +270,14 @@ class KeyGatherer:
         if listing is None or listing.begun >= progress.begun or self._speaks_for_user(key):
             return False
         return not _ours(key, progress) <= listing.owners.keys()
+
+
+def _rotation(key: AmoveStorageKey) -> snapshot.Rotation:
+    """What spec and annotation ask for."""
+    rotation = key.spec.rotation
+    interval = parse_duration(rotation.interval) if rotation.interval else None
+    requested = key.metadata.annotation("rotate-requested-at") or ""
+    return snapshot.Rotation(parse_duration(rotation.grace_period), interval, requested)
 
 
 def _ours(key: AmoveStorageKey, progress: ReconcilePass) -> frozenset[str]:
