@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass
 
 from amove_operator.models.refs import Kind, ObjectId, Ref
 from amove_operator.models.texts import SharedText
@@ -94,6 +95,12 @@ ConditionReason = Annotated[
 
 
 _NOT_KEPT: set[str] = set()
+_AS_IN_KUBERNETES = ConfigDict(
+    alias_generator=to_camel,
+    populate_by_name=True,
+    extra="ignore",
+    use_attribute_docstrings=True,
+)
 
 
 class KubeModel(BaseModel):
@@ -102,17 +109,17 @@ class KubeModel(BaseModel):
     The docstring below a field is its description in the CRD.
     """
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="ignore",
-        use_attribute_docstrings=True,
-    )
+    model_config = ConfigDict(**_AS_IN_KUBERNETES, frozen=True)
 
     def model_post_init(self, _context: Any, /) -> None:
         """Drop which fields were given, which nobody asks: a fifth of what an object takes."""
         object.__setattr__(self, "__pydantic_fields_set__", _NOT_KEPT)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy that does not say either which fields were given."""
+        copy = super().model_copy(update=update, deep=deep)
+        object.__setattr__(copy, "__pydantic_fields_set__", _NOT_KEPT)
+        return copy
 
     def to_kube(self) -> dict[str, Any]:
         """The object as JSON-ready camelCase values, unset fields left out."""
@@ -247,7 +254,9 @@ class KubeObject(KubeModel):
         return self.model_copy(update={"metadata": meta})
 
 
-class Condition(KubeModel):
+# No model: each object has two or more of these, and a model takes four times as much.
+@dataclass(frozen=True, slots=True, kw_only=True, config=_AS_IN_KUBERNETES)
+class Condition:
     """One statement about the object, with the fields and limits of metav1.Condition."""
 
     type: ConditionType

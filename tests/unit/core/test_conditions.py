@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -202,8 +203,9 @@ def test_a_reason_of_a_newer_version_is_concluded_anew() -> None:
     before = merge((), STALLED, 1, NOON)
     assert unchanged(before, {TAKEN}) is not None
     for kind in ("Ready", "Stalled"):
-        newer = {"reason": "OfANewerVersion"}
-        mixed = [one.model_copy(update=newer) if one.type == kind else one for one in before]
+        mixed = [
+            replace(one, reason="OfANewerVersion") if one.type == kind else one for one in before
+        ]
         assert unchanged(mixed, {TAKEN}) is None
 
 

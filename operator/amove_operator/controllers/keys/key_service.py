@@ -97,7 +97,7 @@ class KeyService:
             if key_id in memory.refused_revokes or not isinstance(error, Rejected):
                 raise
             # The id may be gone already: only a complete list can show that. One, then back-off.
-            memory.refused_revokes.add(key_id)
+            memory.refused_revokes |= {key_id}
             return
         memory.expectations = memory.expectations.revoke_confirmed(key_id, self._d.clock())
         # Before the list forgets the key: whose name its mark keeps is read from there.

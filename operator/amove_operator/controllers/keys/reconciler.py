@@ -205,7 +205,7 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
     async def finish(self, decision: KeyDecision, end: steps.Finish[KeyStatus]) -> None:
         """Write status, and enqueue whom the change concerns."""
         key, memory, before = decision.seen, decision.progress.memory, decision.seen.proven
-        memory.refused_revokes.clear()
+        memory.forget_refused_revokes()
         if key.metadata.vanished:
             return
         await self.d.status.write(key, end.status, end.conclusion)

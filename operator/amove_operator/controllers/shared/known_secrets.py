@@ -22,7 +22,7 @@ class KnownSecrets:
     def __init__(self) -> None:
         self._behind: set[str | None] = set()
         self._by_place: dict[SecretPlace, SecretMeta] = {}
-        self._by_key: dict[str, set[SecretPlace]] = {}
+        self._by_key: dict[str, tuple[SecretPlace, ...]] = {}
 
     def __iter__(self) -> Iterator[SecretMeta]:
         yield from list(self._by_place.values())
@@ -51,17 +51,16 @@ class KnownSecrets:
         self.drop(place)
         self._by_place[place] = secret
         if key_id := claimed_key(secret):
-            self._by_key.setdefault(key_id, set()).add(place)
+            self._by_key[key_id] = (*self._by_key.get(key_id, ()), place)
 
     def drop(self, place: SecretPlace) -> None:
         """Forget a Secret that is gone."""
         former = self._by_place.pop(place, None)
         if former is None or not (key_id := claimed_key(former)):
             return
-        places = self._by_key[key_id]
-        places.discard(place)
-        if not places:
-            del self._by_key[key_id]
+        left = tuple(one for one in self._by_key.pop(key_id) if one != place)
+        if left:
+            self._by_key[key_id] = left
 
     def claiming(self, key_id: str) -> list[SecretMeta]:
         """The Secrets that say to hold that key, in a stable order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 from amove_operator.core.buckets import snapshot
@@ -207,9 +207,14 @@ class KeyMemory:
     refused_at: float = -inf
     renamed: str = ""
     refusals: int = 0
-    refused_revokes: set[str] = field(default_factory=set)
+    refused_revokes: frozenset[str] = frozenset()
     set_aside: object = None
     secret_moved: bool = False
+
+    def forget_refused_revokes(self) -> None:
+        """The pass has ended: each revocation may be sent again. An empty set takes 216 bytes."""
+        if self.refused_revokes:
+            self.refused_revokes = frozenset()
 
     def recall_secret(self, known: SecretMeta | None) -> None:
         """Trust what was read before only while the watch shows the same version."""
