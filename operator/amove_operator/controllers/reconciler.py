@@ -168,7 +168,7 @@ class Reconciler(ABC, Generic[Seen, Pass]):
             outcome_of(end.conclusion),
             retry=end.retry,
             longest=self._longest_pause(error),
-            at_least=getattr(error, "retry_after", None) or 0.0,
+            at_least=max(getattr(error, "retry_after", None) or 0.0, end.at_least),
             after=after,
         )
         return self.paced(decision, result)

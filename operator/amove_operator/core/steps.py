@@ -53,13 +53,15 @@ class ComeAgain:
 class Finish(Generic[Status]):
     """Write status and stop until ``requeue_at`` or until something changes.
 
-    ``retry``: come back with back-off, since no event will come when that changes.
+    ``retry``: come back with back-off, since no event will come when that changes; ``at_least``
+    after so many seconds.
     """
 
     status: Status
     conclusion: Conclusion
     requeue_at: datetime | None = None
     retry: bool = False
+    at_least: float = 0.0
 
 
 CommonStep = (

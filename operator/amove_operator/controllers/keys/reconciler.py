@@ -22,7 +22,6 @@ from amove_operator.core.keys.expectations import Expectations
 from amove_operator.core.keys.plan import plan_key
 from amove_operator.core.keys.snapshot import KeySnapshot, SecretOurs
 from amove_operator.core.keys.status import finish, status_of
-from amove_operator.core.outcomes import Result
 from amove_operator.core.reasons import Reason
 from amove_operator.errors import (
     ApiError,
@@ -85,16 +84,14 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             memory.refused = memory.renamed = ""
             memory.refusals = 0
             memory.expectations = memory.expectations.spec_corrected(self.d.settings.mint_budget)
-            if progress.loss_accepted and self._is_lost(key, memory):  # by a list begun since
+            lost = key.metadata.uid in self.d.key_losses.missing
+            if progress.loss_accepted and (lost or memory.expectations.user_changed):
+                # By a list begun since. Without a loss each new annotation would cost a key list.
                 memory.expectations = memory.expectations.require_newer_list(self.d.clock())
         if self.d.clock() - memory.refused_at > self.d.resync:
             memory.refused = ""
         if progress.loss_accepted or self._is_recorded_user_back(key, memory):
             memory.expectations = memory.expectations.same_user()
-
-    def _is_lost(self, key: AmoveStorageKey, memory: KeyMemory) -> bool:
-        """Whether there is a loss to accept: else each new annotation would cost a key list."""
-        return key.metadata.uid in self.d.key_losses.missing or memory.expectations.user_changed
 
     def _is_recorded_user_back(self, key: AmoveStorageKey, memory: KeyMemory) -> bool:
         """Whether a list since the change of user shows the recorded user's keys again."""
@@ -179,7 +176,9 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
         if isinstance(step, steps.Mint) and isinstance(error, Rejected):
             in_a_row = decision.progress.memory.refusals
             said = messages.create_refused(snapshot, message, in_a_row)
-            return steps.Finish(status_of(snapshot), said, retry=True)
+            # The queue's own back-off begins anew with each list that is waited for in between.
+            pause = backoff(_FIRST_PAUSE, self.d.resync, in_a_row - 1)
+            return steps.Finish(status_of(snapshot), said, retry=True, at_least=pause)
         secret = snapshot.secret
         dead = isinstance(step, _BEFORE_MINT) and not is_usable(snapshot)
         held = isinstance(secret, SecretOurs) and secret.data_matches
@@ -217,18 +216,6 @@ class KeyReconciler(Reconciler[AmoveStorageKey, ReconcilePass]):
             self.d.enqueue.waiting(self.d.names.wanted_and_kept_by(end.status.named_ids))
         await self._report_unconfirmed(key, decision.progress)
         self._release_names(decision, end.status)
-
-    def paced(self, decision: KeyDecision, result: Result) -> Result:
-        """A refused create is tried again after a pause that doubles up to the resync interval.
-
-        The queue's own back-off does not tell: between two tries a list is waited for, which shows
-        that the former made no key, and whose end is no failure.
-        """
-        refusals = decision.progress.memory.refusals
-        if not (isinstance(decision.step, steps.Mint) and result.retry and refusals):
-            return result
-        pause = backoff(_FIRST_PAUSE, self.d.resync, refusals - 1)
-        return replace(result, at_least=max(result.at_least, pause))
 
     def _release_names(self, decision: KeyDecision, status: KeyStatus) -> None:
         """Status names every live key, and so the buckets that they reach: drop the reservation.
