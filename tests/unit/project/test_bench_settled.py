@@ -38,7 +38,12 @@ PAIR = Pair(
     with_uid(bucket(0), "uid-of-old-bucket", {"ownerUID": "uid-of-old-bucket"}),
     with_uid(key(0), "uid-of-old-key", {"ownerUID": "uid-of-old-key", "key": KEY_STATUS}),
     {
-        "metadata": {"name": "key-00000", "namespace": "bench", "annotations": RECORD},
+        "metadata": {
+            "name": "key-00000",
+            "namespace": "bench",
+            "annotations": RECORD,
+            "managedFields": [{"manager": "operator of bench/a"}],
+        },
         "data": encoded(
             {"AWS_ACCESS_KEY_ID": "access-of-old", "AWS_SECRET_ACCESS_KEY": "secret-of-old"}
         ),
@@ -78,7 +83,7 @@ def copied() -> tuple[Server, Server]:
 
 
 def test_its_secret_is_sound_and_holds_the_new_key(copied: tuple[Server, Server]) -> None:
-    secret = copied[0].body("/secrets")
+    secret = copied[0].body("/secrets?fieldManager=operator+of+bench%2Fa")
     data = {name: base64.b64decode(text) for name, text in secret["data"].items()}
     record, sound = sound_record(
         "uid-of-new-key-00042",
