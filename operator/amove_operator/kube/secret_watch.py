@@ -7,15 +7,14 @@ server sends ``PartialObjectMetadata`` here, and only what the selector lets thr
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Protocol
 
+from amove_operator.core.secrets.record import WRITTEN, read_written
 from amove_operator.errors import KubeRefused, KubeUnavailable
 from amove_operator.kube.client import Kube
 from amove_operator.kube.failures import Gone
@@ -28,12 +27,10 @@ MANAGED = f"{GROUP}/managed"
 """A label of our own, whatever its value: others may have their own mind about managed-by."""
 OWNER_UID = f"{GROUP}/owner-uid"
 KEY_ID = f"{GROUP}/key-id"
-WRITTEN = f"{GROUP}/written"
 # What is read of anybody's Secret, with the most characters that it can have; a longer one is none.
 _KEPT = {OWNER_UID: 64, KEY_ID: 64}
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-_LONGEST_WRITTEN = 65_536
 _WATCH_SECONDS = (240, 360)
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
@@ -85,19 +82,9 @@ def _sole_writer(entries: Sequence[Mapping[str, Any]], written: str) -> str | No
         fields = (entry.get("fieldsV1") or {}).get("f:data")
         data |= fields.keys() if isinstance(fields, dict) else data
     (manager,) = managers
-    expected = _data_fields(written) if len(written) <= _LONGEST_WRITTEN else None
-    return manager if isinstance(manager, str) and data - {"."} == expected else None
-
-
-@lru_cache(maxsize=32)
-def _data_fields(written: str) -> frozenset[str] | None:
-    """The data keys of the annotation, spelt as in managed fields; None where it has none."""
-    try:
-        parsed = json.loads(written)
-    except (ValueError, RecursionError):
-        return None
-    names = parsed[0] if isinstance(parsed, list) and parsed else None
-    return frozenset(f"f:{name}" for name in names) if isinstance(names, list) and names else None
+    expected = {f"f:{name}" for name in read_written(written).data}
+    complete = expected and data - {"."} == expected
+    return manager if complete and isinstance(manager, str) else None
 
 
 class SecretChanged(Protocol):

@@ -124,7 +124,7 @@ def read_record(
         format8=stated.get(FORMAT, ""),
         checksum=stated.get(CHECKSUM, ""),
         retiring=_read_retiring(annotations.get(RETIRING, ""), now + max_grace),
-        written=_read_written(annotations.get(WRITTEN, "")),
+        written=read_written(annotations.get(WRITTEN, "")),
     )
 
 
@@ -151,8 +151,11 @@ def _read_retiring(text: str, latest: datetime) -> tuple[Retiring, ...]:
 
 
 @lru_cache(maxsize=32)
-def _read_written(text: str) -> Written:
-    """Nearly all Secrets are written in a few formats: one copy of each serves them all."""
+def read_written(text: str) -> Written:
+    """What the annotation says; nothing where it cannot be read.
+
+    Nearly all Secrets are written in a few formats: one copy of each serves them all.
+    """
     parsed = _parsed(text)
     lists = parsed if isinstance(parsed, list) and len(parsed) == 3 else [[], [], []]
     if not all(isinstance(names, list) for names in lists):
